@@ -1,0 +1,48 @@
+"""Mask R-CNN: for every object in an image its class, score, box and pixel mask.
+
+    >>> import maskrcnn
+    >>> model = maskrcnn.load("nuclei")
+    >>> result = model.predict("slide.png", score=0.5)
+    >>> result.save("slide-objects.png")
+
+Names are imported when first used, so that ``import maskrcnn`` and the command line start at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from maskrcnn.data.dataset import open_dataset as open_dataset
+    from maskrcnn.errors import MaskRCNNError as MaskRCNNError
+    from maskrcnn.evaluate.evaluator import evaluate as evaluate
+    from maskrcnn.masks.masks import Masks as Masks
+    from maskrcnn.model.config import Config as Config
+    from maskrcnn.model.config import preset as preset
+    from maskrcnn.model.mask_rcnn import MaskRCNN as MaskRCNN
+    from maskrcnn.predict.predictor import Predictor as Predictor
+    from maskrcnn.predict.predictor import load as load
+    from maskrcnn.predict.result import Result as Result
+
+_HOMES = {
+    "load": "maskrcnn.predict.predictor",
+    "Predictor": "maskrcnn.predict.predictor",
+    "Result": "maskrcnn.predict.result",
+    "Masks": "maskrcnn.masks.masks",
+    "MaskRCNN": "maskrcnn.model.mask_rcnn",
+    "Config": "maskrcnn.model.config",
+    "preset": "maskrcnn.model.config",
+    "open_dataset": "maskrcnn.data.dataset",
+    "evaluate": "maskrcnn.evaluate.evaluator",
+    "MaskRCNNError": "maskrcnn.errors",
+}
+__all__ = [*_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'maskrcnn' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,73 @@
+"""`maskrcnn predict SOURCE…`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from maskrcnn.cli.console import ALL_FAILED, SOME_SKIPPED, out, show_report, warn
+from maskrcnn.errors import MaskRCNNError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from maskrcnn.predict.predictor import Predictor
+    from maskrcnn.predict.sources import Source
+
+
+def predict(
+    sources: Annotated[list[str], typer.Argument(help="Images: files, folders, patterns or URLs.")],
+    model: Annotated[
+        str, typer.Option(help="Bundled or catalog name (see `maskrcnn models`), or a checkpoint.")
+    ] = "nuclei",
+    folder: Annotated[Path, typer.Option("--out", help="Where overlays and predictions.json go.")] = Path("out"),
+    score: Annotated[float, typer.Option(min=0, max=1, help="Leave out objects below this score.")] = 0.5,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    overlays: Annotated[bool, typer.Option(help="Draw the objects over each image.")] = True,
+) -> None:
+    """Segment images: an overlay of each as a PNG, and all objects in one predictions.json."""
+    from maskrcnn.predict.sources import resolve_sources
+
+    found = resolve_sources(sources)
+    for line in (*found.problems, *found.notes):
+        warn(line)
+    if not found.images:
+        raise MaskRCNNError("no image to segment", fix="name image files or folders that hold some")
+
+    from maskrcnn.predict.predictor import load
+
+    predictor = load(model, device, precision)
+    show_report(predictor.report)
+    skipped = run(predictor, found.images, folder, score, overlays) + len(found.problems)
+    if skipped:
+        done = len(found.images) + len(found.problems) - skipped
+        raise typer.Exit(SOME_SKIPPED if done > 0 else ALL_FAILED)
+
+
+def run(predictor: Predictor, images: Sequence[Source], folder: Path, score: float, overlays: bool = True) -> int:
+    """Segment the images one after another into the folder; how many had to be skipped."""
+    from maskrcnn.predict.writers import PredictionWriter
+
+    skipped = objects = 0
+    progress = Progress(
+        TextColumn("segment"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=out, transient=True
+    )
+    with PredictionWriter(folder, overlays=overlays) as writer, progress:
+        for source in progress.track(images):
+            try:
+                result = predictor.predict(source.path_or_url, score)
+                writer.add(source.name, source.stem, result)
+            except MaskRCNNError as error:
+                warn(f"skipped {error}")
+                skipped += 1
+                continue
+            for note in result.notes:
+                warn(f"{source.name}: {note}")
+            objects += len(result)
+            out.print(f"{source.name}: {len(result)} objects", highlight=False)
+    out.print(f"{objects} objects in {len(images) - skipped} images → {folder}", highlight=False)
+    return skipped

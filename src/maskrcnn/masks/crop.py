@@ -1,0 +1,56 @@
+"""A mask in its box's frame: a small bitmap and where its corner lies in the image.
+
+Frame: image pixels; bitmap pixel (r, c) is image pixel (y + r, x + c). Boxes are (x1, y1, x2, y2) in continuous
+pixels with the origin at the outer corner of the top-left pixel, so pixel i covers [i, i + 1].
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+Box = tuple[float, float, float, float]
+
+
+class Crop(NamedTuple):
+    """The exact form of one mask. It lies inside its image; h or w may be 0.
+
+    Attributes:
+        bitmap: bool [h, w].
+        x: image column of the bitmap's first column.
+        y: image row of the bitmap's first row.
+    """
+
+    bitmap: np.ndarray
+    x: int
+    y: int
+
+    @property
+    def area(self) -> int:
+        """Number of pixels set."""
+        return int(np.count_nonzero(self.bitmap))
+
+    @property
+    def box(self) -> Box:
+        """Tight (x1, y1, x2, y2) of the pixels set, in image pixels; (0, 0, 0, 0) if none is."""
+        bitmap, x, y = self.tight()
+        height, width = bitmap.shape
+        return (float(x), float(y), float(x + width), float(y + height)) if bitmap.size else (0.0, 0.0, 0.0, 0.0)
+
+    def tight(self) -> Crop:
+        """The same mask without empty rows and columns at its edges; a 0 x 0 bitmap at (0, 0) if no pixel is set."""
+        rows, columns = np.flatnonzero(self.bitmap.any(axis=1)), np.flatnonzero(self.bitmap.any(axis=0))
+        if not rows.size:
+            return EMPTY
+        top, left = int(rows[0]), int(columns[0])
+        return Crop(self.bitmap[top : rows[-1] + 1, left : columns[-1] + 1], self.x + left, self.y + top)
+
+
+EMPTY = Crop(np.zeros((0, 0), dtype=bool), 0, 0)
+
+
+def crop_of(mask: np.ndarray) -> Crop:
+    """The tight crop (a copy) of a whole-image mask, bool [H, W] or any dtype where non-zero means set."""
+    bitmap, x, y = Crop(np.asarray(mask) != 0, 0, 0).tight()
+    return Crop(bitmap.copy(), x, y)

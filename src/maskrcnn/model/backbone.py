@@ -1,0 +1,143 @@
+"""Backbones: image [B, 3, H, W] → feature maps [B, F_l, H / s_l, W / s_l] at strides s = 4, 8, 16, 32.
+
+ResNets (He et al. 2016, the 3×3 convolution carrying the stride) with torchvision's parameter names, or any timm
+network that offers features at those strides.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.model.config import Config
+from maskrcnn.model.layers import norm_layer
+
+STRIDES = (4, 8, 16, 32)
+
+
+class BasicBlock(nn.Module):
+    """Two 3×3 convolutions around a shortcut (ResNet-18, -34)."""
+
+    expansion = 1
+
+    def __init__(self, inputs: int, width: int, stride: int, norm: str, eps: float) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, width, 3, stride, padding=1, bias=False)
+        self.bn1 = norm_layer(norm, width, eps)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn2 = norm_layer(norm, width, eps)
+        self.downsample = _shortcut(inputs, width, stride, norm, eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        out = self.bn2(self.conv2(out))
+        return F.relu(out + (x if self.downsample is None else self.downsample(x)), inplace=True)
+
+
+class Bottleneck(nn.Module):
+    """1×1, 3×3, 1×1 convolutions around a shortcut (ResNet-50, -101)."""
+
+    expansion = 4
+
+    def __init__(self, inputs: int, width: int, stride: int, norm: str, eps: float) -> None:
+        super().__init__()
+        outputs = width * self.expansion
+        self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
+        self.bn1 = norm_layer(norm, width, eps)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
+        self.bn2 = norm_layer(norm, width, eps)
+        self.conv3 = nn.Conv2d(width, outputs, 1, bias=False)
+        self.bn3 = norm_layer(norm, outputs, eps)
+        self.downsample = _shortcut(inputs, outputs, stride, norm, eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        out = F.relu(self.bn2(self.conv2(out)), inplace=True)
+        out = self.bn3(self.conv3(out))
+        return F.relu(out + (x if self.downsample is None else self.downsample(x)), inplace=True)
+
+
+def _shortcut(inputs: int, outputs: int, stride: int, norm: str, eps: float) -> nn.Sequential | None:
+    if stride == 1 and inputs == outputs:
+        return None
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), norm_layer(norm, outputs, eps))
+
+
+class ResNet(nn.Module):
+    """The four stages of a ResNet, each stage's output a level."""
+
+    def __init__(self, block: type[BasicBlock] | type[Bottleneck], depths: tuple[int, ...], norm: str, eps: float):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
+        self.bn1 = norm_layer(norm, 64, eps)
+        inputs, self.channels = 64, []
+        for number, depth in enumerate(depths, start=1):
+            width = 64 * 2 ** (number - 1)
+            stage = nn.Sequential()
+            for index in range(depth):
+                stage.append(block(inputs, width, 2 if index == 0 and number > 1 else 1, norm, eps))
+                inputs = width * block.expansion
+            setattr(self, f"layer{number}", stage)
+            self.channels.append(inputs)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x)), inplace=True), 3, 2, padding=1)
+        levels = []
+        for number in range(1, 5):
+            x = getattr(self, f"layer{number}")(x)
+            levels.append(x)
+        return levels
+
+
+class TimmBackbone(nn.Module):
+    """Any timm network with features at strides 4, 8, 16 and 32, randomly initialised."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        import timm
+
+        try:
+            self.body = timm.create_model(name, features_only=True, pretrained=False)
+        except RuntimeError as error:
+            close = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:5])
+            raise MaskRCNNError(f"timm offers no feature pyramid {name!r}: {error}", fix=f"near: {close}") from None
+        reductions = self.body.feature_info.reduction()
+        if not set(STRIDES) <= set(reductions):
+            raise MaskRCNNError(
+                f"backbone timm:{name} has features at strides {reductions}, expected {list(STRIDES)} among them",
+                fix="choose a convolutional or hierarchical network, such as timm:convnext_tiny",
+            )
+        self.picks = [reductions.index(stride) for stride in STRIDES]
+        self.channels = [self.body.feature_info.channels()[pick] for pick in self.picks]
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        levels = self.body(x)
+        levels = [levels[pick] for pick in self.picks]
+        # Some transformers answer channels last.
+        return [
+            level.permute(0, 3, 1, 2) if level.shape[1] != channels else level
+            for level, channels in zip(levels, self.channels, strict=True)
+        ]
+
+
+RESNETS: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...]]] = {
+    "resnet18": (BasicBlock, (2, 2, 2, 2)),
+    "resnet34": (BasicBlock, (3, 4, 6, 3)),
+    "resnet50": (Bottleneck, (3, 4, 6, 3)),
+    "resnet101": (Bottleneck, (3, 4, 23, 3)),
+}
+
+
+def build_backbone(config: Config) -> ResNet | TimmBackbone:
+    """The network ``config.backbone`` names. Raises `MaskRCNNError` for an unknown name."""
+    if config.backbone.startswith("timm:"):
+        return TimmBackbone(config.backbone.removeprefix("timm:"))
+    if config.backbone not in RESNETS:
+        raise MaskRCNNError(
+            f"unknown backbone {config.backbone!r}", fix=f"known: {', '.join(RESNETS)}, timm:NAME (timm:convnext_tiny)"
+        )
+    return ResNet(*RESNETS[config.backbone], config.backbone_norm, config.norm_eps)

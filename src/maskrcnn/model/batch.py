@@ -1,0 +1,29 @@
+"""A training batch: padded tensors with a validity mask, so that any mix of sizes and object counts is one shape."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """B images and their objects, padded to the largest. Boxes are pixels of the network input.
+
+    A mask is a patch: a bitmap's coverage in the object's frame, the whole-pixel box it was drawn in before flips,
+    scaling and cropping moved it. Frames may reach outside the image; boxes are what is visible.
+    """
+
+    images: Tensor  # uint8 or float [B, 3, H, W], RGB 0..255, filled from the top left
+    sizes: Tensor  # int [B, 2] = (height, width) of each image within its padding
+    boxes: Tensor  # float [B, G, 4]
+    labels: Tensor  # int [B, G], 0..C-1
+    valid: Tensor  # bool [B, G]
+    frames: Tensor  # float [B, G, 4]
+    patches: Tensor  # uint8 [B, G, P, P], coverage 0..255, filled from the top left
+    patch_sizes: Tensor  # int [B, G, 2] = (rows, columns); 0 where the object has no mask
+    crowd: Tensor  # float [B, Q, 4], regions that are neither object nor background; empty boxes pad
+
+    def to(self, device: torch.device | str, non_blocking: bool = True) -> Batch:
+        return Batch(*(tensor.to(device, non_blocking=non_blocking) for tensor in self))

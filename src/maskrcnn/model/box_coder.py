@@ -1,0 +1,41 @@
+"""Box deltas (R-CNN, appendix C): what the RPN and the box head learn, relative to a reference box.
+
+    t_x = w_x (g_x - p_x) / p_w        t_w = w_w log(g_w / p_w)
+
+and likewise in y, for reference p and goal g given by centre and size; the weights w bring the terms to like scale.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+MAX_LOG_RATIO = math.log(1000.0 / 16)  # a box grows by at most this factor, so that exp never overflows
+
+
+def _centre_size(boxes: Tensor) -> tuple[Tensor, Tensor]:
+    size = boxes[..., 2:] - boxes[..., :2]
+    return boxes[..., :2] + 0.5 * size, size
+
+
+def encode(goal: Tensor, reference: Tensor, weights: Sequence[float] = (1.0, 1.0, 1.0, 1.0)) -> Tensor:
+    """Deltas [..., 4] that take reference boxes [..., 4] to goal boxes [..., 4]; finite for empty boxes too."""
+    scale = reference.new_tensor(weights)
+    goal_centre, goal_size = _centre_size(goal)
+    centre, size = _centre_size(reference)
+    tiny = torch.finfo(size.dtype).tiny
+    shift = (goal_centre - centre) / size.clamp(min=tiny)
+    stretch = torch.log(goal_size.clamp(min=1e-6) / size.clamp(min=1e-6))
+    return torch.cat((shift, stretch), dim=-1) * scale
+
+
+def decode(deltas: Tensor, reference: Tensor, weights: Sequence[float] = (1.0, 1.0, 1.0, 1.0)) -> Tensor:
+    """Boxes [..., 4] that deltas [..., 4] make of reference boxes [..., 4]."""
+    deltas = deltas.to(reference.dtype) / reference.new_tensor(weights)
+    centre, size = _centre_size(reference)
+    centre = centre + deltas[..., :2] * size
+    half = 0.5 * size * deltas[..., 2:].clamp(max=MAX_LOG_RATIO).exp()
+    return torch.cat((centre - half, centre + half), dim=-1)

@@ -1,0 +1,165 @@
+"""What a model is: one frozen record, and the presets by name.
+
+A record is plain data: it travels in a checkpoint's metadata as JSON and rebuilds the same network anywhere.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from maskrcnn.errors import MaskRCNNError
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """How an image becomes network input: scale, normalise, pad.
+
+    The shortest edge is brought to the nearest length within ``short``, unless the longest would exceed ``long``
+    pixels; then that one is brought to ``long``. ``mean`` and ``std`` are of RGB values in 0..1. Batches are padded with
+    zeros after normalisation to a multiple of ``divisor``.
+    """
+
+    short: tuple[int, int] = (800, 800)
+    long: int = 1333
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    divisor: int = 32
+    antialias: bool = False  # average when shrinking, instead of reading single pixels as torchvision does
+
+
+@dataclass(frozen=True)
+class Config:
+    """Architecture and thresholds of one Mask R-CNN. Lengths are pixels of the network input."""
+
+    preset: str = "resnet50_fpn"
+    preprocess: Preprocess = field(default_factory=Preprocess)
+
+    backbone: str = "resnet50"  # resnet18 | resnet34 | resnet50 | resnet101 | timm:NAME
+    backbone_norm: Literal["frozen", "batch"] = "frozen"
+    norm_eps: float = 1e-5
+
+    fpn_channels: int = 256
+    fpn_norm: Literal["none", "batch"] = "none"
+    fpn_extra: Literal["pool", "conv"] = "pool"
+    fpn_extra_levels: int = 1
+
+    anchor_sizes: tuple[float, ...] = (32, 64, 128, 256, 512)  # one a level
+    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width
+    anchor_rounding: bool = True  # base anchors to whole pixels, strides from the padded input's size, as torchvision
+
+    rpn_convs: int = 1
+    rpn_samples: int = 256
+    rpn_positive_share: float = 0.5
+    rpn_iou: tuple[float, float] = (0.3, 0.7)  # below: background, at least: object
+    rpn_nms: float = 0.7
+    rpn_before_nms: tuple[int, int] = (2000, 1000)  # a level: in training, in detection
+    proposals: tuple[int, int] = (2000, 1000)  # an image: in training, in detection
+
+    roi_aligned: bool = False
+    roi_sampling: int = 2  # points a bin and axis, 0 adapts to the RoI
+    roi_samples: int = 512
+    roi_positive_share: float = 0.25
+    roi_iou: float = 0.5
+
+    box_bins: int = 7
+    box_convs: tuple[int, ...] = ()
+    box_hidden: tuple[int, ...] = (1024, 1024)
+    box_weights: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
+    box_loss: Literal["smooth_l1", "l1"] = "smooth_l1"
+
+    mask_bins: int = 14
+    mask_convs: tuple[int, ...] = (256, 256, 256, 256)
+    mask_sampling: int = 0  # points a mask target's cell and axis, 0 adapts
+    head_norm: Literal["none", "batch"] = "none"
+
+    score_threshold: float = 0.05
+    nms_threshold: float = 0.5
+    max_detections: int = 100
+    paste_quantized: bool = True  # paste masks into boxes cut to whole pixels, as torchvision does
+
+    def replace(self, **changes: Any) -> Config:
+        """A copy with some fields changed; ``preprocess`` may be a dict of its own fields. Raises on unknown names."""
+        return from_dict({**to_dict(self), **changes}, defaults=self)
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    """The record as JSON-ready data."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(data: dict[str, Any], defaults: Config | None = None) -> Config:
+    """The record back from `to_dict`'s data. Raises `MaskRCNNError` on a name or a type that does not fit."""
+    defaults = defaults or Config()
+    preprocess = data.get("preprocess", {})
+    if isinstance(preprocess, dict):
+        preprocess = _fill(Preprocess, preprocess, defaults.preprocess, "preprocess.")
+    config: Config = _fill(Config, {**data, "preprocess": preprocess}, defaults)
+    return config
+
+
+def _fill(kind: type, data: dict[str, Any], defaults: Any, prefix: str = "") -> Any:
+    names = {item.name for item in dataclasses.fields(kind)}
+    for name in data.keys() - names:
+        close = difflib.get_close_matches(name, names, n=1)
+        raise MaskRCNNError(
+            f"unknown model setting {prefix}{name!r}",
+            fix=f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(names))}",
+        )
+    changes = {name: _like(getattr(defaults, name), value, prefix + name) for name, value in data.items()}
+    return dataclasses.replace(defaults, **changes)
+
+
+def _like(default: Any, value: Any, name: str) -> Any:
+    """Value in the default's type: JSON and YAML know no tuples, and write 1 for 1.0."""
+    if isinstance(default, tuple) and isinstance(value, list | tuple):
+        return tuple(value)
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(default) is not type(value):
+        raise MaskRCNNError(f"model setting {name}: expected {type(default).__name__}, found {value!r}")
+    return value
+
+
+PRESETS: dict[str, Config] = {
+    "resnet50_fpn": Config(),
+    "resnet50_fpn_v2": Config(
+        preset="resnet50_fpn_v2",
+        backbone_norm="batch",
+        fpn_norm="batch",
+        rpn_convs=2,
+        box_convs=(256, 256, 256, 256),
+        box_hidden=(1024,),
+        head_norm="batch",
+    ),
+    "lite": Config(
+        preset="lite",
+        preprocess=Preprocess(short=(512, 512), long=864, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), antialias=True),
+        backbone="timm:efficientnet_lite0",
+        backbone_norm="batch",
+        fpn_channels=96,
+        anchor_sizes=(24, 48, 96, 192, 384),
+        anchor_rounding=False,
+        rpn_before_nms=(1000, 1000),
+        proposals=(1000, 1000),
+        roi_aligned=True,
+        roi_samples=256,
+        box_hidden=(512, 512),
+        mask_convs=(64, 64, 64, 64),
+        mask_sampling=2,
+        paste_quantized=False,
+    ),
+}
+
+
+def preset(name: str) -> Config:
+    """The preset of this name. Raises `MaskRCNNError` naming the known ones."""
+    if name not in PRESETS:
+        close = difflib.get_close_matches(name, PRESETS, n=1)
+        raise MaskRCNNError(
+            f"unknown preset {name!r}",
+            fix=f"did you mean {close[0]!r}?" if close else f"known: {', '.join(PRESETS)}",
+        )
+    return PRESETS[name]

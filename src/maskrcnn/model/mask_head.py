@@ -1,0 +1,69 @@
+"""Mask head (Mask R-CNN, section 3): RoI features → one mask for every class, pixel by pixel, without competition.
+
+A mask is 28×28 probabilities in its RoI's frame; a target is the object's patch resampled in that frame.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from maskrcnn.model.batch import Batch
+from maskrcnn.model.box_head import RoISamples
+from maskrcnn.model.config import Config
+from maskrcnn.model.layers import conv_block
+from maskrcnn.model.losses import mask_loss
+from maskrcnn.model.roi_align import crop_patches
+
+
+class MaskHead(nn.Module):
+    """RoI features [R, F, k, k] → mask logits [R, C, 2k, 2k]."""
+
+    def __init__(self, classes: int, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        widths = (config.fpn_channels, *config.mask_convs)
+        self.convs = nn.Sequential(*(conv_block(*pair, 3, config.head_norm) for pair in itertools.pairwise(widths)))
+        self.upsample = nn.ConvTranspose2d(widths[-1], widths[-1], 2, 2)
+        self.logits = nn.Conv2d(widths[-1], classes, 1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, rois: Tensor) -> Tensor:
+        return self.logits(F.relu(self.upsample(self.convs(rois)), inplace=True))
+
+    def of_class(self, rois: Tensor, labels: Tensor) -> Tensor:
+        """Mask logits [R, 2k, 2k] of one class for each RoI: labels int [R]."""
+        logits = self(rois)
+        labels = labels.clamp(max=logits.shape[1] - 1)  # background has no mask; its places are not read
+        return logits.gather(1, labels[:, None, None, None].expand(-1, 1, *logits.shape[2:])).squeeze(1)
+
+    def loss(self, logits: Tensor, rois: RoISamples, batch: Batch) -> Tensor:
+        """L_mask for the true class's mask logits [B * S, 2k, 2k] of the foreground places of the sampled RoIs."""
+        if not batch.boxes.shape[1]:
+            return logits.sum() * 0.0
+        targets, exists = mask_targets(rois, batch, logits.shape[-1], self.config)
+        return mask_loss(logits, targets, exists & rois.foreground.flatten())
+
+
+@torch.no_grad()
+def mask_targets(rois: RoISamples, batch: Batch, bins: int, config: Config) -> tuple[Tensor, Tensor]:
+    """Each RoI's view of its object's patch: coverage [B * S, bins, bins] in 0..1, and whether the object has a mask.
+
+    The RoI moves into the frame of the patch; there it is one small RoIAlign.
+    """
+    rows = torch.arange(len(batch.boxes), device=rois.boxes.device)[:, None].expand_as(rois.matched)
+    patches = batch.patches[rows, rois.matched].flatten(0, 1).float() / 255
+    patch_sizes = batch.patch_sizes[rows, rois.matched].flatten(0, 1)
+    frames = batch.frames[rows, rois.matched].flatten(0, 1)
+    extent = (frames[:, 2:] - frames[:, :2]).clamp(min=1e-6)
+    cells = (patch_sizes.flip(-1) / extent).repeat(1, 2)
+    boxes = (rois.boxes.flatten(0, 1) - frames[:, :2].repeat(1, 2)) * cells
+    masks = crop_patches(patches, patch_sizes.clamp(min=1), boxes, bins, config.mask_sampling, config.roi_aligned)
+    return masks, (patch_sizes > 0).all(-1)

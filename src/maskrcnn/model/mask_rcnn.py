@@ -1,0 +1,113 @@
+"""Mask R-CNN (He et al. 2017): the whole story on two screens.
+
+    image → backbone → FPN → RPN → RoIAlign → class and box → (on what survives) RoIAlign → mask
+
+Letters: B images of padded size H×W, K proposals, D detections, C classes without background, F channels, M = 28.
+Boxes are (x1, y1, x2, y2) in continuous pixels of the padded network input. Everything between pixels and detections is
+padded tensors with validity masks: no shape depends on what an image shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from maskrcnn.model.backbone import STRIDES, build_backbone
+from maskrcnn.model.batch import Batch
+from maskrcnn.model.box_head import BoxHead
+from maskrcnn.model.config import Config
+from maskrcnn.model.detections import Detections, InstanceDetections, select_detections
+from maskrcnn.model.fpn import FPN
+from maskrcnn.model.losses import Losses
+from maskrcnn.model.mask_head import MaskHead
+from maskrcnn.model.roi_align import pyramid_roi_align
+from maskrcnn.model.rpn import RPN
+
+
+class MaskRCNN(nn.Module):
+    """The network for one set of class names, randomly initialised.
+
+    Args:
+        config: architecture and thresholds; see `maskrcnn.model.config.PRESETS`.
+        names: class names; a label is an index into them, background is nobody's.
+    """
+
+    def __init__(self, config: Config, names: Sequence[str]) -> None:
+        super().__init__()
+        self.config = config
+        self.names = tuple(names)
+        self.backbone = build_backbone(config)
+        self.fpn = FPN(self.backbone.channels, config)
+        self.rpn = RPN(config)
+        self.box_head = BoxHead(len(self.names), config)
+        self.mask_head = MaskHead(len(self.names), config)
+        self.register_buffer("mean", 255 * torch.tensor(config.preprocess.mean)[:, None, None], persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(config.preprocess.std)[:, None, None], persistent=False)
+
+    def detect(self, images: Tensor, sizes: Tensor) -> InstanceDetections:
+        """Find the objects in a padded batch.
+
+        Args:
+            images: uint8 or float [B, 3, H, W], RGB 0..255, each filled from the top left; H and W are multiples of 32.
+            sizes: int [B, 2], each image's (height, width) within the padding.
+
+        Returns:
+            Boxes [B, D, 4], scores [B, D], labels [B, D], valid [B, D] and mask probabilities [B, D, M, M].
+        """
+        pyramid = self.features(images, sizes)
+        proposals = self.rpn.propose(self.rpn(pyramid, _size(images)), sizes)
+        logits, deltas = self._classify(pyramid, proposals.boxes)
+        detections = select_detections(logits, deltas, proposals, sizes, self.config)
+        return InstanceDetections(*detections, masks=self._masks(pyramid, detections))
+
+    def losses(self, batch: Batch, generator: torch.Generator | None = None) -> Losses:
+        """L = L_cls + L_box + L_mask + L_objectness + L_rpn_box for a batch; no object at all is fine."""
+        pyramid = self.features(batch.images, batch.sizes)
+        predictions = self.rpn(pyramid, _size(batch.images))
+        objectness, rpn_box = self.rpn.losses(predictions, batch, generator)
+        rois = self.box_head.select(self.rpn.propose(predictions, batch.sizes), batch, generator)
+
+        logits, deltas = self._classify(pyramid, rois.boxes)
+        classification, box = self.box_head.losses(logits.flatten(0, 1), deltas.flatten(0, 1), rois, batch)
+
+        rois = rois.first(int(self.config.roi_samples * self.config.roi_positive_share))
+        mask_logits = self.mask_head.of_class(self._mask_rois(pyramid, rois.boxes), rois.labels.flatten())
+        return Losses(objectness, rpn_box, classification, box, self.mask_head.loss(mask_logits, rois, batch))
+
+    def features(self, images: Tensor, sizes: Tensor) -> list[Tensor]:
+        """The pyramid [B, F, H / s, W / s] for s = 4, 8, 16, 32 and coarser; padding is zero after normalisation."""
+        height, width = _size(images)
+        row = torch.arange(height, device=images.device)[:, None] < sizes[:, 0, None, None]
+        column = torch.arange(width, device=images.device) < sizes[:, 1, None, None]
+        images = (images - self.mean) / self.std * (row & column)[:, None]
+        return self.fpn(self.backbone(images.to(self.dtype, memory_format=torch.channels_last)))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating-point type of the weights, and so of the features."""
+        return self.box_head.logits.weight.dtype
+
+    def _classify(self, pyramid: list[Tensor], boxes: Tensor) -> tuple[Tensor, Tensor]:
+        """Class logits [B, K, C + 1] and box deltas [B, K, C, 4] for boxes [B, K, 4]."""
+        rois = self._rois(pyramid, boxes, self.config.box_bins)
+        logits, deltas = self.box_head(rois)
+        return logits.unflatten(0, boxes.shape[:2]), deltas.unflatten(0, boxes.shape[:2])
+
+    def _masks(self, pyramid: list[Tensor], detections: Detections) -> Tensor:
+        """Mask probabilities [B, D, M, M] of each detection's class."""
+        rois = self._mask_rois(pyramid, detections.boxes)
+        masks = self.mask_head.of_class(rois, detections.labels.flatten())
+        return masks.float().sigmoid().unflatten(0, detections.labels.shape)
+
+    def _mask_rois(self, pyramid: list[Tensor], boxes: Tensor) -> Tensor:
+        return self._rois(pyramid, boxes, self.config.mask_bins)
+
+    def _rois(self, pyramid: list[Tensor], boxes: Tensor, bins: int) -> Tensor:
+        config = self.config
+        return pyramid_roi_align(pyramid[: len(STRIDES)], STRIDES, boxes, bins, config.roi_sampling, config.roi_aligned)
+
+
+def _size(images: Tensor) -> tuple[int, int]:
+    return images.shape[-2], images.shape[-1]

@@ -1,0 +1,67 @@
+"""Which object each box stands for, and which boxes a loss sees (Faster R-CNN, section 3.1.2).
+
+Shapes: B images, N boxes (anchors or proposals), G objects padded with a validity mask. Nothing here has a shape that
+depends on data.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from maskrcnn.ops.boxes import intersection_over_first, iou
+
+PAIR_BUDGET = 2**25  # box-object pairs held at once
+
+
+class Match(NamedTuple):
+    """For each of N boxes."""
+
+    index: Tensor  # int [B, N], the object that overlaps it most
+    overlap: Tensor  # float [B, N], their IoU; 0 without any object
+    is_best: Tensor  # bool [B, N], no box overlaps some object more than this one
+    crowd: Tensor  # float [B, N], the share of the box that a crowd region covers
+
+
+def match(boxes: Tensor, objects: Tensor, valid: Tensor, crowd: Tensor) -> Match:
+    """Match boxes [B or 1, N, 4] to objects [B, G, 4] where valid [B, G]; crowd regions are [B, Q, 4]."""
+    batch, count = len(objects), boxes.shape[1]
+    index = torch.zeros(batch, count, dtype=torch.long, device=boxes.device)
+    overlap = torch.zeros(batch, count, device=boxes.device)
+    is_best = torch.zeros(batch, count, dtype=torch.bool, device=boxes.device)
+    step = max(1, PAIR_BUDGET // (batch * count))
+    for start in range(0, objects.shape[1], step):
+        part = slice(start, start + step)
+        pairs = iou(objects[:, part], boxes) * valid[:, part, None]
+        best_here, index_here = pairs.max(dim=1)
+        index = torch.where(best_here > overlap, index_here + start, index)
+        overlap = torch.maximum(overlap, best_here)
+        best_of_object = pairs.amax(dim=2, keepdim=True)
+        is_best |= ((pairs == best_of_object) & (best_of_object > 0)).any(dim=1)
+    covered = torch.zeros_like(overlap)
+    if crowd.shape[1]:
+        covered = intersection_over_first(boxes, crowd).amax(dim=2).expand_as(overlap)
+    return Match(index, overlap, is_best, covered)
+
+
+def sample(
+    positive: Tensor, negative: Tensor, count: int, positive_share: float, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """A random minibatch of boxes for each image: at most ``positive_share`` of ``count`` positive, negatives fill up.
+
+    Args:
+        positive, negative: bool [B, N].
+
+    Returns:
+        index int [B, count'] and valid bool [B, count'] with count' = min(count, N). Positives come first, so they are
+        all within the first ``int(count * positive_share)`` places.
+    """
+    most = min(int(count * positive_share), positive.shape[1])
+    chance = torch.rand(positive.shape, device=positive.device, generator=generator)
+    draw, place = torch.where(positive, chance, -1.0).topk(most, dim=1)
+    chosen = torch.zeros_like(positive).scatter(1, place, draw >= 0)
+    key = torch.where(chosen, chance + 1, torch.where(negative, chance, -1.0))
+    key, index = key.topk(min(count, positive.shape[1]), dim=1)
+    return index, key >= 0

@@ -1,0 +1,44 @@
+"""From images of any size to one padded batch, and from boxes in that batch back to the images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from maskrcnn.model.config import Preprocess
+
+
+def resize_scale(height: int, width: int, preprocess: Preprocess) -> float:
+    """The factor by which an image is enlarged: shortest edge into ``short``, longest edge at most ``long``."""
+    shortest, longest = min(height, width), max(height, width)
+    low, high = preprocess.short
+    return min(min(max(shortest, low), high) / shortest, preprocess.long / longest)
+
+
+def resized_size(height: int, width: int, preprocess: Preprocess) -> tuple[int, int]:
+    """Size of the image in the network input: (height, width), at least one pixel."""
+    scale = resize_scale(height, width, preprocess)
+    return max(math.floor(height * scale), 1), max(math.floor(width * scale), 1)
+
+
+def prepare(
+    images: Sequence[Tensor], preprocess: Preprocess, device: torch.device | str = "cpu"
+) -> tuple[Tensor, Tensor]:
+    """Resize images uint8 [3, h, w] bilinearly and pad them from the top left into one batch.
+
+    Returns:
+        float [B, 3, H, W] in 0..255 with H, W multiples of ``divisor``, and sizes int [B, 2].
+    """
+    sizes = [resized_size(image.shape[1], image.shape[2], preprocess) for image in images]
+    height, width = (-(-max(edge) // preprocess.divisor) * preprocess.divisor for edge in zip(*sizes, strict=True))
+    batch = torch.zeros(len(images), 3, height, width, device=device)
+    for place, image, (rows, columns) in zip(batch, images, sizes, strict=True):
+        source = image.to(device, torch.float32)[None]
+        place[:, :rows, :columns] = F.interpolate(
+            source, (rows, columns), mode="bilinear", align_corners=False, antialias=preprocess.antialias
+        )[0]
+    return batch, torch.tensor(sizes, device=device)

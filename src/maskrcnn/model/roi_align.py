@@ -1,0 +1,254 @@
+"""RoIAlign (Mask R-CNN, section 3) and, to see what it mends, RoIPool (Fast R-CNN, section 2.1).
+
+RoIAlign divides a floating-point RoI into k×k bins, places s×s regular sample points in each, reads the feature map at
+every point by bilinear interpolation and averages (or takes the maximum). Nothing is rounded anywhere.
+
+The plain form here is also the fast one. Bilinear weights and regular grids are separable, so each axis has a small
+table of taps (`ops/bilinear.py`); their outer product lists, for each bin, the rows of the flattened feature map and a
+weight for each, and ``embedding_bag`` is precisely "the weighted sum of listed rows": no sample is ever stored, all
+levels and all images are one call, and its gradient comes along. Memory: ``TAP_BUDGET`` taps at a time.
+
+Shapes: R RoIs, F channels, boxes in continuous pixels of the input image, origin at its outer corner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from maskrcnn.ops.bilinear import Taps, dense_weights, grid_taps
+
+TAP_BUDGET = 2**23
+
+
+class Maps(NamedTuple):
+    """Feature maps of any sizes as one table: map cell (y, x) of RoI r is row origin[r] + y * width[r] + x."""
+
+    table: Tensor  # [P, F]
+    origin: Tensor  # int [R]
+    height: Tensor  # int [R]
+    width: Tensor  # int [R]
+
+
+def roi_align(
+    features: Tensor,
+    boxes: Tensor,
+    image_index: Tensor,
+    bins: int | tuple[int, int],
+    scale: float = 1.0,
+    sampling: int = 0,
+    aligned: bool = False,
+    mode: Literal["avg", "max"] = "avg",
+) -> Tensor:
+    """RoIAlign on one feature map.
+
+    Args:
+        features: [B, F, H, W].
+        boxes: float [R, 4], pixels of the image.
+        image_index: int [R], the image each box belongs to.
+        bins: output size, (rows, columns) or one number.
+        scale: feature cells a pixel, 1 / stride.
+        sampling: sample points a bin and axis; 0 adapts to the RoI, ceil(RoI size in cells / bins).
+        aligned: half-pixel correction: feature cell i is centred at i + 0.5 cells, as pixels are. Without it the
+            whole grid sits half a cell too far right and down (the form of the first releases), and RoIs are widened
+            to at least one cell.
+        mode: average or maximum over a bin's sample points.
+
+    Returns:
+        [R, F, rows, columns]; 0 for sample points more than a cell outside the map.
+    """
+    table = features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])
+    height, width = features.shape[-2:]
+    rows = torch.ones_like(image_index)
+    maps = Maps(table, image_index * (height * width), rows * height, rows * width)
+    return _sample(maps, boxes * scale, bins, sampling, aligned, mode)
+
+
+def pyramid_roi_align(
+    pyramid: Sequence[Tensor],
+    strides: Sequence[int],
+    boxes: Tensor,
+    bins: int,
+    sampling: int = 2,
+    aligned: bool = False,
+) -> Tensor:
+    """RoIAlign on the pyramid level that fits each RoI's size (FPN, equation 1): all levels and images in one call.
+
+    Args:
+        pyramid: L maps [B, F, H_l, W_l] with strides as given, finest first.
+        boxes: float [B, K, 4], pixels of the padded input. Invalid rows may hold anything finite.
+
+    Returns:
+        [B * K, F, bins, bins].
+    """
+    batch, count = boxes.shape[:2]
+    boxes = boxes.reshape(-1, 4)
+    level = assign_levels(boxes, strides)
+    image = torch.arange(batch, device=boxes.device).repeat_interleave(count)
+    origin, height, width = (torch.zeros_like(level) for _ in range(3))
+    scale = torch.zeros_like(boxes[:, 0])
+    start = 0
+    for index, (features, stride) in enumerate(zip(pyramid, strides, strict=True)):
+        here = level == index
+        rows, columns = features.shape[-2:]
+        origin = torch.where(here, start + image * (rows * columns), origin)
+        height, width = torch.where(here, rows, height), torch.where(here, columns, width)
+        scale = torch.where(here, 1.0 / stride, scale)
+        start = start + batch * rows * columns
+    table = torch.cat([features.permute(0, 2, 3, 1).reshape(-1, features.shape[1]) for features in pyramid])
+    return _sample(Maps(table, origin, height, width), boxes * scale[:, None], bins, sampling, aligned, "avg")
+
+
+def assign_levels(boxes: Tensor, strides: Sequence[int]) -> Tensor:
+    """Level index [R] for boxes [R, 4]: a 224-pixel RoI goes to stride 16, half that size one level finer."""
+    size = ((boxes[:, 2] - boxes[:, 0]).clamp(min=0) * (boxes[:, 3] - boxes[:, 1]).clamp(min=0)).sqrt()
+    level = torch.floor(torch.log2(size / 224 + 1e-30) + 1e-6) + (4 - (strides[0].bit_length() - 1))
+    return level.clamp(0, len(strides) - 1).long()
+
+
+def crop_patches(
+    patches: Tensor, patch_sizes: Tensor, boxes: Tensor, bins: int, sampling: int, aligned: bool
+) -> Tensor:
+    """RoIAlign on one small single-channel map for each RoI: how a mask target is cut from its object's patch.
+
+    Args:
+        patches: float [R, P, P], each filled from the top left to its own size.
+        patch_sizes: int [R, 2] = (rows, columns).
+        boxes: float [R, 4] in cells of the patch.
+
+    Returns:
+        [R, bins, bins].
+    """
+    rows, columns, _ = _axes(boxes, patch_sizes[:, 0], patch_sizes[:, 1], (bins, bins), sampling, aligned)
+    size = patches.shape[-1]
+    return dense_weights(rows, size) @ patches @ dense_weights(columns, size).mT
+
+
+def _axes(
+    boxes: Tensor, height: Tensor, width: Tensor, bins: tuple[int, int], sampling: int, aligned: bool
+) -> tuple[Taps, Taps, Tensor]:
+    """Taps in y and x for boxes [R, 4] in map cells, and how many sample points [R, 2] each axis has."""
+    if aligned:
+        boxes = boxes - 0.5
+    extent = boxes[:, 2:] - boxes[:, :2]
+    if not aligned:
+        extent = extent.clamp(min=1)
+    parts = torch.tensor(bins[::-1], device=boxes.device, dtype=boxes.dtype)
+    if sampling > 0:
+        samples = torch.full_like(extent, sampling, dtype=torch.long)
+        most_x = most_y = sampling
+    else:
+        samples = (extent / parts).ceil().clamp(min=0).long()
+        most_x, most_y = samples.amax(0).clamp(min=1).tolist()
+    rows = grid_taps(boxes[:, 1], extent[:, 1], bins[0], samples[:, 1], most_y, height)
+    columns = grid_taps(boxes[:, 0], extent[:, 0], bins[1], samples[:, 0], most_x, width)
+    return rows, columns, samples.flip(-1)
+
+
+def _sample(
+    maps: Maps, boxes: Tensor, bins: int | tuple[int, int], sampling: int, aligned: bool, mode: Literal["avg", "max"]
+) -> Tensor:
+    """RoIs boxes [R, 4] in map cells → [R, F, rows, columns], at most ``TAP_BUDGET`` taps (or one RoI) at a time."""
+    bins = (bins, bins) if isinstance(bins, int) else bins
+    boxes = boxes.float()
+    if not len(boxes):
+        return maps.table[:0].reshape(0, maps.table.shape[1], *bins)
+    pick = _average if mode == "avg" else _maximum
+    cost = bins[0] * bins[1] * 4 * (1 if mode == "avg" else maps.table.shape[1])
+    if sampling > 0:
+        step = max(1, TAP_BUDGET // (cost * sampling**2))
+        parts = [slice(start, start + step) for start in range(0, len(boxes), step)]
+        chunks = [pick(_rois(maps, part), boxes[part], bins, sampling, aligned) for part in parts]
+        return torch.cat(chunks) if len(chunks) > 1 else chunks[0]
+    # RoIs of like size share a chunk, so that none is padded to another's many sample points.
+    samples = _axes(boxes, maps.height, maps.width, bins, 0, aligned)[2]
+    order = samples.prod(-1).argsort()
+    parts, first, costs = [], 0, (samples.prod(-1)[order] * cost).tolist()
+    for index, largest in enumerate(costs):
+        if (index + 1 - first) * largest > TAP_BUDGET and index > first:
+            parts.append(order[first:index])
+            first = index
+    parts.append(order[first:])
+    done = torch.cat([pick(_rois(maps, part), boxes[part], bins, 0, aligned) for part in parts])
+    return done[order.argsort()]
+
+
+def _rois(maps: Maps, part: slice | Tensor) -> Maps:
+    return Maps(maps.table, maps.origin[part], maps.height[part], maps.width[part])
+
+
+def _average(maps: Maps, boxes: Tensor, bins: tuple[int, int], sampling: int, aligned: bool) -> Tensor:
+    """One weighted sum of table rows for each bin: the outer product of the two axes' taps."""
+    rows, columns, _ = _axes(boxes, maps.height, maps.width, bins, sampling, aligned)
+    rows, columns = (Taps(*(part.flatten(2) for part in axis)) for axis in (rows, columns))
+    if sampling == 0:
+        rows, columns = _merge(rows, maps.height), _merge(columns, maps.width)
+    index = rows.index * maps.width[:, None, None] + maps.origin[:, None, None]
+    index = index[:, :, None, :, None] + columns.index[:, None, :, None, :]
+    weight = rows.weight[:, :, None, :, None] * columns.weight[:, None, :, None, :]
+    taps = index.shape[-2] * index.shape[-1]
+    out = _weighted_rows(maps.table, index.reshape(-1, taps), weight.reshape(-1, taps))
+    return out.reshape(len(boxes), *bins, -1).permute(0, 3, 1, 2)
+
+
+def _merge(taps: Taps, size: Tensor) -> Taps:
+    """Taps [R, bins, T] as one weight for each cell of the axis, when a bin reads cells more than once on average."""
+    cells = int(size.max())
+    if taps.index.shape[-1] <= cells:
+        return taps
+    weight = taps.weight.new_zeros(*taps.index.shape[:2], cells).scatter_add(2, taps.index, taps.weight)
+    # Cells past a smaller map's end weigh nothing; they only must not point outside the table.
+    index = torch.minimum(torch.arange(cells, device=size.device), size[:, None, None] - 1).expand(weight.shape)
+    return Taps(index, weight)
+
+
+def _maximum(maps: Maps, boxes: Tensor, bins: tuple[int, int], sampling: int, aligned: bool) -> Tensor:
+    """The largest bilinear value over each bin's sample points; 0 for a bin without any."""
+    rows, columns, samples = _axes(boxes, maps.height, maps.width, bins, sampling, aligned)
+    many_y, many_x = rows.index.shape[2], columns.index.shape[2]
+    index = (rows.index * maps.width[:, None, None, None] + maps.origin[:, None, None, None])[
+        :, :, None, :, None, :, None
+    ] + columns.index[:, None, :, None, :, None, :]
+    share = samples.prod(-1).to(rows.weight.dtype)[:, None, None, None, None, None, None]
+    weight = rows.weight[:, :, None, :, None, :, None] * columns.weight[:, None, :, None, :, None, :] * share
+    values = _weighted_rows(maps.table, index.reshape(-1, 4), weight.reshape(-1, 4))
+    values = values.reshape(len(boxes), *bins, many_y, many_x, -1)
+    counted_y = torch.arange(many_y, device=boxes.device) < samples[:, :1]
+    counted_x = torch.arange(many_x, device=boxes.device) < samples[:, 1:]
+    counted = (counted_y[:, :, None] & counted_x[:, None, :])[:, None, None, :, :, None]
+    best = values.masked_fill(~counted, -torch.inf).flatten(3, 4).amax(3)
+    return best.masked_fill(~counted.any(3).any(3), 0).permute(0, 3, 1, 2)
+
+
+def _weighted_rows(table: Tensor, index: Tensor, weight: Tensor) -> Tensor:
+    """Sum of table [P, F] rows index [N, T] with weights [N, T] → [N, F]."""
+    return F.embedding_bag(index, table, mode="sum", per_sample_weights=weight.to(table.dtype))
+
+
+def roi_pool(
+    features: Tensor, boxes: Tensor, image_index: Tensor, bins: int | tuple[int, int], scale: float = 1.0
+) -> Tensor:
+    """RoIPool: rounds the RoI to whole cells, rounds the bins again, takes the maximum.
+
+    Shapes and frame as in `roi_align`. A bin that holds no cell of the map is 0. Kept to show what rounding costs:
+    with stride 16 a RoI's edge moves by up to 8 image pixels, which a 28×28 mask cannot undo.
+    """
+    bins = (bins, bins) if isinstance(bins, int) else bins
+    height, width = features.shape[-2:]
+    rounded = torch.floor(boxes * scale + 0.5).long().tolist()
+    pooled = [features.new_zeros(0, features.shape[1], *bins)]
+    for (left, top, right, bottom), image in zip(rounded, image_index.tolist(), strict=True):
+        right, bottom = max(right, left), max(bottom, top)
+        x1, y1, x2, y2 = max(left, 0), max(top, 0), min(right + 1, width), min(bottom + 1, height)
+        if x1 >= x2 or y1 >= y2:
+            pooled.append(features.new_zeros(1, features.shape[1], *bins))
+            continue
+        margin = (x1 - left, right + 1 - x2, y1 - top, bottom + 1 - y2)
+        window = F.pad(features[image : image + 1, :, y1:y2, x1:x2], margin, value=-torch.inf)
+        cells = F.adaptive_max_pool2d(window, bins)
+        pooled.append(cells.masked_fill(cells == -torch.inf, 0))
+    return torch.cat(pooled)

@@ -1,0 +1,69 @@
+"""Greedy non-maximum suppression over a padded batch, exact, with a fixed shape in and out.
+
+A box survives if no better-scored survivor of its group overlaps it by more than the threshold. The plain form
+writes that sentence as a fixed point: start from "all survive", let every survivor suppress, repeat until nothing
+changes. Step t settles every box whose chain of better-scored overlaps is at most t long, and since a box can only be
+suppressed by one before it in score order the fixed point is unique: the greedy answer. It needs no host decision
+about shapes, so it exports and compiles; in practice a few steps suffice.
+"""
+
+from __future__ import annotations
+
+import torch
+import torchvision
+from torch import Tensor
+
+from maskrcnn.ops.boxes import iou
+
+
+def nms(boxes: Tensor, valid: Tensor, iou_threshold: float, group: Tensor | None = None) -> Tensor:
+    """Which boxes survive.
+
+    Args:
+        boxes: float [..., K, 4] in descending order of score.
+        valid: bool [..., K]; the others neither survive nor suppress.
+        iou_threshold: a box is suppressed when its IoU with a survivor is greater than this.
+        group: int [..., K]; only boxes of one group (a class, a level) suppress each other.
+
+    Returns:
+        bool [..., K].
+    """
+    if boxes.device.type == "cpu" and not torch.compiler.is_compiling():
+        return _nms_torchvision(boxes, valid, iou_threshold, group)
+    return nms_plain(boxes, valid, iou_threshold, group)
+
+
+def nms_plain(boxes: Tensor, valid: Tensor, iou_threshold: float, group: Tensor | None = None) -> Tensor:
+    """`nms` as tensor operations of fixed shape; holds one [..., K, K] mask."""
+    suppresses = (iou(boxes, boxes) > iou_threshold).triu(diagonal=1) & valid[..., :, None] & valid[..., None, :]
+    if group is not None:
+        suppresses = suppresses & (group[..., :, None] == group[..., None, :])
+
+    def settle(keep: Tensor, before: Tensor, suppresses: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        return valid & ~(suppresses & keep[..., :, None]).any(dim=-2), keep.clone()
+
+    def unsettled(keep: Tensor, before: Tensor, suppresses: Tensor, valid: Tensor) -> Tensor:
+        return (keep != before).any()
+
+    keep, before = settle(valid, valid, suppresses, valid)
+    if torch.compiler.is_compiling():
+        return torch.while_loop(unsettled, settle, (keep, before), (suppresses, valid))[0]
+    while unsettled(keep, before, suppresses, valid):
+        keep, before = settle(keep, before, suppresses, valid)
+    return keep
+
+
+def _nms_torchvision(boxes: Tensor, valid: Tensor, iou_threshold: float, group: Tensor | None) -> Tensor:
+    """`nms` by torchvision's CPU kernel, one call for each row and group."""
+    shape = valid.shape
+    boxes, valid = boxes.float().reshape(-1, shape[-1], 4), valid.reshape(-1, shape[-1])
+    groups = None if group is None else group.reshape(valid.shape)
+    keep = torch.zeros_like(valid)
+    for row in range(valid.shape[0]):
+        (candidates,) = valid[row].nonzero(as_tuple=True)
+        labels = torch.zeros_like(candidates) if groups is None else groups[row, candidates]
+        for label in labels.unique():
+            members = candidates[labels == label]
+            order = torch.arange(len(members), 0, -1, dtype=torch.float32)
+            keep[row, members[torchvision.ops.nms(boxes[row, members], order, iou_threshold)]] = True
+    return keep.reshape(shape)

@@ -1,0 +1,107 @@
+"""Models known by name: bundled with the package, or fetched once from where their authors publish them."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from maskrcnn.errors import MaskRCNNError
+
+BUNDLED = Path(__file__).parent / "bundled"
+
+# The 91 outputs of COCO models are numbered by COCO's category ids, of which eleven were never used.
+_COCO = """person bicycle car motorcycle airplane bus train truck boat traffic_light fire_hydrant - stop_sign
+parking_meter bench bird cat dog horse sheep cow elephant bear zebra giraffe - backpack umbrella - - handbag tie suitcase
+frisbee skis snowboard sports_ball kite baseball_bat baseball_glove skateboard surfboard tennis_racket bottle -
+wine_glass cup fork knife spoon bowl banana apple sandwich orange broccoli carrot hot_dog pizza donut cake chair couch
+potted_plant bed - dining_table - - toilet - tv laptop mouse remote keyboard cell_phone microwave oven toaster sink
+refrigerator - book clock vase scissors teddy_bear hair_drier toothbrush"""
+COCO_NAMES = tuple(
+    f"unused {number}" if name == "-" else name.replace("_", " ") for number, name in enumerate(_COCO.split(), start=1)
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A named model. ``url`` is empty for bundled ones; AP is in percent on the data named."""
+
+    name: str
+    what: str
+    licence: str
+    measured: str
+    file: str
+    url: str = ""
+    sha256: str = ""
+    config: dict[str, Any] = field(default_factory=dict)  # what the file's keys cannot tell
+
+
+CATALOG: dict[str, Entry] = {
+    entry.name: entry
+    for entry in (
+        Entry(
+            "coco",
+            "80 everyday classes, ResNet-50-FPN (torchvision's v1)",
+            "BSD-3-Clause",
+            "COCO val2017: box AP 37.9, mask AP 34.6 (published)",
+            "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
+            "https://download.pytorch.org/models/maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
+            "bf2d0c1e",
+            {"norm_eps": 0.0},
+        ),
+        Entry(
+            "coco-v2",
+            "80 everyday classes, ResNet-50-FPN v2 (torchvision's v2)",
+            "BSD-3-Clause",
+            "COCO val2017: box AP 47.4, mask AP 41.8 (published)",
+            "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
+            "https://download.pytorch.org/models/maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
+            "73cbd019",
+        ),
+    )
+}
+
+
+def bundled_names() -> list[str]:
+    """Names of the models inside the package."""
+    return sorted(path.stem for path in BUNDLED.glob("*.safetensors"))
+
+
+def find_weights(source: str | Path) -> tuple[Path, Entry | None]:
+    """The file a bundled name, a catalog name or a path stands for; a catalog file is fetched and checked if need be.
+
+    Raises `MaskRCNNError` for what is none of these, and when a download fails.
+    """
+    name = str(source)
+    if (BUNDLED / f"{name}.safetensors").is_file():
+        return BUNDLED / f"{name}.safetensors", None
+    if name in CATALOG:
+        return _fetch(CATALOG[name]), CATALOG[name]
+    path = Path(source).expanduser()
+    if path.is_file():
+        return path, next((entry for entry in CATALOG.values() if entry.file == path.name), None)
+    known = [*bundled_names(), *CATALOG]
+    if path.suffix or len(path.parts) > 1:
+        raise MaskRCNNError("no such model file", where=path, fix=f"check the path, or use one of {', '.join(known)}")
+    close = difflib.get_close_matches(name, known, n=1)
+    raise MaskRCNNError(
+        f"unknown model {name!r}", fix=f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+    )
+
+
+def _fetch(entry: Entry) -> Path:
+    path = Path(torch.hub.get_dir()) / "checkpoints" / entry.file
+    if path.is_file():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        torch.hub.download_url_to_file(entry.url, str(path), hash_prefix=entry.sha256, progress=True)
+    except (OSError, RuntimeError) as error:
+        raise MaskRCNNError(
+            f"model {entry.name!r} could not be fetched from {entry.url}: {error}",
+            fix=f"go online once, put the file at {path}, or use a bundled model: {', '.join(bundled_names())}",
+        ) from None
+    return path

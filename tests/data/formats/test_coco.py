@@ -1,0 +1,228 @@
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as truth
+from pycocotools.coco import COCO
+
+from maskrcnn.data import Dataset, open_dataset
+from maskrcnn.data.formats import coco
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.masks import Masks
+
+SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"
+H, W = 20, 30
+SQUARE = [2, 3, 8, 3, 8, 9, 2, 9]
+
+
+def annotation(**changes: Any) -> dict[str, Any]:
+    entry = {"id": 1, "image_id": 1, "category_id": 7, "segmentation": [SQUARE], "bbox": [2, 3, 6, 6], "iscrowd": 0}
+    entry.update(changes)
+    return {key: value for key, value in entry.items() if value is not ...}
+
+
+def write(folder: Path, *annotations: Any, **changes: Any) -> Path:
+    content: dict[str, Any] = {
+        "images": [{"id": 1, "file_name": "a.png", "height": H, "width": W}],
+        "annotations": list(annotations),
+        "categories": [{"id": 9, "name": "dog"}, {"id": 7, "name": "cat"}],
+    }
+    content.update(changes)
+    (folder / "images").mkdir(exist_ok=True)
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (W, H), "red").save(folder / "images" / name)
+    path = folder / "labels.json"
+    path.write_text(json.dumps(content), encoding="utf-8-sig")
+    return path
+
+
+def used(dataset: Dataset) -> list[int]:
+    return dataset.objects(0).ids.tolist()
+
+
+def test_every_form_of_segmentation(tmp_path: Path) -> None:
+    mask = np.zeros((H, W), dtype=np.uint8, order="F")
+    mask[3:9, 2:8] = 1
+    compressed = truth.encode(mask)
+    counts = [2 * H + 3] + [6, 14] * 5 + [6, H * W - 2 * H - 3 - 5 * 20 - 6]
+    path = write(
+        tmp_path,
+        annotation(id=5),
+        annotation(id=6, category_id=9, segmentation={"size": [H, W], "counts": compressed["counts"].decode()}),
+        annotation(id=7, iscrowd=1, segmentation={"size": [H, W], "counts": counts}),
+        annotation(id=8, bbox=...),
+    )
+    dataset = coco.read(path)
+    objects = dataset.objects(0)
+    assert dataset.names == ("cat", "dog")
+    assert (Masks(objects.crops, (H, W)).dense() == mask.astype(bool)).all()
+    assert objects.boxes.dtype == np.float32
+    assert objects.boxes.tolist() == [[2, 3, 8, 9]] * 4
+    assert objects.labels.tolist() == [0, 1, 0, 0]
+    assert objects.labels.dtype == objects.ids.dtype == np.int64
+    assert objects.crowd.tolist() == [False, False, True, False]
+    assert objects.ids.tolist() == [5, 6, 7, 8]
+    assert dataset.problems == []
+    assert dataset.pixels(0).shape == (H, W, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"image_id": 99}, "no image has the id 99"),
+        ({"image_id": [1]}, r"no image has the id \[1\]"),
+        ({"category_id": 8}, "no category has the id 8"),
+        ({"bbox": [2, 3, 0, 6]}, "no area"),
+        ({"bbox": [2, 3, 6, -1]}, "no area"),
+        ({"bbox": [2, 3, float("nan"), 6]}, "no area"),
+        ({"bbox": [2, 3, 6]}, "expected bbox"),
+        ({"bbox": [40, 3, 6, 6]}, "outside the 30 x 20 image"),
+        ({"segmentation": ...}, "no segmentation"),
+        ({"segmentation": []}, "no segmentation"),
+        ({"segmentation": [[1, 2, 3, 4]]}, "no polygon has 3 points"),
+        ({"segmentation": [["a", "b"]]}, "lists of numbers"),
+        ({"segmentation": {"size": [5, 5], "counts": [25]}}, r"RLE of size \[20, 30\], found \[5, 5\]"),
+        # What shows only when the mask is drawn:
+        ({"segmentation": [[50, 50, 60, 50, 60, 60]], "bbox": ...}, "no pixel"),
+        ({"segmentation": [[1, 2, 3, 4, 5, float("nan")]]}, "nan"),
+        ({"segmentation": [[1, 2, 3, 4, 5, 6, 7]]}, "found 7 values"),
+        ({"segmentation": {"size": [H, W], "counts": "oooo"}}, "malformed"),
+        ({"segmentation": {"size": [H, W], "counts": [5]}}, "add up to"),
+    ],
+)
+def test_one_bad_annotation_is_one_line_and_the_rest_survives(tmp_path: Path, changes: dict, told: str) -> None:
+    path = write(tmp_path, annotation(id=41), annotation(id=42, **changes), annotation(id=43))
+    dataset = coco.read(path)
+    for _ in range(2):
+        assert used(dataset) == [41, 43]
+        assert len(dataset.problems) == 1
+        assert dataset.dropped == 1
+    with pytest.raises(AssertionError, match=told):
+        raise AssertionError(dataset.problems[0])
+    assert str(path) in dataset.problems[0]
+    assert "annotation 42: dropped" in dataset.problems[0]
+    assert dataset.problems[0].endswith(")")
+    assert "\n" not in dataset.problems[0]
+
+
+def test_an_entry_that_is_no_object(tmp_path: Path) -> None:
+    dataset = coco.read(write(tmp_path, "nonsense", None, annotation()))
+    assert used(dataset) == [1]
+    assert dataset.dropped == len(dataset.problems) == 2
+
+
+def test_a_wrong_bbox_gives_way_to_the_mask(tmp_path: Path) -> None:
+    corners = annotation(id=3, segmentation=[[12, 9, 18, 9, 18, 15, 12, 15]], bbox=[12, 9, 18, 15])
+    dataset = coco.read(write(tmp_path, corners, annotation(id=4, bbox=[1.5, 3.4, 7.0, 5.1])))
+    boxes = dataset.objects(0).boxes
+    assert boxes[0].tolist() == [12, 9, 18, 15]
+    assert boxes[1].tolist() == pytest.approx([1.5, 3.4, 8.5, 8.5])
+    assert len(dataset.problems) == 1
+    assert "annotation 3: bbox" in dataset.problems[0]
+    assert dataset.dropped == 0
+
+
+def test_a_box_and_polygon_partly_outside_are_clipped(tmp_path: Path) -> None:
+    out = annotation(segmentation=[[-5, -5, 6, -5, 6, 4, -5, 4]], bbox=[-5, -5, 11, 9])
+    dataset = coco.read(write(tmp_path, out))
+    assert dataset.objects(0).boxes.tolist() == [[0, 0, 6, 4]]
+    assert dataset.problems == []
+
+
+def test_images(tmp_path: Path) -> None:
+    images = [
+        {"id": 1, "file_name": "a.png", "height": H, "width": W},
+        {"id": 2, "file_name": "gone.png", "height": H, "width": W},
+        {"id": 1, "file_name": "b.png", "height": H, "width": W},
+        {"id": "4", "file_name": "C:\\data\\b.png"},
+        {"id": 5},
+        "nonsense",
+    ]
+    path = write(tmp_path, annotation(id=1), annotation(id=2, image_id=2), annotation(id=3, image_id=4), images=images)
+    dataset = coco.read(path)
+    assert [(r.id, r.path.name, r.height, r.width) for r in dataset.records] == [(1, "a.png", H, W), (4, "b.png", H, W)]
+    assert [dataset.objects(i).ids.tolist() for i in range(2)] == [[1], [3]]
+    assert dataset.skipped == len(dataset.problems) == 4
+    assert dataset.dropped == 1
+    told = "\n".join(dataset.problems)
+    assert "image 2: dropped, no file gone.png" in told
+    assert "image 1: dropped, another image has the same id" in told
+
+
+def test_an_image_of_another_size_is_told_when_read(tmp_path: Path) -> None:
+    path = write(tmp_path, images=[{"id": 1, "file_name": "a.png", "height": H, "width": W + 1}])
+    with pytest.raises(MaskRCNNError, match=r"labels are for 20 x 31 .* the image has 20 x 30"):
+        coco.read(path).pixels(0)
+
+
+def test_no_object_in_an_image(tmp_path: Path) -> None:
+    objects = coco.read(write(tmp_path)).objects(0)
+    assert objects.boxes.shape == (0, 4)
+    assert objects.crops == []
+    assert len(objects.labels) == len(objects.crowd) == len(objects.ids) == 0
+
+
+def test_equal_ids_and_names_are_noted(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        annotation(id=3),
+        annotation(id=3, category_id=8),
+        categories=[{"id": 7, "name": "cat"}, {"id": 8, "name": "cat"}],
+    )
+    dataset = coco.read(path)
+    assert dataset.names == ("cat",)
+    assert dataset.objects(0).labels.tolist() == [0, 0]
+    assert len(dataset.problems) == 2
+    assert dataset.dropped == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "not valid JSON"),
+        ("", "not valid JSON"),
+        ("[1, 2]", "found list"),
+        ('{"images": []}', "found images"),
+        ('{"images": {}, "annotations": [], "categories": []}', "expected COCO's lists"),
+        ('{"images": [], "annotations": [], "categories": []}', "at least one category"),
+        ('{"images": [], "annotations": [], "categories": [{"id": 1}]}', "an id and a name"),
+        (
+            '{"images": [{"id": 1, "file_name": "x.jpg"}], "annotations": [], "categories": [{"id": 1, "name": "a"}]}',
+            "none of its 1 images can be used, the first: .*no file x.jpg",
+        ),
+    ],
+)
+def test_a_file_that_is_not_coco_is_one_error(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(MaskRCNNError, match=told) as caught:
+        coco.read(path)
+    assert str(path) in str(caught.value)
+
+
+def test_workers_get_a_copy(tmp_path: Path) -> None:
+    dataset = coco.read(write(tmp_path, annotation()))
+    assert used(pickle.loads(pickle.dumps(dataset))) == [1]
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="needs the real data beside the repository")
+@pytest.mark.parametrize("split", ["val", "train"])
+def test_real_data_equals_pycocotools(split: str) -> None:
+    dataset = open_dataset(SHARED / "coco_mini", split)
+    expected = COCO(str(SHARED / "coco_mini" / f"{split}.json"))
+    category_ids = sorted(expected.cats)
+    assert list(dataset.names) == [expected.cats[i]["name"] for i in category_ids]
+    assert {record.id for record in dataset.records} == set(expected.imgs)
+    for i in range(0, len(dataset), 10):
+        record, objects = dataset.records[i], dataset.objects(i)
+        annotations = expected.loadAnns(expected.getAnnIds(record.id))
+        assert objects.ids.tolist() == [a["id"] for a in annotations]
+        assert objects.crowd.tolist() == [bool(a["iscrowd"]) for a in annotations]
+        assert [category_ids[label] for label in objects.labels] == [a["category_id"] for a in annotations]
+        for mask, entry in zip(Masks(objects.crops, (record.height, record.width)).dense(), annotations, strict=True):
+            assert (mask == expected.annToMask(entry)).all()
+    assert dataset.problems == []

@@ -1,0 +1,157 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from maskrcnn.data import has_split, open_dataset
+from maskrcnn.errors import MaskRCNNError
+
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+
+
+def image(path: Path) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 6)).save(path)
+    return path.name
+
+
+def idmasks(folder: Path, count: int = 1) -> None:
+    for i in range(count):
+        image(folder / "images" / f"{i}.jpg")
+        (folder / "masks").mkdir(exist_ok=True)
+        Image.fromarray(np.eye(6, 8, dtype=np.uint8)).save(folder / "masks" / f"{i}.png")
+
+
+def coco(file: Path, images: Path, count: int = 1, names: tuple[str, ...] = ("cat",)) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    entries = [
+        {"id": i, "file_name": image(images / f"{file.stem}{i}.png"), "height": 6, "width": 8} for i in range(count)
+    ]
+    categories = [{"id": i, "name": name} for i, name in enumerate(names)]
+    polygon = [[1, 1, 4, 1, 4, 4]]
+    annotations = [{"id": 1, "image_id": 0, "category_id": 0, "segmentation": polygon, "bbox": [1, 1, 3, 3]}]
+    file.write_text(json.dumps({"images": entries, "annotations": annotations, "categories": categories}))
+
+
+def test_coco_beside_its_folders(tmp_path: Path) -> None:
+    coco(tmp_path / "train.json", tmp_path / "train", 3)
+    coco(tmp_path / "val.json", tmp_path / "val", 2)
+    assert len(open_dataset(tmp_path, "train")) == 3
+    assert len(open_dataset(tmp_path, "val")) == 2
+    assert open_dataset(tmp_path, "val").objects(0).boxes.tolist() == [[1, 1, 4, 4]]
+
+
+@pytest.mark.parametrize("images", ["train2017", "images/train2017", "images"])
+def test_coco_as_published(tmp_path: Path, images: str) -> None:
+    coco(tmp_path / "annotations" / "instances_train2017.json", tmp_path / images, 3)
+    coco(tmp_path / "annotations" / "instances_val2017.json", tmp_path / images.replace("train", "val"), 2)
+    (tmp_path / "annotations" / "captions_train2017.json").write_text("{}")
+    (tmp_path / "annotations" / "person_keypoints_val2017.json").write_text("{}")
+    assert len(open_dataset(tmp_path, "train")) == 3
+    assert len(open_dataset(tmp_path, "val")) == 2
+
+
+def test_one_json_a_split_folder(tmp_path: Path) -> None:
+    coco(tmp_path / "train" / "_annotations.coco.json", tmp_path / "train", 3)
+    coco(tmp_path / "valid" / "_annotations.coco.json", tmp_path / "valid", 2)
+    coco(tmp_path / "test" / "_annotations.coco.json", tmp_path / "test", 4)
+    assert [len(open_dataset(tmp_path, s)) for s in ("train", "val", "valid", "test")] == [3, 2, 2, 4]
+
+
+@pytest.mark.parametrize("images", [".", "images", "photos"])
+def test_a_json_file_finds_its_images(tmp_path: Path, images: str) -> None:
+    coco(tmp_path / "photos.json", tmp_path / images, 2)
+    assert len(open_dataset(tmp_path / "photos.json")) == 2
+    assert len(open_dataset(tmp_path)) == 2
+    assert len(open_dataset(tmp_path, "train")) == 2
+
+
+def test_one_json_in_annotations(tmp_path: Path) -> None:
+    coco(tmp_path / "annotations" / "instances_default.json", tmp_path / "images" / "default", 2)
+    assert len(open_dataset(tmp_path)) == 2
+
+
+def test_id_masks(tmp_path: Path) -> None:
+    idmasks(tmp_path / "whole", 2)
+    idmasks(tmp_path / "parts" / "train", 3)
+    idmasks(tmp_path / "parts" / "validation", 1)
+    assert len(open_dataset(tmp_path / "whole")) == 2
+    assert len(open_dataset(tmp_path / "parts", "train")) == 3
+    assert len(open_dataset(tmp_path / "parts", "val")) == 1
+
+
+def test_yaml_names_folders_and_classes(tmp_path: Path) -> None:
+    idmasks(tmp_path / "here" / "a", 3)
+    coco(tmp_path / "here" / "b.json", tmp_path / "here" / "b", 2)
+    coco(tmp_path / "here" / "c.json", tmp_path / "here" / "c", 4)
+    file = tmp_path / "data.yaml"
+    file.write_text("path: here\ntrain: a\nval: b.json\ntest: c\nnames: {0: nucleus}\n")
+    assert len(open_dataset(file, "train")) == 3
+    assert open_dataset(file, "train").names == ("nucleus",)
+    assert len(open_dataset(file, "val")) == 2
+    assert len(open_dataset(file, "test")) == 4
+    file.write_text(f"train: {tmp_path / 'here' / 'a'}\n")
+    assert len(open_dataset(file)) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: [", "not valid YAML"),
+        ("hello", "found str"),
+        ("train: nowhere", "train: expected COCO .*found nothing in"),
+        ("train: whole\nnames: [a, b]", r"expected 1 names .* found \['a', 'b'\]"),
+        ("train: whole\nnames: a", "names as a list"),
+        ("other: whole", "found the file data.yaml"),
+    ],
+)
+def test_a_wrong_yaml_is_told(tmp_path: Path, text: str, told: str) -> None:
+    idmasks(tmp_path / "whole")
+    (tmp_path / "data.yaml").write_text(text)
+    with pytest.raises(MaskRCNNError, match=told):
+        open_dataset(tmp_path / "data.yaml")
+
+
+def test_splits_are_asked_for_and_found(tmp_path: Path) -> None:
+    idmasks(tmp_path / "parts" / "train")
+    assert has_split(tmp_path / "parts", "train")
+    assert not has_split(tmp_path / "parts", "val")
+    assert len(open_dataset(tmp_path / "parts")) == 1
+    with pytest.raises(MaskRCNNError, match="expected a split named 'val', found train"):
+        open_dataset(tmp_path / "parts", "val")
+    idmasks(tmp_path / "parts" / "test")
+    assert has_split(tmp_path / "parts", "val")
+    with pytest.raises(MaskRCNNError, match=r"the splits train, test \(say which"):
+        open_dataset(tmp_path / "parts")
+    idmasks(tmp_path / "whole")
+    assert has_split(tmp_path / "whole", "train")
+    assert not has_split(tmp_path / "whole", "val")
+    with pytest.raises(MaskRCNNError, match="found one set without splits"):
+        open_dataset(tmp_path / "whole", "val")
+
+
+def test_unknown_folders_say_what_was_expected_and_found(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    image(tmp_path / "photos" / "a.jpg")
+    (tmp_path / "notes.txt").touch()
+    for place, found in (("empty", "an empty folder"), ("photos", "a.jpg with 1 images"), ("notes.txt", "notes.txt")):
+        with pytest.raises(MaskRCNNError, match=rf"{place}: expected COCO .* id masks .*; found .*{found}"):
+            open_dataset(tmp_path / place)
+    for function in (open_dataset, lambda path: has_split(path, "train")):
+        with pytest.raises(MaskRCNNError, match="no such file or folder"):
+            function(tmp_path / "gone")
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="needs the real data beside the repository")
+@pytest.mark.parametrize(
+    ("name", "train", "val"),
+    [("nuclei", 439, 112), ("coco_mini", 470, 60), ("pennfudan", 70, 0), ("balloon", 61, 13), ("mushroom", 78, 6)],
+)
+def test_real_folders(name: str, train: int, val: int) -> None:
+    dataset = open_dataset(SHARED / name, "train")
+    assert (len(dataset), dataset.problems, dataset.dropped) == (train, [], 0)
+    assert has_split(SHARED / name, "val") == bool(val)
+    if val:
+        assert len(open_dataset(SHARED / name, "val")) == val

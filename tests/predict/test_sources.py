@@ -1,0 +1,170 @@
+"""Arguments to images: what is found, what is told, and a real server for addresses."""
+
+import io
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.predict.sources import download, read_source, resolve_sources
+
+
+def image(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (4, 3), (200, 10, 20)).save(path)
+    return path
+
+
+def test_a_file_a_folder_and_a_pattern(tmp_path):
+    file = image(tmp_path / "one.JPG")
+    for name in ("b.png", "a.jpg"):
+        image(tmp_path / "folder" / name)
+    (tmp_path / "folder" / "notes.txt").write_text("x")
+    image(tmp_path / "deep" / "er" / "c.png")
+    found = resolve_sources([str(file), str(tmp_path / "folder"), str(tmp_path / "deep" / "**" / "*.png")])
+    assert [source.name for source in found.images] == ["one.JPG", "a.jpg", "b.png", "c.png"]
+    assert [source.stem for source in found.images] == ["one", "a", "b", "c"]
+    assert found.images[0].path_or_url == file
+    assert found.problems == []
+    assert found.notes == []
+
+
+def test_a_pattern_takes_images_only_and_a_name_with_brackets_is_a_name(tmp_path):
+    image(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_text("x")
+    literal = image(tmp_path / "scan[1].png")
+    found = resolve_sources([tmp_path / "a*", literal])
+    assert [source.name for source in found.images] == ["a.png", "scan[1].png"]
+
+
+def test_what_is_missing_is_told_and_the_rest_is_kept(tmp_path):
+    file = image(tmp_path / "a.png")
+    (tmp_path / "texts").mkdir()
+    for k in range(2):
+        (tmp_path / "texts" / f"{k}.txt").write_text("x")
+    (tmp_path / "empty").mkdir()
+    gone, lost = tmp_path / "gone.png", tmp_path / "no" / "x.png"
+    found = resolve_sources([gone, lost, tmp_path / "texts", tmp_path / "empty", tmp_path / "*.bmp", file])
+    assert [source.path_or_url for source in found.images] == [file]
+    first, second, third, fourth, fifth = found.problems
+    assert str(gone) in first
+    assert "check the name" in first
+    assert f"its folder {tmp_path / 'no'} is missing too" in second
+    assert "found 2 .txt files" in third
+    assert "found nothing" in fourth
+    assert "it matches nothing" in fifth
+
+
+def test_sub_folders_are_left_out_and_told(tmp_path):
+    image(tmp_path / "a.png")
+    image(tmp_path / "more" / "b.png")
+    found = resolve_sources([tmp_path])
+    assert [source.name for source in found.images] == ["a.png"]
+    assert found.problems == []
+    assert "1 taken, 1 in sub-folders left out" in found.notes[0]
+    wider = found.notes[0].split('"')[1]
+    assert [source.name for source in resolve_sources([wider]).images] == ["a.png", "b.png"]
+    only_below = resolve_sources([tmp_path.parent / tmp_path.name / "more" / ".."])
+    assert len(only_below.images) == 1
+
+
+def test_a_folder_with_images_only_below_names_the_pattern(tmp_path):
+    image(tmp_path / "more" / "b.png")
+    found = resolve_sources([tmp_path])
+    assert found.images == []
+    assert "found 1 in its sub-folders" in found.problems[0]
+    wider = found.problems[0].split('"')[1]
+    assert len(resolve_sources([wider]).images) == 1
+
+
+def test_an_image_given_twice_is_listed_once(tmp_path):
+    file = image(tmp_path / "a.png")
+    assert len(resolve_sources([file, tmp_path, str(tmp_path / "x" / ".." / "*.png"), file]).images) == 1
+
+
+def test_equal_names_get_their_folders_and_every_stem_is_its_own(tmp_path):
+    files = ["a/x.jpg", "b/x.jpg", "b/x.png", "b/X.bmp", "b/x_2.png", "c/y.jpg"]
+    found = resolve_sources([image(tmp_path / name) for name in files])
+    assert [source.name for source in found.images] == ["a/x.jpg", "b/x.jpg", "x.png", "X.bmp", "x_2.png", "y.jpg"]
+    stems = [source.stem for source in found.images]
+    assert stems == ["x", "x_3", "x_4", "X_5", "x_2", "y"]
+    assert len({stem.casefold() for stem in stems}) == len(stems)
+
+
+def test_names_differ_when_one_folder_holds_the_other(tmp_path):
+    found = resolve_sources([image(tmp_path / "x.jpg"), image(tmp_path / "sub" / "x.jpg")])
+    assert [source.name for source in found.images] == ["x.jpg", "sub/x.jpg"]
+
+
+def test_addresses_are_taken_as_they_are():
+    urls = [
+        "https://example.org/p/cat%20one.jpg?size=3",
+        "HTTP://example.org/",
+        "https://example.org/a/..%2F..%2Fb.png",
+    ]
+    found = resolve_sources([*urls, urls[0]])
+    assert [source.path_or_url for source in found.images] == urls
+    assert [source.stem for source in found.images] == ["cat one", "image", ".._.._b"]
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        if self.path == "/gone.png":
+            self.send_error(404, "Not Found")
+            return
+        self.send_response(200)
+        body = self.server.bodies[self.path]
+        if self.path != "/endless.png":
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        try:
+            for _ in range(1000 if self.path == "/endless.png" else 1):
+                self.wfile.write(body)
+        except OSError:
+            pass
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def server():
+    png = io.BytesIO()
+    Image.new("RGB", (4, 3), (200, 10, 20)).save(png, format="PNG")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.bodies = {"/red.png": png.getvalue(), "/text.png": b"hello, this is text", "/endless.png": b"x" * 10_000}
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_image_is_read_from_a_server_as_from_a_file(server, tmp_path):
+    pixels = read_source(f"{server}/red.png").pixels
+    assert pixels.shape == (3, 4, 3)
+    assert pixels[0, 0].tolist() == [200, 10, 20]
+    assert np.array_equal(pixels, read_source(image(tmp_path / "red.png")).pixels)
+
+
+def test_what_a_server_may_do_wrong(server):
+    with pytest.raises(MaskRCNNError, match=r"gone\.png: the server answered 404 Not Found"):
+        read_source(f"{server}/gone.png")
+    with pytest.raises(MaskRCNNError, match=rf"^{server}/text\.png: "):
+        read_source(f"{server}/text.png")
+    with pytest.raises(MaskRCNNError, match="more than the 20 bytes allowed"):
+        download(f"{server}/red.png", max_bytes=20)
+    with pytest.raises(MaskRCNNError, match="more than the 50,000 bytes allowed"):
+        download(f"{server}/endless.png", max_bytes=50_000)
+    assert len(download(f"{server}/text.png", max_bytes=19)) == 19
+
+
+def test_offline_is_told(server):
+    with pytest.raises(MaskRCNNError, match=r"http://127\.0\.0\.1:1/a\.png: cannot be reached: .*network"):
+        download("http://127.0.0.1:1/a.png")
+    with pytest.raises(MaskRCNNError, match="cannot be reached"):
+        download("http://[bad/a.png")

@@ -1,0 +1,118 @@
+"""The output folder: what is in it after a good run, a crash and Ctrl-C, and what is never overwritten."""
+
+import contextlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.masks.crop import Crop
+from maskrcnn.masks.masks import Masks
+from maskrcnn.predict.result import Result
+from maskrcnn.predict.writers import PredictionWriter
+
+
+def result(count, image=True):
+    crops = [Crop(np.ones((2, 3), dtype=bool), k, 1) for k in range(count)]
+    boxes = np.array([(k, 1, k + 3, 3) for k in range(count)], dtype=np.float32).reshape(-1, 4)
+    pixels = np.full((10, 12, 3), 90, dtype=np.uint8) if image else None
+    scores, labels = np.full(count, 0.75, dtype=np.float32), np.zeros(count, dtype=np.int64)
+    return Result(boxes, scores, labels, Masks(crops, (10, 12)), ("çell",), (10, 12), pixels, Path("elsewhere.jpg"))
+
+
+def rows(folder):
+    return json.loads((folder / "predictions.json").read_text())
+
+
+def test_overlays_and_coco_results(tmp_path):
+    out = tmp_path / "new" / "out"
+    with PredictionWriter(out) as writer:
+        assert writer.add("a/x.jpg", "x", result(2)) == out / "x.png"
+        writer.add("empty.jpg", "empty", result(0))
+        writer.add("y.jpg", "y.tar", result(1))
+    assert writer.images == 3
+    assert sorted(path.name for path in out.iterdir()) == ["empty.png", "predictions.json", "x.png", "y.tar.png"]
+    assert np.array_equal(np.asarray(Image.open(out / "x.png")), np.asarray(result(2).draw()))
+    written = rows(out)
+    assert [(row["image_id"], row["file_name"]) for row in written] == [(1, "a/x.jpg"), (1, "a/x.jpg"), (3, "y.jpg")]
+    last = written[1]
+    assert last["category_id"] == 1
+    assert last["category_name"] == "çell"
+    assert last["bbox"] == [1, 1, 3, 2]
+    assert last["score"] == 0.75
+    assert coco_mask.decode(last["segmentation"]).sum() == 6
+
+
+def test_nothing_found_is_an_empty_list(tmp_path):
+    with PredictionWriter(tmp_path) as writer:
+        writer.add("a.jpg", "a", result(0))
+    assert rows(tmp_path) == []
+    with PredictionWriter(tmp_path / "none"):
+        pass
+    assert rows(tmp_path / "none") == []
+
+
+def test_the_first_images_without_objects_do_not_spoil_the_list(tmp_path):
+    with PredictionWriter(tmp_path, overlays=False) as writer:
+        writer.add("a.jpg", "a", result(0))
+        writer.add("b.jpg", "b", result(1))
+    assert [row["image_id"] for row in rows(tmp_path)] == [2]
+
+
+def test_without_overlays_no_image_is_needed(tmp_path):
+    with PredictionWriter(tmp_path, overlays=False) as writer:
+        assert writer.add("a.jpg", "a", result(1, image=False)) is None
+    assert [path.name for path in tmp_path.iterdir()] == ["predictions.json"]
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
+def test_what_was_done_is_kept_when_the_run_stops(tmp_path, stop):
+    with contextlib.suppress(stop), PredictionWriter(tmp_path) as writer:
+        writer.add("a.jpg", "a", result(2))
+        raise stop
+    assert len(rows(tmp_path)) == 2
+    assert (tmp_path / "a.png").exists()
+
+
+def test_half_a_row_is_dropped(tmp_path):
+    with contextlib.suppress(KeyboardInterrupt), PredictionWriter(tmp_path, overlays=False) as writer:
+        writer.add("a.jpg", "a", result(1))
+        writer._file.write(b',\n{"image_id": 2, "fi')
+        raise KeyboardInterrupt
+    assert [row["image_id"] for row in rows(tmp_path)] == [1]
+
+
+def test_the_results_of_an_earlier_run_stay_until_the_new_ones_are_whole(tmp_path):
+    with PredictionWriter(tmp_path) as writer:
+        writer.add("a.jpg", "a", result(2))
+    with PredictionWriter(tmp_path) as writer:
+        writer.add("a.jpg", "a", result(1))
+        assert len(rows(tmp_path)) == 2
+    assert len(rows(tmp_path)) == 1
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "a.png")), np.asarray(result(1).draw()))
+
+
+def test_a_picture_that_is_no_overlay_is_never_overwritten(tmp_path):
+    photo = tmp_path / "a.png"
+    Image.new("RGB", (3, 3), (1, 2, 3)).save(photo)
+    before = photo.read_bytes()
+    with PredictionWriter(tmp_path) as writer:
+        with pytest.raises(MaskRCNNError, match=r"a\.png: not overwritten.*another output folder"):
+            writer.add("a.png", "a", result(1))
+        writer.add("b.png", "b", result(1))
+    assert photo.read_bytes() == before
+    assert [row["file_name"] for row in rows(tmp_path)] == ["a.png", "b.png"]
+
+
+def test_an_output_folder_that_cannot_be(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("mine")
+    with pytest.raises(MaskRCNNError, match="expected an output folder, found a file"), PredictionWriter(file):
+        pass
+    with pytest.raises(MaskRCNNError, match="cannot write to this folder"), PredictionWriter(file / "out"):
+        pass
+    assert file.read_text() == "mine"
