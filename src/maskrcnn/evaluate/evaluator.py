@@ -68,9 +68,7 @@ def evaluate(
         model.config = config
     if not done:
         raise MaskRCNNError(f"no image could be evaluated; the first: {problems[0] if problems else 'none there'}")
-    values = metrics.compute()
-    per_class = values.pop("per_class", {})
-    return Evaluation(values, per_class, done, limit, problems)
+    return Evaluation(metrics.compute(), metrics.per_class, done, limit, problems)
 
 
 def class_map(model_names: tuple[str, ...], dataset_names: tuple[str, ...]) -> np.ndarray:

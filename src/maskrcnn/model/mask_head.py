@@ -34,6 +34,8 @@ class MaskHead(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+        # Start at a probability of one half everywhere: the loss begins at log 2 whatever the width.
+        nn.init.normal_(self.logits.weight, std=0.001)
 
     def forward(self, rois: Tensor) -> Tensor:
         return self.logits(F.relu(self.upsample(self.convs(rois)), inplace=True))

@@ -13,7 +13,9 @@ from torch import Tensor
 
 from maskrcnn.ops.boxes import intersection_over_first, iou
 
-PAIR_BUDGET = 2**25  # box-object pairs held at once
+# Box-object pairs held at once: what fits a CPU's cache, or keeps a GPU busy.
+PAIR_BUDGET = {"cpu": 2**20}
+PAIR_BUDGET_ELSEWHERE = 2**25
 
 
 class Match(NamedTuple):
@@ -31,7 +33,7 @@ def match(boxes: Tensor, objects: Tensor, valid: Tensor, crowd: Tensor) -> Match
     index = torch.zeros(batch, count, dtype=torch.long, device=boxes.device)
     overlap = torch.zeros(batch, count, device=boxes.device)
     is_best = torch.zeros(batch, count, dtype=torch.bool, device=boxes.device)
-    step = max(1, PAIR_BUDGET // (batch * count))
+    step = max(1, PAIR_BUDGET.get(boxes.device.type, PAIR_BUDGET_ELSEWHERE) // (batch * count))
     for start in range(0, objects.shape[1], step):
         part = slice(start, start + step)
         pairs = iou(objects[:, part], boxes) * valid[:, part, None]

@@ -153,9 +153,9 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
 def read(image: ImageLike) -> tuple[ReadImage, Path | None]:
     """The pixels of whatever a user calls an image, and its path if it has one."""
     if isinstance(image, np.ndarray):
-        return as_rgb8(image), None
+        return ReadImage(*as_rgb8(image)), None
     if isinstance(image, Image.Image):
-        return as_rgb8(np.asarray(image.convert("RGBA" if "A" in image.getbands() else "RGB"))), None
+        return ReadImage(*as_rgb8(np.asarray(image.convert("RGBA" if "A" in image.getbands() else "RGB")))), None
     if isinstance(image, str | Path):
         return read_source(image), Path(image)
     raise MaskRCNNError(f"expected a path, URL, PIL image or numpy array, found {type(image).__name__}")

@@ -27,12 +27,16 @@ from maskrcnn.model.config import preset
 from maskrcnn.model.losses import Losses
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.predict.predictor import PRECISIONS, Predictor, pick_device, pick_precision
+from maskrcnn.train.cpu import keep_depthwise_in_fp32
 from maskrcnn.train.ema import EMA
 from maskrcnn.train.optimizer import build_optimizer
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.schedule import rate_factor
 from maskrcnn.weights.checkpoint import save_checkpoint
 from maskrcnn.weights.load import Report, copy_weights, load_backbone, read_any
+
+
+SAVE_EVERY_S = 120.0
 
 
 class Display(Protocol):
@@ -101,7 +105,8 @@ class Trainer:
         model, self.report = build_model(recipe, tuple(names))
         self.model = model.to(self.accelerator.device, memory_format=torch.channels_last).train()
         self.ema = EMA(self.model, recipe.ema)
-        # `losses` runs as forward, so that wrappers which hook forward (autocast, data parallel) see it.
+        if self.accelerator.device.type == "cpu" and precision == "bf16":
+            keep_depthwise_in_fp32(self.model)
         self.optimizer = build_optimizer(self.model, recipe)
         self.scaled_optimizer = self.accelerator.prepare(self.optimizer)
         self.generator = torch.Generator(self.accelerator.device).manual_seed(recipe.seed)
@@ -116,7 +121,9 @@ class Trainer:
             pin_memory=self.accelerator.device.type == "cuda",
         )
         self.total_steps = max(math.ceil(recipe.epochs * len(train_data) / recipe.batch_size), 1)
-        self.steps, self.best, self.skipped = 0, {}, []  # type: int, dict[str, float], list[str]
+        self.steps = 0
+        self.best: dict[str, float] = {}
+        self.skipped: list[str] = []
 
     def run(self) -> TrainingRun:
         """Train to the end of the schedule; Ctrl-C ends it early and keeps what there is."""
@@ -128,7 +135,7 @@ class Trainer:
         log = csv.writer(history)
         log.writerow(["step", "seconds", "lr", *Losses._fields, "mask_AP"])
         try:
-            progress, shown = 0.0, time.monotonic()
+            progress, shown, saved = 0.0, time.monotonic(), time.monotonic()
             for batch in self._batches():
                 losses = self._step(batch, progress)
                 seconds = time.monotonic() - started
@@ -145,6 +152,9 @@ class Trainer:
                     )
                     speed = self.steps * self.recipe.batch_size / seconds
                     self.display.step(progress, values, speed, seconds / progress - seconds)
+                if time.monotonic() - saved > SAVE_EVERY_S:
+                    saved = time.monotonic()
+                    self._save("last")
                 due = evaluations and int(progress * self.recipe.evaluations + 1e-9) > (
                     self.recipe.evaluations - evaluations
                 )
