@@ -78,7 +78,9 @@ def bilinear(feature: torch.Tensor, y: float, x: float) -> float:
 
 
 @settings(max_examples=40, deadline=None)
-@given(boxes_of_any_kind().filter(lambda b: abs(b[2] - b[0]) + abs(b[3] - b[1]) < 200), st.booleans(), st.integers(0, 3))
+@given(
+    boxes_of_any_kind().filter(lambda b: abs(b[2] - b[0]) + abs(b[3] - b[1]) < 200), st.booleans(), st.integers(0, 3)
+)
 def test_maximum_equals_a_brute_force_loop(box: list[float], aligned: bool, sampling: int) -> None:
     feature = torch.randn(9, 11, generator=torch.Generator().manual_seed(1))
     scale, bins = 0.25, 3

@@ -17,8 +17,10 @@ from torch import Tensor, nn
 
 from maskrcnn.masks import Masks
 from maskrcnn.model.batch import Batch
+from maskrcnn.model.box_coder import encode
 from maskrcnn.model.box_head import BoxHead, RoISamples
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.model.matcher import match
 from maskrcnn.model.rpn import RPN
 from maskrcnn.predict.predictor import Predictor
 from maskrcnn.weights.load import load_model
@@ -41,22 +43,22 @@ def randomize(peer: nn.Module, photo: np.ndarray) -> None:
         if hasattr(layer, "bn3"):
             layer.bn3.weight.data.fill_(0.3)
     heads = peer.roi_heads
-    outputs = [
-        (peer.rpn.head.cls_logits, 1.0),
-        (peer.rpn.head.bbox_pred, 0.3),
-        (heads.box_predictor.cls_score, 3.0),
-        (heads.box_predictor.bbox_pred, 1.0),
-        (heads.mask_predictor.mask_fcn_logits, 3.0),
+    stages = [
+        [(peer.rpn.head.cls_logits, 1.0), (peer.rpn.head.bbox_pred, 0.3)],
+        [(heads.box_predictor.cls_score, 3.0), (heads.box_predictor.bbox_pred, 1.0)],
+        [(heads.mask_predictor.mask_fcn_logits, 3.0)],
     ]
     # Each output layer is scaled to the spread asked for, as measured on a photo.
-    for layer, spread in outputs:
-        seen: list[Tensor] = []
-        hook = layer.register_forward_hook(lambda module, inputs, output, seen=seen: seen.append(output))
+    for stage in stages:
+        seen: dict[nn.Module, list[Tensor]] = {layer: [] for layer, _ in stage}
+        hooks = [
+            layer.register_forward_hook(lambda layer, inputs, output: seen[layer].append(output)) for layer in seen
+        ]
         with torch.no_grad():
             peer.eval()([as_float(photo)])
-        hook.remove()
-        if seen and torch.cat([out.flatten() for out in seen]).numel():
-            layer.weight.data *= spread / torch.cat([out.flatten() for out in seen]).std()
+        for (layer, spread), hook in zip(stage, hooks, strict=True):
+            hook.remove()
+            layer.weight.data *= spread / torch.cat([output.flatten() for output in seen[layer]]).std()
 
 
 def as_float(photo: np.ndarray) -> Tensor:
@@ -70,9 +72,11 @@ def photos() -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="module", params=PEERS)
-def pair(request: pytest.FixtureRequest, photos: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Iterator:
+def pair(
+    request: pytest.FixtureRequest, photos: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator:
     """torchvision's model and ours from the file it saved; a smaller input than 800 keeps the test quick."""
-    limits = {"min_size": 416, "max_size": 640}
+    limits = {"min_size": 320, "max_size": 480}
     peer = PEERS[request.param](weights=None, weights_backbone=None, **limits).eval()
     randomize(peer, photos[0])
     path = tmp_path_factory.mktemp("peer") / "model.pth"
@@ -80,7 +84,7 @@ def pair(request: pytest.FixtureRequest, photos: list[np.ndarray], tmp_path_fact
     ours, report = load_model(path)
     assert not report.reinitialised
     assert not report.unused
-    change(ours, preprocess={"short": (416, 416), "long": 640})
+    change(ours, preprocess={"short": (320, 320), "long": 480})
     return peer, ours
 
 
@@ -100,23 +104,23 @@ def test_detections_and_masks_are_torchvisions(pair: tuple[nn.Module, MaskRCNN],
     results = [r for group in groups for r in predictor.predict(group, score=0.0, batch_size=len(group))]
     for result, want in zip(results, expected, strict=True):
         assert len(result) == len(want["scores"]) >= 50
-        np.testing.assert_allclose(result.scores, want["scores"], atol=1e-4)
-        order = aligned(result.boxes, result.labels, want)
-        np.testing.assert_array_equal(result.labels[order], want["labels"].numpy() - 1)
-        np.testing.assert_allclose(result.boxes[order], want["boxes"], atol=0.01)
-        pasted, theirs = result.masks.dense()[order], want["masks"][:, 0].numpy() > 0.5
+        order, same = aligned(result.boxes, result.labels, want)
+        # Two boxes can overlap by the threshold to the last bit; then rounding decides which one survives.
+        assert same.mean() >= 0.99
+        np.testing.assert_allclose(result.scores[order][same], want["scores"][same], atol=1e-4)
+        pasted, theirs = result.masks[order].dense()[same], want["masks"][same, 0].numpy() > 0.5
         union = (pasted | theirs).sum((1, 2))
         iou = np.where(union > 0, (pasted & theirs).sum((1, 2)) / np.maximum(union, 1), 1.0)
         assert iou.mean() >= 0.98
 
 
-def aligned(boxes: np.ndarray, labels: np.ndarray, want: dict[str, Tensor]) -> np.ndarray:
-    """For each of torchvision's detections, ours of that class and place: equal scores may come in another order."""
+def aligned(boxes: np.ndarray, labels: np.ndarray, want: dict[str, Tensor]) -> tuple[np.ndarray, np.ndarray]:
+    """For each of torchvision's detections our nearest of its class, and whether that one is within 0.01 px."""
     distance = np.abs(boxes[None] - want["boxes"].numpy()[:, None]).max(-1)
     distance[want["labels"].numpy()[:, None] - 1 != labels[None]] = np.inf
-    order = distance.argmin(1)
-    assert len(set(order)) == len(order)
-    return order
+    order, same = distance.argmin(1), distance.min(1) <= 0.01
+    assert len(set(order[same])) == same.sum()
+    return order, same
 
 
 def test_mask_probabilities_are_torchvisions(pair: tuple[nn.Module, MaskRCNN], photos: list) -> None:
@@ -129,8 +133,9 @@ def test_mask_probabilities_are_torchvisions(pair: tuple[nn.Module, MaskRCNN], p
     labels = want["labels"]
     probabilities = seen[0][torch.arange(len(labels)), labels].sigmoid()
     result = Predictor(ours, "cpu", "fp32").predict(photos[1], score=0.0)
-    order = aligned(result.boxes, result.labels, want)
-    np.testing.assert_allclose(result.masks.probs[order], probabilities, atol=1e-3)
+    order, same = aligned(result.boxes, result.labels, want)
+    assert same.mean() >= 0.99
+    np.testing.assert_allclose(result.masks.probs[order][same], probabilities[same], atol=1e-3)
     exact = Masks.from_probs(probabilities.numpy(), want["boxes"].numpy(), result.size, quantize=True).dense()
     assert (exact != (want["masks"][:, 0].numpy() > 0.5)).mean() < 1e-5
 
@@ -139,7 +144,7 @@ def test_all_five_losses_are_torchvisions(pair: tuple[nn.Module, MaskRCNN], monk
     """With the same sampled anchors and RoIs. Objects are ellipses of up to 112 px, whose patches are their pixels."""
     peer, ours = pair
     generator = torch.Generator().manual_seed(5)
-    side = 416
+    side = 320
     images = torch.randint(0, 256, (2, 3, side, side), generator=generator, dtype=torch.uint8)
     corner = torch.randint(0, side - 112, (2, 4, 2), generator=generator)
     extent = torch.randint(30, 113, (2, 4, 2), generator=generator)
@@ -159,78 +164,58 @@ def test_all_five_losses_are_torchvisions(pair: tuple[nn.Module, MaskRCNN], monk
         extent.flip(-1), torch.zeros(2, 0, 4),
     )  # fmt: skip
 
-    for part, saved in ((peer.rpn, {}), (peer.roi_heads, {})):
-        del saved
-        part.training = True
-    peer.transform.training = peer.training = True
-    peer.roi_heads.box_roi_pool.training = True
-    drawn: dict[str, list[Tensor]] = {}
+    drawn: list[tuple[list[Tensor], list[Tensor]]] = []
     sampler = type(peer.rpn.fg_bg_sampler)
-    draw = sampler.__call__
-
-    def remembering(self: object, labels: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        positive, negative = draw(self, labels)
-        name = "rpn" if self is peer.rpn.fg_bg_sampler else "roi"
-        drawn[name] = [positive, negative]
-        return positive, negative
-
-    monkeypatch.setattr(sampler, "__call__", remembering)
-    proposals: list[Tensor] = []
-    monkeypatch.setattr(peer.roi_heads, "add_gt_proposals", lambda p, gt: [torch.cat(pair) for pair in zip(p, gt)])
-    subsample = peer.roi_heads.subsample
+    monkeypatch.setattr(sampler, "__call__", recording(sampler.__call__, drawn))
+    chosen: list[tuple[list[Tensor], ...]] = []
     monkeypatch.setattr(
-        peer.roi_heads, "select_training_samples", _recording(peer.roi_heads.select_training_samples, proposals)
+        peer.roi_heads, "select_training_samples", recording(peer.roi_heads.select_training_samples, chosen)
     )
-    del subsample
-    targets = [
-        {"boxes": boxes[i], "labels": labels[i] + 1, "masks": dense[i]} for i in range(2)
-    ]
+    targets = [{"boxes": boxes[i], "labels": labels[i] + 1, "masks": dense[i]} for i in range(2)]
+    parts = (peer, peer.rpn, peer.roi_heads, peer.transform)
+    for part in parts:
+        part.training = True  # the norms stay in evaluation mode
     with torch.no_grad():
         want = peer([image.float() / 255 for image in images], targets)
-    for part in (peer, peer.rpn, peer.roi_heads, peer.transform, peer.roi_heads.box_roi_pool):
+    for part in parts:
         part.training = False
 
-    # The draws of torchvision, in our padded form.
-    original_rpn, original_roi = RPN.select, BoxHead.select
-
     def select_anchors(self: RPN, anchors: Tensor, batch: Batch, generator: object = None) -> tuple[Tensor, ...]:
-        from maskrcnn.model.box_coder import encode
-        from maskrcnn.model.matcher import match
-
-        positive, negative = drawn["rpn"]
-        rows = [torch.cat((torch.where(p)[0], torch.where(n)[0])) for p, n in zip(positive, negative, strict=True)]
+        positive, negative = drawn[0]
+        rows = [torch.cat((p.nonzero()[:, 0], n.nonzero()[:, 0])) for p, n in zip(positive, negative, strict=True)]
         index = torch.stack(rows)
         is_positive = torch.stack([p[row] > 0 for p, row in zip(positive, rows, strict=True)])
         found = match(anchors[None], batch.boxes, batch.valid, batch.crowd)
-        assert ((found.overlap >= 0.7) | found.is_best).gather(1, index)[is_positive].all()
+        ours_positive = ((found.overlap >= 0.7) | found.is_best).gather(1, index)
+        assert torch.equal(ours_positive, is_positive)
         goal = found.index.gather(1, index)
         goals = batch.boxes.gather(1, goal[..., None].expand(-1, -1, 4))
         return index, torch.ones_like(is_positive), is_positive, encode(goals, anchors[index])
 
-    def select_rois(self: BoxHead, _: object, batch: Batch, generator: object = None) -> RoISamples:
-        rois, matched, roi_labels = proposals
+    def select_rois(self: BoxHead, proposals: object, batch: Batch, generator: object = None) -> RoISamples:
+        rois, matched, roi_labels, _ = chosen[0]
         order = [torch.argsort((labels == 0).int(), stable=True) for labels in roi_labels]
-        pick = [torch.stack([part[i][order[i]] for i in range(2)]) for part in (rois, matched, roi_labels)]
-        foreground = pick[2] > 0
-        label = torch.where(foreground, pick[2] - 1, 90)
-        return RoISamples(pick[0], torch.ones_like(foreground), foreground, label, pick[1])
+        places, goals, classes = (
+            torch.stack([part[i][order[i]] for i in range(2)]) for part in (rois, matched, roi_labels)
+        )
+        foreground = classes > 0
+        label = torch.where(foreground, classes - 1, 90)
+        return RoISamples(places, torch.ones_like(foreground), foreground, label, goals)
 
     monkeypatch.setattr(RPN, "select", select_anchors)
     monkeypatch.setattr(BoxHead, "select", select_rois)
     with torch.no_grad():
         got = ours.eval().losses(batch)
-    del original_rpn, original_roi
-    expected = [
-        want["loss_objectness"], want["loss_rpn_box_reg"], want["loss_classifier"], want["loss_box_reg"], want["loss_mask"],
-    ]  # fmt: skip
-    for name, ours_value, theirs in zip(got._fields, got, expected, strict=True):
-        assert ours_value.item() == pytest.approx(theirs.item(), abs=1e-4, rel=1e-5), name
+    names = ("loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg", "loss_mask")
+    for name, ours_value, theirs in zip(names, got, (want[name] for name in names), strict=True):
+        assert ours_value.item() == pytest.approx(theirs.item(), abs=1e-4), name
 
 
-def _recording(select: Callable, into: list) -> Callable:
-    def selecting(proposals: list[Tensor], targets: list[dict]) -> tuple:
-        rois, matched, labels, deltas = select(proposals, targets)
-        into[:] = [rois, matched, labels]
-        return rois, matched, labels, deltas
+def recording(call: Callable, into: list) -> Callable:
+    """The same call, its results kept."""
 
-    return selecting
+    def recorded(*args: object) -> object:
+        into.append(call(*args))
+        return into[-1]
+
+    return recorded

@@ -34,6 +34,7 @@ class Objects:
         crowd: bool [N], True where a group is marked as one region.
         crops: N masks.
         ids: int64 [N], annotation ids, or the values of an id map.
+        areas: float64 [N], pixels by which metrics tell small from large; None means those of the masks.
     """
 
     boxes: np.ndarray
@@ -41,6 +42,7 @@ class Objects:
     crowd: np.ndarray
     crops: list[Crop]
     ids: np.ndarray
+    areas: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """COCO's box and mask average precision (AP), in percent, as pycocotools counts it.
 
 AP is the mean precision over 101 recall points, 10 IoU thresholds 0.50:0.05:0.95 and the classes; small, medium and
-large split objects by their mask's area at 32² and 96² pixels. Crowd truth neither rewards nor punishes a detection.
+large split objects by their area at 32² and 96² pixels. Crowd truth neither rewards nor punishes a detection.
 """
 
 from __future__ import annotations
@@ -74,10 +74,12 @@ class CocoMetrics:
                 "this image was added before", where=f"image {image_id}", fix="evaluate each image once"
             )
         self._images[image_id] = {"id": image_id, "height": int(size[0]), "width": int(size[1])}
-        for box, label, crowd, crop in zip(truth.boxes, truth.labels, truth.crowd, truth.crops, strict=True):
+        areas = [crop.area for crop in truth.crops] if truth.areas is None else truth.areas.tolist()
+        objects = zip(truth.boxes, truth.labels, truth.crowd, truth.crops, areas, strict=True)
+        for box, label, crowd, crop, area in objects:
             entry = {"id": len(self._truth) + 1, "image_id": image_id, "category_id": int(label), "bbox": _xywh(box)}
             self._truth.append(
-                {**entry, "iscrowd": int(crowd), "area": crop.area, "segmentation": encode(crop, size)},
+                {**entry, "iscrowd": int(crowd), "area": area, "segmentation": encode(crop, size)},
             )
         found = [
             {"image_id": image_id, "category_id": int(label), "score": float(score)}

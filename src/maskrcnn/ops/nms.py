@@ -12,6 +12,7 @@ from __future__ import annotations
 import torch
 import torchvision
 from torch import Tensor
+from torch._higher_order_ops import while_loop  # public as torch.while_loop only after torch 2.9
 
 from maskrcnn.ops.boxes import iou
 
@@ -39,17 +40,17 @@ def nms_plain(boxes: Tensor, valid: Tensor, iou_threshold: float, group: Tensor 
     if group is not None:
         suppresses = suppresses & (group[..., :, None] == group[..., None, :])
 
-    def settle(keep: Tensor, before: Tensor, suppresses: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    def settle(keep: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
         return valid & ~(suppresses & keep[..., :, None]).any(dim=-2), keep.clone()
 
-    def unsettled(keep: Tensor, before: Tensor, suppresses: Tensor, valid: Tensor) -> Tensor:
+    def unsettled(keep: Tensor, before: Tensor) -> Tensor:
         return (keep != before).any()
 
-    keep, before = settle(valid, valid, suppresses, valid)
+    keep, before = settle(valid, valid)
     if torch.compiler.is_compiling():
-        return torch.while_loop(unsettled, settle, (keep, before), (suppresses, valid))[0]
-    while unsettled(keep, before, suppresses, valid):
-        keep, before = settle(keep, before, suppresses, valid)
+        return while_loop(unsettled, settle, (keep, before))[0]
+    while unsettled(keep, before):
+        keep, before = settle(keep, before)
     return keep
 
 

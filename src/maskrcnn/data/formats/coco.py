@@ -29,6 +29,7 @@ class _Annotation(NamedTuple):
     label: int
     crowd: bool
     box: Box | None
+    area: float | None
     segmentation: Any  # list of float64 arrays x0, y0, x1, y1, …, or an RLE dict
 
 
@@ -106,6 +107,7 @@ class _CocoObjects:
             crowd=np.array([a.crowd for a, _, _ in kept], dtype=bool),
             crops=[crop for _, crop, _ in kept],
             ids=np.array([a.id for a, _, _ in kept], dtype=np.int64),
+            areas=np.array([a.area or crop.area for a, crop, _ in kept], dtype=np.float64),
         )
         return objects, dropped, notes
 
@@ -221,7 +223,9 @@ def _annotation(entry: dict[str, Any], number: int, labels: dict[int, int], reco
         segmentation = _polygons(segmentation)
     annotation_id = _whole(entry.get("id"))
     number = number if annotation_id is None else annotation_id
-    return _Annotation(number, labels[category], bool(entry.get("iscrowd", 0)), box, segmentation)
+    area = entry.get("area")
+    area = float(area) if isinstance(area, int | float) and area > 0 else None
+    return _Annotation(number, labels[category], bool(entry.get("iscrowd", 0)), box, area, segmentation)
 
 
 def _box(bbox: Any, record: ImageRecord) -> Box | None:

@@ -1,0 +1,125 @@
+"""ResNets against torchvision's, name by name and number by number; timm's networks by their strides."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torchvision
+from torch import Tensor, nn
+from torchvision.models._utils import IntermediateLayerGetter
+from torchvision.ops import FrozenBatchNorm2d
+
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.model.backbone import RESNETS, STRIDES, ResNet, TimmBackbone, build_backbone
+from maskrcnn.model.config import Config
+
+
+def torchvisions(name: str, norm: type[nn.Module]) -> nn.Module:
+    """The peer's four stages with random weights and statistics; activations stay of order one."""
+    torch.manual_seed(0)
+    with torch.device("meta"):  # no time is spent on an initialisation that is overwritten
+        body = torchvision.models.get_model(name, weights=None, norm_layer=norm)
+    body.to_empty(device="cpu")
+    for module in body.modules():
+        if isinstance(module, nn.Conv2d):
+            module.weight.data.uniform_(-1, 1).mul_((6 / module.weight[0].numel()) ** 0.5)
+        elif isinstance(module, FrozenBatchNorm2d | nn.BatchNorm2d):
+            for values, low in ((module.weight, 0.3), (module.bias, 0.0), (module.running_mean, 0.0)):
+                values.data.uniform_(low, 0.6)
+            module.running_var.uniform_(0.5, 1.5)
+    return IntermediateLayerGetter(body, {f"layer{n}": f"layer{n}" for n in range(1, 5)}).eval()
+
+
+def photo(height: int = 64, width: int = 96) -> Tensor:
+    return torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize(("name", "norm"), [*((name, "frozen") for name in RESNETS), ("resnet50", "batch")])
+@torch.no_grad()
+def test_resnets_are_torchvisions(name: str, norm: str) -> None:
+    peer = torchvisions(name, FrozenBatchNorm2d if norm == "frozen" else nn.BatchNorm2d)
+    with torch.device("meta"):
+        ours = build_backbone(Config(backbone=name, backbone_norm=norm)).eval()  # type: ignore[arg-type]
+    assert list(ours.state_dict()) == list(peer.state_dict())
+    ours.load_state_dict(peer.state_dict(), assign=True)
+    levels, expected = ours(photo()), list(peer(photo()).values())
+    assert ours.channels == [level.shape[1] for level in expected]
+    for level, want, stride in zip(levels, expected, STRIDES, strict=True):
+        assert level.shape[-2:] == (64 // stride, 96 // stride)
+        torch.testing.assert_close(level, want, rtol=1e-4, atol=1e-4 * want.abs().max().item())
+
+
+def test_learning_batch_norm_is_torchvisions_in_training_too() -> None:
+    peer = torchvisions("resnet18", nn.BatchNorm2d).train()
+    ours = build_backbone(Config(backbone="resnet18", backbone_norm="batch")).train()
+    ours.load_state_dict(peer.state_dict())
+    ours(photo())[3].square().sum().backward()
+    peer(photo())["layer4"].square().sum().backward()
+    torch.testing.assert_close(ours.bn1.running_var, peer.bn1.running_var)
+    torch.testing.assert_close(ours.conv1.weight.grad, peer.conv1.weight.grad, rtol=1e-3, atol=1e-2)
+
+
+def test_frozen_statistics_neither_learn_nor_move() -> None:
+    body = build_backbone(Config(backbone="resnet18")).train()
+    before = body.bn1.running_mean.clone()
+    body(photo())
+    assert torch.equal(body.bn1.running_mean, before)
+    assert all("bn" not in name and "downsample.1" not in name for name, _ in body.named_parameters())
+
+
+def test_the_norms_epsilon_is_the_configs() -> None:
+    body = build_backbone(Config(backbone="resnet18", norm_eps=0.5))
+    body.bn1.running_var.fill_(0.5)
+    torch.testing.assert_close(body.bn1(photo()[:, :1].expand(-1, 64, -1, -1)), photo()[:, :1].expand(-1, 64, -1, -1))
+
+
+@pytest.mark.parametrize("name", ["resnet10t", "test_convnext", "test_byobnet", "test_efficientnet"])
+@torch.no_grad()
+def test_timm_networks_answer_at_the_four_strides(name: str) -> None:
+    body = build_backbone(Config(backbone=f"timm:{name}")).eval()
+    assert isinstance(body, TimmBackbone)
+    sizes = [(64 // stride, 96 // stride) for stride in STRIDES]
+    assert [tuple(level.shape[1:]) for level in body(photo())] == [
+        (channels, *size) for channels, size in zip(body.channels, sizes, strict=True)
+    ]
+
+
+def test_convnext_tiny() -> None:
+    with torch.device("meta"):
+        body = TimmBackbone("convnext_tiny")
+        levels = body(torch.zeros(1, 3, 64, 96))
+    assert body.channels == [96, 192, 384, 768]
+    assert [tuple(level.shape[1:]) for level in levels] == [(96, 16, 24), (192, 8, 12), (384, 4, 6), (768, 2, 3)]
+
+
+@pytest.mark.xfail(strict=True, reason="channels-last output is told by its shape, which may be ambiguous")
+@torch.no_grad()
+def test_a_channels_last_network_whose_width_equals_a_maps_height() -> None:
+    """test_mambaout answers [B, H, W, C] with 16 channels; at 64 rows of pixels the first map has 16 rows."""
+    level = TimmBackbone("test_mambaout").eval()(photo())[0]
+    assert level.shape == (2, 16, 16, 24)
+
+
+def test_unknown_names_are_told_with_a_suggestion() -> None:
+    with pytest.raises(MaskRCNNError, match=r"unknown backbone 'resnet5'.*resnet50"):
+        build_backbone(Config(backbone="resnet5"))
+    with pytest.raises(MaskRCNNError, match=r"'convnext_tinny'.*near: .*convnext_"):
+        build_backbone(Config(backbone="timm:convnext_tinny"))
+
+
+@pytest.mark.xfail(strict=True, reason="nothing in timm starts with the misspelt word: 'near:' stays empty")
+def test_a_misspelt_first_word_gets_a_suggestion_too() -> None:
+    with pytest.raises(MaskRCNNError, match=r"near: .*efficientnet_lite0"):
+        build_backbone(Config(backbone="timm:efficentnet_lite0"))
+
+
+def test_a_network_without_a_pyramid_is_refused() -> None:
+    with pytest.raises(MaskRCNNError, match=r"strides \[16, 16, 16\], expected \[4, 8, 16, 32\].*convnext_tiny"):
+        build_backbone(Config(backbone="timm:test_vit"))
+
+
+def test_the_resnet_of_each_name() -> None:
+    with torch.device("meta"):
+        body = build_backbone(Config(backbone="resnet34"))
+    assert isinstance(body, ResNet)
+    assert [len(getattr(body, f"layer{n}")) for n in range(1, 5)] == [3, 4, 6, 3]
