@@ -232,3 +232,23 @@ def test_strong_changes_change() -> None:
     changed = [change_colour(PIXELS, 1.0, np.random.default_rng(seed)).astype(int) for seed in range(5)]
     assert min(np.abs(out - PIXELS).mean() for out in changed) > 3
     assert np.abs(changed[0] - changed[1]).mean() > 3
+
+
+class OnlyHue(Middle):
+    """Draws the largest angle, and the middle of every other range."""
+
+    def uniform(self, low: float, high: float, size: int | None = None) -> float | np.ndarray:
+        return high if size is None and high < 1 else super().uniform(low, high, size)
+
+
+def test_a_hue_turns_about_the_grey_axis() -> None:
+    """Mean and distance from grey stay, the direction turns by half a radian; no pixel is near 0 or 255."""
+    before = PIXELS // 4 + 90.0
+    after = change_colour(before.astype(np.uint8), 1.0, OnlyHue()).astype(float) + 0.5  # type: ignore[arg-type]
+    np.testing.assert_allclose(after.mean(-1), before.mean(-1), atol=1)
+    colour, turned = (pixels - pixels.mean(-1, keepdims=True) for pixels in (before, after))
+    lengths = np.linalg.norm(colour, axis=-1), np.linalg.norm(turned, axis=-1)
+    np.testing.assert_allclose(*lengths, atol=1.5)
+    strong = lengths[0] > 20
+    cosine = (colour * turned).sum(-1)[strong] / (lengths[0] * lengths[1])[strong]
+    np.testing.assert_allclose(np.arccos(cosine), 0.5, atol=0.1)

@@ -53,6 +53,7 @@ def test_it_is_torchvisions(norm: str, size: tuple[int, int]) -> None:
 def test_extra_levels_by_convolution_are_torchvisions() -> None:
     """Where the last map is positive, so that a ReLU before the first convolution changes nothing."""
     peer = randomised(FeaturePyramidNetwork(WIDTHS, 8, extra_blocks=LastLevelP6P7(8, 8)))
+    nn.init.normal_(peer.extra_blocks.p6.weight)  # of either sign, for the ReLU before the second
     positive = [stage.abs() for stage in stages(128, 192)]
     ours = copied(peer, FPN(WIDTHS, Config(fpn_channels=8, fpn_extra="conv", fpn_extra_levels=2)))
     for index, conv in enumerate((peer.extra_blocks.p6, peer.extra_blocks.p7)):

@@ -51,7 +51,7 @@ def test_it_is_torchvisions_matcher_on_the_valid_objects(scene: tuple[Tensor, Te
             continue
         expected = Matcher(0.7, 0.3, allow_low_quality_matches=True)(overlaps)
         assert torch.equal(positive, expected >= 0)
-        assert torch.equal(found.index[image][positive], places[expected[positive]])
+        assert torch.equal(found.matched[image][positive], places[expected[positive]])
         assert torch.equal(~positive & (found.overlap[image] < 0.3), expected == Matcher.BELOW_LOW_THRESHOLD)
         assert torch.equal(found.overlap[image], overlaps.amax(0))
 

@@ -1,4 +1,4 @@
-"""RoIAlign and RoIPool against the textbook's example, torchvision's operators and a loop written from the definition."""
+"""RoIAlign and RoIPool against the textbook's example, torchvision's operators and a loop from the definition."""
 
 from __future__ import annotations
 
@@ -74,7 +74,9 @@ def bilinear(feature: torch.Tensor, y: float, x: float) -> float:
     bottom, right = min(top + 1, height - 1), min(left + 1, width - 1)
     dy, dx = y - top, x - left
     values = [feature[top, left], feature[top, right], feature[bottom, left], feature[bottom, right]]
-    return sum(v.item() * w for v, w in zip(values, [(1 - dy) * (1 - dx), (1 - dy) * dx, dy * (1 - dx), dy * dx]))
+    return sum(
+        v.item() * w for v, w in zip(values, [(1 - dy) * (1 - dx), (1 - dy) * dx, dy * (1 - dx), dy * dx], strict=True)
+    )
 
 
 @settings(max_examples=40, deadline=None)

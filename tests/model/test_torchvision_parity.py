@@ -6,7 +6,6 @@ Weights are random with heads scaled so that many detections survive; photos are
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,14 +50,16 @@ def randomize(peer: nn.Module, photo: np.ndarray) -> None:
     # Each output layer is scaled to the spread asked for, as measured on a photo.
     for stage in stages:
         seen: dict[nn.Module, list[Tensor]] = {layer: [] for layer, _ in stage}
-        hooks = [
-            layer.register_forward_hook(lambda layer, inputs, output: seen[layer].append(output)) for layer in seen
-        ]
+        hooks = [layer.register_forward_hook(keeping(outputs)) for layer, outputs in seen.items()]
         with torch.no_grad():
             peer.eval()([as_float(photo)])
         for (layer, spread), hook in zip(stage, hooks, strict=True):
             hook.remove()
             layer.weight.data *= spread / torch.cat([output.flatten() for output in seen[layer]]).std()
+
+
+def keeping(outputs: list[Tensor]) -> Callable:
+    return lambda layer, inputs, output: outputs.append(output)
 
 
 def as_float(photo: np.ndarray) -> Tensor:
@@ -188,7 +189,7 @@ def test_all_five_losses_are_torchvisions(pair: tuple[nn.Module, MaskRCNN], monk
         found = match(anchors[None], batch.boxes, batch.valid, batch.crowd)
         ours_positive = ((found.overlap >= 0.7) | found.is_best).gather(1, index)
         assert torch.equal(ours_positive, is_positive)
-        goal = found.index.gather(1, index)
+        goal = found.matched.gather(1, index)
         goals = batch.boxes.gather(1, goal[..., None].expand(-1, -1, 4))
         return index, torch.ones_like(is_positive), is_positive, encode(goals, anchors[index])
 

@@ -25,7 +25,7 @@ def doubles(values: list[float]) -> torch.Tensor:
 def test_taps_average_the_regular_samples_of_each_bin(rows: list[tuple[float, float, int, int]], bins: int) -> None:
     starts, lengths, samples, sizes = (list(column) for column in zip(*rows, strict=True))
     taps = grid_taps(doubles(starts), doubles(lengths), bins, torch.tensor(samples), 3, torch.tensor(sizes))
-    assert taps.index.shape == taps.weight.shape == (len(rows), bins, 3, 2)
+    assert taps.cell.shape == taps.weight.shape == (len(rows), bins, 3, 2)
     matrix = dense_weights(taps, 9)
     values = np.random.default_rng(0).normal(size=9)
     for r, (start, span, count, size) in enumerate(rows):
@@ -36,9 +36,9 @@ def test_taps_average_the_regular_samples_of_each_bin(rows: list[tuple[float, fl
             read[(points < -1) | (points > size)] = 0
             expected = read.mean() if count else 0.0
             assert matrix[r, b].numpy() @ values == pytest.approx(expected, abs=1e-9)
-            tapped = taps.weight[r, b] * torch.from_numpy(values)[taps.index[r, b]]
+            tapped = taps.weight[r, b] * torch.from_numpy(values)[taps.cell[r, b]]
             assert tapped.sum().item() == pytest.approx(expected, abs=1e-9)
-            assert (taps.index[r, b] < size).all()
+            assert (taps.cell[r, b] < size).all()
 
 
 def test_points_up_to_one_cell_outside_count() -> None:

@@ -40,5 +40,5 @@ def metrics_table(evaluation: Evaluation, title: str) -> Table:
         table.add_column(column.replace("_", " "), justify="right")
     for kind in ("box", "mask"):
         values = (evaluation.metrics.get(f"{kind}_{column}", math.nan) for column in columns)
-        table.add_row(kind, *("–" if math.isnan(value) else f"{value:.1f}" for value in values))
+        table.add_row(kind, *("-" if math.isnan(value) else f"{value:.1f}" for value in values))
     return table

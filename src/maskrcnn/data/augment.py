@@ -1,7 +1,7 @@
 """Augmentation: flips, quarter turns, scale jitter with a crop, colour changes.
 
-Masks never leave their boxes. A flip or turn mirrors the small patch; scaling and cropping only move the frame the patch
-lives in. What a crop cuts off shows in the box alone, which is tight around the visible part of the patch.
+Masks never leave their boxes. A flip or turn mirrors the small patch; scaling and cropping only move the frame the
+patch lives in. What a crop cuts off shows in the box alone, which is tight around the visible part of the patch.
 
 Frame: pixels of the image as it stands after each step; boxes are (x1, y1, x2, y2) with the origin at the outer corner.
 """

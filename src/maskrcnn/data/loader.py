@@ -1,8 +1,9 @@
-"""From a dataset to padded training batches: an endless shuffled stream, the same for a seed at any number of workers."""
+"""From a dataset to padded training batches: an endless shuffled stream that a seed fixes at any number of workers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +42,8 @@ class TrainingStream(TorchDataset[tuple[Sample, str]]):
             except MaskRCNNError as error:
                 problem = problem or str(error)
                 continue
-            scale = resize_scale(*sample.image.shape[:2], self.preprocess)
+            height, width = sample.image.shape[:2]
+            scale = resize_scale(height, width, self.preprocess)
             return self.augmentation(sample, scale, self.canvas, rng), problem
         raise MaskRCNNError(f"no image of the data set can be read; the first: {problem}")
 
@@ -113,8 +115,9 @@ def training_loader(
     pin_memory: bool = False,
 ) -> DataLoader[tuple[Batch, list[str]]]:
     """Endless batches of canvas×canvas images."""
+    stream: Any = TrainingStream(dataset, preprocess, augmentation, canvas, seed)
     return DataLoader(
-        TrainingStream(dataset, preprocess, augmentation, canvas, seed),
+        stream,
         batch_size=batch_size,
         sampler=Positions(),
         num_workers=workers,

@@ -34,8 +34,8 @@ class Anchors:
         return shapes.round() if self.rounding else shapes
 
     def levels(self, pyramid: Sequence[Tensor], image_size: tuple[int, int]) -> list[Tensor]:
-        """Anchors [H_l * W_l * A, 4] of each level, centred on the corners of its cells (torchvision's grid) or, without
-        rounding, on their centres. ``image_size`` is the padded input's (height, width).
+        """Anchors [H_l * W_l * A, 4] of each level, centred on the corners of its cells (torchvision's grid) or,
+        without rounding, on their centres. ``image_size`` is the padded input's (height, width).
         """
         anchors = []
         for features, shapes, stride in zip(pyramid, self.shapes, self.strides, strict=True):

@@ -6,6 +6,8 @@ network that offers features at those strides.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -105,14 +107,15 @@ class TimmBackbone(nn.Module):
         except RuntimeError as error:
             close = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:5])
             raise MaskRCNNError(f"timm offers no feature pyramid {name!r}: {error}", fix=f"near: {close}") from None
-        reductions = self.body.feature_info.reduction()
+        levels: Any = self.body.feature_info
+        reductions = levels.reduction()
         if not set(STRIDES) <= set(reductions):
             raise MaskRCNNError(
                 f"backbone timm:{name} has features at strides {reductions}, expected {list(STRIDES)} among them",
                 fix="choose a convolutional or hierarchical network, such as timm:convnext_tiny",
             )
         self.picks = [reductions.index(stride) for stride in STRIDES]
-        self.channels = [self.body.feature_info.channels()[pick] for pick in self.picks]
+        self.channels = [levels.channels()[pick] for pick in self.picks]
 
     def forward(self, x: Tensor) -> list[Tensor]:
         levels = self.body(x)

@@ -1,4 +1,4 @@
-"""Box head (Fast R-CNN, section 2; the convolutional form, Group Normalization section 5.2): RoI features → class and box.
+"""Box head (Fast R-CNN, section 2; with convolutions, Group Normalization section 5.2): RoI features → class and box.
 
 Its minibatch of RoIs is chosen here too, and shared with the mask head.
 """
@@ -68,7 +68,7 @@ class BoxHead(nn.Module):
         positive = (found.overlap >= self.config.roi_iou) & exists
         negative = ~positive & exists & (found.crowd <= MAX_CROWD_SHARE)
         index, valid = sample(positive, negative, self.config.roi_samples, self.config.roi_positive_share, generator)
-        matched, foreground = found.index.gather(1, index), positive.gather(1, index) & valid
+        matched, foreground = found.matched.gather(1, index), positive.gather(1, index) & valid
         labels = torch.full_like(matched, self.classes)
         if batch.labels.shape[1]:
             labels = torch.where(foreground, batch.labels.gather(1, matched), labels)

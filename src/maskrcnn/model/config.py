@@ -18,8 +18,8 @@ class Preprocess:
     """How an image becomes network input: scale, normalise, pad.
 
     The shortest edge is brought to the nearest length within ``short``, unless the longest would exceed ``long``
-    pixels; then that one is brought to ``long``. ``mean`` and ``std`` are of RGB values in 0..1. Batches are padded with
-    zeros after normalisation to a multiple of ``divisor``.
+    pixels; then that one is brought to ``long``. ``mean`` and ``std`` are of RGB values in 0..1. Batches are padded
+    with zeros after normalisation to a multiple of ``divisor``.
     """
 
     short: tuple[int, int] = (800, 800)

@@ -1,7 +1,7 @@
 """The five losses of Mask R-CNN, L = L_cls + L_box + L_mask + L_objectness + L_rpn_box (He et al. 2017, section 3).
 
-Every function takes a validity mask instead of a list, returns a scalar in float32, and is 0 (with a gradient of 0) when
-nothing is valid. N is every place of the minibatch, sampled or padding.
+Every function takes a validity mask instead of a list, returns a scalar in float32, and is 0 (with a gradient of 0)
+when nothing is valid. N is every place of the minibatch, sampled or padding.
 """
 
 from __future__ import annotations

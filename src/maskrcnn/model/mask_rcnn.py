@@ -34,6 +34,9 @@ class MaskRCNN(nn.Module):
         names: class names; a label is an index into them, background is nobody's.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, config: Config, names: Sequence[str]) -> None:
         super().__init__()
         self.config = config

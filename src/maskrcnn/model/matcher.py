@@ -21,7 +21,7 @@ PAIR_BUDGET_ELSEWHERE = 2**25
 class Match(NamedTuple):
     """For each of N boxes."""
 
-    index: Tensor  # int [B, N], the object that overlaps it most
+    matched: Tensor  # int [B, N], the object that overlaps it most
     overlap: Tensor  # float [B, N], their IoU; 0 without any object
     is_best: Tensor  # bool [B, N], no box overlaps some object more than this one
     crowd: Tensor  # float [B, N], the share of the box that a crowd region covers

@@ -167,13 +167,14 @@ def _sample(
     # RoIs of like size share a chunk, so that none is padded to another's many sample points.
     samples = _axes(boxes, maps.height, maps.width, bins, 0, aligned)[2]
     order = samples.prod(-1).argsort()
-    parts, first, costs = [], 0, (samples.prod(-1)[order] * cost).tolist()
+    alike: list[Tensor] = []
+    first, costs = 0, (samples.prod(-1)[order] * cost).tolist()
     for index, largest in enumerate(costs):
         if (index + 1 - first) * largest > TAP_BUDGET and index > first:
-            parts.append(order[first:index])
+            alike.append(order[first:index])
             first = index
-    parts.append(order[first:])
-    done = torch.cat([pick(_rois(maps, part), boxes[part], bins, 0, aligned) for part in parts])
+    alike.append(order[first:])
+    done = torch.cat([pick(_rois(maps, part), boxes[part], bins, 0, aligned) for part in alike])
     return done[order.argsort()]
 
 
@@ -187,8 +188,8 @@ def _average(maps: Maps, boxes: Tensor, bins: tuple[int, int], sampling: int, al
     rows, columns = (Taps(*(part.flatten(2) for part in axis)) for axis in (rows, columns))
     if sampling == 0:
         rows, columns = _merge(rows, maps.height), _merge(columns, maps.width)
-    index = rows.index * maps.width[:, None, None] + maps.origin[:, None, None]
-    index = index[:, :, None, :, None] + columns.index[:, None, :, None, :]
+    index = rows.cell * maps.width[:, None, None] + maps.origin[:, None, None]
+    index = index[:, :, None, :, None] + columns.cell[:, None, :, None, :]
     weight = rows.weight[:, :, None, :, None] * columns.weight[:, None, :, None, :]
     taps = index.shape[-2] * index.shape[-1]
     out = _weighted_rows(maps.table, index.reshape(-1, taps), weight.reshape(-1, taps))
@@ -198,9 +199,9 @@ def _average(maps: Maps, boxes: Tensor, bins: tuple[int, int], sampling: int, al
 def _merge(taps: Taps, size: Tensor) -> Taps:
     """Taps [R, bins, T] as one weight for each cell of the axis, when a bin reads cells more than once on average."""
     cells = int(size.max())
-    if taps.index.shape[-1] <= cells:
+    if taps.cell.shape[-1] <= cells:
         return taps
-    weight = taps.weight.new_zeros(*taps.index.shape[:2], cells).scatter_add(2, taps.index, taps.weight)
+    weight = taps.weight.new_zeros(*taps.cell.shape[:2], cells).scatter_add(2, taps.cell, taps.weight)
     # Cells past a smaller map's end weigh nothing; they only must not point outside the table.
     index = torch.minimum(torch.arange(cells, device=size.device), size[:, None, None] - 1).expand(weight.shape)
     return Taps(index, weight)
@@ -209,10 +210,10 @@ def _merge(taps: Taps, size: Tensor) -> Taps:
 def _maximum(maps: Maps, boxes: Tensor, bins: tuple[int, int], sampling: int, aligned: bool) -> Tensor:
     """The largest bilinear value over each bin's sample points; 0 for a bin without any."""
     rows, columns, samples = _axes(boxes, maps.height, maps.width, bins, sampling, aligned)
-    many_y, many_x = rows.index.shape[2], columns.index.shape[2]
-    index = (rows.index * maps.width[:, None, None, None] + maps.origin[:, None, None, None])[
+    many_y, many_x = rows.cell.shape[2], columns.cell.shape[2]
+    index = (rows.cell * maps.width[:, None, None, None] + maps.origin[:, None, None, None])[
         :, :, None, :, None, :, None
-    ] + columns.index[:, None, :, None, :, None, :]
+    ] + columns.cell[:, None, :, None, :, None, :]
     share = samples.prod(-1).to(rows.weight.dtype)[:, None, None, None, None, None, None]
     weight = rows.weight[:, :, None, :, None, :, None] * columns.weight[:, None, :, None, :, None, :] * share
     values = _weighted_rows(maps.table, index.reshape(-1, 4), weight.reshape(-1, 4))

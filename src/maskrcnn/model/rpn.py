@@ -55,7 +55,8 @@ class RPN(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=0.01)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def forward(self, pyramid: Sequence[Tensor], image_size: tuple[int, int]) -> AnchorPredictions:
         logits, deltas = [], []
@@ -110,7 +111,7 @@ class RPN(nn.Module):
         inside = (centre < batch.sizes[:, None].flip(-1)).all(-1)
         negative = (found.overlap < low) & ~positive & inside & (found.crowd <= MAX_CROWD_SHARE)
         index, valid = sample(positive, negative, self.config.rpn_samples, self.config.rpn_positive_share, generator)
-        goal = found.index.gather(1, index)
+        goal = found.matched.gather(1, index)
         if not batch.boxes.shape[1]:
             return index, valid, torch.zeros_like(valid), anchors[index] * 0
         targets = encode(batch.boxes.gather(1, goal[..., None].expand(-1, -1, 4)), anchors[index])

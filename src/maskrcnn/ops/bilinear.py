@@ -14,9 +14,9 @@ from torch import Tensor
 
 
 class Taps(NamedTuple):
-    """The cells one axis reads. index, weight: [R, bins, S, 2], S sample points a bin with two neighbours each."""
+    """The cells one axis reads. cell, weight: [R, bins, S, 2], S sample points a bin with two neighbours each."""
 
-    index: Tensor
+    cell: Tensor
     weight: Tensor
 
 
@@ -48,9 +48,9 @@ def grid_taps(start: Tensor, length: Tensor, bins: int, samples: Tensor, max_sam
 
 def dense_weights(taps: Taps, size: int) -> Tensor:
     """The taps as one matrix [R, bins, size], so that ``matrix @ map`` samples the axis; for maps of few cells."""
-    rows, bins = taps.index.shape[:2]
+    rows, bins = taps.cell.shape[:2]
     matrix = taps.weight.new_zeros(rows, bins, size)
-    return matrix.scatter_add(2, taps.index.reshape(rows, bins, -1), taps.weight.reshape(rows, bins, -1))
+    return matrix.scatter_add(2, taps.cell.reshape(rows, bins, -1), taps.weight.reshape(rows, bins, -1))
 
 
 def centre_weights(centres: Tensor, start: Tensor, length: Tensor, cells: int) -> Tensor:

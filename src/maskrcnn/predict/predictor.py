@@ -39,7 +39,7 @@ class Predictor:
     ) -> None:
         self.device = pick_device(device)
         self.dtype = pick_precision(precision, self.device)
-        self.model = model.eval().to(self.device, memory_format=torch.channels_last)
+        self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)
         self.report = report
 
     @property
@@ -48,7 +48,7 @@ class Predictor:
         return self.model.names
 
     @overload
-    def predict(self, images: ImageLike, score: float = ..., batch_size: int | None = ...) -> Result: ...
+    def predict(self, images: ImageLike, score: float = ..., batch_size: int | None = ...) -> Result: ...  # type: ignore[overload-overlap]
     @overload
     def predict(
         self, images: Sequence[ImageLike], score: float = ..., batch_size: int | None = ...

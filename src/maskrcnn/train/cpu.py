@@ -22,5 +22,5 @@ def keep_depthwise_in_fp32(model: nn.Module) -> None:
 
 def _forward_fp32(self: nn.Conv2d, x: Tensor) -> Tensor:
     with torch.autocast("cpu", enabled=False):
-        out = F.conv2d(x.float(), self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)  # type: ignore[arg-type]
+        out = F.conv2d(x.float(), self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
     return out.to(x.dtype)

@@ -33,7 +33,7 @@ class Recipe(BaseModel):
     colour: float = Field(0.4, ge=0, le=1, description="strength of random colour changes")
 
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="adamw or sgd")
-    lr: float | None = Field(None, gt=0, description="peak learning rate; 5e-4 for adamw, 0.02 × batch / 16 for sgd")
+    lr: float | None = Field(None, gt=0, description="peak learning rate; 5e-4 for adamw, 0.02 * batch / 16 for sgd")
     weight_decay: float = Field(0.05, ge=0, description="weight decay, on weights of two or more dimensions")
     warmup_steps: int = Field(100, ge=0, description="steps of linear warm-up before the cosine")
     clip_norm: float = Field(5.0, gt=0, description="largest gradient norm")

@@ -35,7 +35,6 @@ from maskrcnn.train.schedule import rate_factor
 from maskrcnn.weights.checkpoint import save_checkpoint
 from maskrcnn.weights.load import Report, copy_weights, load_backbone, read_any
 
-
 SAVE_EVERY_S = 120.0
 
 
@@ -103,7 +102,7 @@ class Trainer:
                 f"names: expected {len(train_data.names)} for the classes {train_data.names}, found {list(names)}"
             )
         model, self.report = build_model(recipe, tuple(names))
-        self.model = model.to(self.accelerator.device, memory_format=torch.channels_last).train()
+        self.model = model.to(self.accelerator.device).to(memory_format=torch.channels_last).train()
         self.ema = EMA(self.model, recipe.ema)
         if self.accelerator.device.type == "cpu" and precision == "bf16":
             keep_depthwise_in_fp32(self.model)

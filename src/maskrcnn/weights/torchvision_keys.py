@@ -7,6 +7,7 @@ logits and has neither. Both the present parameter names and those of the first 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from torch import Tensor
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import Config, preset
 
-_RENAMES = [
+_RENAMES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"backbone\.body\.", "backbone."),
     (r"backbone\.fpn\.inner_blocks\.(\d+)\.(\d)\.", r"fpn.lateral.\1.\2."),
     (r"backbone\.fpn\.inner_blocks\.(\d+)\.", r"fpn.lateral.\1.0."),
@@ -49,7 +50,7 @@ def is_torchvision(state: dict[str, Tensor]) -> bool:
 
 
 def torchvision_config(state: dict[str, Tensor]) -> Config:
-    """The architecture the parameters' names and shapes tell. Raises `MaskRCNNError` for backbones other than ResNets."""
+    """The architecture that names and shapes tell. Raises `MaskRCNNError` for backbones other than ResNets."""
     blocks = {int(found[1]) for key in state if (found := re.match(r"backbone\.body\.layer3\.(\d+)\.conv1", key))}
     bottleneck = "backbone.body.layer3.0.conv3.weight" in state
     backbone = _DEPTHS.get((bottleneck, len(blocks)))

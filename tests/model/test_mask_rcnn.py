@@ -1,0 +1,226 @@
+"""Every preset through one tester: shapes, losses in ordinary and empty cases, export, compilation, size."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import maskrcnn.model
+from maskrcnn.model.batch import Batch
+from maskrcnn.model.config import PRESETS, Config, preset
+from maskrcnn.model.detections import InstanceDetections
+from maskrcnn.model.mask_rcnn import MaskRCNN
+
+# A ResNet-18 body and few proposals keep the ResNet presets quick; their heads, norms and rules are the preset's.
+QUICK = {"proposals": (60, 40), "rpn_before_nms": (60, 40), "max_detections": 12, "roi_samples": 32}
+
+
+def quick(name: str, **changes: object) -> Config:
+    config = preset(name).replace(**QUICK, **changes)
+    return config if name == "lite" else config.replace(backbone="resnet18", box_hidden=config.box_hidden and (64,))
+
+
+@pytest.fixture(scope="module", params=[*PRESETS, "timm"])
+def model(request: pytest.FixtureRequest) -> MaskRCNN:
+    torch.manual_seed(0)
+    name = "lite" if request.param == "timm" else request.param
+    backbone = {"backbone": "timm:mobilenetv3_small_050"} if request.param == "timm" else {}
+    network = MaskRCNN(quick(name, **backbone), ["cat", "dog", "cow"]).eval()
+    # Some objects must come out: an untrained network is sure of nothing.
+    with torch.no_grad():
+        network.box_head.logits.weight.normal_(std=0.3)
+        network.box_head.logits.bias[-1] = -2
+        network.rpn.logits.weight.normal_(std=0.1)
+    return network
+
+
+def batch_of(counts: list[int], crowd: int = 0, masks: bool = True) -> Batch:
+    """Images of different sizes with ``counts`` objects each."""
+    generator = torch.Generator().manual_seed(3)
+    images, objects = len(counts), max(counts)
+    corner = torch.rand(images, objects, 2, generator=generator) * 60
+    boxes = torch.cat((corner, corner + 10 + torch.rand(images, objects, 2, generator=generator) * 40), -1)
+    sizes = torch.tensor([[96, 128], [128, 100]])[:images]
+    return Batch(
+        images=torch.randint(0, 256, (images, 3, 128, 128), generator=generator, dtype=torch.uint8),
+        sizes=sizes,
+        boxes=boxes,
+        labels=torch.randint(0, 3, (images, objects), generator=generator),
+        valid=torch.arange(objects) < torch.tensor(counts)[:, None],
+        frames=boxes,
+        patches=torch.full((images, objects, 9, 9), 255, dtype=torch.uint8),
+        patch_sizes=torch.full((images, objects, 2), 9 if masks else 0),
+        crowd=torch.tensor([[[0.0, 0.0, 128.0, 128.0]]]).expand(images, crowd, 4),
+    )
+
+
+def run(model: MaskRCNN, images: Tensor, sizes: Tensor) -> InstanceDetections:
+    with torch.no_grad():
+        return model.detect(images, sizes)
+
+
+def test_detections_have_fixed_shapes_and_lie_in_their_images(model: MaskRCNN) -> None:
+    batch = batch_of([3, 2])
+    found = run(model, batch.images, batch.sizes)
+    assert found.valid.any(1).all()
+    assert found.boxes.shape == (2, 12, 4)
+    assert found.masks.shape == (2, 12, 28, 28)
+    assert found.scores.shape == found.labels.shape == found.valid.shape == (2, 12)
+    limit = batch.sizes.flip(-1).repeat(1, 2)[:, None]
+    assert ((found.boxes >= 0) & (found.boxes <= limit))[found.valid].all()
+    assert ((found.masks >= 0) & (found.masks <= 1)).all()
+    assert (found.scores.diff(dim=1) <= 0).all()
+
+
+def test_an_image_is_detected_the_same_alone_and_in_company(model: MaskRCNN) -> None:
+    """Same canvas: what other images in the batch hold must not matter."""
+    batch = batch_of([3, 2])
+    together = run(model, batch.images, batch.sizes)
+    for row in range(2):
+        alone = run(model, batch.images[row : row + 1], batch.sizes[row : row + 1])
+        for one, many in zip(alone, together, strict=True):
+            torch.testing.assert_close(one[0], many[row], atol=1e-3, rtol=1e-3)
+
+
+def test_padding_is_not_seen(model: MaskRCNN) -> None:
+    """Whatever lies outside an image's size is replaced by zeros."""
+    batch = batch_of([3, 2])
+    changed = batch.images.clone()
+    changed[0, :, 96:] = 255
+    changed[1, :, :, 100:] = 77
+    for one, other in zip(run(model, batch.images, batch.sizes), run(model, changed, batch.sizes), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [batch_of([3, 1]), batch_of([2, 0]), batch_of([0, 0]), batch_of([2, 2], crowd=1), batch_of([2, 2], masks=False)],
+)
+def test_losses_are_finite_and_reach_every_part(model: MaskRCNN, batch: Batch) -> None:
+    model.train()
+    model.zero_grad()
+    losses = model.losses(batch, torch.Generator().manual_seed(1))
+    losses.total.backward()
+    model.eval()
+    assert all(torch.isfinite(loss) for loss in losses)
+    assert all(torch.isfinite(value.grad).all() for value in model.parameters() if value.grad is not None)
+    has_objects, has_masks = batch.valid.any(), (batch.patch_sizes > 0).any()
+    assert (losses.box > 0) == has_objects
+    assert (losses.mask > 0) == (has_objects and has_masks)
+    untouched = {name for name, value in model.named_parameters() if value.requires_grad and value.grad is None}
+    assert not untouched
+    for part in (model.backbone, model.fpn, model.rpn, model.box_head):
+        assert any(value.grad.abs().sum() > 0 for value in part.parameters() if value.grad is not None)
+
+
+def test_losses_follow_the_generator(model: MaskRCNN) -> None:
+    batch = batch_of([3, 1])
+    values = []
+    for seed in (1, 1, 2):
+        with torch.no_grad():
+            values.append(torch.stack(model.losses(batch, torch.Generator().manual_seed(seed))))
+    assert torch.equal(values[0], values[1])
+    assert not torch.equal(values[0], values[2])
+
+
+def test_crowds_are_not_background(model: MaskRCNN) -> None:
+    """With the whole image a crowd, no anchor and no RoI may serve as background."""
+    batch = batch_of([2, 2], crowd=1)
+    pyramid = model.features(batch.images, batch.sizes)
+    predictions = model.rpn(pyramid, (128, 128))
+    _, valid, positive, _ = model.rpn.select(torch.cat(predictions.anchors), batch)
+    inside = torch.cat(predictions.anchors)
+    assert (valid & ~positive).sum() < valid.shape[1] * len(valid) or inside.numel()
+    rois = model.box_head.select(model.rpn.propose(predictions, batch.sizes), batch)
+    assert rois.foreground.any()
+    assert not (rois.valid & ~rois.foreground).any()
+
+
+def test_nothing_found_is_an_ordinary_answer(model: MaskRCNN) -> None:
+    strict = dataclasses.replace(model.config, score_threshold=1.0)
+    usual, model.config = model.config, strict
+    try:
+        found = run(model, *batch_of([1, 1])[:2])
+    finally:
+        model.config = usual
+    assert not found.valid.any()
+    assert found.boxes.shape == (2, 12, 4)
+    assert torch.isfinite(found.masks).all()
+
+
+class Detect(nn.Module):
+    """`detect` as the forward of a module, as exporters want it."""
+
+    def __init__(self, model: MaskRCNN) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor, sizes: Tensor) -> InstanceDetections:
+        return self.model.detect(images, sizes)
+
+
+def test_export_with_dynamic_height_and_width(model: MaskRCNN) -> None:
+    generator = torch.Generator().manual_seed(4)
+    height, width = torch.export.Dim("height", min=3, max=42), torch.export.Dim("width", min=3, max=42)
+    images, sizes = torch.rand(1, 3, 96, 128, generator=generator) * 255, torch.tensor([[90, 120]])
+    with torch.no_grad():
+        program = torch.export.export(
+            Detect(model), (images, sizes), dynamic_shapes=({2: 32 * height, 3: 32 * width}, None), strict=False
+        ).module()
+        cases = [torch.rand(1, 3, *size, generator=generator) * 255 for size in ((96, 128), (128, 224), (160, 160))]
+        cases.append(torch.zeros(1, 3, 128, 96))
+        for images in cases:
+            sizes = torch.tensor([[images.shape[2] - 7, images.shape[3] - 3]])
+            found = model.detect(images, sizes)
+            for eager, exported in zip(found, program(images, sizes), strict=True):
+                torch.testing.assert_close(exported, eager, atol=1e-4, rtol=1e-4)
+        assert found.valid.shape == (1, 12)
+        nothing = model.config.replace(score_threshold=0.999)
+        usual, model.config = model.config, nothing
+        empty = torch.export.export(Detect(model), (images, sizes), strict=False).module()(images, sizes)
+        model.config = usual
+        assert not empty.valid.any()
+
+
+def test_compiles_without_a_graph_break(model: MaskRCNN) -> None:
+    torch._dynamo.reset()
+    images, sizes = batch_of([1, 1])[:2]
+    compiled = torch.compile(model.detect, fullgraph=True, backend="aot_eager")
+    with torch.no_grad():
+        for eager, fast in zip(model.detect(images, sizes), compiled(images, sizes), strict=True):
+            torch.testing.assert_close(fast, eager, atol=1e-3, rtol=1e-3)
+
+
+def multiply_adds(name: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Multiply-adds of one image at 800×1088, counted on tensors without storage."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.device("meta"):
+        model = MaskRCNN(preset(name), [str(number) for number in range(90)]).eval()
+    fake, levels = torch.zeros(1, 3, 800, 1088, device="meta"), []
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        levels = model.fpn(model.backbone(fake))
+        for level in levels:
+            model.rpn.deltas(model.rpn.convs(level))
+            model.rpn.logits(level)
+        config = model.config
+        model.box_head(torch.zeros(config.proposals[1], config.fpn_channels, 7, 7, device="meta"))
+        model.mask_head(torch.zeros(config.max_detections, config.fpn_channels, 14, 14, device="meta"))
+    return counter.get_total_flops() // 2
+
+
+def test_lite_is_eight_times_lighter_and_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert multiply_adds("resnet50_fpn", monkeypatch) == pytest.approx(231e9, rel=0.03)
+    assert multiply_adds("lite", monkeypatch) * 8 <= multiply_adds("resnet50_fpn", monkeypatch)
+    parameters = MaskRCNN(preset("lite"), [str(number) for number in range(80)]).parameters()
+    assert sum(value.numel() for value in parameters) * 2 <= 25e6
+
+
+def test_the_model_reads_in_an_evening() -> None:
+    folder = Path(maskrcnn.model.__file__).parent
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in folder.glob("*.py")) <= 1800
+    assert len((folder / "mask_rcnn.py").read_text(encoding="utf-8").splitlines()) <= 120
