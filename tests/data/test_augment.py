@@ -162,7 +162,6 @@ def test_what_is_outside_is_gone() -> None:
     assert sample.boxes.shape == sample.frames.shape == sample.crowd.shape == (0, 4)
 
 
-@pytest.mark.xfail(strict=True, reason="no cell of its patch is half covered, so that the cut object counts as empty")
 def test_a_thin_object_larger_than_its_patch_survives_a_cut() -> None:
     """A diagonal line of 300 pixels, of which the window shows two thirds."""
     mask = np.eye(300, dtype=bool)

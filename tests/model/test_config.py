@@ -55,9 +55,9 @@ def test_what_is_left_out_is_the_defaults() -> None:
         ({"fpn_channels": "8"}, r"fpn_channels: expected int, found '8'"),
         ({"fpn_channels": 8.5}, r"fpn_channels: expected int, found 8\.5"),
         ({"fpn_channels": True}, r"fpn_channels: expected int, found True"),
-        ({"rpn_nms": True}, r"rpn_nms: expected float, found True"),
+        ({"rpn_nms": True}, r"rpn_nms: expected a number, found True"),
         ({"roi_aligned": 1}, r"roi_aligned: expected bool, found 1"),
-        ({"anchor_sizes": 32}, r"anchor_sizes: expected tuple, found 32"),
+        ({"anchor_sizes": 32}, r"anchor_sizes: expected tuple\[float, \.\.\.\], found 32"),
         ({"backbone": None}, r"backbone: expected str, found None"),
         ({"preprocess": 800}, r"preprocess: expected Preprocess, found 800"),
         ({"preprocess": {"long": "x"}}, r"preprocess\.long: expected int, found 'x'"),
@@ -70,14 +70,12 @@ def test_what_does_not_fit_is_told(data: dict[str, Any], message: str) -> None:
         PRESETS["lite"].replace(**data)
 
 
-@pytest.mark.xfail(strict=True, reason="words outside a Literal are taken, and mean one of the others")
 @pytest.mark.parametrize("name", ["backbone_norm", "fpn_norm", "fpn_extra", "box_loss", "head_norm"])
 def test_a_word_outside_the_choices_is_told(name: str) -> None:
     with pytest.raises(MaskRCNNError):
         Config().replace(**{name: "btach"})
 
 
-@pytest.mark.xfail(strict=True, reason="what a tuple holds is not looked at")
 @pytest.mark.parametrize("data", [{"anchor_sizes": ["a"]}, {"rpn_iou": [0.3]}, {"box_weights": 4 * [None]}])
 def test_the_parts_of_a_tuple_are_checked(data: dict[str, Any]) -> None:
     with pytest.raises(MaskRCNNError):

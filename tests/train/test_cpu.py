@@ -73,7 +73,6 @@ def test_gradients_reach_weights_and_input() -> None:
     torch.testing.assert_close(got, x.grad)
 
 
-@pytest.mark.xfail(strict=True, reason="the replacement knows zero padding by `padding` only")
 @pytest.mark.parametrize(
     "layer",
     [Conv2dSame(4, 4, 3, stride=2, groups=4), nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect", groups=4)],

@@ -64,13 +64,11 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read_recipe(tmp_path / "picture.yaml", {})
 
 
-@pytest.mark.xfail(strict=True, raises=TypeError, reason="keys go to Recipe(**data) as they are")
 def test_a_name_that_is_a_number(tmp_path: Path) -> None:
     with pytest.raises(MaskRCNNError):
         read_recipe(written(tmp_path, "1: 2"), {})
 
 
-@pytest.mark.xfail(strict=True, reason="taken, and then NumPy or a logarithm fails in the midst of the run")
 @pytest.mark.parametrize("changes", [{"seed": -1}, {"scale_jitter": (0.0, 1.0)}, {"scale_jitter": (-1.0, 1.0)}])
 def test_values_no_run_can_use(changes: dict[str, Any]) -> None:
     with pytest.raises(MaskRCNNError):
@@ -98,7 +96,8 @@ def test_every_setting_has_its_help() -> None:
 
 
 def test_the_repositorys_recipes_can_be_read() -> None:
-    files = sorted((Path(__file__).resolve().parents[2] / "recipes").glob("*.yaml"))
+    folder = Path(__file__).resolve().parents[2] / "recipes"
+    files = [path for path in sorted(folder.glob("*.yaml")) if not path.name.endswith(".card.yaml")]
     assert files
     for path in files:
         read_recipe(path, {})

@@ -101,7 +101,6 @@ def test_a_failed_download_names_the_bundled_models(
     assert not (folders / "hub" / "checkpoints" / CATALOG["coco"].file).exists()
 
 
-@pytest.mark.xfail(strict=True, raises=OSError, reason="the folder is made outside the try")
 def test_a_download_folder_that_cannot_be_made(folders: Path) -> None:
     (folders / "hub").write_text("a file where the folder should be")
     with pytest.raises(MaskRCNNError, match="could not be fetched"):

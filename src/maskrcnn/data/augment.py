@@ -53,12 +53,14 @@ class Augmentation:
         turns: any of the eight flips and quarter turns; for images without an up, such as microscopy.
         scale: range of the random factor on top of the model's own resizing, drawn evenly in its logarithm.
         colour: strength of brightness, contrast, saturation and hue changes; 0 none, 1 strong.
+        stains: also any hue, negatives and grey at random; where colour means a stain or a channel, not a thing.
     """
 
     flip: bool = True
     turns: bool = False
     scale: tuple[float, float] = (0.6, 1.6)
     colour: float = 0.4
+    stains: bool = False
 
     def __call__(self, sample: Sample, scale: float, canvas: int, rng: np.random.Generator) -> Sample:
         """The sample changed at random and cut to at most canvas×canvas pixels; ``scale`` is the model's resizing."""
@@ -70,7 +72,7 @@ class Augmentation:
         low, high = np.log(self.scale)
         sample = scale_and_crop(sample, scale * float(np.exp(rng.uniform(low, high))), canvas, rng)
         if self.colour:
-            sample.image = change_colour(sample.image, self.colour, rng)
+            sample.image = change_colour(sample.image, self.colour, rng, self.stains)
         return sample
 
 
@@ -150,7 +152,8 @@ def _visible(patch: np.ndarray, frame: np.ndarray, clipped: np.ndarray, limit: n
     edges_y = frame[1] + np.arange(patch.shape[0] + 1) * cell[1]
     inside_x = (edges_x[1:] > 0) & (edges_x[:-1] < limit[0])
     inside_y = (edges_y[1:] > 0) & (edges_y[:-1] < limit[1])
-    mask = patch > 127
+    # A thin object covers no cell of a coarse patch by half.
+    mask = patch > min(127, int(patch.max()) // 2)
     seen = mask & inside_y[:, None] & inside_x
     if not seen.any():
         return 0.0, clipped
@@ -162,11 +165,18 @@ def _visible(patch: np.ndarray, frame: np.ndarray, clipped: np.ndarray, limit: n
     return float(seen.sum() / mask.sum()), box
 
 
-def change_colour(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """Brightness, contrast, saturation and hue at once: they are one affine map of RGB."""
+def change_colour(image: np.ndarray, strength: float, rng: np.random.Generator, stains: bool = False) -> np.ndarray:
+    """Brightness, contrast, saturation and hue at once: they are one affine map of RGB.
+
+    ``stains`` adds, each to a part of the images, a hue of any angle, no colour at all, and the negative.
+    """
     contrast, saturation = np.exp(rng.uniform(-0.7, 0.7, 2) * strength)
     brightness = rng.uniform(-50, 50) * strength
     angle = rng.uniform(-0.5, 0.5) * strength
+    if stains:
+        angle = rng.uniform(-np.pi, np.pi) if rng.random() < 0.5 else angle
+        saturation *= rng.choice([0.0, 1.0, 2.0], p=[0.2, 0.6, 0.2])
+        contrast *= rng.choice([-1.0, 1.0], p=[0.2, 0.8])
     grey = np.full((3, 3), 1 / 3)
     axis = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
     # Rodrigues' rotation about the grey axis turns the hue.

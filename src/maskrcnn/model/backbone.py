@@ -6,6 +6,7 @@ network that offers features at those strides.
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 import torch.nn.functional as F
@@ -105,8 +106,11 @@ class TimmBackbone(nn.Module):
         try:
             self.body = timm.create_model(name, features_only=True, pretrained=False)
         except RuntimeError as error:
-            close = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:5])
-            raise MaskRCNNError(f"timm offers no feature pyramid {name!r}: {error}", fix=f"near: {close}") from None
+            close = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.5)
+            raise MaskRCNNError(
+                f"timm offers no feature pyramid {name!r}: {error}",
+                fix=f"near: {', '.join(close) or 'nothing'}; see timm.list_models()",
+            ) from None
         levels: Any = self.body.feature_info
         reductions = levels.reduction()
         if not set(STRIDES) <= set(reductions):
@@ -114,17 +118,15 @@ class TimmBackbone(nn.Module):
                 f"backbone timm:{name} has features at strides {reductions}, expected {list(STRIDES)} among them",
                 fix="choose a convolutional or hierarchical network, such as timm:convnext_tiny",
             )
+        # Some networks answer channels last.
+        self.channels_last = str(getattr(self.body, "output_fmt", "NCHW")).endswith("NHWC")
         self.picks = [reductions.index(stride) for stride in STRIDES]
         self.channels = [levels.channels()[pick] for pick in self.picks]
 
     def forward(self, x: Tensor) -> list[Tensor]:
         levels = self.body(x)
         levels = [levels[pick] for pick in self.picks]
-        # Some transformers answer channels last.
-        return [
-            level.permute(0, 3, 1, 2) if level.shape[1] != channels else level
-            for level, channels in zip(levels, self.channels, strict=True)
-        ]
+        return [level.permute(0, 3, 1, 2) for level in levels] if self.channels_last else levels
 
 
 RESNETS: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...]]] = {

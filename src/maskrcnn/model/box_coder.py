@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+SMALLEST_SIDE = 1e-3  # pixels; keeps the deltas of empty boxes finite
 MAX_LOG_RATIO = math.log(1000.0 / 16)  # a box grows by at most this factor, so that exp never overflows
 
 
@@ -26,9 +27,9 @@ def encode(goal: Tensor, reference: Tensor, weights: Sequence[float] = (1.0, 1.0
     scale = reference.new_tensor(weights)
     goal_centre, goal_size = _centre_size(goal)
     centre, size = _centre_size(reference)
-    tiny = torch.finfo(size.dtype).tiny
-    shift = (goal_centre - centre) / size.clamp(min=tiny)
-    stretch = torch.log(goal_size.clamp(min=1e-6) / size.clamp(min=1e-6))
+    goal_size, size = goal_size.clamp(min=SMALLEST_SIDE), size.clamp(min=SMALLEST_SIDE)
+    shift = (goal_centre - centre) / size
+    stretch = torch.log(goal_size / size)
     return torch.cat((shift, stretch), dim=-1) * scale
 
 

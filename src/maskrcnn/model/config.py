@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from maskrcnn.errors import MaskRCNNError
 
@@ -108,18 +108,29 @@ def _fill(kind: type, data: dict[str, Any], defaults: Any, prefix: str = "") -> 
             f"unknown model setting {prefix}{name!r}",
             fix=f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(names))}",
         )
-    changes = {name: _like(getattr(defaults, name), value, prefix + name) for name, value in data.items()}
+    kinds = get_type_hints(kind)
+    changes = {name: _checked(kinds[name], value, prefix + name) for name, value in data.items()}
     return dataclasses.replace(defaults, **changes)
 
 
-def _like(default: Any, value: Any, name: str) -> Any:
-    """Value in the default's type: JSON and YAML know no tuples, and write 1 for 1.0."""
-    if isinstance(default, tuple) and isinstance(value, list | tuple):
-        return tuple(value)
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(default) is not type(value):
-        raise MaskRCNNError(f"model setting {name}: expected {type(default).__name__}, found {value!r}")
+def _checked(kind: Any, value: Any, name: str) -> Any:
+    """Value as the field's type: JSON and YAML know no tuples, and write 1 for 1.0."""
+    if get_origin(kind) is Literal:
+        fits, expected = value in get_args(kind), " or ".join(get_args(kind))
+    elif get_origin(kind) is tuple:
+        items = get_args(kind)
+        fits, expected = isinstance(value, list | tuple), str(kind)
+        if fits and items[-1] is not Ellipsis:
+            fits = len(value) == len(items)
+        if fits:
+            return tuple(_checked(items[0], item, name) for item in value)
+    elif kind is float:
+        fits, expected = isinstance(value, int | float) and not isinstance(value, bool), "a number"
+        value = float(value) if fits else value
+    else:
+        fits, expected = type(value) is kind, kind.__name__
+    if not fits:
+        raise MaskRCNNError(f"model setting {name}: expected {expected}, found {value!r}")
     return value
 
 

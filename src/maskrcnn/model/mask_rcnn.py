@@ -46,8 +46,8 @@ class MaskRCNN(nn.Module):
         self.rpn = RPN(config)
         self.box_head = BoxHead(len(self.names), config)
         self.mask_head = MaskHead(len(self.names), config)
-        self.register_buffer("mean", 255 * torch.tensor(config.preprocess.mean)[:, None, None], persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(config.preprocess.std)[:, None, None], persistent=False)
+        self.register_buffer("mean", torch.tensor(config.preprocess.mean)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(config.preprocess.std)[:, None, None], persistent=False)
 
     def detect(self, images: Tensor, sizes: Tensor) -> InstanceDetections:
         """Find the objects in a padded batch.
@@ -84,7 +84,7 @@ class MaskRCNN(nn.Module):
         height, width = _size(images)
         row = torch.arange(height, device=images.device)[:, None] < sizes[:, 0, None, None]
         column = torch.arange(width, device=images.device) < sizes[:, 1, None, None]
-        images = (images - self.mean) / self.std * (row & column)[:, None]
+        images = (images / 255 - self.mean) / self.std * (row & column)[:, None]
         return self.fpn(self.backbone(images.to(self.dtype, memory_format=torch.channels_last)))
 
     @property

@@ -86,7 +86,7 @@ def pyramid_roi_align(
         [B * K, F, bins, bins].
     """
     batch, count = boxes.shape[:2]
-    boxes = boxes.reshape(-1, 4)
+    boxes = boxes.reshape(-1, 4).nan_to_num()
     level = assign_levels(boxes, strides)
     image = torch.arange(batch, device=boxes.device).repeat_interleave(count)
     origin, height, width = (torch.zeros_like(level) for _ in range(3))
@@ -154,7 +154,8 @@ def _sample(
 ) -> Tensor:
     """RoIs boxes [R, 4] in map cells → [R, F, rows, columns], at most ``TAP_BUDGET`` taps (or one RoI) at a time."""
     bins = (bins, bins) if isinstance(bins, int) else bins
-    boxes = boxes.float()
+    # A diverged network must end in a loss that is not a number, not in an address outside the map.
+    boxes = boxes.float().nan_to_num().clamp(-1e7, 1e7)
     if not len(boxes):
         return maps.table[:0].reshape(0, maps.table.shape[1], *bins)
     pick = _average if mode == "avg" else _maximum

@@ -29,6 +29,8 @@ def nms(boxes: Tensor, valid: Tensor, iou_threshold: float, group: Tensor | None
     Returns:
         bool [..., K].
     """
+    if not valid.shape[-1]:
+        return valid
     if boxes.device.type == "cpu" and not torch.compiler.is_compiling():
         return _nms_torchvision(boxes, valid, iou_threshold, group)
     return nms_plain(boxes, valid, iou_threshold, group)
@@ -36,7 +38,12 @@ def nms(boxes: Tensor, valid: Tensor, iou_threshold: float, group: Tensor | None
 
 def nms_plain(boxes: Tensor, valid: Tensor, iou_threshold: float, group: Tensor | None = None) -> Tensor:
     """`nms` as tensor operations of fixed shape; holds one [..., K, K] mask."""
-    suppresses = (iou(boxes, boxes) > iou_threshold).triu(diagonal=1) & valid[..., :, None] & valid[..., None, :]
+    # The threshold in double precision, as torchvision compares it: 0.6 is not a float32.
+    suppresses = (
+        (iou(boxes.float(), boxes.float()).double() > iou_threshold).triu(diagonal=1)
+        & valid[..., :, None]
+        & valid[..., None, :]
+    )
     if group is not None:
         suppresses = suppresses & (group[..., :, None] == group[..., None, :])
 

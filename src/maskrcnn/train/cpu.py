@@ -16,7 +16,9 @@ def keep_depthwise_in_fp32(model: nn.Module) -> None:
     (torch 2.14), which made it half of a training step; memory traffic, not arithmetic, bounds these layers.
     """
     for module in model.modules():
-        if isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1:
+        if type(module) is not nn.Conv2d or module.padding_mode != "zeros":
+            continue
+        if module.groups == module.in_channels > 1:
             module.forward = types.MethodType(_forward_fp32, module)  # type: ignore[method-assign]
 
 

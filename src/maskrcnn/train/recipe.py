@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 
 from maskrcnn.errors import MaskRCNNError
 
@@ -27,9 +27,12 @@ class Recipe(BaseModel):
     epochs: float = Field(30, gt=0, description="passes over the data, unless minutes are given")
     batch_size: int = Field(8, ge=1, description="images a step")
     canvas: int = Field(512, ge=64, multiple_of=32, description="training images are cut or padded to this square")
-    scale_jitter: tuple[float, float] = Field((0.6, 1.6), description="random zoom, smallest and largest")
+    scale_jitter: tuple[PositiveFloat, PositiveFloat] = Field(
+        (0.6, 1.6), description="random zoom, smallest and largest"
+    )
     flip: bool = Field(True, description="mirror images left to right at random")
     turns: bool = Field(False, description="also turn and flip freely, for images without an up")
+    stains: bool = Field(False, description="also free hues, negatives and grey, where colour is a stain")
     colour: float = Field(0.4, ge=0, le=1, description="strength of random colour changes")
 
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="adamw or sgd")
@@ -42,7 +45,7 @@ class Recipe(BaseModel):
 
     evaluations: int = Field(4, ge=0, description="evaluations on the val split, evenly spread, the last at the end")
     workers: int | None = Field(None, ge=0, description="processes that read images; one a core but one unless given")
-    seed: int = Field(0, description="a seed reproduces a run")
+    seed: int = Field(0, ge=0, description="a seed reproduces a run")
 
     @property
     def learning_rate(self) -> float:
@@ -60,7 +63,9 @@ def read_recipe(path: Path | None, changes: dict[str, Any]) -> Recipe:
             raise MaskRCNNError(f"not a readable recipe: {error}", where=path) from None
         if not isinstance(data, dict):
             raise MaskRCNNError(f"expected 'name: value' lines, found {type(data).__name__}", where=path)
-    data |= {name: value for name, value in changes.items() if value is not None}
+    data = {str(name): value for name, value in data.items()} | {
+        name: value for name, value in changes.items() if value is not None
+    }
     try:
         return Recipe(**data)
     except ValidationError as error:

@@ -112,7 +112,7 @@ class Trainer:
         self.loader = training_loader(
             train_data,
             self.model.config.preprocess,
-            Augmentation(recipe.flip, recipe.turns, recipe.scale_jitter, recipe.colour),
+            Augmentation(recipe.flip, recipe.turns, recipe.scale_jitter, recipe.colour, recipe.stains),
             recipe.canvas,
             recipe.batch_size,
             max((os.cpu_count() or 2) - 1, 1) if recipe.workers is None else recipe.workers,

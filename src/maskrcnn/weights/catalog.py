@@ -96,8 +96,8 @@ def _fetch(entry: Entry) -> Path:
     path = Path(torch.hub.get_dir()) / "checkpoints" / entry.file
     if path.is_file():
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(entry.url, str(path), hash_prefix=entry.sha256, progress=True)
     except (OSError, RuntimeError) as error:
         raise MaskRCNNError(

@@ -36,6 +36,7 @@ def save_checkpoint(
 ) -> None:
     """Write the model to ``path`` (.safetensors), its floating-point parameters as ``dtype`` if given. Atomic."""
     path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     state = {
         key: value.detach().cpu().to(dtype if dtype and value.is_floating_point() else value.dtype).contiguous()
         for key, value in model.state_dict().items()
@@ -70,5 +71,5 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
             from_dict(json.loads(metadata["config"])),
             json.loads(metadata["provenance"]),
         )
-    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+    except (SafetensorError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise MaskRCNNError(f"not a readable checkpoint: {error}", where=path, fix="copy the file again") from None

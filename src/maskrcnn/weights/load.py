@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,15 +108,18 @@ def read_torch(path: Path) -> dict[str, Tensor]:
     """The tensors of a .pth file, read without running anything it contains."""
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except Exception as error:  # whatever a file that is no weight file makes the unpickler trip over
+        # torch's own text goes on to advise loading it unsafely.
+        reason = str(error).split(". ")[0].splitlines()[0] if str(error) else ""
+        reason = type(error).__name__ if "weights_only" in reason or not reason else reason
         raise MaskRCNNError(
             f"not a weight file that can be read safely: {reason}", where=path, fix="save it as a plain state dict"
         ) from None
     for key in ("model", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+    plain = isinstance(content, dict) and all(isinstance(key, str) for key in content)
+    if not plain or not all(isinstance(value, Tensor) for value in content.values()):
         raise MaskRCNNError("expected a state dict of tensors", where=path, fix="save model.state_dict()")
     return content
 
@@ -138,7 +140,7 @@ def copy_weights(model: MaskRCNN, checkpoint: Checkpoint, source: str) -> Report
                 target.copy_(value)
         elif value is None:
             report.reinitialised.append((key, "not in the checkpoint"))
-        elif layer in _CLASS_ROWS and not same_classes:
+        elif layer in _CLASS_ROWS and not same_classes and value.shape[1:] == target.shape[1:]:
             _copy_rows(target, value, model.names, checkpoint.names, _CLASS_ROWS[layer])
             report.matched += 1
         elif value.shape != target.shape:
@@ -151,8 +153,6 @@ def copy_weights(model: MaskRCNN, checkpoint: Checkpoint, source: str) -> Report
 
 
 def _copy_rows(target: Tensor, value: Tensor, names: Sequence[str], from_names: Sequence[str], rows: int) -> None:
-    if value.shape[1:] != target.shape[1:]:
-        return
     for index, name in enumerate(names):
         if name in from_names:
             there = from_names.index(name)
@@ -174,7 +174,7 @@ def load_backbone(model: MaskRCNN, source: str) -> Report:
     report = Report(source)
     body = getattr(model.backbone, "body", model.backbone)
     own = {key: value for key, value in body.state_dict().items() if not key.endswith("num_batches_tracked")}
-    if not own.keys() <= state.keys():
+    if not all(key in state and state[key].shape == value.shape for key, value in own.items()):
         pairs = list(zip(own, state, strict=False))
         fits = len(state) >= len(own) and all(own[ours].shape == state[theirs].shape for ours, theirs in pairs)
         if not fits:
@@ -190,9 +190,6 @@ def load_backbone(model: MaskRCNN, source: str) -> Report:
     else:
         report.unused = [(key, "beyond the features") for key in state if key not in own]
     for key, target in own.items():
-        if state[key].shape != target.shape:
-            report.reinitialised.append((key, f"shape {list(state[key].shape)} there, {list(target.shape)} here"))
-            continue
         target.copy_(state[key])
         report.matched += 1
     return report
