@@ -52,5 +52,5 @@ def evaluate(
             "per_class_mask_AP": evaluation.per_class,
         }
         json_out.write_text(json.dumps(content, indent=2))
-    if dataset.skipped or evaluation.problems:
+    if dataset.skipped or dataset.dropped or evaluation.problems:
         raise typer.Exit(SOME_SKIPPED)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
 from maskrcnn.cli.console import SOME_SKIPPED, metrics_table, out, show_report, warn
 from maskrcnn.errors import MaskRCNNError
@@ -82,7 +82,7 @@ def train(
     if run.best:
         out.print(f"best on val: mask AP {run.best['mask_AP']:.1f}, box AP {run.best['box_AP']:.1f}")
     out.print(f"checkpoints in {folder}" + (" (stopped early)" if run.interrupted else ""), highlight=False)
-    if run.skipped or train_data.skipped:
+    if run.skipped or any(dataset.skipped or dataset.dropped for dataset in (train_data, val_data) if dataset):
         raise typer.Exit(SOME_SKIPPED)
 
 
@@ -106,10 +106,10 @@ class LiveDisplay:
             TextColumn("{task.percentage:>3.0f}%"),
             TextColumn("{task.fields[text]}"),
             console=out,
+            disable=not out.is_terminal,
         )
         self.training = self.progress.add_task("train", total=1.0, text="starting")
         self.evaluation: Any = None
-        self.columns = MofNCompleteColumn()
 
     def __enter__(self) -> LiveDisplay:
         self.progress.start()
@@ -122,7 +122,7 @@ class LiveDisplay:
         warn(line)
 
     def step(self, progress: float, losses: dict[str, float], images_per_second: float, remaining_s: float) -> None:
-        parts = " ".join(f"{name} {value:.3f}" for name, value in losses.items())
+        parts = " ".join(f"{name} {value + 0.0:.3f}" for name, value in losses.items())
         minutes, seconds = divmod(int(remaining_s), 60)
         text = (
             f"loss {sum(losses.values()):.3f} ({parts})  {images_per_second:.1f} images/s  {minutes}:{seconds:02d} left"

@@ -9,6 +9,7 @@ about shapes, so it exports and compiles; in practice a few steps suffice.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torchvision
 from torch import Tensor
@@ -23,7 +24,7 @@ def nms(boxes: Tensor, valid: Tensor, iou_threshold: float, group: Tensor | None
     Args:
         boxes: float [..., K, 4] in descending order of score.
         valid: bool [..., K]; the others neither survive nor suppress.
-        iou_threshold: a box is suppressed when its IoU with a survivor is greater than this.
+        iou_threshold: a box is suppressed when its IoU (float32) with a survivor is greater than this.
         group: int [..., K]; only boxes of one group (a class, a level) suppress each other.
 
     Returns:
@@ -38,12 +39,8 @@ def nms(boxes: Tensor, valid: Tensor, iou_threshold: float, group: Tensor | None
 
 def nms_plain(boxes: Tensor, valid: Tensor, iou_threshold: float, group: Tensor | None = None) -> Tensor:
     """`nms` as tensor operations of fixed shape; holds one [..., K, K] mask."""
-    # The threshold in double precision, as torchvision compares it: 0.6 is not a float32.
-    suppresses = (
-        (iou(boxes.float(), boxes.float()).double() > iou_threshold).triu(diagonal=1)
-        & valid[..., :, None]
-        & valid[..., None, :]
-    )
+    overlaps = iou(boxes.float(), boxes.float()) > _float32_below(iou_threshold)
+    suppresses = overlaps.triu(diagonal=1) & valid[..., :, None] & valid[..., None, :]
     if group is not None:
         suppresses = suppresses & (group[..., :, None] == group[..., None, :])
 
@@ -59,6 +56,12 @@ def nms_plain(boxes: Tensor, valid: Tensor, iou_threshold: float, group: Tensor 
     while unsettled(keep, before):
         keep, before = settle(keep, before)
     return keep
+
+
+def _float32_below(threshold: float) -> float:
+    """The largest float32 not above ``threshold``: to exceed one is to exceed the other, as torchvision compares."""
+    nearest = np.float32(threshold)
+    return float(nearest if float(nearest) <= threshold else np.nextafter(nearest, np.float32(0)))
 
 
 def _nms_torchvision(boxes: Tensor, valid: Tensor, iou_threshold: float, group: Tensor | None) -> Tensor:

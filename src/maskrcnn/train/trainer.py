@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import os
@@ -29,12 +28,14 @@ from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.predict.predictor import PRECISIONS, Predictor, pick_device, pick_precision
 from maskrcnn.train.cpu import keep_depthwise_in_fp32
 from maskrcnn.train.ema import EMA
+from maskrcnn.train.history import History
 from maskrcnn.train.optimizer import build_optimizer
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.schedule import rate_factor
 from maskrcnn.weights.checkpoint import save_checkpoint
 from maskrcnn.weights.load import Report, copy_weights, load_backbone, read_any
 
+SHOW_EVERY_S = 1.0
 SAVE_EVERY_S = 120.0
 
 
@@ -128,57 +129,55 @@ class Trainer:
         """Train to the end of the schedule; Ctrl-C ends it early and keeps what there is."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "recipe.json").write_text(self.recipe.model_dump_json(indent=2))
-        started, interrupted = time.monotonic(), False
         evaluations = self.recipe.evaluations if self.val_data is not None else 0
-        history = (self.folder / "history.csv").open("w", newline="")
-        log = csv.writer(history)
-        log.writerow(["step", "seconds", "lr", *Losses._fields, "mask_AP"])
-        try:
-            progress, shown, saved = 0.0, time.monotonic(), time.monotonic()
-            for batch in self._batches():
-                losses = self._step(batch, progress)
-                seconds = time.monotonic() - started
-                progress = (
-                    seconds / (60 * self.recipe.minutes) if self.recipe.minutes else self.steps / self.total_steps
-                )
-                progress = min(progress, 1.0)
-                if time.monotonic() - shown > 1 or progress >= 1:
-                    shown = time.monotonic()
-                    values = dict(zip(Losses._fields, torch.stack(losses).tolist(), strict=True))
-                    self._check_finite(values)
-                    log.writerow(
-                        [self.steps, round(seconds, 1), self.optimizer.param_groups[0]["lr"], *values.values()]
-                    )
-                    speed = self.steps * self.recipe.batch_size / seconds
-                    self.display.step(progress, values, speed, seconds / progress - seconds)
-                if time.monotonic() - saved > SAVE_EVERY_S:
-                    saved = time.monotonic()
-                    self._save("last")
-                due = evaluations and int(progress * self.recipe.evaluations + 1e-9) > (
-                    self.recipe.evaluations - evaluations
-                )
-                if due or progress >= 1:
-                    evaluations = max(self.recipe.evaluations - int(progress * self.recipe.evaluations + 1e-9), 0)
-                    self._save("last")
-                    if self.val_data is not None and self.recipe.evaluations:
-                        log.writerow([self.steps, "", "", *[""] * 5, self._evaluate()["mask_AP"]])
-                    history.flush()
-                if progress >= 1:
-                    break
-        except KeyboardInterrupt:
-            interrupted = True
-            self._save("last")
-        finally:
-            history.close()
-        return TrainingRun(
-            self.folder,
-            self.steps,
-            self.steps * self.recipe.batch_size,
-            time.monotonic() - started,
-            self.best,
-            interrupted,
-            self.skipped,
-        )
+        progress, evaluated, interrupted = 0.0, 0, False
+        started = shown = saved = time.monotonic()
+        with History(self.folder / "history.csv") as history:
+            try:
+                for batch in self._batches():
+                    losses = self._step(batch, progress)
+                    now = time.monotonic()
+                    progress = self._progress(now - started)
+                    if now - shown > SHOW_EVERY_S or progress >= 1:
+                        shown = now
+                        values = self._read(losses)
+                        history.write(self.steps, now - started, self.optimizer.param_groups[0]["lr"], values)
+                        self._show(values, progress, now - started)
+                    due = int(progress * evaluations + 1e-9)
+                    if due > evaluated or now - saved > SAVE_EVERY_S or progress >= 1:
+                        saved = now
+                        self._save("last")
+                    if due > evaluated:
+                        evaluated = due
+                        history.write(self.steps, now - started, mask_ap=self._evaluate()["mask_AP"])
+                    if progress >= 1:
+                        break
+            except KeyboardInterrupt:
+                interrupted = True
+                self._save("last")
+        images = self.steps * self.recipe.batch_size
+        seconds = time.monotonic() - started
+        return TrainingRun(self.folder, self.steps, images, seconds, self.best, interrupted, self.skipped)
+
+    def _progress(self, seconds: float) -> float:
+        """Share of the schedule done, by the clock or by steps."""
+        done = seconds / (60 * self.recipe.minutes) if self.recipe.minutes else self.steps / self.total_steps
+        return min(done, 1.0)
+
+    def _read(self, losses: Losses) -> dict[str, float]:
+        """The losses on the host. Raises `MaskRCNNError` when one is not a finite number."""
+        values = dict(zip(Losses._fields, torch.stack(losses).tolist(), strict=True))
+        bad = [name for name, value in values.items() if not math.isfinite(value)]
+        if bad:
+            raise MaskRCNNError(
+                f"the loss {', '.join(bad)} is not a finite number at step {self.steps}",
+                fix=f"lower the learning rate (now {self.recipe.learning_rate:g}), or train in fp32",
+            )
+        return values
+
+    def _show(self, values: dict[str, float], progress: float, seconds: float) -> None:
+        speed = self.steps * self.recipe.batch_size / seconds
+        self.display.step(progress, values, speed, seconds / progress - seconds)
 
     def _batches(self) -> Iterator[Batch]:
         for batch, problems in self.loader:
@@ -201,14 +200,6 @@ class Trainer:
         self.steps += 1
         self.ema.update(self.model)
         return Losses(*(loss.detach() for loss in losses))
-
-    def _check_finite(self, values: dict[str, float]) -> None:
-        bad = [name for name, value in values.items() if not math.isfinite(value)]
-        if bad:
-            raise MaskRCNNError(
-                f"the loss {', '.join(bad)} is not a finite number at step {self.steps}",
-                fix=f"lower the learning rate (now {self.recipe.learning_rate:g}), or train in fp32",
-            )
 
     def _evaluate(self) -> dict[str, float]:
         assert self.val_data is not None
