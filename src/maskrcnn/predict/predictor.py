@@ -103,7 +103,7 @@ class Predictor:
         Args:
             images: uint8 [H, W, 3] each.
         """
-        tensors = [torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1) for image in images]
+        tensors = [torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(2, 0, 1) for image in images]
         batch, sizes = prepare(tensors, self.model.config.preprocess, self.device)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             found = self.model.detect(batch, sizes)
