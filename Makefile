@@ -9,7 +9,7 @@ demo: $(VENV)/.installed
 	$(RUN)/maskrcnn demo --out demo-out
 
 test: $(VENV)/.installed-dev lint
-	$(RUN)/python -m pytest --durations=15
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n auto --durations=10
 
 lint: $(VENV)/.installed-dev
 	$(RUN)/ruff check .

@@ -123,6 +123,8 @@ def crop_patches(
     Returns:
         [R, bins, bins].
     """
+    # A border of zeros: beyond a patch lies background, not a repetition of its last cells.
+    patches, patch_sizes, boxes = F.pad(patches, (1, 1, 1, 1)), patch_sizes + 2, boxes + 1
     rows, columns, _ = _axes(boxes, patch_sizes[:, 0], patch_sizes[:, 1], (bins, bins), sampling, aligned)
     size = patches.shape[-1]
     return dense_weights(rows, size) @ patches @ dense_weights(columns, size).mT
@@ -132,6 +134,8 @@ def _axes(
     boxes: Tensor, height: Tensor, width: Tensor, bins: tuple[int, int], sampling: int, aligned: bool
 ) -> tuple[Taps, Taps, Tensor]:
     """Taps in y and x for boxes [R, 4] in map cells, and how many sample points [R, 2] each axis has."""
+    # A diverged network must end in a loss that is not a number, not in an address outside the map.
+    boxes = boxes.nan_to_num().clamp(-1e7, 1e7)
     if aligned:
         boxes = boxes - 0.5
     extent = boxes[:, 2:] - boxes[:, :2]
@@ -154,8 +158,7 @@ def _sample(
 ) -> Tensor:
     """RoIs boxes [R, 4] in map cells → [R, F, rows, columns], at most ``TAP_BUDGET`` taps (or one RoI) at a time."""
     bins = (bins, bins) if isinstance(bins, int) else bins
-    # A diverged network must end in a loss that is not a number, not in an address outside the map.
-    boxes = boxes.float().nan_to_num().clamp(-1e7, 1e7)
+    boxes = boxes.float()
     if not len(boxes):
         return maps.table[:0].reshape(0, maps.table.shape[1], *bins)
     pick = _average if mode == "avg" else _maximum

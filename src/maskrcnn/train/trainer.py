@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 
 import maskrcnn
@@ -95,6 +96,8 @@ class Trainer:
             precision = "bf16" if _has_fast_bf16(picked) else "fp32"
         self.precision = precision
         mixed = {"fp32": "no"}.get(precision, precision)
+        # accelerate keeps one state a process; without this a second run could not choose its precision.
+        AcceleratorState._reset_state(reset_partial_state=True)
         self.accelerator = Accelerator(mixed_precision=mixed, cpu=picked.type == "cpu")
         set_seed(recipe.seed)
         names = recipe.names or train_data.names
