@@ -130,10 +130,8 @@ def crop_patches(
     return dense_weights(rows, size) @ patches @ dense_weights(columns, size).mT
 
 
-def _axes(
-    boxes: Tensor, height: Tensor, width: Tensor, bins: tuple[int, int], sampling: int, aligned: bool
-) -> tuple[Taps, Taps, Tensor]:
-    """Taps in y and x for boxes [R, 4] in map cells, and how many sample points [R, 2] each axis has."""
+def _grid(boxes: Tensor, bins: tuple[int, int], sampling: int, aligned: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Origin [R, 2], extent [R, 2] in map cells and sample points a bin [R, 2] of RoIs' grids, each as (x, y)."""
     # A diverged network must end in a loss that is not a number, not in an address outside the map.
     boxes = boxes.nan_to_num().clamp(-1e7, 1e7)
     if aligned:
@@ -141,15 +139,20 @@ def _axes(
     extent = boxes[:, 2:] - boxes[:, :2]
     if not aligned:
         extent = extent.clamp(min=1)
-    parts = torch.tensor(bins[::-1], device=boxes.device, dtype=boxes.dtype)
     if sampling > 0:
-        samples = torch.full_like(extent, sampling, dtype=torch.long)
-        most_x = most_y = sampling
-    else:
-        samples = (extent / parts).ceil().clamp(min=0).long()
-        most_x, most_y = samples.amax(0).clamp(min=1).tolist()
-    rows = grid_taps(boxes[:, 1], extent[:, 1], bins[0], samples[:, 1], most_y, height)
-    columns = grid_taps(boxes[:, 0], extent[:, 0], bins[1], samples[:, 0], most_x, width)
+        return boxes[:, :2], extent, torch.full_like(extent, sampling, dtype=torch.long)
+    parts = torch.tensor(bins[::-1], device=boxes.device, dtype=boxes.dtype)
+    return boxes[:, :2], extent, (extent / parts).ceil().clamp(min=0).long()
+
+
+def _axes(
+    boxes: Tensor, height: Tensor, width: Tensor, bins: tuple[int, int], sampling: int, aligned: bool
+) -> tuple[Taps, Taps, Tensor]:
+    """Taps in y and x for boxes [R, 4] in map cells, and how many sample points [R, 2] = (y, x) a bin has."""
+    start, extent, samples = _grid(boxes, bins, sampling, aligned)
+    most_x, most_y = (sampling, sampling) if sampling > 0 else samples.amax(0).clamp(min=1).tolist()
+    rows = grid_taps(start[:, 1], extent[:, 1], bins[0], samples[:, 1], most_y, height)
+    columns = grid_taps(start[:, 0], extent[:, 0], bins[1], samples[:, 0], most_x, width)
     return rows, columns, samples.flip(-1)
 
 
@@ -169,10 +172,10 @@ def _sample(
         chunks = [pick(_rois(maps, part), boxes[part], bins, sampling, aligned) for part in parts]
         return torch.cat(chunks) if len(chunks) > 1 else chunks[0]
     # RoIs of like size share a chunk, so that none is padded to another's many sample points.
-    samples = _axes(boxes, maps.height, maps.width, bins, 0, aligned)[2]
-    order = samples.prod(-1).argsort()
+    points = _grid(boxes, bins, 0, aligned)[2].prod(-1)
+    order = points.argsort()
     alike: list[Tensor] = []
-    first, costs = 0, (samples.prod(-1)[order] * cost).tolist()
+    first, costs = 0, (points[order] * cost).tolist()
     for index, largest in enumerate(costs):
         if (index + 1 - first) * largest > TAP_BUDGET and index > first:
             alike.append(order[first:index])
