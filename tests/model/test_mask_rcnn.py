@@ -179,7 +179,7 @@ def test_export_with_dynamic_height_and_width(model: MaskRCNN) -> None:
             for eager, exported in zip(found, program(images, sizes), strict=True):
                 torch.testing.assert_close(exported, eager, atol=1e-4, rtol=1e-4)
         assert found.valid.shape == (1, 12)
-        nothing = model.config.replace(score_threshold=0.999)
+        nothing = model.config.replace(score_threshold=1.0)
         usual, model.config = model.config, nothing
         empty = torch.export.export(Detect(model), (images, sizes), strict=False).module()(images, sizes)
         model.config = usual

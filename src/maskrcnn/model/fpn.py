@@ -6,6 +6,7 @@ map subsampled ("pool", as for Mask R-CNN) or stride-2 convolutions ("conv").
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -40,5 +41,11 @@ class FPN(nn.Module):
             levels.insert(0, self.output[index](merged))
         for index in range(self.extra_levels):
             last = levels[-1]
-            levels.append(self.extra[index](F.relu(last)) if self.extra else F.max_pool2d(last, 1, 2))
+            levels.append(self.extra[index](F.relu(last)) if self.extra else _every_second(last))
         return levels
+
+
+def _every_second(x: Tensor) -> Tensor:
+    """Every second row and column: the max-pool of kernel 1 and stride 2, free of what pooling asserts on export."""
+    rows, columns = (torch.arange(0, size, 2, device=x.device) for size in x.shape[-2:])
+    return x.index_select(2, rows).index_select(3, columns)
