@@ -14,6 +14,7 @@ from maskrcnn.model.batch import Batch
 from maskrcnn.model.config import PRESETS, Config, preset
 from maskrcnn.model.detections import InstanceDetections
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.ops.boxes import intersection_over_first
 
 # A ResNet-18 body and few proposals keep the ResNet presets quick; their heads, norms and rules are the preset's.
 QUICK = {"proposals": (60, 40), "rpn_before_nms": (60, 40), "max_detections": 12, "roi_samples": 32}
@@ -132,9 +133,12 @@ def test_crowds_are_not_background(model: MaskRCNN) -> None:
     batch = batch_of([2, 2], crowd=1)
     pyramid = model.features(batch.images, batch.sizes)
     predictions = model.rpn(pyramid, (128, 128))
-    _, valid, positive, _ = model.rpn.select(torch.cat(predictions.anchors), batch)
-    inside = torch.cat(predictions.anchors)
-    assert (valid & ~positive).sum() < valid.shape[1] * len(valid) or inside.numel()
+    anchors = torch.cat(predictions.anchors)
+    index, valid, positive, _ = model.rpn.select(anchors, batch)
+    background = anchors[index[valid & ~positive]]
+    assert (intersection_over_first(background, batch.crowd[0]) <= 0.7).all()
+    index, valid, positive, _ = model.rpn.select(anchors, batch_of([2, 2]))
+    assert (intersection_over_first(anchors[index[valid & ~positive]], batch.crowd[0]) > 0.7).any()
     rois = model.box_head.select(model.rpn.propose(predictions, batch.sizes), batch)
     assert rois.foreground.any()
     assert not (rois.valid & ~rois.foreground).any()
