@@ -162,7 +162,7 @@ def test_all_five_losses_are_torchvisions(pair: tuple[nn.Module, MaskRCNN], monk
             patches[image, k, :h, :w] = ellipse * 255
     batch = Batch(
         images, torch.full((2, 2), side), boxes, labels, torch.ones(2, 4, dtype=torch.bool), boxes, patches,
-        extent.flip(-1), torch.zeros(2, 0, 4),
+        extent.flip(-1), torch.zeros(2, 0, 4), torch.zeros(2, dtype=torch.long),
     )  # fmt: skip
 
     drawn: list[tuple[list[Tensor], list[Tensor]]] = []
@@ -181,7 +181,7 @@ def test_all_five_losses_are_torchvisions(pair: tuple[nn.Module, MaskRCNN], monk
     for part in parts:
         part.training = False
 
-    def select_anchors(self: RPN, anchors: Tensor, batch: Batch, generator: object = None) -> tuple[Tensor, ...]:
+    def select_anchors(self: RPN, anchors: Tensor, batch: Batch) -> tuple[Tensor, ...]:
         positive, negative = drawn[0]
         rows = [torch.cat((p.nonzero()[:, 0], n.nonzero()[:, 0])) for p, n in zip(positive, negative, strict=True)]
         index = torch.stack(rows)
@@ -193,7 +193,7 @@ def test_all_five_losses_are_torchvisions(pair: tuple[nn.Module, MaskRCNN], monk
         goals = batch.boxes.gather(1, goal[..., None].expand(-1, -1, 4))
         return index, torch.ones_like(is_positive), is_positive, encode(goals, anchors[index])
 
-    def select_rois(self: BoxHead, proposals: object, batch: Batch, generator: object = None) -> RoISamples:
+    def select_rois(self: BoxHead, proposals: object, batch: Batch) -> RoISamples:
         rois, matched, roi_labels, _ = chosen[0]
         order = [torch.argsort((labels == 0).int(), stable=True) for labels in roi_labels]
         places, goals, classes = (

@@ -31,6 +31,7 @@ class Sample:
     patches: list[np.ndarray]  # N of uint8 [h, w], coverage 0..255
     labels: np.ndarray  # int64 [N]
     crowd: np.ndarray  # float32 [Q, 4], regions to ignore
+    seed: int = 0  # from which the losses draw anchors and RoIs
 
     @classmethod
     def of(cls, image: np.ndarray, objects: Objects) -> Sample:

@@ -44,7 +44,9 @@ class TrainingStream(TorchDataset[tuple[Sample, str]]):
                 continue
             height, width = sample.image.shape[:2]
             scale = resize_scale(height, width, self.preprocess)
-            return self.augmentation(sample, scale, self.canvas, rng), problem
+            sample = self.augmentation(sample, scale, self.canvas, rng)
+            sample.seed = int(rng.integers(2**63))
+            return sample, problem
         raise MaskRCNNError(f"no image of the data set can be read; the first: {problem}")
 
 
@@ -87,6 +89,7 @@ def collate(samples: Sequence[Sample], size: tuple[int, int]) -> Batch:
         patches=torch.zeros(count, objects, side, side, dtype=torch.uint8),
         patch_sizes=torch.zeros(count, objects, 2, dtype=torch.long),
         crowd=torch.zeros(count, regions, 4),
+        seeds=torch.tensor([sample.seed for sample in samples]),
     )
     for row, sample in enumerate(samples):
         height, width = sample.image.shape[:2]

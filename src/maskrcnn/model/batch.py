@@ -24,6 +24,7 @@ class Batch(NamedTuple):
     patches: Tensor  # uint8 [B, G, P, P], coverage 0..255, filled from the top left
     patch_sizes: Tensor  # int [B, G, 2] = (rows, columns); 0 where the object has no mask
     crowd: Tensor  # float [B, Q, 4], regions that are neither object nor background; empty boxes pad
+    seeds: Tensor  # int [B], from which the losses draw an image's anchors and RoIs
 
     def to(self, device: torch.device | str, non_blocking: bool = True) -> Batch:
         return Batch(*(tensor.to(device, non_blocking=non_blocking) for tensor in self))

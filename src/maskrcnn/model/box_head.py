@@ -60,14 +60,15 @@ class BoxHead(nn.Module):
         return self.logits(x), self.deltas(x).reshape(len(x), self.classes, 4)
 
     @torch.no_grad()
-    def select(self, proposals: Proposals, batch: Batch, generator: torch.Generator | None = None) -> RoISamples:
+    def select(self, proposals: Proposals, batch: Batch) -> RoISamples:
         """The minibatch of RoIs: proposals and the objects' own boxes, foreground from IoU 0.5 on."""
         boxes = torch.cat((proposals.boxes, batch.boxes), dim=1)
         exists = torch.cat((proposals.valid, batch.valid), dim=1)
         found = match(boxes, batch.boxes, batch.valid, batch.crowd)
         positive = (found.overlap >= self.config.roi_iou) & exists
         negative = ~positive & exists & (found.crowd <= MAX_CROWD_SHARE)
-        index, valid = sample(positive, negative, self.config.roi_samples, self.config.roi_positive_share, generator)
+        count, share = self.config.roi_samples, self.config.roi_positive_share
+        index, valid = sample(positive, negative, count, share, batch.seeds, stream=1)
         matched, foreground = found.matched.gather(1, index), positive.gather(1, index) & valid
         labels = torch.full_like(matched, self.classes)
         if batch.labels.shape[1]:

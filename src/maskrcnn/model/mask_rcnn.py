@@ -65,12 +65,12 @@ class MaskRCNN(nn.Module):
         detections = select_detections(logits, deltas, proposals, sizes, self.config)
         return InstanceDetections(*detections, masks=self._masks(pyramid, detections))
 
-    def losses(self, batch: Batch, generator: torch.Generator | None = None) -> Losses:
+    def losses(self, batch: Batch) -> Losses:
         """L = L_cls + L_box + L_mask + L_objectness + L_rpn_box for a batch; no object at all is fine."""
         pyramid = self.features(batch.images, batch.sizes)
         predictions = self.rpn(pyramid, _size(batch.images))
-        objectness, rpn_box = self.rpn.losses(predictions, batch, generator)
-        rois = self.box_head.select(self.rpn.propose(predictions, batch.sizes), batch, generator)
+        objectness, rpn_box = self.rpn.losses(predictions, batch)
+        rois = self.box_head.select(self.rpn.propose(predictions, batch.sizes), batch)
 
         logits, deltas = self._classify(pyramid, rois.boxes)
         classification, box = self.box_head.losses(logits.flatten(0, 1), deltas.flatten(0, 1), rois, batch)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from maskrcnn.ops.boxes import intersection_over_first, iou
+from maskrcnn.ops.noise import uniform
 
 # Box-object pairs held at once: what fits a CPU's cache, or keeps a GPU busy.
 PAIR_BUDGET = {"cpu": 2**20}
@@ -49,19 +50,20 @@ def match(boxes: Tensor, objects: Tensor, valid: Tensor, crowd: Tensor) -> Match
 
 
 def sample(
-    positive: Tensor, negative: Tensor, count: int, positive_share: float, generator: torch.Generator | None = None
+    positive: Tensor, negative: Tensor, count: int, positive_share: float, seeds: Tensor, stream: int = 0
 ) -> tuple[Tensor, Tensor]:
     """A random minibatch of boxes for each image: at most ``positive_share`` of ``count`` positive, negatives fill up.
 
     Args:
         positive, negative: bool [B, N].
+        seeds: int64 [B]; an image's draw follows from its seed, the stream and its boxes alone.
 
     Returns:
         index int [B, count'] and valid bool [B, count'] with count' = min(count, N). Positives come first, so they are
         all within the first ``int(count * positive_share)`` places.
     """
     most = min(int(count * positive_share), positive.shape[1])
-    chance = torch.rand(positive.shape, device=positive.device, generator=generator)
+    chance = uniform(seeds, positive.shape[1], stream)
     draw, place = torch.where(positive, chance, -1.0).topk(most, dim=1)
     chosen = torch.zeros_like(positive).scatter(1, place, draw >= 0)
     key = torch.where(chosen, chance + 1, torch.where(negative, chance, -1.0))

@@ -86,20 +86,16 @@ class RPN(nn.Module):
         score, index = torch.where(keep, score, -torch.inf).flatten(1).topk(min(keep_count, keep[0].numel()), dim=1)
         return Proposals(levels.flatten(1, 2).gather(1, index[..., None].expand(-1, -1, 4)), score > -torch.inf)
 
-    def losses(
-        self, predictions: AnchorPredictions, batch: Batch, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def losses(self, predictions: AnchorPredictions, batch: Batch) -> tuple[Tensor, Tensor]:
         """L_objectness and L_rpn_box on a sampled minibatch of anchors."""
         anchors = torch.cat(predictions.anchors)
-        index, valid, positive, targets = self.select(anchors, batch, generator)
+        index, valid, positive, targets = self.select(anchors, batch)
         logits = torch.cat(predictions.logits, dim=1).gather(1, index)
         deltas = torch.cat(predictions.deltas, dim=1).gather(1, index[..., None].expand(-1, -1, 4))
         return objectness_loss(logits, positive, valid), rpn_box_loss(deltas, targets, positive, valid)
 
     @torch.no_grad()
-    def select(
-        self, anchors: Tensor, batch: Batch, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def select(self, anchors: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The minibatch: index, valid, positive [B, S] and target deltas [B, S, 4].
 
         Positive: IoU of at least 0.7 with an object, or the best anchor of one. Negative: IoU below 0.3 with all.
@@ -110,7 +106,7 @@ class RPN(nn.Module):
         centre = (anchors[:, :2] + anchors[:, 2:]) / 2
         inside = (centre < batch.sizes[:, None].flip(-1)).all(-1)
         negative = (found.overlap < low) & ~positive & inside & (found.crowd <= MAX_CROWD_SHARE)
-        index, valid = sample(positive, negative, self.config.rpn_samples, self.config.rpn_positive_share, generator)
+        index, valid = sample(positive, negative, self.config.rpn_samples, self.config.rpn_positive_share, batch.seeds)
         goal = found.matched.gather(1, index)
         if not batch.boxes.shape[1]:
             return index, valid, torch.zeros_like(valid), anchors[index] * 0

@@ -112,7 +112,6 @@ class Trainer:
             keep_depthwise_in_fp32(self.model)
         self.optimizer = build_optimizer(self.model, recipe)
         self.scaled_optimizer = self.accelerator.prepare(self.optimizer)
-        self.generator = torch.Generator(self.accelerator.device).manual_seed(recipe.seed)
         self.loader = training_loader(
             train_data,
             self.model.config.preprocess,
@@ -195,7 +194,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate * factor
         with self.accelerator.autocast():
-            losses = self.model.losses(batch, self.generator)
+            losses = self.model.losses(batch)
         self.accelerator.backward(losses.total)
         self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
         self.scaled_optimizer.step()
