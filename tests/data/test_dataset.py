@@ -101,10 +101,10 @@ def test_yaml_names_folders_and_classes(tmp_path: Path) -> None:
     [
         ("a: [", "not valid YAML"),
         ("hello", "found str"),
-        ("train: nowhere", "train: expected COCO .*found nothing in"),
+        ("train: nowhere", "train: .*nowhere: no such file or folder"),
         ("train: whole\nnames: [a, b]", r"expected 1 names .* found \['a', 'b'\]"),
         ("train: whole\nnames: a", "names as a list"),
-        ("other: whole", "found the file data.yaml"),
+        ("other: whole", "expected a split such as train or val, found other"),
     ],
 )
 def test_a_wrong_yaml_is_told(tmp_path: Path, text: str, told: str) -> None:

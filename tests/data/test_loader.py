@@ -10,8 +10,10 @@ import torch
 from PIL import Image
 
 from maskrcnn.data.augment import Augmentation, Sample
-from maskrcnn.data.dataset import Dataset, ImageRecord, Objects
+from maskrcnn.data.dataset import Dataset, ImageRecord
 from maskrcnn.data.loader import Positions, TrainingStream, collate, training_loader
+from maskrcnn.data.objects import Annotation
+from maskrcnn.data.problem import Problem
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
 from maskrcnn.model.batch import Batch
@@ -24,11 +26,12 @@ SIZE = Preprocess(short=(32, 32), long=64)
 class Squares:
     """Image i shows one square of class i, and is otherwise a crowd region in the corner."""
 
-    def __call__(self, index: int, record: ImageRecord) -> tuple[Objects, list[str], list[str]]:
-        boxes = np.array([[4, 4, 20, 24], [0, 0, 3, 3]], np.float32)
+    def __call__(self, index: int, record: ImageRecord) -> tuple[list[Annotation], list[Problem]]:
         crops = [Crop(np.ones((20, 16), bool), 4, 4), Crop(np.ones((3, 3), bool), 0, 0)]
-        labels = np.array([index, 0])
-        return Objects(boxes, labels, np.array([False, True]), crops, np.array([1, 2])), [], []
+        return [
+            Annotation(1, index, False, None, None, crops[0]),
+            Annotation(2, 0, True, None, None, crops[1]),
+        ], []
 
 
 def data(folder: Path, count: int = 5, broken: tuple[int, ...] = ()) -> Dataset:

@@ -37,7 +37,7 @@ def evaluate(
         evaluation = run(predictor, dataset, max_detections, lambda: progress.advance(task))
     problems = [*dataset.problems, *evaluation.problems]
     for problem in problems:
-        warn(problem)
+        warn(str(problem))
     out.print(
         metrics_table(evaluation, f"{evaluation.images} images, at most {evaluation.max_detections} objects each")
     )

@@ -69,7 +69,7 @@ def train(
     val_data = open_dataset(data, "val") if has_split(data, "val") else None
     for dataset in (train_data, val_data):
         for problem in dataset.problems if dataset else ():
-            warn(problem)
+            warn(str(problem))
     out.print(f"classes: {', '.join(chosen.names or train_data.names)}", highlight=False)
     out.print(f"train: {len(train_data)} images, val: {len(val_data) if val_data else 'none'}")
     with LiveDisplay() as display:

@@ -1,5 +1,7 @@
 """Labelled data: image files, data sets and their formats."""
 
-from maskrcnn.data.dataset import Dataset, ImageRecord, Objects, has_split, open_dataset
+from maskrcnn.data.dataset import Dataset, ImageRecord, has_split, open_dataset
+from maskrcnn.data.objects import Annotation, Objects
+from maskrcnn.data.problem import Problem
 
-__all__ = ["Dataset", "ImageRecord", "Objects", "has_split", "open_dataset"]
+__all__ = ["Annotation", "Dataset", "ImageRecord", "Objects", "Problem", "has_split", "open_dataset"]

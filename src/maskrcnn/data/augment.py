@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from maskrcnn.data.dataset import Objects
+from maskrcnn.data.objects import Objects
 from maskrcnn.masks.patch import rasterise_patch
 
 PATCH_LIMIT = 112
@@ -28,7 +28,7 @@ class Sample:
     image: np.ndarray  # uint8 [H, W, 3]
     boxes: np.ndarray  # float32 [N, 4], visible part
     frames: np.ndarray  # float32 [N, 4], where each patch lies, also outside the image
-    patches: list[np.ndarray]  # N of uint8 [h, w], coverage 0..255
+    patches: list[np.ndarray]  # N of uint8 [h, w], coverage 0..255; 0 x 0 for an object that has a box only
     labels: np.ndarray  # int64 [N]
     crowd: np.ndarray  # float32 [Q, 4], regions to ignore
     seed: int = 0  # from which the losses draw anchors and RoIs
@@ -37,11 +37,14 @@ class Sample:
     def of(cls, image: np.ndarray, objects: Objects) -> Sample:
         """A sample of a labelled image, masks rasterised once into their boxes."""
         single = np.flatnonzero(~objects.crowd)
-        crops = [objects.crops[index] for index in single]
-        frames = np.array(
-            [(c.x, c.y, c.x + c.bitmap.shape[1], c.y + c.bitmap.shape[0]) for c in crops], dtype=np.float32
-        ).reshape(-1, 4)
-        patches = [rasterise_patch(crop, PATCH_LIMIT) for crop in crops]
+        frames, patches = objects.boxes[single], []
+        for row, crop in enumerate(objects.crops[int(index)] for index in single):
+            if crop is None:
+                patches.append(np.zeros((0, 0), dtype=np.uint8))
+            else:
+                height, width = crop.bitmap.shape
+                frames[row] = crop.x, crop.y, crop.x + width, crop.y + height
+                patches.append(rasterise_patch(crop, PATCH_LIMIT))
         return cls(image, objects.boxes[single], frames, patches, objects.labels[single], objects.boxes[objects.crowd])
 
 
@@ -126,8 +129,11 @@ def scale_and_crop(sample: Sample, scale: float, canvas: int, rng: np.random.Gen
         if np.array_equal(box_before, box_now):
             share = 1.0
         else:
-            share, box_now = _visible(sample.patches[index], frames[index], box_now, limit)
-            visible_boxes[index] = box_now
+            if sample.patches[index].size:
+                share, box_now = _visible(sample.patches[index], frames[index], box_now, limit)
+                visible_boxes[index] = box_now
+            else:
+                share = float(np.prod(box_now[2:] - box_now[:2]) / np.prod(box_before[2:] - box_before[:2]))
         if share >= SLIVER_SHARE and min(box_now[2] - box_now[0], box_now[3] - box_now[1]) >= SLIVER_PIXELS:
             keep.append(index)
         elif share > 0:
@@ -146,7 +152,7 @@ def scale_and_crop(sample: Sample, scale: float, canvas: int, rng: np.random.Gen
 
 def _visible(patch: np.ndarray, frame: np.ndarray, clipped: np.ndarray, limit: np.ndarray) -> tuple[float, np.ndarray]:
     """Share of a patch's mask inside (0, 0)–limit, and the tight box of that part."""
-    if not patch.size or (clipped[2:] <= clipped[:2]).any():
+    if (clipped[2:] <= clipped[:2]).any():
         return 0.0, clipped
     cell = (frame[2:] - frame[:2]) / patch.shape[::-1]
     edges_x = frame[0] + np.arange(patch.shape[1] + 1) * cell[0]

@@ -78,7 +78,7 @@ def collate(samples: Sequence[Sample], size: tuple[int, int]) -> Batch:
     """Pad samples into one batch of images of ``size`` (height, width)."""
     count, objects = len(samples), max(len(sample.labels) for sample in samples)
     regions = max(len(sample.crowd) for sample in samples)
-    side = max((max(patch.shape) for sample in samples for patch in sample.patches), default=1)
+    side = max((max(patch.shape, default=1) for sample in samples for patch in sample.patches), default=1) or 1
     batch = Batch(
         images=torch.zeros(count, 3, *size, dtype=torch.uint8),
         sizes=torch.tensor([sample.image.shape[:2] for sample in samples]),

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 
-from maskrcnn.data.dataset import Objects
+from maskrcnn.data.objects import Objects
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.masks import Masks, encode
+from maskrcnn.masks import Crop, Masks, encode
 
 _AREAS = ("", "_small", "_medium", "_large")
 
@@ -74,8 +74,9 @@ class CocoMetrics:
                 "this image was added before", where=f"image {image_id}", fix="evaluate each image once"
             )
         self._images[image_id] = {"id": image_id, "height": int(size[0]), "width": int(size[1])}
-        areas = [crop.area for crop in truth.crops] if truth.areas is None else truth.areas.tolist()
-        objects = zip(truth.boxes, truth.labels, truth.crowd, truth.crops, areas, strict=True)
+        regions = [_region(crop, box) for crop, box in zip(truth.crops, truth.boxes, strict=True)]
+        areas = [crop.area for crop in regions] if truth.areas is None else truth.areas.tolist()
+        objects = zip(truth.boxes, truth.labels, truth.crowd, regions, areas, strict=True)
         for box, label, crowd, crop, area in objects:
             entry = {"id": len(self._truth) + 1, "image_id": image_id, "category_id": int(label), "bbox": _xywh(box)}
             self._truth.append(
@@ -120,6 +121,14 @@ class CocoMetrics:
         run.evaluate()
         run.accumulate()
         return np.asarray(run.eval["precision"])[..., -1]
+
+
+def _region(crop: Crop | None, box: np.ndarray) -> Crop:
+    """The mask, or the box where there is none."""
+    if crop is not None:
+        return crop
+    x1, y1, x2, y2 = np.rint(box).astype(int).tolist()
+    return Crop(np.ones((y2 - y1, x2 - x1), dtype=bool), x1, y1)
 
 
 def _xywh(box: np.ndarray) -> list[float]:

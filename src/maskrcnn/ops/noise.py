@@ -1,7 +1,7 @@
 """Uniform random numbers as a pure function of a seed and a place (counter-based, after SplitMix64).
 
-A generator's stream depends on what was drawn before and on how a batch is laid out. These numbers do not: an image draws
-the same ones alone, in any batch, on any process or device, and after a run was resumed.
+A generator's stream depends on what was drawn before and on how a batch is laid out. These numbers do not: an image
+draws the same ones alone, in any batch, on any process or device, and after a run was resumed.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from PIL import Image
 
 from maskrcnn.data import open_dataset
 from maskrcnn.data.formats import idmask
+from maskrcnn.data.objects import draw_all
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks import Masks
 
@@ -49,7 +50,8 @@ MAPS = hnp.arrays(
 @given(MAPS, st.sampled_from([1, 7_000_000]))
 def test_masks_are_the_pixels_of_each_id(ids: np.ndarray, factor: int) -> None:
     ids = ids.astype(np.int32) * factor
-    objects = idmask.objects_of(ids)
+    objects, problems = draw_all(idmask.annotations_of(ids), ids.shape, "map.png")
+    assert not problems
     assert objects.ids.tolist() == [value for value in np.unique(ids) if value]
     masks = Masks(objects.crops, ids.shape).dense()
     assert (masks == (ids == objects.ids[:, None, None])).all()
@@ -82,10 +84,10 @@ def test_pairs_that_do_not_fit_are_dropped_with_a_line(tmp_path: Path) -> None:
     dataset = idmask.read(tmp_path)
     assert [record.path.stem for record in dataset.records] == ["good"]
     assert dataset.skipped == len(dataset.problems) == 3
-    told = "\n".join(dataset.problems)
+    told = "\n".join(map(str, dataset.problems))
     assert "alone.jpg: dropped, no masks/alone.png" in told
     assert "larger.jpg: dropped, the image has 3 x 4, its mask 5 x 4" in told
-    assert "broken.png: not an image" in told
+    assert "broken.png: dropped, not an image" in told
 
 
 def test_no_usable_pair_is_an_error(tmp_path: Path) -> None:
