@@ -12,7 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from maskrcnn.model.losses import Losses, box_loss, classification_loss, mask_loss, objectness_loss, rpn_box_loss
+from maskrcnn.model.losses import (
+    Losses,
+    Term,
+    box_loss,
+    classification_loss,
+    mask_loss,
+    objectness_loss,
+    rpn_box_loss,
+)
 
 
 @st.composite
@@ -31,8 +39,9 @@ def random(seed: int, *shape: int, spoiled: Tensor | None = None) -> Tensor:
     return values.requires_grad_()
 
 
-def agree(loss: Tensor, expected: Tensor, over: Tensor) -> None:
+def agree(term: Term, expected: Tensor, over: Tensor) -> None:
     """Value and gradient; ``expected`` may be NaN where a mean over nothing must be 0."""
+    loss = term.mean
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss, expected.nan_to_num(0.0))
     gradient = torch.autograd.grad(loss, over, retain_graph=True)[0]
@@ -91,7 +100,7 @@ def test_mask(drawn: tuple[int, Tensor, Tensor]) -> None:
 
 
 NONE = torch.zeros(3, dtype=torch.bool)
-EMPTY: dict[str, Callable[[Tensor], Tensor]] = {
+EMPTY: dict[str, Callable[[Tensor], Term]] = {
     "objectness": lambda x: objectness_loss(x[:, 0], NONE, NONE),
     "rpn box": lambda x: rpn_box_loss(x, x.detach() + 1, ~NONE, NONE),
     "rpn box without a positive": lambda x: rpn_box_loss(x, x.detach() + 1, NONE, ~NONE),
@@ -104,7 +113,7 @@ EMPTY: dict[str, Callable[[Tensor], Tensor]] = {
 @pytest.mark.parametrize("name", EMPTY)
 def test_nothing_valid_is_zero_with_a_gradient_of_zero(name: str) -> None:
     x = random(0, 3, 4)
-    loss = EMPTY[name](x)
+    loss = EMPTY[name](x).mean
     assert loss.item() == 0.0
     assert torch.autograd.grad(loss, x)[0].abs().sum() == 0
 
@@ -112,25 +121,25 @@ def test_nothing_valid_is_zero_with_a_gradient_of_zero(name: str) -> None:
 def test_numbers_by_hand() -> None:
     yes = torch.ones(2, dtype=torch.bool)
     first = torch.tensor([True, False])
-    assert objectness_loss(torch.tensor([0.0, math.log(3)]), first, yes).item() == pytest.approx(math.log(2 * 4) / 2)
+    assert objectness_loss(torch.tensor([0.0, math.log(3)]), first, yes).mean.item() == pytest.approx(math.log(2 * 4) / 2)
     # Two classes and background; the second place is padding.
     logits = torch.tensor([[0.0, math.log(2), 0], [9, 9, 9]])
-    assert classification_loss(logits, torch.tensor([1, 2]), first).item() == pytest.approx(math.log(2))
+    assert classification_loss(logits, torch.tensor([1, 2]), first).mean.item() == pytest.approx(math.log(2))
     # |x| = 1/18 < 1/9 gives x² / (2/9) = 1/72; |x| = 2 gives 2 - 1/18. Divided by two sampled places.
     deltas = torch.tensor([[1 / 18, 2.0, 0, 0], [5, 5, 5, 5]])
     expected = (1 / 72 + 2 - 1 / 18) / 2
-    assert rpn_box_loss(deltas, torch.zeros(2, 4), first, yes).item() == pytest.approx(expected)
-    assert box_loss(deltas, torch.zeros(2, 4), first, yes).item() == pytest.approx(expected)
-    assert box_loss(deltas, torch.zeros(2, 4), first, yes, "l1").item() == pytest.approx((1 / 18 + 2) / 2)
+    assert rpn_box_loss(deltas, torch.zeros(2, 4), first, yes).mean.item() == pytest.approx(expected)
+    assert box_loss(deltas, torch.zeros(2, 4), first, yes).mean.item() == pytest.approx(expected)
+    assert box_loss(deltas, torch.zeros(2, 4), first, yes, "l1").mean.item() == pytest.approx((1 / 18 + 2) / 2)
     masks = torch.zeros(2, 2, 2)
     masks[1] = 7.0
-    assert mask_loss(masks, torch.full((2, 2, 2), 0.5), first).item() == pytest.approx(math.log(2))
+    assert mask_loss(masks, torch.full((2, 2, 2), 0.5), first).mean.item() == pytest.approx(math.log(2))
 
 
 def test_half_precision_is_computed_in_float32() -> None:
     logits = torch.full((1000,), 0.1, dtype=torch.bfloat16)
     yes = torch.ones(1000, dtype=torch.bool)
-    loss = objectness_loss(logits, yes, yes)
+    loss = objectness_loss(logits, yes, yes).mean
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(math.log1p(math.exp(-logits[0].item())), rel=1e-5)
 

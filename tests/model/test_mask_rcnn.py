@@ -14,6 +14,7 @@ from maskrcnn.model.batch import Batch
 from maskrcnn.model.config import PRESETS, Config, preset
 from maskrcnn.model.detections import InstanceDetections
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.model.rpn import Proposals
 from maskrcnn.ops.boxes import intersection_over_first
 
 # A ResNet-18 body and few proposals keep the ResNet presets quick; their heads, norms and rules are the preset's.
@@ -117,6 +118,27 @@ def test_losses_are_finite_and_reach_every_part(model: MaskRCNN, batch: Batch) -
     assert not untouched
     for part in (model.backbone, model.fpn, model.rpn, model.box_head):
         assert any(value.grad.abs().sum() > 0 for value in part.parameters() if value.grad is not None)
+
+
+@torch.no_grad()
+def test_objects_without_masks_do_not_touch_the_mask_loss(model: MaskRCNN) -> None:
+    """Of two objects one has a box only: the mask loss is that of the other alone, the box losses see both."""
+    both = batch_of([2, 2])
+    part = both._replace(patch_sizes=both.patch_sizes * torch.tensor([1, 0])[None, :, None])
+    seen = []
+    for batch in (both, part):
+        pyramid = model.features(batch.images, batch.sizes)
+        rois = model.box_head.select(Proposals(batch.boxes, batch.valid), batch)
+        logits, deltas = model._classify(pyramid, rois.boxes)
+        losses = model.box_head.losses(logits.flatten(0, 1), deltas.flatten(0, 1), rois, batch)
+        masks = model.mask_head.of_class(model._mask_rois(pyramid, rois.boxes), rois.labels.flatten())
+        first = rois._replace(foreground=rois.foreground & (rois.matched == 0))
+        terms = (*losses, *(model.mask_head.loss(masks, part, batch) for part in (rois, first)))
+        seen.append(torch.stack([term.mean for term in terms]))
+    both_seen, part_seen = seen
+    assert torch.equal(part_seen[:2], both_seen[:2])
+    assert torch.equal(part_seen[2], both_seen[3])
+    assert not torch.equal(part_seen[2], both_seen[2])
 
 
 def test_losses_follow_the_seeds(model: MaskRCNN) -> None:

@@ -16,7 +16,7 @@ from maskrcnn.model.batch import Batch
 from maskrcnn.model.box_coder import encode
 from maskrcnn.model.config import Config
 from maskrcnn.model.layers import conv_block
-from maskrcnn.model.losses import box_loss, classification_loss
+from maskrcnn.model.losses import Term, box_loss, classification_loss
 from maskrcnn.model.matcher import match, sample
 from maskrcnn.model.rpn import MAX_CROWD_SHARE, Proposals
 
@@ -75,12 +75,12 @@ class BoxHead(nn.Module):
             labels = torch.where(foreground, batch.labels.gather(1, matched), labels)
         return RoISamples(boxes.gather(1, index[..., None].expand(-1, -1, 4)), valid, foreground, labels, matched)
 
-    def losses(self, logits: Tensor, deltas: Tensor, rois: RoISamples, batch: Batch) -> tuple[Tensor, Tensor]:
+    def losses(self, logits: Tensor, deltas: Tensor, rois: RoISamples, batch: Batch) -> tuple[Term, Term]:
         """L_cls and L_box for logits [B * S, C + 1] and deltas [B * S, C, 4] of the sampled RoIs."""
         labels, valid, foreground = (part.flatten() for part in (rois.labels, rois.valid, rois.foreground))
         classification = classification_loss(logits, labels, valid)
         if not batch.boxes.shape[1]:
-            return classification, deltas.sum() * 0.0
+            return classification, Term(deltas.float().sum() * 0.0, valid.sum())
         goal = batch.boxes.gather(1, rois.matched[..., None].expand(-1, -1, 4))
         targets = encode(goal, rois.boxes, self.config.box_weights).flatten(0, 1)
         of_class = labels.clamp(max=self.classes - 1)[:, None, None].expand(-1, 1, 4)

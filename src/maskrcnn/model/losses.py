@@ -1,7 +1,7 @@
 """The five losses of Mask R-CNN, L = L_cls + L_box + L_mask + L_objectness + L_rpn_box (He et al. 2017, section 3).
 
-Every function takes a validity mask instead of a list, returns a scalar in float32, and is 0 (with a gradient of 0)
-when nothing is valid. N is every place of the minibatch, sampled or padding.
+Every function takes a validity mask instead of a list and returns a `Term`, a sum in float32 and the count that divides
+it, whose mean is 0 (with a gradient of 0) when nothing is valid. N is every place of the minibatch, sampled or padding.
 """
 
 from __future__ import annotations
@@ -13,6 +13,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SMOOTH_L1_BETA = 1 / 9
+
+
+class Term(NamedTuple):
+    """A sum and the number of places N that divides it. Both add up over batches and processes; means do not."""
+
+    total: Tensor
+    places: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        return self.total / self.places.clamp(min=1)
 
 
 class Losses(NamedTuple):
@@ -29,45 +40,44 @@ class Losses(NamedTuple):
         return torch.stack(self).sum()
 
 
-def _mean(values: Tensor, valid: Tensor, count: Tensor | None = None) -> Tensor:
-    """Sum of valid values over ``count``, the number of valid ones unless given."""
-    count = valid.sum() if count is None else count
-    return torch.where(valid, values, 0.0).sum() / count.clamp(min=1)
+def _term(values: Tensor, valid: Tensor, places: Tensor | None = None) -> Term:
+    """Sum of valid values over ``places``, the number of valid ones unless given."""
+    return Term(torch.where(valid, values, 0.0).sum(), valid.sum() if places is None else places)
 
 
-def objectness_loss(logits: Tensor, positive: Tensor, valid: Tensor) -> Tensor:
+def objectness_loss(logits: Tensor, positive: Tensor, valid: Tensor) -> Term:
     """L_objectness = -1/N Σ [y log p + (1 - y) log(1 - p)], p = sigmoid(logit), over the sampled anchors [N]."""
     pairs = F.binary_cross_entropy_with_logits(logits.float(), positive.float(), reduction="none")
-    return _mean(pairs, valid)
+    return _term(pairs, valid)
 
 
-def rpn_box_loss(deltas: Tensor, targets: Tensor, positive: Tensor, sampled: Tensor) -> Tensor:
+def rpn_box_loss(deltas: Tensor, targets: Tensor, positive: Tensor, sampled: Tensor) -> Term:
     """L_rpn_box = 1/N Σ_positive smooth_L1(t - t*), deltas [N, 4], N the number of *sampled* anchors."""
-    return _mean(_distance(deltas, targets, "smooth_l1"), positive & sampled, sampled.sum())
+    return _term(_distance(deltas, targets, "smooth_l1"), positive & sampled, sampled.sum())
 
 
-def classification_loss(logits: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
+def classification_loss(logits: Tensor, labels: Tensor, valid: Tensor) -> Term:
     """L_cls = -1/N Σ log softmax(logits)[label] over C classes and background (last): logits [N, C + 1]."""
     pairs = F.cross_entropy(logits.float(), labels, reduction="none")
-    return _mean(pairs, valid)
+    return _term(pairs, valid)
 
 
-def box_loss(deltas: Tensor, targets: Tensor, foreground: Tensor, sampled: Tensor, kind: str = "smooth_l1") -> Tensor:
+def box_loss(deltas: Tensor, targets: Tensor, foreground: Tensor, sampled: Tensor, kind: str = "smooth_l1") -> Term:
     """L_box = 1/N Σ_foreground smooth_L1(t_u - t*): deltas [N, 4] of the true class u, N the *sampled* RoIs.
 
     smooth_L1(x) = x²/2β where |x| < β, else |x| - β/2; with ``kind="l1"``, |x|.
     """
-    return _mean(_distance(deltas, targets, kind), foreground & sampled, sampled.sum())
+    return _term(_distance(deltas, targets, kind), foreground & sampled, sampled.sum())
 
 
-def mask_loss(logits: Tensor, targets: Tensor, foreground: Tensor) -> Tensor:
+def mask_loss(logits: Tensor, targets: Tensor, foreground: Tensor) -> Term:
     """L_mask = -1/(N M²) Σ_foreground Σ_pixels [m log p + (1 - m) log(1 - p)] on the true class's mask only.
 
     logits, targets: [N, M, M]; targets are coverages in 0..1. The other classes' masks get no gradient: classes do not
     compete for pixels.
     """
     pixels = F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="none")
-    return _mean(pixels.mean(dim=(1, 2)), foreground)
+    return _term(pixels.mean(dim=(1, 2)), foreground)
 
 
 def _distance(deltas: Tensor, targets: Tensor, kind: str) -> Tensor:

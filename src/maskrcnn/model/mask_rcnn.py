@@ -20,7 +20,7 @@ from maskrcnn.model.box_head import BoxHead
 from maskrcnn.model.config import Config
 from maskrcnn.model.detections import Detections, InstanceDetections, select_detections
 from maskrcnn.model.fpn import FPN
-from maskrcnn.model.losses import Losses
+from maskrcnn.model.losses import Losses, Term
 from maskrcnn.model.mask_head import MaskHead
 from maskrcnn.model.roi_align import pyramid_roi_align
 from maskrcnn.model.rpn import RPN
@@ -67,17 +67,21 @@ class MaskRCNN(nn.Module):
 
     def losses(self, batch: Batch) -> Losses:
         """L = L_cls + L_box + L_mask + L_objectness + L_rpn_box for a batch; no object at all is fine."""
+        return Losses(*self.loss_terms(batch).mean)
+
+    def loss_terms(self, batch: Batch) -> Term:
+        """The five losses in the order of `Losses`, sums and what divides them apart: float [5], int [5]."""
         pyramid = self.features(batch.images, batch.sizes)
         predictions = self.rpn(pyramid, _size(batch.images))
         objectness, rpn_box = self.rpn.losses(predictions, batch)
         rois = self.box_head.select(self.rpn.propose(predictions, batch.sizes), batch)
-
         logits, deltas = self._classify(pyramid, rois.boxes)
         classification, box = self.box_head.losses(logits.flatten(0, 1), deltas.flatten(0, 1), rois, batch)
 
         rois = rois.first(int(self.config.roi_samples * self.config.roi_positive_share))
         mask_logits = self.mask_head.of_class(self._mask_rois(pyramid, rois.boxes), rois.labels.flatten())
-        return Losses(objectness, rpn_box, classification, box, self.mask_head.loss(mask_logits, rois, batch))
+        terms = (objectness, rpn_box, classification, box, self.mask_head.loss(mask_logits, rois, batch))
+        return Term(*map(torch.stack, zip(*terms, strict=True)))
 
     def features(self, images: Tensor, sizes: Tensor) -> list[Tensor]:
         """The pyramid [B, F, H / s, W / s] for s = 4, 8, 16, 32 and coarser; padding is zero after normalisation."""

@@ -18,7 +18,7 @@ from maskrcnn.model.batch import Batch
 from maskrcnn.model.box_coder import decode, encode
 from maskrcnn.model.config import Config
 from maskrcnn.model.layers import conv_block
-from maskrcnn.model.losses import objectness_loss, rpn_box_loss
+from maskrcnn.model.losses import Term, objectness_loss, rpn_box_loss
 from maskrcnn.model.matcher import match, sample
 from maskrcnn.ops.boxes import at_least, clip_boxes
 from maskrcnn.ops.nms import nms
@@ -86,7 +86,7 @@ class RPN(nn.Module):
         score, index = torch.where(keep, score, -torch.inf).flatten(1).topk(min(keep_count, keep[0].numel()), dim=1)
         return Proposals(levels.flatten(1, 2).gather(1, index[..., None].expand(-1, -1, 4)), score > -torch.inf)
 
-    def losses(self, predictions: AnchorPredictions, batch: Batch) -> tuple[Tensor, Tensor]:
+    def losses(self, predictions: AnchorPredictions, batch: Batch) -> tuple[Term, Term]:
         """L_objectness and L_rpn_box on a sampled minibatch of anchors."""
         anchors = torch.cat(predictions.anchors)
         index, valid, positive, targets = self.select(anchors, batch)

@@ -16,7 +16,8 @@ def keep_depthwise_in_fp32(model: nn.Module) -> None:
     (torch 2.14), which made it half of a training step; memory traffic, not arithmetic, bounds these layers.
     """
     for module in model.modules():
-        if type(module) is not nn.Conv2d or module.padding_mode != "zeros":
+        # Without a gradient there is nothing to gain, and the casts cost.
+        if type(module) is not nn.Conv2d or module.padding_mode != "zeros" or not module.weight.requires_grad:
             continue
         if module.groups == module.in_channels > 1:
             module.forward = types.MethodType(_forward_fp32, module)  # type: ignore[method-assign]
