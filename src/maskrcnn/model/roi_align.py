@@ -5,8 +5,8 @@ every point by bilinear interpolation and averages (or takes the maximum). Nothi
 
 The plain form here is also the fast one. Bilinear weights and regular grids are separable, so each axis has a small
 table of taps (`ops/bilinear.py`); their outer product lists, for each bin, the rows of the flattened feature map and a
-weight for each, and ``embedding_bag`` is precisely "the weighted sum of listed rows": no sample is ever stored, all
-levels and all images are one call, and its gradient comes along. Memory: ``TAP_BUDGET`` taps at a time.
+weight for each, and the bin is the weighted sum of those rows (`ops/weighted_rows.py`): no sample is ever stored, and
+all levels and all images are one call. Memory: ``TAP_BUDGET`` taps at a time.
 
 Shapes: R RoIs, F channels, boxes in continuous pixels of the input image, origin at its outer corner.
 """
@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from maskrcnn.ops.bilinear import Taps, dense_weights, grid_taps
+from maskrcnn.ops.weighted_rows import weighted_rows
 
 TAP_BUDGET = 2**23
 
@@ -199,7 +200,7 @@ def _average(maps: Maps, boxes: Tensor, bins: tuple[int, int], sampling: int, al
     index = index[:, :, None, :, None] + columns.cell[:, None, :, None, :]
     weight = rows.weight[:, :, None, :, None] * columns.weight[:, None, :, None, :]
     taps = index.shape[-2] * index.shape[-1]
-    out = _weighted_rows(maps.table, index.reshape(-1, taps), weight.reshape(-1, taps))
+    out = weighted_rows(maps.table, index.reshape(-1, taps), weight.reshape(-1, taps))
     return out.reshape(len(boxes), *bins, -1).permute(0, 3, 1, 2)
 
 
@@ -223,18 +224,13 @@ def _maximum(maps: Maps, boxes: Tensor, bins: tuple[int, int], sampling: int, al
     ] + columns.cell[:, None, :, None, :, None, :]
     share = samples.prod(-1).to(rows.weight.dtype)[:, None, None, None, None, None, None]
     weight = rows.weight[:, :, None, :, None, :, None] * columns.weight[:, None, :, None, :, None, :] * share
-    values = _weighted_rows(maps.table, index.reshape(-1, 4), weight.reshape(-1, 4))
+    values = weighted_rows(maps.table, index.reshape(-1, 4), weight.reshape(-1, 4))
     values = values.reshape(len(boxes), *bins, many_y, many_x, -1)
     counted_y = torch.arange(many_y, device=boxes.device) < samples[:, :1]
     counted_x = torch.arange(many_x, device=boxes.device) < samples[:, 1:]
     counted = (counted_y[:, :, None] & counted_x[:, None, :])[:, None, None, :, :, None]
     best = values.masked_fill(~counted, -torch.inf).flatten(3, 4).amax(3)
     return best.masked_fill(~counted.any(3).any(3), 0).permute(0, 3, 1, 2)
-
-
-def _weighted_rows(table: Tensor, index: Tensor, weight: Tensor) -> Tensor:
-    """Sum of table [P, F] rows index [N, T] with weights [N, T] → [N, F]."""
-    return F.embedding_bag(index, table, mode="sum", per_sample_weights=weight.to(table.dtype))
 
 
 def roi_pool(
