@@ -41,7 +41,7 @@ class _WeightedRows(torch.autograd.Function):
         return _bag(index, table, weight)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         index, weight = ctx.saved_tensors
         read, order = index.flatten().int().sort(stable=True)
         starts = torch.searchsorted(read, torch.arange(ctx.rows, dtype=torch.int32))
