@@ -71,6 +71,26 @@ def test_lines_grow_with_the_image():
     assert line_pixels(2800) == 4
 
 
+def test_the_width_of_lines_can_be_given():
+    drawn = draw(grey(200, 200, 255), [square(100, 50, 50)], opacity=0.0, line=6.0)
+    bright = np.array(object_colour(0)) * 0.8 + 51
+    assert (np.abs(drawn[100, :100] - bright) <= 1).all(axis=1).sum() == 6
+
+
+def test_labels_without_scores_are_names_alone():
+    crop = disc(40, 150, 120)
+    boxes = np.array([box_of(crop)], dtype=np.float32)
+
+    def label_width(scores):
+        plain, labelled = (
+            np.asarray(draw_objects(grey(400, 400), [crop], boxes, ["cell"], scores, labels=labels))
+            for labels in (False, True)
+        )
+        return np.ptp(np.nonzero((plain != labelled).any(axis=2))[1])
+
+    assert 20 < label_width(None) < label_width(np.array([0.99])) - 10
+
+
 def test_thin_and_holed_masks_are_outlined_too():
     line = Crop(np.ones((1, 20), dtype=bool), 10, 30)
     ring = disc(12, 30, 5)

@@ -57,10 +57,12 @@ def draw_objects(
     crops: Sequence[Crop],
     boxes: np.ndarray,
     names: Sequence[str],
-    scores: np.ndarray,
+    scores: np.ndarray | None,
     *,
     labels: bool = True,
     opacity: float = 0.4,
+    line: float | None = None,
+    colours: Sequence[RGB] | None = None,
 ) -> Image.Image:
     """Draw N objects over their image.
 
@@ -69,10 +71,12 @@ def draw_objects(
         crops: N masks in the image's pixels. An object whose mask is empty shows its box instead.
         boxes: float32 [N, 4], image pixels.
         names: N class names.
-        scores: float32 [N], 0..1.
+        scores: float32 [N], 0..1; None for objects that were labelled, not found: their labels are names alone.
         labels: also write class and score beside each object. Where most labels find no room, one legend with the
             count of each class replaces them all.
         opacity: of the fills, 0..1.
+        line: width of the outlines in pixels; follows the image's size unless given.
+        colours: N colours; `object_colour` gives one to each object unless given.
 
     Returns:
         RGB image of W x H pixels.
@@ -82,21 +86,22 @@ def draw_objects(
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise MaskRCNNError(f"expected an image uint8 [H, W, 3], found {image.dtype} {list(image.shape)}")
+    colours = [object_colour(k) for k in range(len(crops))] if colours is None else colours
     picture = Image.fromarray(image)
     # Large objects first, so that a small one in front of them stays visible.
     areas = np.array([crop.area for crop in crops], dtype=np.int64)
     order = np.argsort(-areas, kind="stable").tolist()
     for k in order:
         stencil = Image.fromarray(crops[k].bitmap * np.uint8(round(255 * opacity)))
-        picture.paste(object_colour(k), (crops[k].x, crops[k].y), stencil)
+        picture.paste(colours[k], (crops[k].x, crops[k].y), stencil)
     canvas = np.array(picture)
-    pen = _Pen(width=max(2.0, (picture.width * picture.height) ** 0.5 / 700))
+    pen = _Pen(width=line or max(2.0, (picture.width * picture.height) ** 0.5 / 700))
     for k in order:
         crop = crops[k] if areas[k] else _box_frame(boxes[k], (picture.height, picture.width))
-        pen.outline(canvas, crop, object_colour(k))
+        pen.outline(canvas, crop, colours[k])
     picture = Image.fromarray(canvas)
     if labels and len(crops):
-        _write_labels(picture, crops, boxes, names, scores, gap=pen.width + 2)
+        _write_labels(picture, crops, boxes, names, scores, colours, gap=pen.width + 2)
     return picture
 
 
@@ -158,17 +163,21 @@ def _write_labels(
     crops: Sequence[Crop],
     boxes: np.ndarray,
     names: Sequence[str],
-    scores: np.ndarray,
+    scores: np.ndarray | None,
+    colours: Sequence[RGB],
     gap: float,
 ) -> None:
     """Write each object's label where it hides least; of many objects also, or only, a legend."""
     crowd, one_class = len(names) > CROWD, len(set(names)) == 1
-    texts = [_percent(score) for score in scores]
-    if not (crowd and one_class):
-        texts = [f"{name} {text}" for name, text in zip(names, texts, strict=True)]
+    if scores is None:
+        texts, rank = list(names), np.array([crop.area for crop in crops])
+    else:
+        texts, rank = [_percent(score) for score in scores], np.asarray(scores)
+        if not (crowd and one_class):
+            texts = [f"{name} {text}" for name, text in zip(names, texts, strict=True)]
     base = max(MIN_FONT, (picture.width * picture.height) ** 0.5 / 64)
     layout = LabelLayout((picture.height, picture.width), crops, boxes)
-    order = np.argsort(-np.asarray(scores), kind="stable")
+    order = np.argsort(-rank, kind="stable")
     for scale in (0.75, 0.6) if crowd else (1.0, 0.8, 0.65):
         font = Font(max(MIN_FONT, base * scale))
         legend = _legend(names, font, picture.width * 0.9) if crowd else ""
@@ -185,7 +194,7 @@ def _write_labels(
         corner = layout.reserve_corner(font.chip(legend), margin=round(font.size / 2)) if legend else None
     for k, place in enumerate(places):
         if place is not None:
-            _chip(picture, place, texts[k], font, INK, object_colour(k))
+            _chip(picture, place, texts[k], font, INK, colours[k])
     if corner is not None:
         _chip(picture, corner, legend, font, PAPER, INK)
 

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from maskrcnn.data.image_io import ReadImage, as_rgb8
+from maskrcnn.data.channels import as_model_takes, as_picture
+from maskrcnn.data.image_io import ReadImage
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks import Masks
+from maskrcnn.model.config import Preprocess
 from maskrcnn.model.detections import InstanceDetections
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.model.preprocess import prepare
@@ -43,6 +45,11 @@ class Predictor:
         self.report = report
 
     @property
+    def preprocess(self) -> Preprocess:
+        """How the model takes images."""
+        return self.model.config.preprocess
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Class names; labels index into them."""
         return self.model.names
@@ -57,7 +64,8 @@ class Predictor:
         """Find the objects in an image, or in each of a list of images.
 
         Args:
-            images: path, URL, PIL image or array [H, W] or [H, W, C] of uint8 or uint16; or a list of them.
+            images: path, URL, PIL image or array [H, W] or [H, W, C] of uint8 or uint16; or a list of them. A model of
+                other channels than RGB takes those it was trained on.
             score: objects below it are left out.
             batch_size: images that go through the network together; 1 on a CPU, 8 elsewhere unless given.
 
@@ -69,13 +77,15 @@ class Predictor:
         if isinstance(images, list | tuple):
             size = batch_size or (1 if self.device.type == "cpu" else 8)
             groups = (images[start : start + size] for start in range(0, len(images), size))
-            return [result for group in groups for result in self._predict_batch([read(item) for item in group], score)]
-        return next(self._predict_batch([read(images)], score))
+            read_groups = ([read(item, self.preprocess) for item in group] for group in groups)
+            return [result for group in read_groups for result in self._predict_batch(group, score)]
+        return next(self._predict_batch([read(images, self.preprocess)], score))
 
     def _predict_batch(self, images: list[tuple[ReadImage, Path | None]], score: float) -> Iterator[Result]:
         detections, sizes = self.detect([image.pixels for image, _ in images])
         for row, (image, path) in enumerate(images):
             height, width = image.pixels.shape[:2]
+            picture, shown = as_picture(image.pixels)
             keep = detections.valid[row] & (detections.scores[row] >= score)
             scale = np.array([width / sizes[row][1], height / sizes[row][0]] * 2, dtype=np.float32)
             boxes = detections.boxes[row][keep].numpy() * scale
@@ -91,9 +101,9 @@ class Predictor:
                 ),
                 class_names=self.names,
                 size=(height, width),
-                image=image.pixels,
+                image=picture,
                 path=path,
-                notes=image.notes,
+                notes=(*image.notes, *shown),
             )
 
     @torch.inference_mode()
@@ -101,10 +111,10 @@ class Predictor:
         """Detections on the CPU in pixels of the network input, and each image's (height, width) there.
 
         Args:
-            images: uint8 [H, W, 3] each.
+            images: uint8 [H, W, 3] each, or whatever channels the model takes.
         """
         tensors = [torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(2, 0, 1) for image in images]
-        batch, sizes = prepare(tensors, self.model.config.preprocess, self.device)
+        batch, sizes = prepare(tensors, self.preprocess, self.device)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             found = self.model.detect(batch, sizes)
         return InstanceDetections(*(part.cpu() for part in found)), sizes.tolist()
@@ -150,12 +160,13 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
     return PRECISIONS[name]
 
 
-def read(image: ImageLike) -> tuple[ReadImage, Path | None]:
-    """The pixels of whatever a user calls an image, and its path if it has one."""
+def read(image: ImageLike, preprocess: Preprocess) -> tuple[ReadImage, Path | None]:
+    """The pixels of whatever a user calls an image, as a model takes them, and its path if it has one."""
     if isinstance(image, np.ndarray):
-        return ReadImage(*as_rgb8(image)), None
+        return as_model_takes(image, preprocess), None
     if isinstance(image, Image.Image):
-        return ReadImage(*as_rgb8(np.asarray(image.convert("RGBA" if "A" in image.getbands() else "RGB")))), None
+        plain = image.convert("RGBA" if "A" in image.getbands() else "RGB") if preprocess.rgb else image
+        return as_model_takes(np.asarray(plain), preprocess), None
     if isinstance(image, str | Path):
-        return read_source(image), Path(image)
+        return read_source(image, preprocess), Path(image)
     raise MaskRCNNError(f"expected a path, URL, PIL image or numpy array, found {type(image).__name__}")

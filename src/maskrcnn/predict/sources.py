@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from maskrcnn.data.image_io import IMAGE_SUFFIXES, ReadImage, find_images, read_image
+from maskrcnn.data.channels import read_for_model
+from maskrcnn.data.image_io import IMAGE_SUFFIXES, ReadImage, find_images
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.model.config import Preprocess
 
 MAX_DOWNLOAD_BYTES = 256 * 2**20
 DOWNLOAD_SECONDS = 60.0
@@ -142,20 +144,21 @@ def _url_parts(url: str) -> tuple[str, ...]:
     return (re.sub(r"[^\w.-]", "_", split.netloc), *(path or ["image"]))
 
 
-def read_source(path_or_url: str | Path) -> ReadImage:
-    """Read an image from a file or an http(s) address.
+def read_source(path_or_url: str | Path, preprocess: Preprocess | None = None) -> ReadImage:
+    """Read an image from a file or an http(s) address, as a model takes it: as 8-bit RGB unless said otherwise.
 
     Raises:
         MaskRCNNError: as of `read_image` and `download`, naming the file or the address.
     """
+    preprocess = preprocess or Preprocess()
     if not is_url(path_or_url):
-        return read_image(Path(path_or_url))
+        return read_for_model(Path(path_or_url), preprocess)
     url = str(path_or_url)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / _url_parts(url)[-1][-100:]
         path.write_bytes(download(url))
         try:
-            return read_image(path)
+            return read_for_model(path, preprocess)
         except MaskRCNNError as error:
             raise MaskRCNNError(error.what, where=url, fix=error.fix) from error
 

@@ -1,0 +1,273 @@
+"""`maskrcnn dataset convert`, `split`, `stats` and `view`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.progress import Progress
+from rich.table import Table
+
+from maskrcnn.cli.console import SOME_SKIPPED, out, warn
+from maskrcnn.errors import MaskRCNNError
+
+if TYPE_CHECKING:
+    from maskrcnn.data.dataset import Dataset
+    from maskrcnn.data.formats import Format
+    from maskrcnn.data.problem import Problem
+    from maskrcnn.data.split import Division
+
+app = typer.Typer(help="Look at data sets, split and convert them.", no_args_is_help=True)
+
+Data = Annotated[Path, typer.Argument(help="Folder (or .json, .yaml) with labelled images; its format is detected.")]
+Split = Annotated[str | None, typer.Option(help="Which part of the data; train unless given, if there is one.")]
+
+
+class Sort(str, Enum):
+    """Which images a contact sheet shows first."""
+
+    random = "random"
+    smallest = "smallest"
+    most_objects = "most-objects"
+
+
+@app.command()
+def split(
+    data: Data,
+    folder: Annotated[Path, typer.Argument(help="New folder for the split data.")],
+    val: Annotated[float, typer.Option(min=0, max=1, help="Share of the images to validate on.")] = 0.2,
+    test: Annotated[float, typer.Option(min=0, max=1, help="Share of the images to test on.")] = 0.0,
+    seed: Annotated[int, typer.Option(min=0, help="A seed gives the same split again.")] = 0,
+    merge: Annotated[bool, typer.Option("--merge", help="Pool data that is split already, and split anew.")] = False,
+    form: Annotated[
+        str | None, typer.Option("--format", help="Format of the new data; that of the old unless given.")
+    ] = None,
+    link: Annotated[bool, typer.Option("--link/--copy", help="Link the image files instead of copying them.")] = False,
+    similar: Annotated[
+        float, typer.Option(min=0.3, max=1, help="From which similarity on images stay together; 1 for equal ones.")
+    ] = 0.6,
+) -> None:
+    """Divide data into train, val and test: near-duplicates stay together, rare classes reach every part."""
+    from maskrcnn.data.combine import combined
+    from maskrcnn.data.dataset import open_dataset, split_names
+    from maskrcnn.data.formats.convert import convert as write
+    from maskrcnn.data.split import divide, subset
+
+    names = split_names(data)
+    if len(names) > 1 and not merge:
+        raise MaskRCNNError(
+            f"the data is already split into {', '.join(names)}", where=data, fix="add --merge to pool and split anew"
+        )
+    if folder.is_dir() and any(folder.iterdir()):
+        raise MaskRCNNError("expected an empty folder", where=folder, fix="choose another one")
+    target = _format(data, form)
+    parts = [open_dataset(data, name or None) for name in names] or [open_dataset(data)]
+    whole = parts[0] if len(parts) == 1 else combined(parts)
+    asked = {"train": round(1 - val - test, 9), "val": val, "test": test}
+    shares = {name: share for name, share in asked.items() if share}
+    if len(shares) < 2:
+        raise MaskRCNNError("expected shares for two parts at least", fix="for instance --val 0.2")
+    with _progress("compare", len(whole)) as advance:
+        division = divide(whole, shares, seed, similar, advance)
+    chosen = {name: subset(whole, indices) for name, indices in division.parts.items()}
+    with _progress("write", len(whole)) as advance:
+        done = write(chosen, folder, target, link, advance=advance)
+    copies = [group for group in division.groups if len(group) > 1]
+    if copies:
+        groups = "1 group" if len(copies) == 1 else f"{len(copies):,} groups"
+        out.print(f"near-duplicates stay together: {sum(map(len, copies)):,} images, {groups}")
+    out.print(_table(_split_rows(division, whole.names)))
+    for line in _missing_classes(division, whole.names):
+        warn(line)
+    out.print(f"{target.title} → {folder}", markup=False, highlight=False)
+    _tell([*whole.problems, *division.problems, *done.problems, *done.losses])
+
+
+@app.command()
+def stats(
+    data: Data,
+    folder: Annotated[
+        Path | None, typer.Option("--out", help="Also write plots, an HTML page, JSON and a recipe here.")
+    ] = None,
+    split: Split = None,
+    preset: Annotated[str, typer.Option(help="Model that the advice starts from.")] = "lite",
+    init: Annotated[str | None, typer.Option(help="Instead: the trained model that the advice starts from.")] = None,
+) -> None:
+    """Count and measure the objects; say what follows for input size, anchors, limits and the training canvas."""
+    from maskrcnn.data.stats import survey
+    from maskrcnn.data.stats_report import StatsReport
+    from maskrcnn.model.config import preset as preset_named
+    from maskrcnn.train.recipe import Recipe
+    from maskrcnn.weights.load import read_any
+
+    config = read_any(init)[0].config if init else preset_named(preset)
+    dataset = _opened(data, split)
+    with _progress("measure", len(dataset)) as advance:
+        surveyed = survey(dataset, advance)
+    start = ("init", init) if init else ("preset", preset)
+    report = StatsReport(str(data), surveyed, config, start, Recipe.model_fields["canvas"].default)
+    out.print(report.headline(), highlight=False)
+    out.print(_table(report.quantile_rows()))
+    if len(dataset.names) > 1:
+        out.print(_table(report.class_rows()))
+    if report.suggestions:
+        out.print(_table(report.suggestion_rows(), numbers=False))
+        out.print(report.command(), markup=False, highlight=False)
+    else:
+        out.print("There are no objects to derive settings from.")
+    for path in report.write(folder) if folder else ():
+        out.print(f"→ {path}", markup=False, highlight=False)
+    _tell([*dataset.problems, *surveyed.problems])
+
+
+@app.command()
+def view(
+    data: Data,
+    path: Annotated[Path, typer.Option("--out", help="PNG or JPEG; further pages are numbered.")] = Path("sheet.png"),
+    images: Annotated[int, typer.Option(min=1, help="How many images to show.")] = 16,
+    split: Split = None,
+    sort: Annotated[Sort, typer.Option(help="Which images to show first.")] = Sort.random,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random choice.")] = 0,
+    classes: Annotated[list[str] | None, typer.Option(help="Show only these classes: cat,dog.")] = None,
+    index: Annotated[list[str] | None, typer.Option(help="Show these images: ids or file names, 3,7.")] = None,
+    columns: Annotated[int, typer.Option(min=1, max=12, help="Images side by side.")] = 4,
+    rows: Annotated[int, typer.Option(min=1, max=12, help="Rows on a page.")] = 4,
+) -> None:
+    """Draw contact sheets: images with their masks, outlines and class names."""
+    from maskrcnn.data.stats import survey
+    from maskrcnn.predict.contact_sheet import ContactSheets, choose, find_images_by_id, save_pages
+
+    dataset = _opened(data, split)
+    labels = _labels(_words(classes, dataset.names), dataset) if classes else None
+    if index:
+        chosen = find_images_by_id(dataset, _words(index, ()))
+    else:
+        surveyed = None
+        if labels is not None or sort is not Sort.random:
+            with _progress("measure", len(dataset)) as advance:
+                surveyed = survey(dataset, advance)
+        chosen = choose(dataset, images, sort.value, seed, labels, surveyed)
+    if not chosen:
+        raise MaskRCNNError("no image to show", where=data, fix="choose other classes, or add images")
+    sheets = ContactSheets(dataset, chosen, labels, columns, rows)
+    with _progress("draw", len(sheets)) as advance:
+        for page in save_pages(sheets, path):
+            out.print(f"→ {page}", markup=False, highlight=False)
+            advance()
+    out.print(f"{len(chosen):,} of {len(dataset):,} images")
+    _tell([*dataset.problems, *sheets.problems])
+
+
+def _format(data: Path, name: str | None) -> Format:
+    """The format named, or else that of the data; COCO where a .yaml names several places."""
+    from maskrcnn.data.formats import BY_NAME, detect
+
+    if name is None:
+        found = detect(data)
+        return found[0] if found else BY_NAME["coco"]
+    if name not in BY_NAME:
+        raise MaskRCNNError(f"unknown format {name!r}", fix=f"known: {', '.join(BY_NAME)}")
+    return BY_NAME[name]
+
+
+def _split_rows(division: Division, names: Sequence[str]) -> list[tuple[str, ...]]:
+    """A head, and images and objects of each part; of several classes also each class, the most frequent first."""
+    counts = [division.counts[indices].sum(axis=0) for indices in division.parts.values()]
+    rows: list[tuple[str, ...]] = [("", *division.parts)]
+    rows.append(("images", *(f"{len(indices):,}" for indices in division.parts.values())))
+    rows.append(("objects", *(f"{count.sum():,}" for count in counts)))
+    order = division.counts.sum(axis=0).argsort(kind="stable")[::-1] if len(names) > 1 else []
+    return rows + [(names[k], *(f"{count[k]:,}" for count in counts)) for k in order]
+
+
+def _missing_classes(division: Division, names: Sequence[str]) -> Iterator[str]:
+    """A line for each part without any object of some classes that the data has."""
+    for part, indices in division.parts.items():
+        missing = (division.counts.sum(axis=0) > 0) & (division.counts[indices].sum(axis=0) == 0)
+        if missing.any():
+            classes = ", ".join(name for name, gone in zip(names, missing, strict=True) if gone)
+            yield f"{part} has no object of {classes}: too few images, or all of them near-duplicates"
+
+
+@app.command()
+def convert(
+    data: Data,
+    folder: Annotated[Path, typer.Argument(metavar="DST", help="Folder of the new data set.")],
+    to: Annotated[str, typer.Option("--format", help="coco, lvis, yolo, labelme, cvat, voc, idmask or binmask.")],
+    split: Annotated[
+        list[str] | None, typer.Option(help="Part to convert; may be given several times. All unless given.")
+    ] = None,
+    link: Annotated[bool, typer.Option("--link/--copy", help="Link the image files instead of copying them.")] = False,
+    force: Annotated[bool, typer.Option(help="Write into a folder that is not empty.")] = False,
+) -> None:
+    """Write a data set in another format. Says in one line each what that format cannot hold."""
+    from maskrcnn.data.dataset import open_dataset, split_names
+    from maskrcnn.data.formats.convert import convert as write
+
+    form = _format(data, to)
+    # Opening without a split tells what is wrong where nothing is found.
+    splits = split or split_names(data) or [""]
+    datasets = {name: open_dataset(data, name or None) for name in splits}
+    with _progress("convert", sum(map(len, datasets.values()))) as advance:
+        done = write(datasets, folder, form, link, force, advance)
+    for name, written in done.splits.items():
+        crowd = f", {written.crowd:,} crowd regions" if written.crowd else ""
+        out.print(
+            f"{name or 'all'}: {written.images:,} images, {written.objects:,} objects{crowd}",
+            markup=False,
+            highlight=False,
+        )
+    out.print(f"{form.title} → {folder}", markup=False, highlight=False)
+    _tell([*done.problems, *done.losses])
+
+
+def _opened(data: Path, split: str | None) -> Dataset:
+    from maskrcnn.data.dataset import has_split, open_dataset
+
+    return open_dataset(data, split or ("train" if has_split(data, "train") else None))
+
+
+def _words(values: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Comma-separated words; a known name may hold commas."""
+    return [word for value in values for word in ([value] if value in known else value.split(","))]
+
+
+def _labels(words: Sequence[str], dataset: Dataset) -> set[int]:
+    for word in words:
+        if word not in dataset.names:
+            close = difflib.get_close_matches(word, dataset.names, n=1)
+            known = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(dataset.names[:8])}"
+            raise MaskRCNNError(f"the data has no class {word!r}", fix=known)
+    return {dataset.names.index(word) for word in words}
+
+
+@contextmanager
+def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
+    with Progress(console=out, transient=True, disable=not out.is_terminal) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda: progress.advance(task)
+
+
+def _table(rows: Iterable[Sequence[str]], numbers: bool = True) -> Table:
+    """The first row is the head; all columns but the first hold numbers."""
+    head, *lines = [[escape(cell) for cell in row] for row in rows]
+    table = Table()
+    for place, cell in enumerate(head):
+        table.add_column(cell, justify="right" if numbers and place else "left", overflow="fold")
+    for line in lines:
+        table.add_row(*line)
+    return table
+
+
+def _tell(problems: Sequence[Problem]) -> None:
+    """Every problem on a line of its own; exit code 1 if something was lost."""
+    for problem in problems:
+        warn(str(problem))
+    if any(problem.images_lost or problem.objects_lost for problem in problems):
+        raise typer.Exit(SOME_SKIPPED)
