@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from maskrcnn.data import has_split, open_dataset
+from maskrcnn.data.dataset import split_names
 from maskrcnn.errors import MaskRCNNError
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -94,6 +95,35 @@ def test_yaml_names_folders_and_classes(tmp_path: Path) -> None:
     assert len(open_dataset(file, "test")) == 4
     file.write_text(f"train: {tmp_path / 'here' / 'a'}\n")
     assert len(open_dataset(file)) == 3
+
+
+def test_a_yaml_in_the_folder_is_used_if_it_names_classes_and_splits(tmp_path: Path) -> None:
+    coco(tmp_path / "train.json", tmp_path / "train", 3)
+    idmasks(tmp_path / "other", 2)
+    file = tmp_path / "my data.yml"
+    for ignored in ("epochs: 3\n", "names: [owl]\n", "train: other\n", "- 1\n", "a: [", "\0"):
+        file.write_text(ignored)
+        assert open_dataset(tmp_path, "train").names == ("cat",)
+    file.write_text("train: [other, .]\nnames: [owl]\n")
+    dataset = open_dataset(tmp_path)
+    assert (len(dataset), dataset.names) == (5, ("owl",))
+    assert split_names(tmp_path) == ["train"]
+    # A file called data comes first.
+    (tmp_path / "data.yaml").write_text("val: other\nnames: [nucleus]\n")
+    assert open_dataset(tmp_path).names == ("nucleus",)
+    file.write_text(f"train: {tmp_path}\nnames: [owl]\n")
+    (tmp_path / "data.yaml").unlink()
+    assert len(open_dataset(tmp_path, "train")) == 3
+
+
+def test_objects_are_drawn_one_by_one_with_their_annotations(tmp_path: Path) -> None:
+    coco(tmp_path / "train.json", tmp_path / "train")
+    dataset = open_dataset(tmp_path, "train")
+    ((annotation, crop, box),) = dataset.drawn(0)
+    assert annotation.id == 1
+    assert isinstance(annotation.segmentation, list)
+    assert crop is not None
+    assert box == tuple(dataset.objects(0).boxes[0]) == (1, 1, 4, 4)
 
 
 @pytest.mark.parametrize(

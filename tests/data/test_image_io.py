@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageOps
 
-from maskrcnn.data import image_io
+from maskrcnn.data import image_file
 from maskrcnn.data.image_io import as_rgb8, find_images, image_size, read_ids, read_image
 from maskrcnn.errors import MaskRCNNError
 
@@ -162,10 +162,10 @@ def test_the_pixel_limit_holds_before_decoding(tmp_path: Path, monkeypatch: pyte
             MaskRCNNError, match=r"at most 200,000,000 pixels, found 20000 x 20000 = 400,000,000.*tiles"
         ):
             function(path)
-    monkeypatch.setattr(image_io, "MAX_PIXELS", 35)
+    monkeypatch.setattr(image_file, "MAX_PIXELS", 35)
     Image.fromarray(RGB).save(path)
     assert image_size(path) == (5, 7)
-    monkeypatch.setattr(image_io, "MAX_PIXELS", 34)
+    monkeypatch.setattr(image_file, "MAX_PIXELS", 34)
     with pytest.raises(MaskRCNNError, match="at most 34 pixels"):
         image_size(path)
 

@@ -8,32 +8,45 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from maskrcnn.data.image_io import find_images, read_image
-from maskrcnn.data.objects import Annotation, Objects, draw_all
+from maskrcnn.data.channels import read_for_model
+from maskrcnn.data.image_io import find_images
+from maskrcnn.data.objects import Annotation, Drawn, Objects, draw_all, draw_each
 from maskrcnn.data.problem import Problem
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.model.config import Preprocess
+
+if TYPE_CHECKING:
+    from maskrcnn.data.formats import Format
+    from maskrcnn.data.formats.location import Location
 
 _MANIFESTS = (".yaml", ".yml")
 SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "test")}
-_EXPECTED = (
-    "expected COCO (train.json beside train/, or annotations/instances_train.json beside train/), "
-    "id masks (train/images and train/masks, or images and masks), a .json file or a .yaml naming such folders"
-)
 
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """One image: its id, file and size in pixels after EXIF orientation, and the file its labels come from."""
+    """One image of a data set.
+
+    Attributes:
+        id: number by which people find it again.
+        path: the image file.
+        height, width: in pixels, after EXIF orientation.
+        labels: the file that its labels come from.
+        absent: names of the classes that were looked for and are not there; None if every object is labelled.
+        partial: names of the classes of which some objects may not be labelled.
+    """
 
     id: int
     path: Path
     height: int
     width: int
     labels: Path | None = None
+    absent: tuple[str, ...] | None = None
+    partial: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -90,15 +103,19 @@ class Dataset:
         """Number of objects dropped."""
         return sum(problem.objects_lost for problem in self.problems)
 
-    def pixels(self, index: int) -> np.ndarray:
-        """uint8 [H, W, 3] RGB.
+    def pixels(self, index: int, preprocess: Preprocess | None = None, shrink: int = 1) -> np.ndarray:
+        """The image as a model takes it: uint8 [H, W, 3] RGB, or other channels, uint8 or uint16.
+
+        Args:
+            preprocess: what the model takes; RGB unless given.
+            shrink: 1, 2, 4 or 8: the image may come so many times smaller, see `read_image`.
 
         Raises:
             MaskRCNNError: the file cannot be read, or its size is not the one the labels were made for.
         """
         record = self.records[index]
-        pixels = read_image(record.path).pixels
-        if pixels.shape[:2] != record.size:
+        pixels = read_for_model(record.path, preprocess or Preprocess(), shrink).pixels
+        if pixels.shape[:2] not in (record.size, tuple(-(-side // shrink) for side in record.size)):
             raise MaskRCNNError(
                 f"the labels are for {record.height} x {record.width} (height x width), "
                 f"the image has {pixels.shape[0]} x {pixels.shape[1]}",
@@ -120,41 +137,64 @@ class Dataset:
         self._tell(problems)
         return objects
 
+    def drawn(self, index: int) -> list[Drawn]:
+        """As `objects`, one by one, each with the annotation that it comes from."""
+        record = self.records[index]
+        drawn, problems = draw_each(self.annotations(index), record.size, record.labels or record.path)
+        self._tell(problems)
+        return drawn
+
     def _tell(self, problems: Sequence[Problem]) -> None:
         new = [problem for problem in problems if problem not in self._told]
         self._told.update(new)
         self.problems += new
 
 
-def open_dataset(path: str | Path, split: str | None = None) -> Dataset:
+def open_dataset(path: str | Path, split: str | None = None, names: Sequence[str] | None = None) -> Dataset:
     """Open a labelled data set; its format is recognised from the folder alone.
 
     Args:
-        path: folder, COCO .json file, or .yaml naming folders (train: …, val: …; see docs/data.md).
+        path: folder of any known format, its label file, or .yaml naming folders (train: …, val: …; see `manifest`).
         split: "train" or "val" (also found under valid, validation, test); None for data without splits or with one.
+        names: class names, for data that only numbers its classes and has no file that names them.
 
     Raises:
         MaskRCNNError: nothing known is there, or not that split; says what was expected and found.
     """
     path = Path(path)
-    if path.suffix.lower() in _MANIFESTS and path.is_file():
+    if manifest := _manifest(path):
         from maskrcnn.data.manifest import open_manifest
 
-        return open_manifest(path, split)
-    splits = _find_splits(path)
-    if not splits:
-        raise MaskRCNNError(f"{_EXPECTED}; found {_contents(path)}", where=path, fix="arrange the files like that")
-    return _read(splits[match_split(list(splits), split, path)])
+        return open_manifest(manifest, split)
+    return open_detected(path, split, names)
+
+
+def open_detected(path: Path, split: str | None = None, names: Sequence[str] | None = None) -> Dataset:
+    """As `open_dataset`, without regard to a .yaml in the folder."""
+    found = _found(path)
+    if found is None:
+        from maskrcnn.data.formats import expected
+
+        what = f"expected {expected()}, a label file or a .yaml naming such folders; found {_contents(path)}"
+        raise MaskRCNNError(what, where=path, fix="arrange the files like that")
+    form, splits = found
+    return form.read(splits[match_split(list(splits), split, path)], names)
 
 
 def has_split(path: str | Path, split: str) -> bool:
     """Whether `open_dataset(path, split)` would find that split."""
+    return _match(split_names(path), split) is not None
+
+
+def split_names(path: str | Path) -> list[str]:
+    """The splits that `open_dataset` would find, training first; [""] for data without splits, none for no data."""
     path = Path(path)
-    if path.suffix.lower() in _MANIFESTS and path.is_file():
+    if manifest := _manifest(path):
         from maskrcnn.data.manifest import splits_of
 
-        return _match(splits_of(path), split) is not None
-    return _match(list(_find_splits(path)), split) is not None
+        return splits_of(manifest)
+    found = _found(path)
+    return list(found[1]) if found else []
 
 
 def match_split(names: Sequence[str], split: str | None, path: Path) -> str:
@@ -183,48 +223,24 @@ def _match(names: Sequence[str], split: str) -> str | None:
     return next((key for key in keys if key in names), None)
 
 
-def _find_splits(path: Path) -> dict[str, Path]:
-    """Split name ("" if undivided) → a .json file or a folder of id masks."""
+def _found(path: Path) -> tuple[Format, dict[str, Location]] | None:
+    """The format of a folder or label file, and the labels of its splits."""
+    from maskrcnn.data.formats import detect
+
     if not path.exists():
         raise MaskRCNNError("no such file or folder", where=path, fix="check the path")
+    return detect(path)
+
+
+def _manifest(path: Path) -> Path | None:
+    """The YAML that names the data: the file itself, or one in the folder that gives names to classes and splits."""
     if path.is_file():
-        return {"": path} if path.suffix.lower() == ".json" else {}
-    found = {}
-    for name in (alias for aliases in SPLITS.values() for alias in aliases):
-        source = _split_source(path, name)
-        if source is not None:
-            found[name] = source
-    whole = None if found else _source(path)
-    return {"": whole} if whole is not None else found
+        return path if path.suffix.lower() in _MANIFESTS else None
+    from maskrcnn.data.manifest import describes
 
-
-def _split_source(root: Path, name: str) -> Path | None:
-    if (root / f"{name}.json").is_file():
-        return root / f"{name}.json"
-    for pattern in (f"instances_{name}*.json", f"{name}*.json", f"*_{name}*.json"):
-        matches = sorted((root / "annotations").glob(pattern))
-        if matches:
-            return matches[0]
-    if (root / name).is_dir():
-        return _source(root / name)
-    return None
-
-
-def _source(folder: Path) -> Path | None:
-    """The one .json of a folder, or the folder itself if it has images and masks."""
-    if (folder / "images").is_dir() and (folder / "masks").is_dir():
-        return folder
-    for place in (folder, folder / "annotations"):
-        jsons = sorted(place.glob("*.json")) if place.is_dir() else []
-        if len(jsons) == 1:
-            return jsons[0]
-    return None
-
-
-def _read(source: Path) -> Dataset:
-    from maskrcnn.data.formats import coco, idmask
-
-    return coco.read(source) if source.is_file() else idmask.read(source)
+    files = sorted(file for file in path.glob("*") if file.suffix.lower() in _MANIFESTS) if path.is_dir() else []
+    files.sort(key=lambda file: file.stem.lower() != "data")
+    return next((file for file in files if describes(file)), None)
 
 
 def _contents(path: Path) -> str:

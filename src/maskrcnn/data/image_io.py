@@ -1,64 +1,94 @@
-"""Image files and arrays to 8-bit RGB pixels, EXIF orientation applied once, every loss told in a note.
+"""Image files and arrays to pixels, EXIF orientation applied once, every loss told in a note.
 
-Pixels are uint8 [H, W, 3], RGB. Needs numpy and Pillow only.
+Pixels are uint8 [H, W, 3], RGB; `read_channels` gives what is stored, uint8 or uint16 [H, W, C].
 """
 
 from __future__ import annotations
 
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageFile, UnidentifiedImageError
 
+from maskrcnn.data.channel_file import MAX_CHANNELS, is_stack, open_stack
+from maskrcnn.data.image_file import GREY16, TURNED, frames, loaded, opened, orientation, oriented, stored
 from maskrcnn.errors import MaskRCNNError
 
-MAX_PIXELS = 200_000_000
-IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-
-_GREY16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
-_EXIF_ORIENTATION = 0x0112
-_TURNED = (5, 6, 7, 8)
-_limit_lock = threading.Lock()
+IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 
 class ReadImage(NamedTuple):
-    """pixels uint8 [H, W, 3] RGB; notes say what was changed beyond a plain conversion, one line each."""
+    """pixels [H, W, C], uint8 RGB unless said otherwise; notes say what was changed beyond a plain conversion, one line
+    each."""
 
     pixels: np.ndarray
     notes: tuple[str, ...]
 
 
-def read_image(path: str | Path) -> ReadImage:
+def read_image(path: str | Path, shrink: int = 1) -> ReadImage:
     """Read one image file as it is meant to be seen.
 
     Grey is replicated, transparency composited on white, 16 bits stretched from their range to 0..255; of several
     frames or pages the first is read.
+
+    Args:
+        shrink: 1, 2, 4 or 8: a JPEG may come so many times smaller, [ceil(H / shrink), ceil(W / shrink)].
 
     Raises:
         MaskRCNNError: the file is missing, a folder, empty, no image, damaged, or has more than MAX_PIXELS pixels.
     """
     path = Path(path)
     notes: list[str] = []
-    with _opened(path) as image:
-        frames = getattr(image, "n_frames", 1) if image.format != "MPO" else 1
-        if frames > 1:
-            notes.append(f"{frames} frames or pages, only the first is read (extract the others into files)")
-        orientation, swapped = _orientation(image), _swapped_tiles(image)
-        array = _decoded(image)
-        if swapped:
-            with _header(path) as again:
-                again.tile = swapped
-                array = array.astype(np.uint16) << 8 | _decoded(again)
+    turn = 1
+    if is_stack(path):
+        array = open_stack(path).read()
+    else:
+        with opened(path) as image:
+            if frames(image) > 1:
+                notes.append(f"{frames(image)} frames or pages, only the first is read (extract the others into files)")
+            turn = orientation(image)
+            array = stored(image, path, shrink)
     try:
         pixels, more = as_rgb8(array)
     except MaskRCNNError as error:
         raise MaskRCNNError(error.what, where=path, fix=error.fix) from error
-    return ReadImage(np.ascontiguousarray(_oriented(pixels, orientation)), (*notes, *more))
+    return ReadImage(np.ascontiguousarray(oriented(pixels, turn)), (*notes, *more))
+
+
+def read_channels(path: str | Path) -> np.ndarray:
+    """The channels of an image file as stored: uint8 or uint16 [H, W, C], EXIF orientation applied.
+
+    Read are .npy arrays [H, W] or [H, W, C]; TIFF files of several samples a pixel, interleaved or in planes, of 8 or
+    16 bits, or of several grey pages of one size, each page a channel; and all that `read_image` reads, with 1 channel
+    for grey, 3 for colours and palettes, 4 for RGB with transparency. Nothing is stretched or composited.
+
+    Raises:
+        MaskRCNNError: as `read_image`; or the values are no whole numbers of 8 or 16 bits, or there are more than 64
+            channels.
+    """
+    path = Path(path)
+    if is_stack(path):
+        return open_stack(path).read()
+    with opened(path) as image:
+        pages = frames(image) if image.format == "TIFF" and image.mode in ("L", *GREY16) else 1
+        if pages > MAX_CHANNELS:
+            what = f"expected at most {MAX_CHANNELS} pages, one a channel, found {pages}"
+            raise MaskRCNNError(what, where=path, fix="save one image a file")
+        turn = orientation(image)
+        channels = [stored(image, path)]
+        for page in range(1, pages):
+            image.seek(page)
+            height, width = channels[0].shape
+            if image.size != (width, height):
+                what = f"page 1 is {width} x {height}, page {page + 1} {image.width} x {image.height}"
+                raise MaskRCNNError(f"pages of different sizes: {what}", where=path, fix="save one image a file")
+            channels.append(stored(image, path))
+    if len({channel.dtype for channel in channels}) > 1 or channels[0].dtype not in (bool, np.uint8, np.uint16):
+        found = ", ".join(sorted({str(channel.dtype) for channel in channels}))
+        raise MaskRCNNError(f"expected pixels of type uint8 or uint16, found {found}", where=path, fix="convert them")
+    array = np.stack(channels, axis=2) if pages > 1 else channels[0]
+    array = array * np.uint8(255) if array.dtype == bool else array
+    return np.ascontiguousarray(oriented(array.reshape(*array.shape[:2], -1), turn))
 
 
 def as_rgb8(array: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -81,9 +111,11 @@ def as_rgb8(array: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
         array = array[..., None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or not array.size:
         turn = array.ndim == 3 and array.shape[0] in (1, 3, 4)
+        fix = "use image.transpose(1, 2, 0)" if turn else "pass one image with its channels last"
+        if array.ndim == 3 and array.size and 4 < array.shape[2] <= MAX_CHANNELS and not turn:
+            fix = f"choose three of its channels, or train a model on {array.shape[2]}"
         raise MaskRCNNError(
-            f"expected an image [H, W] or [H, W, C] with 1, 3 or 4 channels, found shape {list(array.shape)}",
-            fix="use image.transpose(1, 2, 0)" if turn else "pass one image with its channels last",
+            f"expected an image [H, W] or [H, W, C] with 1, 3 or 4 channels, found shape {list(array.shape)}", fix=fix
         )
     notes: list[str] = []
     if array.dtype == bool:
@@ -103,26 +135,62 @@ def as_rgb8(array: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
 
 def image_size(path: str | Path) -> tuple[int, int]:
     """(H, W) after EXIF orientation, from the header only. Raises MaskRCNNError as `read_image` does."""
-    with _opened(Path(path)) as image:
+    path = Path(path)
+    if is_stack(path):
+        return open_stack(path).shape[:2]
+    with opened(path) as image:
         width, height = image.size
-        return (width, height) if _orientation(image) in _TURNED else (height, width)
+        return (width, height) if orientation(image) in TURNED else (height, width)
 
 
-def read_ids(path: str | Path) -> np.ndarray:
+class Header(NamedTuple):
+    """What an image file says of itself.
+
+    Attributes:
+        size: (H, W) as stored, before EXIF orientation.
+        mode: Pillow's name for the kind of pixels, such as RGB, L or I;16; uint8 or uint16 where Pillow has none.
+        channels: number of them.
+        orientation: EXIF's 1..8, 1 where nothing is to be turned.
+        frames: number of frames or pages.
+    """
+
+    size: tuple[int, int]
+    mode: str
+    channels: int
+    orientation: int
+    frames: int
+
+
+def read_header(path: str | Path) -> Header:
+    """The header of an image file, nothing decoded. Raises MaskRCNNError as `read_image` does."""
+    path = Path(path)
+    if is_stack(path):
+        stack = open_stack(path)
+        return Header(stack.shape[:2], str(stack.dtype), stack.shape[2], 1, 1)
+    with opened(path) as image:
+        size = image.height, image.width
+        return Header(size, image.mode, len(image.getbands()), orientation(image), frames(image))
+
+
+def read_ids(path: str | Path, page: int = 0) -> np.ndarray:
     """An id map, whole numbers [H, W], as stored: palette indices and 16-bit values are kept, nothing is turned.
+
+    Args:
+        page: which of several pages, from 0 on.
 
     Raises:
         MaskRCNNError: as `read_image`, or the file has colours or fractions instead of ids.
     """
     path = Path(path)
-    with _opened(path) as image:
-        if image.mode not in ("1", "L", "P", *_GREY16):
+    with opened(path) as image:
+        image.seek(page)
+        if image.mode not in ("1", "L", "P", *GREY16):
             raise MaskRCNNError(
                 f"expected a mask of object ids with one channel of whole numbers, found mode {image.mode}",
                 where=path,
                 fix="save the ids as an 8- or 16-bit grey PNG",
             )
-        ids = _loaded(image)
+        ids = loaded(image)
     if ids.dtype.kind == "i" and ids.min() < 0:
         raise MaskRCNNError(
             f"expected object ids from 0 up, found {ids.min()}", where=path, fix="number the objects from 1"
@@ -139,96 +207,6 @@ def find_images(folder: str | Path, recursive: bool = False) -> list[Path]:
     return sorted(p for p in found if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".") and p.is_file())
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
-    """The image with its header read; whatever Pillow says then and in the body is told as one clear error."""
-    if path.is_dir():
-        raise MaskRCNNError("expected an image file, found a folder", where=path, fix="name a file in it")
-    if not path.exists():
-        raise MaskRCNNError("no such image file", where=path, fix="check the path")
-    if path.stat().st_size == 0:
-        raise MaskRCNNError("the image file is empty (0 bytes)", where=path, fix="copy or download it again")
-    try:
-        image = _header(path)
-    except UnidentifiedImageError as error:
-        with path.open("rb") as file:
-            start = file.read(12)
-        raise MaskRCNNError(
-            f"not an image: no known format begins with {start!r}", where=path, fix="convert it to PNG or JPEG"
-        ) from error
-    except Exception as error:
-        raise MaskRCNNError(f"damaged image header: {error}", where=path, fix="copy or download it again") from error
-    with image:
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise MaskRCNNError(
-                f"expected at most {MAX_PIXELS:,} pixels, found {width} x {height} = {width * height:,}",
-                where=path,
-                fix="cut the image into tiles or scale it down",
-            )
-        try:
-            yield image
-        except MaskRCNNError:
-            raise
-        except Exception as error:
-            raise MaskRCNNError(
-                f"truncated or damaged image: {error}", where=path, fix="copy or download it again"
-            ) from error
-
-
-@contextmanager
-def _no_pillow_limit() -> Iterator[None]:
-    # Pillow's own limit lies below ours, and is one global number.
-    with _limit_lock:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
-
-
-def _header(path: Path) -> ImageFile.ImageFile:
-    with _no_pillow_limit():
-        return Image.open(path)
-
-
-def _loaded(image: ImageFile.ImageFile) -> np.ndarray:
-    """The stored values, once decoded."""
-    # Pillow checks a TIFF's size again while decoding.
-    with _no_pillow_limit() if image.format == "TIFF" else nullcontext():
-        image.load()
-    return np.array(image)
-
-
-def _decoded(image: ImageFile.ImageFile) -> np.ndarray:
-    """Pixels as the file has them: [H, W] grey of any depth, or uint8 [H, W, 3 or 4]."""
-    values = _loaded(image)
-    if image.mode in _GREY16:
-        fits = values.dtype.kind == "i" and values.min() >= 0 and values.max() <= 65535
-        return values.astype(np.uint16) if fits else values
-    if image.mode in ("LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        return np.array(image.convert("RGBA"))
-    if image.mode in ("1", "L", "RGB", "RGBA", "F"):
-        return values
-    return np.array(image.convert("RGB"))
-
-
-def _swapped_tiles(image: ImageFile.ImageFile) -> list[Any]:
-    """How to decode the lower bytes of 16-bit colours; empty if the file has 8 bits.
-
-    Pillow keeps only the upper bytes: decoding once more with the byte order swapped yields the lower ones.
-    """
-    swapped = []
-    for codec, extents, offset, args in image.tile:
-        raw_mode = args[0] if isinstance(args, tuple) and args else args
-        if raw_mode not in [f"{image.mode};16{order}" for order in "BLN"]:
-            return []
-        little = raw_mode.endswith("L") or (raw_mode.endswith("N") and sys.byteorder == "little")
-        other = f"{image.mode};16{'B' if little else 'L'}"
-        swapped.append((codec, extents, offset, (other, *args[1:]) if isinstance(args, tuple) else other))
-    return [ImageFile._Tile(*tile) for tile in swapped]
-
-
 def _on_white(array: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Colours [H, W, 3] of the same dtype, composited on white where alpha is not full."""
     colours, alpha = array[..., :3], array[..., 3:]
@@ -238,23 +216,3 @@ def _on_white(array: np.ndarray) -> tuple[np.ndarray, list[str]]:
     weight = alpha.astype(np.float32) / full
     mixed = np.rint(colours * weight + full * (1 - weight)).astype(array.dtype)
     return mixed, ["transparent pixels composited on white"]
-
-
-def _orientation(image: ImageFile.ImageFile) -> int:
-    """EXIF's 1..8, as far as Pillow has not applied it yet."""
-    # Pillow turns a TIFF itself, and decodes a whole PNG to look for a late EXIF chunk: there only an early one counts.
-    if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
-        return 1
-    value = image.getexif().get(_EXIF_ORIENTATION, 1)
-    return value if value in range(1, 9) else 1
-
-
-def _oriented(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """EXIF's eight orientations as mirror images and a swap of the axes."""
-    if orientation in _TURNED:
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return pixels

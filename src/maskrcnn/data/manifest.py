@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 import yaml
 
 from maskrcnn.data.combine import combined
-from maskrcnn.data.dataset import SPLITS, Dataset, has_split, match_split, open_dataset
+from maskrcnn.data.dataset import SPLITS, Dataset, has_split, match_split, open_dataset, open_detected
 from maskrcnn.errors import MaskRCNNError
 
 _FIX = "write lines such as 'train: folder'"
+_MAX_BYTES = 2**20
 
 
 class _Place(NamedTuple):
@@ -42,13 +43,13 @@ def open_manifest(path: Path, split: str | None) -> Dataset:
     """
     content = _content(path)
     key = match_split(_splits(path, content), split, path)
+    names = _names(content.get("names"), path)
     datasets = []
-    for place in _places(content[key], key, path.parent / str(content.get("path", "")), path):
+    for place in _places(content[key], key, _root(content, path), path):
         try:
-            datasets.append((_open(place, key), place.rename))
+            datasets.append((_open(place, key, names, path), place.rename))
         except MaskRCNNError as error:
             raise MaskRCNNError(f"{key}: {error}", where=path, fix="correct the place") from error
-    names = _names(content.get("names"), path)
     if names is not None:
         for dataset, _ in datasets:
             if len(names) != len(dataset.names):
@@ -67,14 +68,34 @@ def open_manifest(path: Path, split: str | None) -> Dataset:
     return combined([dataset for dataset, _ in datasets], called, classes)
 
 
-def _open(place: _Place, key: str) -> Dataset:
-    path = place.path
-    if place.split is not None or path.is_file():
-        return open_dataset(path, place.split)
-    if path.is_dir() and has_split(path, key):
-        return open_dataset(path, key)
+def describes(file: Path) -> bool:
+    """Whether a YAML in a folder names its classes and splits, as YOLO's data.yaml does."""
     try:
-        return open_dataset(path)
+        content = _content(file) if file.stat().st_size < _MAX_BYTES else {}
+    except (MaskRCNNError, OSError):
+        return False
+    return "names" in content and any(content.get(name) is not None for names in SPLITS.values() for name in names)
+
+
+def _root(content: dict[str, Any], path: Path) -> Path:
+    """Where places start. YOLO files may name a folder of another machine; then it is the YAML's own."""
+    root = path.parent / str(content.get("path") or "")
+    return root if root.is_dir() else path.parent
+
+
+def _open(place: _Place, key: str, names: list[str] | None, manifest: Path) -> Dataset:
+    path = place.path
+    if path.is_dir() and path.samefile(manifest.parent):
+        try:
+            return open_detected(path, place.split or key, names)
+        except MaskRCNNError:
+            return open_detected(path, place.split, names)
+    if place.split is not None or path.is_file():
+        return open_dataset(path, place.split, names)
+    if path.is_dir() and has_split(path, key):
+        return open_dataset(path, key, names)
+    try:
+        return open_dataset(path, names=names)
     except MaskRCNNError:
         # "data/first" may stand for data/first.json, or for a split of data.
         if (beside := path.with_name(f"{path.name}.json")).is_file():
@@ -114,7 +135,10 @@ def _places(value: Any, key: str, root: Path, path: Path) -> list[_Place]:
         if not isinstance(rename, dict):
             raise MaskRCNNError(f"{key}: expected rename as {{old: new}}, found {rename!r}", where=path, fix=_FIX)
         names = {str(old): str(new) for old, new in rename.items()}
-        places.append(_Place(root / entry["path"], entry.get("split"), names))
+        where = root / entry["path"]
+        if not where.exists() and entry["path"].startswith("../"):
+            where = root / entry["path"][3:]  # Roboflow counts from a folder of the splits
+        places.append(_Place(where, entry.get("split"), names))
     return places
 
 

@@ -83,13 +83,23 @@ def draw(annotation: Annotation, size: tuple[int, int]) -> Crop | None:
     return crop
 
 
-def draw_all(annotations: Sequence[Annotation], size: tuple[int, int], source: object) -> tuple[Objects, list[Problem]]:
-    """The objects of one image of `size` (H, W), and a problem for each that is left out or changed.
+class Drawn(NamedTuple):
+    """One annotation with its tight mask (None if it has a box only) and the box that holds for it."""
+
+    annotation: Annotation
+    crop: Crop | None
+    box: Box
+
+
+def draw_each(
+    annotations: Sequence[Annotation], size: tuple[int, int], source: object
+) -> tuple[list[Drawn], list[Problem]]:
+    """The annotations of one image of `size` (H, W), drawn, and a problem for each that is left out or changed.
 
     A box that does not enclose its mask is replaced by the mask's. `source` is the file that problems name.
     """
     problems: list[Problem] = []
-    kept: list[tuple[Annotation, Crop | None, Box]] = []
+    kept: list[Drawn] = []
     for annotation in annotations:
         where = f"{source}, annotation {annotation.id}"
         try:
@@ -107,7 +117,13 @@ def draw_all(annotations: Sequence[Annotation], size: tuple[int, int], source: o
             what = f"bbox {_xywh(box)} does not enclose its mask {_xywh(crop.box)}, the mask's is used"
             problems.append(Problem("box-mask-disagree", where, what, "bbox is [x, y, width, height]", "warning"))
             box = crop.box
-        kept.append((annotation, crop, box))
+        kept.append(Drawn(annotation, crop, box))
+    return kept, problems
+
+
+def draw_all(annotations: Sequence[Annotation], size: tuple[int, int], source: object) -> tuple[Objects, list[Problem]]:
+    """As `draw_each`, the objects as arrays."""
+    kept, problems = draw_each(annotations, size, source)
     count = len(kept)
     objects = Objects(
         boxes=np.array([box for _, _, box in kept], dtype=np.float32).reshape(count, 4),
@@ -130,7 +146,7 @@ def clipped_box(bbox: Any, size: tuple[int, int]) -> Box | None:
         return None
     try:
         x, y, width, height = (float(value) for value in bbox)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(
             "bad-box", f"expected bbox [x, y, width, height], found {str(bbox)[:60]}", fix="correct it"
         ) from error
@@ -152,7 +168,7 @@ def checked_polygons(segmentation: Any) -> list[np.ndarray]:
     """
     try:
         polygons = [np.asarray(polygon, dtype=np.float64) for polygon in segmentation]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(
             "bad-segmentation", "expected polygons as lists of numbers, or an RLE", fix="correct it"
         ) from error

@@ -1,5 +1,6 @@
 import json
 import pickle
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,57 @@ def test_images(tmp_path: Path) -> None:
     told = "\n".join(map(str, dataset.problems))
     assert "image 2: dropped, no file gone.png" in told
     assert "image 1: dropped, another image has the same id" in told
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ({"height": 10**9, "width": 10**9}, "at most 200,000,000 pixels, found width 1,000,000,000"),
+        ({"id": 10**30}, "expected a whole number id"),
+        ({"id": "9" * 5000}, "expected a whole number id"),
+        ({"id": True, "file_name": None}, "expected a whole number id and a file_name"),
+        ({"file_name": "x" * 5000}, "no file xxx"),
+        ({"file_name": "a\0.png"}, "no file a"),
+    ],
+)
+def test_an_image_entry_that_cannot_be(tmp_path: Path, entry: dict, told: str) -> None:
+    good = {"id": 2, "file_name": "b.png", "height": H, "width": W}
+    images = [{"id": 1, "file_name": "a.png", "height": H, "width": W} | entry, good]
+    dataset = coco.read(write(tmp_path, annotation(image_id=2), images=images))
+    assert len(dataset) == dataset.skipped == 1
+    assert told in dataset.problems[0].what
+
+
+@pytest.mark.parametrize("huge", [10**400, -(10**400), "1" + "0" * 400])
+@pytest.mark.parametrize("place", ["bbox", "segmentation", "area", "id", "category_id", "image_id"])
+def test_numbers_beyond_all_bounds_are_no_crash(tmp_path: Path, place: str, huge: object) -> None:
+    value = {"bbox": [2, 3, huge, 6], "segmentation": [[huge, 1, 2, 3, 4, 5]]}.get(place, huge)
+    dataset = coco.read(write(tmp_path, annotation(id=41), annotation(**({"id": 42} | {place: value}))))
+    assert 41 in used(dataset)
+    assert dataset.dropped == (place not in ("area", "id"))
+
+
+def test_numbers_as_text_are_numbers(tmp_path: Path) -> None:
+    text = annotation(
+        bbox=["2", "3", "6.0", "6"], segmentation=[[str(v) for v in SQUARE]], image_id="1", category_id="7"
+    )
+    dataset = coco.read(write(tmp_path, text, annotation(id=2, iscrowd="0"), annotation(id=3, iscrowd="1")))
+    assert dataset.objects(0).boxes.tolist() == [[2, 3, 8, 9]] * 3
+    assert dataset.objects(0).crowd.tolist() == [False, False, True]
+    assert dataset.problems == []
+
+
+def test_large_files_stay_small_in_memory(tmp_path: Path) -> None:
+    """As arrays the 60 numbers of an annotation take 480 bytes, as lists 1,920."""
+    polygon = np.random.default_rng(0).uniform(0, 20, 60).round(2).tolist()
+    path = write(tmp_path, *(annotation(id=k, segmentation=[polygon]) for k in range(1, 4001)))
+    tracemalloc.start()
+    dataset = coco.read(path)
+    now, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(dataset.annotations(0)) == 4000
+    assert now / 4000 < 1500
+    assert peak / 4000 < 2600
 
 
 def test_an_image_of_another_size_is_told_when_read(tmp_path: Path) -> None:

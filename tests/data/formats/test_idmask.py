@@ -109,6 +109,42 @@ def test_the_class_name_is_read_from_names_txt(tmp_path: Path) -> None:
     assert idmask.read(folder).names == ("cell",)
 
 
+def test_classes_and_crowds_come_from_a_table(tmp_path: Path) -> None:
+    folder = write(tmp_path)
+    (folder / "classes.csv").write_text("image,object,class,crowd\na,1,dog,0\na,3,cat,1\n", encoding="utf-8-sig")
+    dataset = open_dataset(folder)
+    for _ in range(2):
+        objects = dataset.objects(0)
+        assert dataset.names == ("cat", "dog")
+        assert (objects.ids.tolist(), objects.labels.tolist()) == ([1, 3], [1, 0])
+        assert objects.crowd.tolist() == [False, True]
+        (problem,) = dataset.problems
+    assert (problem.check, problem.objects_lost) == ("unknown-category", 1)
+    assert "classes.csv has no row for object 300 of image a" in str(problem)
+
+
+def test_objects_overlap_on_further_pages(tmp_path: Path) -> None:
+    folder = write(tmp_path, ids=None)
+    other = np.zeros_like(IDS)
+    other[0, :2], other[2, 3] = 3, 7
+    first, second = Image.fromarray(IDS), Image.fromarray(other)
+    first.save(folder / "masks" / "a.tif", save_all=True, append_images=[second])
+    objects = open_dataset(folder).objects(0)
+    assert objects.ids.tolist() == [1, 3, 7, 300]
+    masks = Masks([crop for crop in objects.crops if crop is not None], IDS.shape).dense()
+    assert (masks[0] == (IDS == 1)).all()
+    assert (masks[1] == ((IDS == 3) | (other == 3))).all()
+    assert np.argwhere(masks[2]).tolist() == [[2, 3]]
+
+
+def test_too_many_pages_are_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path, ids=None)
+    pages = [Image.fromarray(IDS)] * 65
+    pages[0].save(folder / "masks" / "a.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(MaskRCNNError, match="at most 64 pages, found 65"):
+        open_dataset(folder).objects(0)
+
+
 @pytest.mark.skipif(not SHARED.exists(), reason="needs the real data beside the repository")
 def test_real_data() -> None:
     dataset = open_dataset(SHARED / "nuclei", "val")

@@ -1,1 +1,116 @@
-"""One file a format; each has read(path) -> Dataset."""
+"""The formats of labelled data: how each is recognised, read and written. One file a format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from maskrcnn.data.dataset import Dataset
+from maskrcnn.data.formats import binmask, coco, cvat, idmask, labelme, lvis, voc, yolo
+from maskrcnn.data.formats.coco_writer import CocoWriter
+from maskrcnn.data.formats.location import Location
+from maskrcnn.data.formats.writer import Writer
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format. All can say several classes, several parts and holes of an object.
+
+    Attributes:
+        name: by which a user asks for it.
+        title: what its users call it.
+        layout: the files by which it is recognised, for messages.
+        find: the splits in a folder, or in a label file, by name ("" if undivided); empty if it is another format.
+        read: the data set of one of them; class names are passed for formats that only number their classes.
+        writer: writes a new data set.
+        crowd: it can mark a group as one region, or its writer deals with such regions itself.
+        boxes: it can say that an object has a box and no mask.
+        verdicts: it can say which classes were looked for in an image.
+    """
+
+    name: str
+    title: str
+    layout: str
+    find: Callable[[Path], dict[str, Location]]
+    read: Callable[[Location, Sequence[str] | None], Dataset]
+    writer: type[Writer]
+    crowd: bool = True
+    boxes: bool = True
+    verdicts: bool = False
+
+
+# In this order they are looked for: first those that a label file alone gives away.
+FORMATS = (
+    Format(
+        "coco",
+        "COCO",
+        "train.json beside train/, or annotations/instances_train.json beside train/",
+        coco.find,
+        coco.read,
+        CocoWriter,
+    ),
+    Format(
+        "lvis",
+        "LVIS",
+        "lvis_v1_train.json beside train/ or train2017/",
+        lvis.find,
+        lvis.read,
+        lvis.LvisWriter,
+        verdicts=True,
+    ),
+    Format("cvat", "CVAT for images", "annotations.xml beside images/", cvat.find, cvat.read, cvat.CvatWriter),
+    Format(
+        "voc",
+        "Pascal VOC",
+        "JPEGImages, SegmentationObject and ImageSets",
+        voc.find,
+        voc.read,
+        voc.VocWriter,
+        boxes=False,
+    ),
+    Format(
+        "idmask",
+        "id masks",
+        "train/images and train/masks, or images and masks",
+        idmask.find,
+        idmask.read,
+        idmask.IdmaskWriter,
+        boxes=False,
+    ),
+    Format(
+        "binmask",
+        "one mask file an object",
+        "images/a.jpg and masks/a/*.png, or a/images and a/masks",
+        binmask.find,
+        binmask.read,
+        binmask.BinmaskWriter,
+        boxes=False,
+    ),
+    Format(
+        "yolo",
+        "YOLO-seg",
+        "data.yaml, or images/train and labels/train with .txt files",
+        yolo.find,
+        yolo.read,
+        yolo.YoloWriter,
+        crowd=False,
+    ),
+    Format("labelme", "labelme", "images with a .json beside each", labelme.find, labelme.read, labelme.LabelmeWriter),
+)
+BY_NAME = {form.name: form for form in FORMATS}
+
+
+def detect(path: Path) -> tuple[Format, dict[str, Location]] | None:
+    """The format of a folder or a label file, and its splits in their order; None for nothing known."""
+    for form in FORMATS:
+        if found := form.find(path):
+            return form, found
+    # A damaged .json may be COCO: its reader says what is wrong.
+    damaged = coco.find(path, kinds=("",))
+    return (BY_NAME["coco"], damaged) if damaged else None
+
+
+def expected() -> str:
+    """The formats that are known, in one line."""
+    return "; ".join(f"{form.title} ({form.layout})" for form in FORMATS)

@@ -1,36 +1,64 @@
 """Images and id maps: images/<stem>.* with masks/<stem>.png or .tif, whose pixels are 0 or the number of an object.
 
-One class, named by the first line of a names.txt in the folder or its parent, else "object".
+Maps have 8, 16 or 32 bits. A TIFF may have several pages, by which objects can overlap: an object is all pixels of its
+number on any page. Classes are told by `class_table`. Objects without a mask cannot be written.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 
 from maskrcnn.data.dataset import Dataset, ImageRecord
-from maskrcnn.data.image_io import find_images, image_size, read_ids
+from maskrcnn.data.formats import binmask
+from maskrcnn.data.formats.class_table import ClassTable, TableWriter, names_of, read_table
+from maskrcnn.data.formats.id_map import draw_ids
+from maskrcnn.data.formats.location import Location, split_folders
+from maskrcnn.data.formats.losses import Losses
+from maskrcnn.data.formats.shapes import union
+from maskrcnn.data.formats.writer import Item, Writer
+from maskrcnn.data.image_io import find_images, image_size, read_header, read_ids
 from maskrcnn.data.objects import Annotation
-from maskrcnn.data.problem import Problem, unreadable
+from maskrcnn.data.problem import DataError, Problem, unreadable
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
 
 _MASK_SUFFIXES = (".png", ".tif", ".tiff")
+_MAX_PAGES = 64
 
 
-def read(folder: str | Path) -> Dataset:
+def find(path: Path) -> dict[str, Location]:
+    """The folders with images/ and masks/ of the splits of a folder, or the folder itself."""
+    found = {name: Location(place, root=path) for name, place in split_folders(path).items() if _fits(place)}
+    if not found and _fits(path):
+        return {"": Location(path)}
+    return found
+
+
+def _fits(folder: Path) -> bool:
+    return (folder / "images").is_dir() and (folder / "masks").is_dir() and not binmask.fits(folder)
+
+
+def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Dataset:
     """The data set of a folder with images/ and masks/.
+
+    Args:
+        location: of the folder.
+        names: not used, see `class_table`.
 
     Raises:
         MaskRCNNError: no image there has a usable mask.
     """
-    folder = Path(folder)
+    place = location if isinstance(location, Location) else Location(Path(location))
+    folder = place.path
     masks = {p.stem: p for p in find_images(folder / "masks") if p.suffix.lower() in _MASK_SUFFIXES}
     images = find_images(folder / "images")
     records: list[ImageRecord] = []
-    problems: list[Problem] = []
+    table, problems = read_table(folder)
     for image in images:
         mask = masks.get(image.stem)
         if mask is None:
@@ -48,25 +76,47 @@ def read(folder: str | Path) -> Dataset:
             continue
         records.append(ImageRecord(len(records) + 1, image, *size, mask))
     if not records:
+        first = next((problem for problem in problems if problem.images_lost), None)
         raise MaskRCNNError(
             f"expected images with a mask of the same name, found {len(images)} images and {len(masks)} masks "
-            f"but no usable pair{f': {problems[0]}' if problems else ''}",
+            f"but no usable pair{f': {first}' if first else ''}",
             where=folder,
             fix="name each mask as its image, masks/<image's name>.png",
         )
-    return Dataset([_name(folder)], records, _read_map, problems)
+    classes = names_of(folder, (other.path for other in find(place.root).values()) if place.root else ())
+    return Dataset(classes, records, _Maps(table, classes), problems)
 
 
-def _read_map(index: int, record: ImageRecord) -> tuple[list[Annotation], list[Problem]]:
-    assert record.labels is not None
-    ids = read_ids(record.labels)
-    if ids.shape != record.size:
-        raise MaskRCNNError(
-            f"expected a mask of {record.height} x {record.width}, found {ids.shape[0]} x {ids.shape[1]}",
-            where=record.labels,
-            fix="make it the size of its image",
-        )
-    return annotations_of(ids), []
+class _Maps:
+    """Reads the id map of an image."""
+
+    def __init__(self, table: ClassTable, names: Sequence[str]) -> None:
+        self.table, self.labels = table, {name: label for label, name in enumerate(names)}
+
+    def __call__(self, index: int, record: ImageRecord) -> tuple[list[Annotation], list[Problem]]:
+        assert record.labels is not None
+        layers = []
+        if (pages := read_header(record.labels).frames) > _MAX_PAGES:
+            what = f"expected at most {_MAX_PAGES} pages, found {pages}"
+            raise MaskRCNNError(what, where=record.labels, fix="save one map an image")
+        for page in range(pages):
+            ids = read_ids(record.labels, page)
+            if ids.shape != record.size:
+                raise MaskRCNNError(
+                    f"expected a mask of {record.height} x {record.width}, found {ids.shape[0]} x {ids.shape[1]}",
+                    where=record.labels,
+                    fix="make it the size of its image",
+                )
+            layers.append(annotations_of(ids))
+        annotations, problems = [], []
+        for annotation in _united(layers):
+            try:
+                label, crowd = self.table.of(record.labels.stem, str(annotation.id), self.labels)
+            except DataError as error:
+                problems.append(error.problem(f"{record.labels}, object {annotation.id}", objects_lost=1))
+                continue
+            annotations.append(annotation._replace(label=label, crowd=crowd))
+        return annotations, problems
 
 
 def annotations_of(ids: np.ndarray) -> list[Annotation]:
@@ -84,10 +134,42 @@ def annotations_of(ids: np.ndarray) -> list[Annotation]:
     return found
 
 
-def _name(folder: Path) -> str:
-    for place in (folder, folder.parent):
-        file = place / "names.txt"
-        lines = file.read_text(encoding="utf-8-sig").strip().splitlines() if file.is_file() else []
-        if lines:
-            return lines[0].strip()
-    return "object"
+def _united(layers: Sequence[list[Annotation]]) -> list[Annotation]:
+    """The objects of several maps; those of one number are one object."""
+    if len(layers) == 1:
+        return layers[0]
+    parts: dict[int, list[Crop]] = {}
+    for annotation in (annotation for layer in layers for annotation in layer):
+        assert isinstance(annotation.segmentation, Crop)
+        parts.setdefault(annotation.id, []).append(annotation.segmentation)
+    whole = {number: union(parts[number]) for number in sorted(parts)}
+    return [Annotation(number, 0, False, crop.box, None, crop) for number, crop in whole.items()]
+
+
+class IdmaskWriter(Writer):
+    """train/images and train/masks, and so on; object k of an image is k in its map."""
+
+    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], losses: Losses) -> None:
+        super().__init__(folder, names, splits, losses)
+        self.table = TableWriter(folder, names, splits)
+
+    def image_folder(self, split: str) -> Path:
+        return self.folder / split / "images"
+
+    def add(self, item: Item) -> None:
+        layers = draw_ids(item.objects, item.record.size, self.losses)
+        self.losses.add("layered", int(len(layers) > 1))
+        dtype = next(kind for kind in (np.uint8, np.uint16, np.int32) if len(item.objects) <= np.iinfo(kind).max)
+        folder = self.folder / item.split / "masks"
+        folder.mkdir(parents=True, exist_ok=True)
+        first, *others = (Image.fromarray(layer.astype(dtype)) for layer in layers)
+        if others or dtype is np.int32:
+            file = folder / f"{item.image.stem}.tif"
+            first.save(file, save_all=True, append_images=others, compression="tiff_adobe_deflate")
+        else:
+            first.save(folder / f"{item.image.stem}.png")
+        for number, drawn in enumerate(item.objects, start=1):
+            self.table.add(item.split, item.image.stem, str(number), drawn.annotation.label, drawn.annotation.crowd)
+
+    def close(self) -> None:
+        self.table.close()

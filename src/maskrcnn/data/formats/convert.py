@@ -1,0 +1,193 @@
+"""From data sets of any format to a new one of a given format.
+
+Images are copied or linked, never encoded again. What the new format cannot say is told in one line a kind; images and
+objects that cannot be read are left out and told one by one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from maskrcnn.data.dataset import Dataset, ImageRecord
+from maskrcnn.data.formats import Format
+from maskrcnn.data.formats.image_finder import alike
+from maskrcnn.data.formats.losses import Losses
+from maskrcnn.data.formats.writer import Item
+from maskrcnn.data.image_io import read_header
+from maskrcnn.data.objects import Drawn
+from maskrcnn.data.problem import DataError, Problem
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.masks.crop import Crop
+
+
+@dataclass
+class Written:
+    """What was written of one split: images, single objects, and crowd regions."""
+
+    images: int = 0
+    objects: int = 0
+    crowd: int = 0
+
+
+@dataclass
+class Conversion:
+    """What became of the data.
+
+    Attributes:
+        splits: what was written, by split.
+        losses: what the format cannot say, one a kind.
+        problems: what could not be read, and what the readers told.
+    """
+
+    splits: dict[str, Written]
+    losses: list[Problem]
+    problems: list[Problem]
+
+
+def convert(
+    datasets: Mapping[str, Dataset],
+    folder: str | Path,
+    form: Format,
+    link: bool = False,
+    force: bool = False,
+    advance: Callable[[], object] = lambda: None,
+) -> Conversion:
+    """Write data sets as one of the given format; classes are united by name.
+
+    Args:
+        datasets: split name → images; "" for data that does not divide.
+        folder: where to; it must be empty or not exist, unless `force` allows to write among other files.
+        link: make hard links to the images instead of copies, where the disk allows it.
+        advance: called after each image.
+
+    Raises:
+        MaskRCNNError: the folder is not empty, holds the data itself, or cannot be written to.
+    """
+    folder = Path(folder)
+    names = list(dict.fromkeys(name for dataset in datasets.values() for name in dataset.names))
+    losses = Losses(form.title)
+    problems: list[Problem] = []
+    splits = {split: Written() for split in datasets}
+    try:
+        _prepare(folder, datasets, force)
+        writer = form.writer(folder, names, list(datasets), losses)
+        images = _Images(link, losses)
+        for split, dataset in datasets.items():
+            labels = [names.index(name) for name in dataset.names]
+            for index, record in enumerate(dataset.records):
+                try:
+                    drawn = dataset.drawn(index)
+                except MaskRCNNError as error:
+                    problems.append(_lost(error, "unreadable-labels", record))
+                    advance()
+                    continue
+                try:
+                    image = images.place(record, writer.image_folder(split))
+                except MaskRCNNError as error:
+                    problems.append(_lost(error, "unreadable-image", record, len(drawn)))
+                else:
+                    objects = _sayable(drawn, labels, form, losses)
+                    if not form.verdicts and (record.absent is not None or record.partial):
+                        losses.add("verdicts")
+                    writer.add(Item(split, image, record, objects))
+                    _count(splits[split], objects)
+                advance()
+        writer.close()
+    except OSError as error:
+        raise MaskRCNNError(f"cannot be written: {error}", where=folder, fix="check the disk and the rights") from error
+    read = [problem for dataset in datasets.values() for problem in dataset.problems]
+    return Conversion(splits, losses.problems(folder), [*read, *problems])
+
+
+def _lost(error: MaskRCNNError, check: str, record: ImageRecord, objects: int = 0) -> Problem:
+    """The record of an image that is left out, with its objects."""
+    check = error.check if isinstance(error, DataError) else check
+    return Problem(check, str(error.where or record.path), error.what, error.fix, "error", 1, objects)
+
+
+def _prepare(folder: Path, datasets: Mapping[str, Dataset], force: bool) -> None:
+    if folder.is_dir() and any(folder.iterdir()) and not force:
+        raise MaskRCNNError("expected an empty folder", where=folder, fix="choose another one, or add --force")
+    for dataset in datasets.values():
+        if dataset.records and dataset.records[0].path.resolve().is_relative_to(folder.resolve()):
+            raise MaskRCNNError("the data lies in the folder itself", where=folder, fix="choose another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _sayable(drawn: list[Drawn], labels: list[int], form: Format, losses: Losses) -> list[Drawn]:
+    """The objects that the format can say, with the labels of the new data set."""
+    kept = []
+    for annotation, crop, box in drawn:
+        if annotation.crowd and not form.crowd:
+            losses.add("crowd")
+            continue
+        if crop is None and not form.boxes:
+            if not annotation.crowd:
+                losses.add("box-only")
+                continue
+            # A region that is given by its box is all of the box.
+            x1, y1, x2, y2 = (round(side) for side in box)
+            crop = Crop(np.ones((max(y2 - y1, 0), max(x2 - x1, 0)), dtype=bool), x1, y1)
+        kept.append(Drawn(annotation._replace(label=labels[annotation.label]), crop, box))
+    return kept
+
+
+def _count(written: Written, objects: list[Drawn]) -> None:
+    crowd = sum(drawn.annotation.crowd for drawn in objects)
+    written.images += 1
+    written.objects += len(objects) - crowd
+    written.crowd += crowd
+
+
+class _Images:
+    """Puts image files into their places, each under a stem of its own."""
+
+    def __init__(self, link: bool, losses: Losses) -> None:
+        self.link, self.losses = link, losses
+        self.taken: dict[Path, set[str]] = {}
+
+    def place(self, record: ImageRecord, folder: Path) -> Path:
+        """The new file of an image.
+
+        Raises:
+            MaskRCNNError: the image cannot be read, or has another size than its labels are for.
+        """
+        header = read_header(record.path)
+        size = header.size[::-1] if header.orientation in (5, 6, 7, 8) else header.size
+        if size != record.size:
+            what = f"the labels are for {record.size[0]} x {record.size[1]}, the image has {size[0]} x {size[1]}"
+            raise DataError("size-mismatch", what, where=record.path, fix="make both the same size")
+        if folder not in self.taken:
+            folder.mkdir(parents=True, exist_ok=True)
+        target = folder / self._name(record.path, self.taken.setdefault(folder, set()))
+        if not (target.exists() and target.samefile(record.path)):
+            # Writing into an old link would change the file that it links to.
+            target.unlink(missing_ok=True)
+            self._copy(record.path, target)
+        self.losses.add("turned", int(header.orientation != 1))
+        return target
+
+    def _name(self, path: Path, taken: set[str]) -> str:
+        stem, number = path.stem, 1
+        while alike(stem) in taken:
+            number += 1
+            stem = f"{path.stem}_{number}"
+        taken.add(alike(stem))
+        self.losses.add("renamed", int(number > 1))
+        return stem + path.suffix
+
+    def _copy(self, source: Path, target: Path) -> None:
+        if self.link:
+            try:
+                # A link to a symbolic link would break where the data is moved to.
+                os.link(source.resolve(), target)
+                return
+            except OSError:
+                self.losses.add("linked")
+        shutil.copyfile(source, target)

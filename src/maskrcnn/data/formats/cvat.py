@@ -1,0 +1,288 @@
+"""CVAT for images 1.1: one annotations.xml with the shapes of all images, which lie in images/.
+
+Polygons, ellipses and masks are parts of objects; shapes of one label and one group_id are one object. A box is an
+object with a box and no mask. Polylines, points, cuboids and skeletons have no area and are left out, tags are no
+objects. An image's `subset` is its split. A mask's `rle` are the lengths of runs of 0 and 1 in turn along the rows of
+its box. Written are polygons where they can say the mask and masks for those with holes; crowds have the attribute
+is_crowd, as CVAT's own conversion from COCO has it. Other attributes are not carried over.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+from collections.abc import Sequence
+from html import unescape
+from pathlib import Path
+from xml.etree.ElementTree import Element
+from xml.sax.saxutils import escape, quoteattr
+
+import numpy as np
+
+from maskrcnn.data.dataset import Dataset, ImageRecord, StoredAnnotations
+from maskrcnn.data.formats.coco import boxes_only, checked_size
+from maskrcnn.data.formats.image_finder import ImageFinder
+from maskrcnn.data.formats.location import Location, is_cvat, split_folders
+from maskrcnn.data.formats.losses import Losses
+from maskrcnn.data.formats.shapes import Shape, checked_points, ellipse, objects_of, turned
+from maskrcnn.data.formats.writer import Item, Writer, polygons_of
+from maskrcnn.data.formats.xml_tree import elements
+from maskrcnn.data.objects import Annotation, Drawn, clipped_box
+from maskrcnn.data.problem import DataError, Problem
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.masks.crop import Crop
+
+_MAX_BYTES = 2**31
+_CROWD = "is_crowd"
+_SUBSET = re.compile(rb"<image\b(?:[^>]*?\ssubset=(?:\"([^\"]*)\"|'([^']*)'))?")
+_WITHOUT_AREA = ("polyline", "points", "cuboid", "skeleton")
+
+
+def find(path: Path) -> dict[str, Location]:
+    """The splits that an .xml file names, or the .xml files of the splits of a folder."""
+    if path.is_file():
+        return _subsets(path) if path.suffix.lower() == ".xml" and is_cvat(path) else {}
+    file = _only(path)
+    if file is not None:
+        return _subsets(file)
+    files = {name: found for name, place in split_folders(path).items() if (found := _only(place))}
+    return {name: Location(file, next(iter(_subsets(file).values())).split) for name, file in files.items()}
+
+
+def _only(folder: Path) -> Path | None:
+    files = [folder / "annotations.xml"] if (folder / "annotations.xml").is_file() else sorted(folder.glob("*.xml"))
+    return files[0] if len(files) == 1 and is_cvat(files[0]) else None
+
+
+def _subsets(file: Path) -> dict[str, Location]:
+    """Split name → where, of the subsets that images belong to."""
+    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        found = {one or other or b"" for one, other in _SUBSET.findall(content)}
+    names = sorted(unescape(name.decode("utf-8", errors="replace")) for name in found)
+    if len(names) == 1 and names[0].lower() in ("", "default"):
+        return {"": Location(file, names[0])}
+    return {name.lower() or "default": Location(file, name) for name in names} or {"": Location(file)}
+
+
+def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Dataset:
+    """The data set of one subset of an .xml file.
+
+    Args:
+        location: of the file, and the subset's name as it has it.
+        names: not used, the file has its labels.
+
+    Raises:
+        MaskRCNNError: the file is no such XML, or none of its images can be used.
+    """
+    place = location if isinstance(location, Location) else Location(Path(location))
+    file = place.path
+    roots = [file.parent / "images" / place.split, file.parent / "images", file.parent / place.split, file.parent]
+    finder = ImageFinder(roots)
+    classes: dict[str, int] = {}
+    declared = False
+    problems: list[Problem] = []
+    records: list[ImageRecord] = []
+    annotations: list[list[Annotation]] = []
+    seen, tracks, tags = 0, 0, 0
+    for element in elements(file, ("meta", "image", "track"), _MAX_BYTES):
+        if element.tag == "meta":
+            found = [label.findtext("name", "").strip() for label in element.iter("label")]
+            classes = {name: label for label, name in enumerate(dict.fromkeys(filter(None, found)))}
+            declared = bool(classes)
+        elif element.tag == "track":
+            tracks += 1
+        else:
+            if not declared:
+                for shape in element:
+                    classes.setdefault(shape.get("label", "").strip(), len(classes))
+            if element.get("subset", "") != place.split:
+                continue
+            seen += 1
+            where = f"{file}, image {element.get('name')}"
+            shapes = [shape for shape in element if shape.tag != "tag"]
+            tags += len(element) - len(shapes)
+            try:
+                record = _record(element, len(records) + 1, finder, file)
+            except DataError as error:
+                problems.append(error.problem(where, 1, len(shapes)))
+                continue
+            records.append(record)
+            annotations.append(objects_of(_shapes(shapes, where, classes, record.size, problems), record.size))
+    if not records:
+        what = "is CVAT for video" if tracks else f"none of its {seen} images can be used"
+        first = f", the first: {problems[0]}" if problems else ""
+        raise MaskRCNNError(f"{what}{first}", where=file, fix="export as CVAT for images 1.1, with images")
+    if tags:
+        what = f"{tags:,} tags of whole images are no objects and are left out"
+        problems.append(Problem("image-tag", str(file), what, "", "note"))
+    return Dataset(list(classes), records, StoredAnnotations(annotations), problems + boxes_only(annotations, file))
+
+
+def _record(element: Element, number: int, finder: ImageFinder, file: Path) -> ImageRecord:
+    name = element.get("name", "")
+    image = finder.find(name) if name else None
+    if image is None:
+        what = f"no image {name} in {finder.folders[1]}"
+        raise DataError("missing-image", what, fix="export with images, or add the file")
+    height, width = (_whole(element.get(side, "")) for side in ("height", "width"))
+    return ImageRecord(number, image, *checked_size(height, width, image), file)
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) < 20 else None
+
+
+def _shapes(
+    entries: Sequence[Element], where: str, classes: dict[str, int], size: tuple[int, int], problems: list[Problem]
+) -> list[Shape]:
+    shapes = []
+    for number, entry in enumerate(entries, start=1):
+        try:
+            shapes.append(_shape(entry, number, classes, size))
+        except DataError as error:
+            problems.append(error.problem(f"{where}, {entry.tag} {number}", objects_lost=1))
+    return shapes
+
+
+def _shape(entry: Element, number: int, classes: dict[str, int], size: tuple[int, int]) -> Shape:
+    label = classes.get(entry.get("label", "").strip())
+    if label is None:
+        what = f"the file declares no label {entry.get('label')!r}"
+        raise DataError("unknown-category", what, fix="add the label to <labels>, or correct it")
+    crowd = any(
+        attribute.get("name") == _CROWD and (attribute.text or "").strip().lower() in ("true", "1")
+        for attribute in entry.iter("attribute")
+    )
+    group = entry.get("group_id", "0")
+    part: list[np.ndarray] | Crop | None = None
+    box = None
+    if entry.tag == "polygon":
+        part = [checked_points(_points(entry.get("points", "")))]
+    elif entry.tag == "ellipse":
+        cx, cy, rx, ry = _numbers(entry, "cx", "cy", "rx", "ry")
+        part = [ellipse((cx, cy), (rx, ry), *_rotation(entry))]
+    elif entry.tag == "mask":
+        part = _mask(entry, size)
+    elif entry.tag == "box":
+        box = clipped_box(_box(entry), size)
+    else:
+        what = f"a {entry.tag} has no area" if entry.tag in _WITHOUT_AREA else f"the shape {entry.tag} is not known"
+        raise DataError("no-shape", what, fix="draw a polygon instead")
+    return Shape(number, label, crowd, None if group in ("", "0") else group, box, part)
+
+
+def _points(text: str) -> np.ndarray:
+    """float64 [P, 2] of x,y;x,y;…"""
+    try:
+        pairs = [pair.split(",") for pair in text.strip().strip(";").split(";")]
+        points = np.array(pairs, dtype=np.float64)
+    except ValueError:
+        points = np.zeros(0)
+    if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
+        raise DataError("bad-segmentation", f"expected points x,y;x,y;…, found {text[:60]!r}", fix="correct it")
+    return points
+
+
+def _numbers(entry: Element, *keys: str) -> list[float]:
+    try:
+        values = [float(entry.get(key, "")) for key in keys]
+    except ValueError:
+        values = [np.nan]
+    if not np.isfinite(values).all():
+        found = ", ".join(f"{key}={entry.get(key)!r}" for key in keys)
+        raise DataError("bad-box", f"expected numbers, found {found}", fix="correct them")
+    return values
+
+
+def _rotation(entry: Element) -> list[float]:
+    return _numbers(entry, "rotation") if entry.get("rotation") else [0.0]
+
+
+def _box(entry: Element) -> list[float]:
+    """[x, y, width, height] of the upright box around a box that may be turned about its centre."""
+    x1, y1, x2, y2 = _numbers(entry, "xtl", "ytl", "xbr", "ybr")
+    if entry.get("rotation"):
+        half = np.array([[x1 - x2, y1 - y2], [x2 - x1, y1 - y2]]) / 2
+        reach = np.abs(turned(half, *_rotation(entry))).max(axis=0).tolist()
+        x, y = (x1 + x2) / 2, (y1 + y2) / 2
+        x1, y1, x2, y2 = x - reach[0], y - reach[1], x + reach[0], y + reach[1]
+    return [x1, y1, x2 - x1, y2 - y1]
+
+
+def _mask(entry: Element, size: tuple[int, int]) -> Crop:
+    """The tight mask of run lengths, cut to the image."""
+    left, top, width, height = (int(value) for value in _numbers(entry, "left", "top", "width", "height"))
+    try:
+        runs = np.array([int(run) for run in entry.get("rle", "").split(",")], dtype=np.int64)
+        if min(width, height) <= 0 or width * height > 4 * size[0] * size[1]:
+            raise ValueError(f"a mask of {width} x {height} in an image of {size[1]} x {size[0]}")
+        if runs.min() < 0 or (total := int(runs.sum())) > width * height or runs.max() > width * height:
+            raise ValueError(f"run lengths that do not fit {width} x {height}")
+    except (ValueError, OverflowError) as error:
+        what = f"expected run lengths of the mask's box, found {str(error)[:80]}"
+        raise DataError("bad-segmentation", what, fix="export it again") from error
+    values = np.zeros(len(runs) + 1, dtype=bool)
+    values[1:-1:2] = True
+    flat = np.repeat(values, [*runs.tolist(), width * height - total])
+    bitmap = flat.reshape(height, width)
+    bitmap = bitmap[max(-top, 0) : max(size[0] - top, 0), max(-left, 0) : max(size[1] - left, 0)]
+    return Crop(bitmap, max(left, 0), max(top, 0)).tight()
+
+
+class CvatWriter(Writer):
+    """annotations.xml with images/train and so on."""
+
+    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], losses: Losses) -> None:
+        super().__init__(folder, names, splits, losses)
+        self.count = 0
+        self.stream = (folder / "annotations.xml").open("w", encoding="utf-8", newline="\n")
+        self.stream.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n')
+        self.stream.write("<meta><task><labels>\n")
+        for name in names:
+            self.stream.write(
+                f"<label><name>{escape(name)}</name><attributes><attribute><name>{_CROWD}</name><mutable>False</mutable>"
+                "<input_type>checkbox</input_type><default_value>false</default_value><values>false</values>"
+                "</attribute></attributes></label>\n"
+            )
+        self.stream.write("</labels></task></meta>\n")
+
+    def image_folder(self, split: str) -> Path:
+        return self.folder / "images" / split
+
+    def add(self, item: Item) -> None:
+        subset = f" subset={quoteattr(item.split)}" if item.split else ""
+        height, width = item.record.size
+        self.stream.write(
+            f'<image id="{self.count}" name={quoteattr(item.image.name)}{subset} width="{width}" height="{height}">\n'
+        )
+        self.count += 1
+        for group, drawn in enumerate(item.objects, start=1):
+            forms = _forms(drawn)
+            label = quoteattr(self.names[drawn.annotation.label])
+            grouped = f' group_id="{group}"' if len(forms) > 1 else ""
+            crowd = f'<attribute name="{_CROWD}">true</attribute>' if drawn.annotation.crowd else ""
+            for tag, attributes in forms:
+                start = f'<{tag} label={label} source="manual" occluded="0" {attributes} z_order="0"{grouped}>'
+                self.stream.write(f"{start}{crowd}</{tag}>\n")
+        self.stream.write("</image>\n")
+
+    def close(self) -> None:
+        self.stream.write("</annotations>\n")
+        self.stream.close()
+
+
+def _forms(drawn: Drawn) -> list[tuple[str, str]]:
+    """Tag and attributes of each shape that makes up an object."""
+    if drawn.crop is None:
+        sides = zip(("xtl", "ytl", "xbr", "ybr"), map(float, drawn.box), strict=True)
+        return [("box", " ".join(f'{name}="{side!r}"' for name, side in sides))]
+    polygons = polygons_of(drawn)
+    if polygons is not None:
+        points = (polygon.reshape(-1, 2).tolist() for polygon in polygons)
+        return [("polygon", f'points="{";".join(f"{x!r},{y!r}" for x, y in pairs)}"') for pairs in points]
+    bitmap, x, y = drawn.crop
+    flat = np.concatenate(([False], bitmap.ravel(), [not bitmap[-1, -1]]))
+    runs = np.diff(np.flatnonzero(flat[1:] != flat[:-1]), prepend=0)
+    rle = ", ".join(map(str, runs.tolist()))
+    height, width = bitmap.shape
+    return [("mask", f'rle="{rle}" left="{x}" top="{y}" width="{width}" height="{height}"')]

@@ -1,0 +1,69 @@
+"""VOC's maps of numbers as palette or colour images.
+
+A number's bits are dealt to red, green and blue in turn, the lowest to each colour's highest bit. That is VOC's palette
+of 256 colours, and goes on to give each 24-bit number a colour of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+from PIL import Image
+
+from maskrcnn.data.image_io import image_size, read_ids, read_image
+from maskrcnn.errors import MaskRCNNError
+
+VOID = 255
+_BITS = np.arange(8)
+
+
+def colours(numbers: np.ndarray) -> np.ndarray:
+    """uint8 [..., 3] RGB of numbers below 2^24."""
+    channels = [((numbers[..., None] >> (3 * _BITS + channel)) & 1) << (7 - _BITS) for channel in range(3)]
+    return np.stack([channel.sum(axis=-1) for channel in channels], axis=-1).astype(np.uint8)
+
+
+def colour_numbers(rgb: np.ndarray) -> np.ndarray:
+    """The numbers of colours [..., 3]."""
+    bits = (rgb.astype(np.int64)[..., None] >> (7 - _BITS)) & 1
+    return sum((bits[..., channel, :] << (3 * _BITS + channel)).sum(axis=-1) for channel in range(3))
+
+
+@overload
+def number_of(place: int) -> int: ...
+@overload
+def number_of(place: np.ndarray) -> np.ndarray: ...
+def number_of(place: int | np.ndarray) -> int | np.ndarray:
+    """The number in a map of the object or class at a place; places count on, numbers leave void out."""
+    return place + (place >= VOID)
+
+
+def write_map(file: Path, numbers: np.ndarray) -> None:
+    """A palette PNG of numbers [H, W], or one of their colours where there are more than 255."""
+    if numbers.max(initial=0) <= VOID:
+        image = Image.fromarray(numbers.astype(np.uint8))
+        image.putpalette(colours(np.arange(256)).ravel().tolist())
+    else:
+        palette = colours(np.arange(int(numbers.max()) + 1))
+        image = Image.fromarray(palette[numbers])
+    image.save(file)
+
+
+def read_map(file: Path, size: tuple[int, int]) -> tuple[np.ndarray, bool]:
+    """int64 numbers [H, W] of a map of that size, and whether it had colours instead of numbers.
+
+    Raises:
+        MaskRCNNError: the file cannot be read, or has another size.
+    """
+    if (found := image_size(file)) != size:
+        raise MaskRCNNError(
+            f"expected a map of {size[0]} x {size[1]}, found {found[0]} x {found[1]}",
+            where=file,
+            fix="make it the size of its image",
+        )
+    try:
+        return read_ids(file).astype(np.int64), False
+    except MaskRCNNError:
+        return colour_numbers(read_image(file).pixels), True

@@ -1,0 +1,77 @@
+"""What every format's writer is: it gets one image after another, and knows where image files go."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from maskrcnn.data.dataset import ImageRecord
+from maskrcnn.data.formats.losses import Losses
+from maskrcnn.data.objects import Drawn
+from maskrcnn.masks.crop import Box
+from maskrcnn.masks.outline import outline
+
+
+class Item(NamedTuple):
+    """One image to write.
+
+    Attributes:
+        split: its split, "" where the data does not divide.
+        image: the image file in the new data set; its stem is unique there, whatever the case.
+        record: the image it was, with its size after EXIF orientation.
+        objects: labels point into the writer's names.
+    """
+
+    split: str
+    image: Path
+    record: ImageRecord
+    objects: list[Drawn]
+
+
+class Writer(ABC):
+    """Writes one data set, all splits; `close` completes its files.
+
+    Args:
+        folder: of the new data set; it exists.
+        names: class names.
+        splits: names of the splits; [""] where the data does not divide.
+        losses: where a writer counts what the format cannot say.
+    """
+
+    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], losses: Losses) -> None:
+        self.folder, self.names, self.splits, self.losses = folder, list(names), list(splits), losses
+
+    @abstractmethod
+    def image_folder(self, split: str) -> Path:
+        """Where the image files of a split go."""
+
+    @abstractmethod
+    def add(self, item: Item) -> None:
+        """Write the labels of one image, whose file is in its place."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Write what can be written only at the end."""
+
+
+def polygons_of(drawn: Drawn) -> list[np.ndarray] | None:
+    """The polygons of an object, as its source had them or traced; None if it has holes, which polygons cannot say.
+
+    Args:
+        drawn: an object with a mask.
+    """
+    source = drawn.annotation.segmentation
+    if isinstance(source, list):
+        return source
+    assert drawn.crop is not None
+    parts, holes = outline(drawn.crop)
+    return None if holes else parts
+
+
+def xywh(box: Box) -> list[float]:
+    """[x, y, width, height] without the noise that subtraction adds to decimals."""
+    return [round(value, 6) for value in (box[0], box[1], box[2] - box[0], box[3] - box[1])]
