@@ -1,0 +1,191 @@
+"""Writes a corrected copy of a data set; the data themselves are never changed.
+
+COCO files keep whatever else they hold, such as licences; LVIS stays LVIS, all other formats become COCO.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from maskrcnn.data.dataset import Dataset, open_dataset, split_names
+from maskrcnn.data.doctor.coco_json import coco_files
+from maskrcnn.data.doctor.examine import examine
+from maskrcnn.data.doctor.finding import Diagnosis
+from maskrcnn.data.doctor.mend import mend, own_ids
+from maskrcnn.data.formats import BY_NAME, detect
+from maskrcnn.data.formats.convert import convert
+from maskrcnn.data.problem import Problem
+from maskrcnn.errors import MaskRCNNError
+
+_ROUNDS = 6  # mending one fault may uncover another, such as a duplicate that was outside before
+
+
+class Repair(NamedTuple):
+    """What was done.
+
+    Attributes:
+        mended: how many findings of each check.
+        left_out: a line for each reason why images or objects are not in the copy.
+        after: what is still found in the copy.
+    """
+
+    mended: dict[str, int]
+    left_out: list[str]
+    after: Diagnosis
+
+
+def repair(
+    path: str | Path,
+    out: str | Path,
+    network: str = "lite",
+    workers: int | None = None,
+    advance: Callable[[], object] = lambda: None,
+) -> Repair:
+    """Copy the data set to the folder `out` and mend there what the catalogue calls fixable.
+
+    Args:
+        path, network, workers: as `examine` takes them.
+        out: a new or empty folder outside the data.
+        advance: called now and then.
+
+    Raises:
+        MaskRCNNError: `path` is no data set, a split of it cannot be read, or `out` cannot be used.
+    """
+    path, out = Path(path), Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise MaskRCNNError("expected a new or empty folder", where=out, fix="name another")
+    if path.resolve() in (out.resolve(), *out.resolve().parents):
+        raise MaskRCNNError("the copy would lie in the data themselves", where=out, fix="name a folder elsewhere")
+    names = split_names(path)
+    datasets = {name: open_dataset(path, name if len(names) > 1 else None) for name in names or [""]}
+    try:
+        files, left_out, mended = _copy(datasets, out, advance) or _convert(datasets, path, out, advance)
+        for _ in range(_ROUNDS):
+            after = examine(out, network, workers, advance=advance)
+            done = sum((_mend(file, split, after) for split, file in files.items()), Counter[str]())
+            if not done:
+                break
+            mended += done
+    except OSError as error:
+        raise MaskRCNNError(f"cannot be written: {error}", where=out, fix="check the disk and the rights") from error
+    return Repair({check: count for check, count in mended.items() if count}, left_out, after)
+
+
+_Copy = tuple[dict[str, Path], list[str], "Counter[str]"]
+
+
+def _copy(datasets: Mapping[str, Dataset], out: Path, advance: Callable[[], object]) -> _Copy | None:
+    """Write the usable images of COCO files, and those files with all they hold; None if the data are not such files.
+
+    Returns:
+        The .json of each split, what was left out, and what was mended on the way.
+    """
+    contents = {split: _content_of(dataset) for split, dataset in datasets.items()}
+    files: dict[str, Path] = {}
+    mended: Counter[str] = Counter()
+    if None in contents.values():
+        return None
+    for split, dataset in datasets.items():
+        content = contents[split] or {}
+        files[split], folder = out / f"{split or 'annotations'}.json", out / (split or "images")
+        folder.mkdir(parents=True)
+        content["images"] = _copy_images(content["images"], dataset, folder, advance)
+        kept = {entry["id"] for entry in content["images"]}
+        content["annotations"] = [
+            {**entry, "image_id": number}
+            for entry in content["annotations"]
+            if (number := _whole(entry, "image_id")) in kept
+        ]
+        mended["duplicate-id"] += own_ids(content["annotations"])
+        mended["unknown-image"] += sum(problem.check == "unknown-image" for problem in dataset.problems)
+        _write(files[split], content)
+    problems = [problem for dataset in datasets.values() for problem in dataset.problems if problem.images_lost]
+    return files, _left_out(problems), mended
+
+
+def _content_of(dataset: Dataset) -> dict[str, Any] | None:
+    """The content of the COCO file that a data set is, unless its classes were renamed, or it is an LVIS file."""
+    contents = coco_files(dataset)
+    if len(contents) != 1 or not all(record.labels in contents for record in dataset.records):
+        return None
+    content = next(iter(contents.values()))
+    if any(isinstance(entry, dict) and "neg_category_ids" in entry for entry in content["images"]):
+        return None
+    names = [str(entry["name"]) for entry in sorted(content["categories"], key=lambda entry: int(entry["id"]))]
+    return content if tuple(dict.fromkeys(names)) == dataset.names else None
+
+
+def _copy_images(
+    entries: list[Any], dataset: Dataset, folder: Path, advance: Callable[[], object]
+) -> list[dict[str, Any]]:
+    """The entries of the usable images, whose files are now in `folder`."""
+    records = {record.id: record for record in dataset.records}
+    images: dict[int, dict[str, Any]] = {}
+    for entry in entries:
+        number = _whole(entry, "id")
+        record = None if number is None or number in images else records.get(number)
+        if record is not None:
+            target = folder / _free_name(folder, record.path.name)
+            shutil.copyfile(record.path, target)
+            size = {"height": record.height, "width": record.width}
+            images[record.id] = {**entry, "id": record.id, "file_name": target.name, **size}
+            advance()
+    return list(images.values())
+
+
+def _convert(datasets: Mapping[str, Dataset], path: Path, out: Path, advance: Callable[[], object]) -> _Copy:
+    """Write data of any format as COCO, or LVIS; returns as `_copy`."""
+    found = detect(path)
+    form = BY_NAME["lvis" if found is not None and found[0].name == "lvis" else "coco"]
+    done = convert(datasets, out, form, advance=advance)
+    files = {split: location.path for split, location in form.find(out).items()}
+    return files, _left_out([*done.problems, *done.losses]), Counter()
+
+
+def _mend(file: Path, split: str, after: Diagnosis) -> Counter[str]:
+    """Mend one split of the copy by what was found in it."""
+    findings = [finding for finding in after.findings if finding.fixable and finding.split == split]
+    if not findings:
+        return Counter()
+    content = json.loads(file.read_text(encoding="utf-8"))
+    done = mend(content, file.parent / (split or "images"), findings)
+    _write(file, content)
+    return done
+
+
+def _write(file: Path, content: Mapping[str, Any]) -> None:
+    file.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+def _free_name(folder: Path, name: str) -> str:
+    """The name, or one like it that no file of the folder has."""
+    stem, suffix, number = Path(name).stem, Path(name).suffix, 1
+    while (folder / name).exists():
+        number += 1
+        name = f"{stem}-{number}{suffix}"
+    return name
+
+
+def _whole(entry: Any, key: str) -> int | None:
+    """A number of an entry; some exports write it as text."""
+    value = str(entry.get(key)) if isinstance(entry, dict) else ""
+    return int(value) if value.isdecimal() else None
+
+
+def _left_out(problems: Iterable[Problem]) -> list[str]:
+    """What is not in the copy, a line for each check."""
+    images: Counter[str] = Counter()
+    objects: Counter[str] = Counter()
+    for problem in problems:
+        images[problem.check] += problem.images_lost
+        objects[problem.check] += problem.objects_lost
+    return [
+        f"left out, {check}: {images[check]:,} images, {objects[check]:,} objects"
+        for check in images
+        if images[check] or objects[check]
+    ]
