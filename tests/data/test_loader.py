@@ -59,8 +59,9 @@ def test_every_epoch_shows_every_image_in_its_own_order(tmp_path: Path) -> None:
     epochs = [labels(first, range(8 * epoch, 8 * epoch + 8)) for epoch in range(3)]
     assert [sorted(epoch) for epoch in epochs] == [list(range(8))] * 3
     assert len({tuple(epoch) for epoch in epochs}) == 3
-    sample, problem = first[0]
-    assert problem == ""
+    sample, index, problems = first[0]
+    assert problems == []
+    assert index == epochs[0][0]
     assert (sample.image == 20 * epochs[0][0]).all()
 
 
@@ -78,25 +79,26 @@ def test_a_position_is_the_same_whenever_it_is_asked_for(tmp_path: Path) -> None
 
 def test_positions_go_on_from_anywhere() -> None:
     assert [position for position, _ in zip(Positions(7), range(3), strict=False)] == [7, 8, 9]
+    assert [position for position, _ in zip(Positions(7, 2), range(3), strict=False)] == [7, 9, 11]
 
 
 def test_an_unreadable_image_is_replaced_and_told(tmp_path: Path) -> None:
     broken = stream(data(tmp_path, 5, broken=(2,)))
     drawn = [broken[position] for position in range(5)]
-    seen = [int(sample.labels[0]) for sample, _ in drawn]
-    told = [problem for _, problem in drawn]
+    seen = [int(sample.labels[0]) for sample, _, _ in drawn]
+    told = [problem for _, _, problems in drawn for problem in problems]
     assert set(seen) == {0, 1, 3, 4}
     assert len(seen) == 5
-    assert sum("2.png" in problem for problem in told) == 1
-    assert told.count("") == 4
+    assert [(Path(problem.where).name, problem.images_lost) for problem in told] == [("2.png", 1)]
 
 
 def test_a_batch_brings_its_problems(tmp_path: Path) -> None:
     loader = training_loader(data(tmp_path, 3, broken=(1,)), SIZE, PLAIN, 64, batch_size=3, workers=0, seed=0)
-    batch, problems = next(iter(loader))
+    batch, images, problems = next(iter(loader))
     assert batch.valid.all()
+    assert images == batch.labels[:, 0].tolist()
     assert len(problems) == 1
-    assert "1.png" in problems[0]
+    assert "1.png" in str(problems[0])
 
 
 def test_no_readable_image_at_all(tmp_path: Path) -> None:
@@ -106,7 +108,34 @@ def test_no_readable_image_at_all(tmp_path: Path) -> None:
 
 def batches(dataset: Dataset, workers: int, seed: int) -> list[Batch]:
     loader = training_loader(dataset, SIZE, Augmentation(turns=True), 64, batch_size=2, workers=workers, seed=seed)
-    return [batch for (batch, _), _ in zip(loader, range(4), strict=False)]
+    return [loaded.batch for loaded, _ in zip(loader, range(4), strict=False)]
+
+
+def test_processes_share_out_the_stream(tmp_path: Path) -> None:
+    """Two processes' batches hold what one process's batch of twice the size holds."""
+
+    def images(batch_size: int, **place: int) -> list[list[int]]:
+        loader = training_loader(data(tmp_path, 7), SIZE, PLAIN, 64, batch_size, 0, seed=3, **place)
+        return [loaded.images for loaded, _ in zip(loader, range(5), strict=False)]
+
+    whole = images(4, start=3)
+    for both, first, second in zip(whole, *(images(2, start=3, rank=rank, world=2) for rank in (0, 1)), strict=True):
+        assert [first[0], second[0], first[1], second[1]] == both
+
+
+def test_objects_left_out_are_told_from_worker_processes(tmp_path: Path) -> None:
+    dataset = data(tmp_path, 2)
+    dataset._read_annotations = with_a_bad_one
+    loader = training_loader(dataset, SIZE, PLAIN, 64, batch_size=2, workers=1, seed=0)
+    problems = next(iter(loader)).problems
+    assert [problem.objects_lost for problem in problems] == [1, 1]
+    assert all("annotation 9" in problem.where for problem in problems)
+
+
+def with_a_bad_one(index: int, record: ImageRecord) -> tuple[list[Annotation], list[Problem]]:
+    empty = Crop(np.zeros((0, 0), bool), 0, 0)
+    good = Crop(np.ones((20, 16), bool), 4, 4)
+    return [Annotation(1, 0, False, None, None, good), Annotation(9, 0, False, None, None, empty)], []
 
 
 def test_workers_change_nothing_and_the_seed_everything(tmp_path: Path) -> None:

@@ -1,51 +1,58 @@
-"""Augmentation: flips, quarter turns, scale jitter with a crop, colour changes.
+"""Augmentation: what may happen to a training image (large-scale jitter: Ghiasi et al. 2021), and what is to.
 
-Masks never leave their boxes. A flip or turn mirrors the small patch; scaling and cropping only move the frame the
-patch lives in. What a crop cuts off shows in the box alone, which is tight around the visible part of the patch.
-
-Frame: pixels of the image as it stands after each step; boxes are (x1, y1, x2, y2) with the origin at the outer corner.
+A random scale and window make a `View`; polygons are drawn at that scale straight into their boxes, and pixels are
+resampled once. Flips and turns then mirror the small result.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
-from maskrcnn.data.objects import Objects
-from maskrcnn.masks.patch import rasterise_patch
-
-PATCH_LIMIT = 112
-SLIVER_PIXELS = 2.0  # an object of which a crop leaves less is neither object nor background
-SLIVER_SHARE = 0.1  # likewise by the share of its mask
+from maskrcnn.data.colour import ColourChange, draw_change
+from maskrcnn.data.sample import Sample, mirror, quarter_turn
+from maskrcnn.data.view import View, shrinking
+from maskrcnn.model.config import Preprocess
+from maskrcnn.model.preprocess import resize_scale
 
 
-@dataclass
-class Sample:
-    """One image and its N objects on the way to a batch."""
+class Plan(NamedTuple):
+    """What is to happen to one image of ``size`` (H, W).
 
-    image: np.ndarray  # uint8 [H, W, 3]
-    boxes: np.ndarray  # float32 [N, 4], visible part
-    frames: np.ndarray  # float32 [N, 4], where each patch lies, also outside the image
-    patches: list[np.ndarray]  # N of uint8 [h, w], coverage 0..255; 0 x 0 for an object that has a box only
-    labels: np.ndarray  # int64 [N]
-    crowd: np.ndarray  # float32 [Q, 4], regions to ignore
-    seed: int = 0  # from which the losses draw anchors and RoIs
+    Attributes:
+        zoom: pixels of the sample a pixel of the image.
+        corner: (x, y) of the window in image pixels.
+        canvas: largest height and width of the window; None for no limit.
+        change: of the colours.
+        turns: quarter turns after that.
+        mirrored: left to right, after that.
+    """
 
-    @classmethod
-    def of(cls, image: np.ndarray, objects: Objects) -> Sample:
-        """A sample of a labelled image, masks rasterised once into their boxes."""
-        single = np.flatnonzero(~objects.crowd)
-        frames, patches = objects.boxes[single], []
-        for row, crop in enumerate(objects.crops[int(index)] for index in single):
-            if crop is None:
-                patches.append(np.zeros((0, 0), dtype=np.uint8))
-            else:
-                height, width = crop.bitmap.shape
-                frames[row] = crop.x, crop.y, crop.x + width, crop.y + height
-                patches.append(rasterise_patch(crop, PATCH_LIMIT))
-        return cls(image, objects.boxes[single], frames, patches, objects.labels[single], objects.boxes[objects.crowd])
+    size: tuple[int, int]
+    zoom: float
+    corner: tuple[float, float]
+    canvas: int | None
+    change: ColourChange | None
+    turns: int
+    mirrored: bool
+
+    @property
+    def shrink(self) -> int:
+        """How many times smaller the image may be read."""
+        return shrinking(self.zoom)
+
+    def view(self, image: np.ndarray) -> View:
+        """What to show of the image as it was read, [H, W, C] or ``shrink`` times smaller."""
+        shrink = 1 if image.shape[:2] == self.size else self.shrink
+        return View.of(self.size, self.zoom, self.corner, self.canvas, shrink)
+
+    def turned(self, sample: Sample) -> Sample:
+        """The sample of that view, turned and mirrored."""
+        for _ in range(self.turns):
+            sample = quarter_turn(sample)
+        return mirror(sample) if self.mirrored else sample
 
 
 @dataclass(frozen=True)
@@ -55,9 +62,13 @@ class Augmentation:
     Attributes:
         flip: mirror left to right, half the time.
         turns: any of the eight flips and quarter turns; for images without an up, such as microscopy.
-        scale: range of the random factor on top of the model's own resizing, drawn evenly in its logarithm.
+        scale: range of the random factor on top of the model's own resizing, drawn evenly; (0.1, 2) is large-scale
+            jitter.
         colour: strength of brightness, contrast, saturation and hue changes; 0 none, 1 strong.
         stains: also any hue, negatives and grey at random; where colour means a stain or a channel, not a thing.
+        object_crops: share of the windows that are placed to show a random object whole, small ones favoured; windows
+            placed anywhere lose them.
+        copy_paste: share of the images that get objects of another image pasted in, see `copy_paste`.
     """
 
     flip: bool = True
@@ -65,129 +76,46 @@ class Augmentation:
     scale: tuple[float, float] = (0.6, 1.6)
     colour: float = 0.4
     stains: bool = False
+    object_crops: float = 0.5
+    copy_paste: float = 0.0
 
-    def __call__(self, sample: Sample, scale: float, canvas: int, rng: np.random.Generator) -> Sample:
-        """The sample changed at random and cut to at most canvas×canvas pixels; ``scale`` is the model's resizing."""
-        if self.turns:
-            for _ in range(rng.integers(4)):
-                sample = quarter_turn(sample)
-        if (self.flip or self.turns) and rng.random() < 0.5:
-            sample = mirror(sample)
-        low, high = np.log(self.scale)
-        sample = scale_and_crop(sample, scale * float(np.exp(rng.uniform(low, high))), canvas, rng)
-        if self.colour:
-            sample.image = change_colour(sample.image, self.colour, rng, self.stains)
-        return sample
+    def plan(
+        self,
+        size: tuple[int, int],
+        boxes: np.ndarray,
+        preprocess: Preprocess,
+        canvas: int | None,
+        rng: np.random.Generator,
+    ) -> Plan:
+        """Something at random for an image of ``size`` (H, W).
 
+        Args:
+            boxes: float [N, 4], of its objects.
+            preprocess: how the model takes images; its resizing is the scale of 1.
+            canvas: the sample is a window of at most canvas×canvas pixels; None for the whole image at any size.
+        """
+        zoom = resize_scale(*size, preprocess) * float(rng.uniform(*self.scale))
+        corner = self._corner(size, zoom, canvas, boxes, rng)
+        change = draw_change(self.colour, rng, preprocess, self.stains)
+        turns = int(rng.integers(4)) if self.turns else 0
+        mirrored = (self.flip or self.turns) and bool(rng.random() < 0.5)
+        return Plan(size, zoom, corner, canvas, change, turns, mirrored)
 
-def mirror(sample: Sample) -> Sample:
-    """Left becomes right."""
-    width = sample.image.shape[1]
-
-    def turned(boxes: np.ndarray) -> np.ndarray:
-        return np.stack((width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]), axis=1)
-
-    return _moved(sample, sample.image[:, ::-1], [patch[:, ::-1] for patch in sample.patches], turned)
-
-
-def quarter_turn(sample: Sample) -> Sample:
-    """A quarter turn counter-clockwise."""
-    width = sample.image.shape[1]
-
-    def turned(boxes: np.ndarray) -> np.ndarray:
-        return np.stack((boxes[:, 1], width - boxes[:, 2], boxes[:, 3], width - boxes[:, 0]), axis=1)
-
-    return _moved(sample, np.rot90(sample.image), [np.rot90(patch) for patch in sample.patches], turned)
-
-
-def _moved(sample: Sample, image: np.ndarray, patches: list[np.ndarray], turned) -> Sample:  # type: ignore[no-untyped-def]
-    return Sample(
-        image, turned(sample.boxes), turned(sample.frames), patches, sample.labels, turned(sample.crowd.reshape(-1, 4))
-    )
-
-
-def scale_and_crop(sample: Sample, scale: float, canvas: int, rng: np.random.Generator) -> Sample:
-    """Resize by ``scale`` and cut a random window of at most canvas×canvas pixels, in one resampling."""
-    height, width = sample.image.shape[:2]
-    window_h, window_w = min(height, canvas / scale), min(width, canvas / scale)
-    out_h, out_w = (min(max(round(edge * scale), 1), canvas) for edge in (window_h, window_w))
-    top, left = rng.uniform(0, height - window_h), rng.uniform(0, width - window_w)
-    # Only the window's surroundings are handed to PIL: turning a whole large image into one costs more than the resize.
-    y0, x0 = max(int(top) - 2, 0), max(int(left) - 2, 0)
-    y1, x1 = min(int(top + window_h) + 3, height), min(int(left + window_w) + 3, width)
-    around = Image.fromarray(np.ascontiguousarray(sample.image[y0:y1, x0:x1]))
-    box = (left - x0, top - y0, min(left - x0 + window_w, x1 - x0), min(top - y0 + window_h, y1 - y0))
-    image = np.asarray(around.resize((out_w, out_h), Image.Resampling.BILINEAR, box=box))
-    shift = np.array([left, top, left, top], dtype=np.float32)
-    zoom = np.array([out_w / window_w, out_h / window_h] * 2, dtype=np.float32)
-    frames, boxes, crowd = (
-        (part.reshape(-1, 4) - shift) * zoom for part in (sample.frames, sample.boxes, sample.crowd)
-    )
-    limit = np.array([out_w, out_h, out_w, out_h], dtype=np.float32)
-    keep, slivers, visible_boxes = [], [], np.clip(boxes, 0, limit)
-    for index, (box_before, box_now) in enumerate(zip(boxes, visible_boxes, strict=True)):
-        if np.array_equal(box_before, box_now):
-            share = 1.0
-        else:
-            if sample.patches[index].size:
-                share, box_now = _visible(sample.patches[index], frames[index], box_now, limit)
-                visible_boxes[index] = box_now
-            else:
-                share = float(np.prod(box_now[2:] - box_now[:2]) / np.prod(box_before[2:] - box_before[:2]))
-        if share >= SLIVER_SHARE and min(box_now[2] - box_now[0], box_now[3] - box_now[1]) >= SLIVER_PIXELS:
-            keep.append(index)
-        elif share > 0:
-            slivers.append(box_now)
-    crowd = np.clip(crowd, 0, limit)
-    crowd = crowd[(crowd[:, 2:] > crowd[:, :2]).all(axis=1)]
-    return Sample(
-        image,
-        visible_boxes[keep],
-        frames[keep],
-        [sample.patches[index] for index in keep],
-        sample.labels[keep],
-        np.concatenate((crowd, np.array(slivers, dtype=np.float32).reshape(-1, 4))),
-    )
-
-
-def _visible(patch: np.ndarray, frame: np.ndarray, clipped: np.ndarray, limit: np.ndarray) -> tuple[float, np.ndarray]:
-    """Share of a patch's mask inside (0, 0)–limit, and the tight box of that part."""
-    if (clipped[2:] <= clipped[:2]).any():
-        return 0.0, clipped
-    cell = (frame[2:] - frame[:2]) / patch.shape[::-1]
-    edges_x = frame[0] + np.arange(patch.shape[1] + 1) * cell[0]
-    edges_y = frame[1] + np.arange(patch.shape[0] + 1) * cell[1]
-    inside_x = (edges_x[1:] > 0) & (edges_x[:-1] < limit[0])
-    inside_y = (edges_y[1:] > 0) & (edges_y[:-1] < limit[1])
-    # A thin object covers no cell of a coarse patch by half.
-    mask = patch > min(127, int(patch.max()) // 2)
-    seen = mask & inside_y[:, None] & inside_x
-    if not seen.any():
-        return 0.0, clipped
-    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
-    tight = np.array(
-        [edges_x[columns[0]], edges_y[rows[0]], edges_x[columns[-1] + 1], edges_y[rows[-1] + 1]], dtype=np.float32
-    )
-    box = np.concatenate((np.maximum(tight[:2], clipped[:2]), np.minimum(tight[2:], clipped[2:])))
-    return float(seen.sum() / mask.sum()), box
-
-
-def change_colour(image: np.ndarray, strength: float, rng: np.random.Generator, stains: bool = False) -> np.ndarray:
-    """Brightness, contrast, saturation and hue at once: they are one affine map of RGB.
-
-    ``stains`` adds, each to a part of the images, a hue of any angle, no colour at all, and the negative.
-    """
-    contrast, saturation = np.exp(rng.uniform(-0.7, 0.7, 2) * strength)
-    brightness = rng.uniform(-50, 50) * strength
-    angle = rng.uniform(-0.5, 0.5) * strength
-    if stains:
-        angle = rng.uniform(-np.pi, np.pi) if rng.random() < 0.5 else angle
-        saturation *= rng.choice([0.0, 1.0, 2.0], p=[0.2, 0.6, 0.2])
-        contrast *= rng.choice([-1.0, 1.0], p=[0.2, 0.8])
-    grey = np.full((3, 3), 1 / 3)
-    axis = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
-    # Rodrigues' rotation about the grey axis turns the hue.
-    hue = np.eye(3) * np.cos(angle) + axis * np.sin(angle) + grey * (1 - np.cos(angle))
-    matrix = (contrast * (grey + saturation * (hue - grey))).astype(np.float32)
-    offset = np.float32(127.5 * (1 - contrast) + brightness)
-    return np.clip(image.astype(np.float32) @ matrix.T + offset, 0, 255).astype(np.uint8)
+    def _corner(
+        self, size: tuple[int, int], zoom: float, canvas: int | None, boxes: np.ndarray, rng: np.random.Generator
+    ) -> tuple[float, float]:
+        """The (x, y) of the window in an image of ``size``: anywhere, or so that it shows an object whole."""
+        image = np.array([size[1], size[0]], dtype=np.float64)
+        window = image if canvas is None else np.minimum(image, canvas / zoom)
+        low, high = np.zeros(2), image - window
+        if len(boxes) and high.any() and rng.random() < self.object_crops:
+            sides = np.sqrt(np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(axis=1), 1))
+            box = boxes[rng.choice(len(boxes), p=(1 / sides) / (1 / sides).sum())]
+            # From the first window that reaches the object's end to the last that reaches its beginning; the other way
+            # round for an object larger than the window.
+            ends, begins = box[2:] - window, box[:2]
+            most = high
+            low = np.minimum(np.maximum(np.minimum(ends, begins), 0), most)
+            high = np.minimum(np.maximum(np.maximum(ends, begins), 0), most)
+        x, y = (low + (high - low) * rng.random(2)).tolist()
+        return x, y

@@ -2,98 +2,89 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
-from torch.utils.data import Dataset as TorchDataset
 
-from maskrcnn.data.augment import Augmentation, Sample
+from maskrcnn.data.augment import Augmentation
 from maskrcnn.data.dataset import Dataset
-from maskrcnn.errors import MaskRCNNError
+from maskrcnn.data.problem import Problem
+from maskrcnn.data.sample import Sample
+from maskrcnn.data.stream import Item, TrainingStream
 from maskrcnn.model.batch import Batch
 from maskrcnn.model.config import Preprocess
-from maskrcnn.model.preprocess import resize_scale
+from maskrcnn.model.preprocess import padded_size
 
 
-class TrainingStream(TorchDataset[tuple[Sample, str]]):
-    """Sample number ``position`` of an endless stream: epoch after epoch, each in its own order.
+class Loaded(NamedTuple):
+    """A batch, the places of its images in the data set, what was met on the way that could not be used, and the places
+    of the images that objects were pasted from; -1 for none."""
 
-    Everything random follows from (seed, position), so that a run can stop and go on anywhere.
-    """
-
-    def __init__(
-        self, dataset: Dataset, preprocess: Preprocess, augmentation: Augmentation, canvas: int, seed: int
-    ) -> None:
-        self.dataset, self.preprocess, self.augmentation = dataset, preprocess, augmentation
-        self.canvas, self.seed = canvas, seed
-
-    def __getitem__(self, position: int) -> tuple[Sample, str]:
-        """The sample, and a line on the image it stands in for if that one could not be read."""
-        epoch, offset = divmod(position, len(self.dataset))
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.dataset))
-        rng = np.random.default_rng([self.seed, epoch, offset])
-        problem = ""
-        for index in np.roll(order, -offset):
-            try:
-                sample = Sample.of(self.dataset.pixels(index), self.dataset.objects(index))
-            except MaskRCNNError as error:
-                problem = problem or str(error)
-                continue
-            height, width = sample.image.shape[:2]
-            scale = resize_scale(height, width, self.preprocess)
-            sample = self.augmentation(sample, scale, self.canvas, rng)
-            sample.seed = int(rng.integers(2**63))
-            return sample, problem
-        raise MaskRCNNError(f"no image of the data set can be read; the first: {problem}")
+    batch: Batch
+    images: list[int]
+    problems: list[Problem]
+    pasted: Sequence[int] = ()
 
 
 class Positions(torch.utils.data.Sampler[int]):
-    """0, 1, 2, … or from ``start`` on, without end."""
+    """0, 1, 2, … or from ``start`` on, without end; of several processes, each takes every ``step``-th."""
 
-    def __init__(self, start: int = 0) -> None:
-        self.start = start
+    def __init__(self, start: int = 0, step: int = 1) -> None:
+        self.start, self.step = start, step
 
     def __iter__(self) -> Iterator[int]:
         position = self.start
         while True:
             yield position
-            position += 1
+            position += self.step
 
 
 class Collate:
-    """Samples → `Batch` on a fixed canvas, and the problems met."""
+    """Samples → `Loaded`, on a fixed canvas, or for None on the smallest that holds all.
 
-    def __init__(self, canvas: int) -> None:
-        self.canvas = canvas
+    Args:
+        divisor: of which the smallest canvas's sides are multiples.
+    """
 
-    def __call__(self, items: Sequence[tuple[Sample, str]]) -> tuple[Batch, list[str]]:
-        samples = [sample for sample, _ in items]
-        return collate(samples, (self.canvas, self.canvas)), [problem for _, problem in items if problem]
+    def __init__(self, canvas: int | None, divisor: int) -> None:
+        self.canvas, self.divisor = canvas, divisor
+
+    def __call__(self, items: Sequence[Item]) -> Loaded:
+        samples, images, problems, pasted = zip(*items, strict=True)
+        size = padded_size([sample.image.shape[:2] for sample in samples], self.divisor)
+        batch = collate(samples, (self.canvas, self.canvas) if self.canvas else size)
+        return Loaded(batch, list(images), [problem for part in problems for problem in part], pasted)
 
 
 def collate(samples: Sequence[Sample], size: tuple[int, int]) -> Batch:
     """Pad samples into one batch of images of ``size`` (height, width)."""
     count, objects = len(samples), max(len(sample.labels) for sample in samples)
     regions = max(len(sample.crowd) for sample in samples)
-    side = max((max(patch.shape, default=1) for sample in samples for patch in sample.patches), default=1) or 1
+    side = max((max(patch.shape) for sample in samples for patch in sample.patches), default=1) or 1
+    first = samples[0].image
+    # Pixels interleaved, as the network wants them.
+    images = np.zeros((count, *size, first.shape[2]), dtype=first.dtype)
+    patches = np.zeros((count, objects, side, side), dtype=np.uint8)
+    patch_sizes = np.zeros((count, objects, 2), dtype=np.int64)
     batch = Batch(
-        images=torch.zeros(count, 3, *size, dtype=torch.uint8),
+        images=torch.from_numpy(images).permute(0, 3, 1, 2),
         sizes=torch.tensor([sample.image.shape[:2] for sample in samples]),
         boxes=torch.zeros(count, objects, 4),
         labels=torch.zeros(count, objects, dtype=torch.long),
         valid=torch.zeros(count, objects, dtype=torch.bool),
         frames=torch.zeros(count, objects, 4),
-        patches=torch.zeros(count, objects, side, side, dtype=torch.uint8),
-        patch_sizes=torch.zeros(count, objects, 2, dtype=torch.long),
+        patches=torch.from_numpy(patches),
+        patch_sizes=torch.from_numpy(patch_sizes),
         crowd=torch.zeros(count, regions, 4),
         seeds=torch.tensor([sample.seed for sample in samples]),
     )
     for row, sample in enumerate(samples):
         height, width = sample.image.shape[:2]
-        batch.images[row, :, :height, :width] = torch.from_numpy(np.array(sample.image)).permute(2, 0, 1)
+        images[row, :height, :width] = sample.image
         number = len(sample.labels)
         batch.boxes[row, :number] = torch.from_numpy(sample.boxes)
         batch.labels[row, :number] = torch.from_numpy(sample.labels)
@@ -102,8 +93,8 @@ def collate(samples: Sequence[Sample], size: tuple[int, int]) -> Batch:
         batch.crowd[row, : len(sample.crowd)] = torch.from_numpy(sample.crowd)
         for place, patch in enumerate(sample.patches):
             rows, columns = patch.shape
-            batch.patches[row, place, :rows, :columns] = torch.from_numpy(np.ascontiguousarray(patch))
-            batch.patch_sizes[row, place, 0], batch.patch_sizes[row, place, 1] = rows, columns
+            patches[row, place, :rows, :columns] = patch
+            patch_sizes[row, place] = rows, columns
     return batch
 
 
@@ -111,21 +102,38 @@ def training_loader(
     dataset: Dataset,
     preprocess: Preprocess,
     augmentation: Augmentation,
-    canvas: int,
+    canvas: int | None,
     batch_size: int,
     workers: int,
     seed: int,
     pin_memory: bool = False,
-) -> DataLoader[tuple[Batch, list[str]]]:
-    """Endless batches of canvas×canvas images."""
+    start: int = 0,
+    rank: int = 0,
+    world: int = 1,
+) -> DataLoader[Loaded]:
+    """Endless batches.
+
+    Args:
+        canvas: height and width of the batches; None leaves each image as large as it comes, and pads a batch to its
+            largest.
+        start: samples of the stream that were taken before, by all processes.
+        rank, world: which of several processes this is; they share out the stream sample by sample.
+    """
     stream: Any = TrainingStream(dataset, preprocess, augmentation, canvas, seed)
     return DataLoader(
         stream,
         batch_size=batch_size,
-        sampler=Positions(),
+        sampler=Positions(start + rank, world),
         num_workers=workers,
-        collate_fn=Collate(canvas),
+        collate_fn=Collate(canvas, preprocess.divisor),
+        worker_init_fn=_leave_ctrl_c,
         persistent_workers=workers > 0,
         prefetch_factor=4 if workers else None,
         pin_memory=pin_memory,
     )
+
+
+def _leave_ctrl_c(worker: int) -> None:
+    """A terminal's Ctrl-C reaches workers too; it is the main process's to end them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""Backbones: image [B, 3, H, W] → feature maps [B, F_l, H / s_l, W / s_l] at strides s = 4, 8, 16, 32.
+"""Backbones: image [B, C, H, W] → feature maps [B, F_l, H / s_l, W / s_l] at strides s = 4, 8, 16, 32.
 
 ResNets (He et al. 2016, the 3×3 convolution carrying the stride) with torchvision's parameter names, or any timm
 network that offers features at those strides.
@@ -70,9 +70,16 @@ def _shortcut(inputs: int, outputs: int, stride: int, norm: str, eps: float) -> 
 class ResNet(nn.Module):
     """The four stages of a ResNet, each stage's output a level."""
 
-    def __init__(self, block: type[BasicBlock] | type[Bottleneck], depths: tuple[int, ...], norm: str, eps: float):
+    def __init__(
+        self,
+        block: type[BasicBlock] | type[Bottleneck],
+        depths: tuple[int, ...],
+        norm: str,
+        eps: float,
+        image_channels: int = 3,
+    ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
+        self.conv1 = nn.Conv2d(image_channels, 64, 7, 2, padding=3, bias=False)
         self.bn1 = norm_layer(norm, 64, eps)
         inputs, self.channels = 64, []
         for number, depth in enumerate(depths, start=1):
@@ -99,12 +106,12 @@ class ResNet(nn.Module):
 class TimmBackbone(nn.Module):
     """Any timm network with features at strides 4, 8, 16 and 32, randomly initialised."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, image_channels: int = 3) -> None:
         super().__init__()
         import timm
 
         try:
-            self.body = timm.create_model(name, features_only=True, pretrained=False)
+            self.body = timm.create_model(name, features_only=True, pretrained=False, in_chans=image_channels)
         except RuntimeError as error:
             close = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.5)
             raise MaskRCNNError(
@@ -140,9 +147,10 @@ RESNETS: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...]]] 
 def build_backbone(config: Config) -> ResNet | TimmBackbone:
     """The network ``config.backbone`` names. Raises `MaskRCNNError` for an unknown name."""
     if config.backbone.startswith("timm:"):
-        return TimmBackbone(config.backbone.removeprefix("timm:"))
+        return TimmBackbone(config.backbone.removeprefix("timm:"), config.preprocess.channels)
     if config.backbone not in RESNETS:
         raise MaskRCNNError(
             f"unknown backbone {config.backbone!r}", fix=f"known: {', '.join(RESNETS)}, timm:NAME (timm:convnext_tiny)"
         )
-    return ResNet(*RESNETS[config.backbone], config.backbone_norm, config.norm_eps)
+    depths = RESNETS[config.backbone]
+    return ResNet(*depths, config.backbone_norm, config.norm_eps, config.preprocess.channels)

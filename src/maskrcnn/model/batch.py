@@ -11,11 +11,11 @@ from torch import Tensor
 class Batch(NamedTuple):
     """B images and their objects, padded to the largest. Boxes are pixels of the network input.
 
-    A mask is a patch: a bitmap's coverage in the object's frame, the whole-pixel box it was drawn in before flips,
-    scaling and cropping moved it. Frames may reach outside the image; boxes are what is visible.
+    A mask is a patch: the object's coverage of each cell of its frame, the whole pixels around its visible part, which
+    the patch divides into equal cells. Boxes are tight around what is visible.
     """
 
-    images: Tensor  # uint8 or float [B, 3, H, W], RGB 0..255, filled from the top left
+    images: Tensor  # uint8, uint16 or float [B, channels, H, W], values as stored, filled from the top left
     sizes: Tensor  # int [B, 2] = (height, width) of each image within its padding
     boxes: Tensor  # float [B, G, 4]
     labels: Tensor  # int [B, G], 0..C-1

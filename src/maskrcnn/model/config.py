@@ -18,8 +18,9 @@ class Preprocess:
     """How an image becomes network input: scale, normalise, pad.
 
     The shortest edge is brought to the nearest length within ``short``, unless the longest would exceed ``long``
-    pixels; then that one is brought to ``long``. ``mean`` and ``std`` are of RGB values in 0..1. Batches are padded
-    with zeros after normalisation to a multiple of ``divisor``.
+    pixels; then that one is brought to ``long``. ``mean`` and ``std``, one a channel, are of values in 0..1, where 1 is
+    the largest that ``depth`` bits hold. Batches are padded with zeros after normalisation to a multiple of
+    ``divisor``.
     """
 
     short: tuple[int, int] = (800, 800)
@@ -28,6 +29,32 @@ class Preprocess:
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     divisor: int = 32
     antialias: bool = False  # average when shrinking, instead of reading single pixels as torchvision does
+    depth: int = 8  # bits of a stored value, 8 or 16
+
+    def __post_init__(self) -> None:
+        if not self.mean or len(self.mean) != len(self.std) or not min(self.std) > 0:
+            raise MaskRCNNError(
+                f"preprocess: expected a mean and a positive std for each channel, found mean {list(self.mean)} and "
+                f"std {list(self.std)}",
+                fix="give as many of each as the images have channels",
+            )
+        if self.depth not in (8, 16):
+            raise MaskRCNNError(f"preprocess.depth: expected 8 or 16 bits, found {self.depth}")
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of an image."""
+        return len(self.mean)
+
+    @property
+    def full_scale(self) -> int:
+        """The largest stored value: 255 or 65535."""
+        return 2**self.depth - 1
+
+    @property
+    def rgb(self) -> bool:
+        """Whether images are taken as 8-bit RGB, to which any ordinary picture is converted; others, as stored."""
+        return self.channels == 3 and self.depth == 8
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ class MaskRCNN(nn.Module):
         self.rpn = RPN(config)
         self.box_head = BoxHead(len(self.names), config)
         self.mask_head = MaskHead(len(self.names), config)
+        self.full_scale = config.preprocess.full_scale
         self.register_buffer("mean", torch.tensor(config.preprocess.mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(config.preprocess.std)[:, None, None], persistent=False)
 
@@ -53,7 +54,8 @@ class MaskRCNN(nn.Module):
         """Find the objects in a padded batch.
 
         Args:
-            images: uint8 or float [B, 3, H, W], RGB 0..255, each filled from the top left; H and W are multiples of 32.
+            images: uint8, uint16 or float [B, channels, H, W] of values as stored, such as RGB 0..255, each filled from
+                the top left; H and W are multiples of 32.
             sizes: int [B, 2], each image's (height, width) within the padding.
 
         Returns:
@@ -88,7 +90,8 @@ class MaskRCNN(nn.Module):
         height, width = _size(images)
         row = torch.arange(height, device=images.device)[:, None] < sizes[:, 0, None, None]
         column = torch.arange(width, device=images.device) < sizes[:, 1, None, None]
-        images = (images / 255 - self.mean) / self.std * (row & column)[:, None]
+        images = images if images.is_floating_point() else images.float()
+        images = (images / self.full_scale - self.mean) / self.std * (row & column)[:, None]
         return self.fpn(self.backbone(images.to(self.dtype, memory_format=torch.channels_last)))
 
     @property

@@ -25,17 +25,23 @@ def resized_size(height: int, width: int, preprocess: Preprocess) -> tuple[int, 
     return max(math.floor(height * scale), 1), max(math.floor(width * scale), 1)
 
 
+def padded_size(sizes: Sequence[tuple[int, int]], divisor: int) -> tuple[int, int]:
+    """The smallest (height, width) of multiples of ``divisor`` that holds images of all these sizes."""
+    height, width = (-(-max(edge) // divisor) * divisor for edge in zip(*sizes, strict=True))
+    return height, width
+
+
 def prepare(
     images: Sequence[Tensor], preprocess: Preprocess, device: torch.device | str = "cpu"
 ) -> tuple[Tensor, Tensor]:
-    """Resize images uint8 [3, h, w] bilinearly and pad them from the top left into one batch.
+    """Resize images uint8 or uint16 [C, h, w] bilinearly and pad them from the top left into one batch.
 
     Returns:
-        float [B, 3, H, W] in 0..255 with H, W multiples of ``divisor``, and sizes int [B, 2].
+        float [B, C, H, W] of values as stored (RGB 0..255) with H, W multiples of ``divisor``, and sizes int [B, 2].
     """
     sizes = [resized_size(image.shape[1], image.shape[2], preprocess) for image in images]
-    height, width = (-(-max(edge) // preprocess.divisor) * preprocess.divisor for edge in zip(*sizes, strict=True))
-    batch = torch.zeros(len(images), 3, height, width, device=device)
+    height, width = padded_size(sizes, preprocess.divisor)
+    batch = torch.zeros(len(images), preprocess.channels, height, width, device=device)
     for place, image, (rows, columns) in zip(batch, images, sizes, strict=True):
         source = image.to(device, torch.float32)[None]
         place[:, :rows, :columns] = F.interpolate(

@@ -125,7 +125,8 @@ def read_torch(path: Path) -> dict[str, Tensor]:
 
 
 def copy_weights(model: MaskRCNN, checkpoint: Checkpoint, source: str) -> Report:
-    """Copy what fits into the model; rows of classes go where the names are the same."""
+    """Copy what fits into the model; rows of classes go where the names are the same, a first layer on RGB is spread over
+    other channels."""
     report = Report(source)
     own = model.state_dict()
     same_classes = checkpoint.names == model.names
@@ -134,6 +135,8 @@ def copy_weights(model: MaskRCNN, checkpoint: Checkpoint, source: str) -> Report
         report.classes_new = [name for name in model.names if name not in checkpoint.names]
     for key, target in own.items():
         value = checkpoint.state.get(key)
+        if value is not None and _is_rgb_layer_for(value, target):
+            value = _spread(value, target, key, report)
         layer = key.rpartition(".")[0]
         if key.endswith("num_batches_tracked"):
             if value is not None:
@@ -161,8 +164,23 @@ def _copy_rows(target: Tensor, value: Tensor, names: Sequence[str], from_names: 
         target[-1] = value[-1]
 
 
+def _is_rgb_layer_for(value: Tensor, target: Tensor) -> bool:
+    """Whether these are the weights of a first layer on RGB, and the target's is on other channels."""
+    rgb = value.dim() == 4 and value.shape[1] == 3 and target.dim() == 4
+    return rgb and target.shape[1] != 3 and value.shape == (target.shape[0], 3, *target.shape[2:])
+
+
+def _spread(value: Tensor, target: Tensor, key: str, report: Report) -> Tensor:
+    """RGB weights for a layer on C channels: one channel gets their sum, more get them in turn times 3 / C, so that
+    what the layer gives keeps its size."""
+    from timm.models import adapt_input_conv
+
+    report.notes.append(f"{key}: weights for RGB spread over {target.shape[1]} channels")
+    return adapt_input_conv(target.shape[1], value)
+
+
 def load_backbone(model: MaskRCNN, source: str) -> Report:
-    """Fill the backbone alone from ImageNet weights.
+    """Fill the backbone alone from ImageNet weights. A first layer on RGB is spread over other channels.
 
     Args:
         source: path of a .pth state dict, or ``package:NAME`` for an installed Python package that carries one. Names
@@ -174,9 +192,9 @@ def load_backbone(model: MaskRCNN, source: str) -> Report:
     report = Report(source)
     body = getattr(model.backbone, "body", model.backbone)
     own = {key: value for key, value in body.state_dict().items() if not key.endswith("num_batches_tracked")}
-    if not all(key in state and state[key].shape == value.shape for key, value in own.items()):
+    if not all(key in state and _fits(state[key], value) for key, value in own.items()):
         pairs = list(zip(own, state, strict=False))
-        fits = len(state) >= len(own) and all(own[ours].shape == state[theirs].shape for ours, theirs in pairs)
+        fits = len(state) >= len(own) and all(_fits(state[theirs], own[ours]) for ours, theirs in pairs)
         if not fits:
             raise MaskRCNNError(
                 f"weights do not fit backbone {model.config.backbone!r}: expected tensors such as "
@@ -190,9 +208,14 @@ def load_backbone(model: MaskRCNN, source: str) -> Report:
     else:
         report.unused = [(key, "beyond the features") for key in state if key not in own]
     for key, target in own.items():
-        target.copy_(state[key])
+        value = state[key]
+        target.copy_(_spread(value, target, key, report) if _is_rgb_layer_for(value, target) else value)
         report.matched += 1
     return report
+
+
+def _fits(value: Tensor, target: Tensor) -> bool:
+    return value.shape == target.shape or _is_rgb_layer_for(value, target)
 
 
 def _package_file(package: str) -> Path:

@@ -1,0 +1,185 @@
+"""Image files as Pillow opens them: one clear error for whatever can go wrong, and the values that are stored.
+
+Nothing is turned or stretched here; `image_io` does that.
+"""
+
+from __future__ import annotations
+
+import stat
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from maskrcnn.errors import MaskRCNNError
+
+MAX_PIXELS = 200_000_000
+
+GREY16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
+TURNED = (5, 6, 7, 8)
+_EXIF_ORIENTATION = 0x0112
+_limit_lock = threading.Lock()
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[ImageFile.ImageFile]:
+    """The image with its header read; whatever Pillow says then and in the body is told as one clear error."""
+    check_present(path)
+    try:
+        image = _header(path)
+    except UnidentifiedImageError as error:
+        with path.open("rb") as file:
+            start = file.read(12)
+        raise MaskRCNNError(
+            f"not an image: no known format begins with {start!r}", where=path, fix="convert it to PNG or JPEG"
+        ) from error
+    except Exception as error:
+        raise MaskRCNNError(f"damaged image header: {error}", where=path, fix="copy or download it again") from error
+    with image:
+        check_size(image.height, image.width, path)
+        try:
+            yield image
+        except MaskRCNNError:
+            raise
+        except Exception as error:
+            raise MaskRCNNError(
+                f"truncated or damaged image: {error}", where=path, fix="copy or download it again"
+            ) from error
+
+
+def check_present(path: Path) -> None:
+    """Raises `MaskRCNNError` unless there is a file that is not empty."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        raise MaskRCNNError("no such image file", where=path, fix="check the path") from None
+    if stat.S_ISDIR(found.st_mode):
+        raise MaskRCNNError("expected an image file, found a folder", where=path, fix="name a file in it")
+    if found.st_size == 0:
+        raise MaskRCNNError("the image file is empty (0 bytes)", where=path, fix="copy or download it again")
+
+
+def check_size(height: int, width: int, path: Path) -> None:
+    """Raises `MaskRCNNError` for an image of more than MAX_PIXELS pixels."""
+    if width * height > MAX_PIXELS:
+        raise MaskRCNNError(
+            f"expected at most {MAX_PIXELS:,} pixels, found {width} x {height} = {width * height:,}",
+            where=path,
+            fix="cut the image into tiles or scale it down",
+        )
+
+
+def stored(image: ImageFile.ImageFile, path: Path, shrink: int = 1) -> np.ndarray:
+    """Pixels as the file has them: [H, W] grey of any depth, or uint8 or uint16 [H, W, 3 or 4], not turned.
+
+    Args:
+        shrink: 1, 2, 4 or 8. A JPEG whose EXIF data does not turn it may come so many times smaller, [ceil(H / shrink),
+            ceil(W / shrink)]: that takes a part of the time.
+    """
+    if image.format == "JPEG" and image.mode in ("L", "RGB"):
+        if shrink > 1 and orientation(image) == 1:
+            image.draft(image.mode, (-(-image.width // shrink), -(-image.height // shrink)))
+        else:
+            pixels = _jpeg(path)
+            if pixels is not None:
+                return pixels
+    swapped = _swapped_tiles(image)
+    array = _decoded(image)
+    if swapped:
+        with _header(path) as again:
+            again.tile = swapped
+            array = array.astype(np.uint16) << 8 | _decoded(again)
+    return array
+
+
+def loaded(image: ImageFile.ImageFile) -> np.ndarray:
+    """The stored values, palette indices included, once decoded."""
+    # Pillow checks a TIFF's size again while decoding.
+    with _no_pillow_limit() if image.format == "TIFF" else nullcontext():
+        image.load()
+    return np.array(image)
+
+
+def frames(image: ImageFile.ImageFile) -> int:
+    """Number of frames or pages; a phone's MPO holds one photo and its previews."""
+    return getattr(image, "n_frames", 1) if image.format != "MPO" else 1
+
+
+def orientation(image: ImageFile.ImageFile) -> int:
+    """EXIF's 1..8, as far as Pillow has not applied it yet."""
+    # Pillow turns a TIFF itself, and decodes a whole PNG to look for a late EXIF chunk: there only an early one counts.
+    if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
+        return 1
+    value = image.getexif().get(_EXIF_ORIENTATION, 1)
+    return value if value in range(1, 9) else 1
+
+
+def oriented(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """EXIF's eight orientations as mirror images and a swap of the axes."""
+    if orientation in TURNED:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
+
+
+@contextmanager
+def _no_pillow_limit() -> Iterator[None]:
+    # Pillow's own limit lies below ours, and is one global number.
+    with _limit_lock:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _header(path: Path) -> ImageFile.ImageFile:
+    with _no_pillow_limit():
+        return Image.open(path)
+
+
+def _jpeg(path: Path) -> np.ndarray | None:
+    """uint8 [H, W] or [H, W, 3] by torchvision: the same values as Pillow's, in half the time. None if it declines."""
+    from torchvision.io import decode_jpeg, read_file
+
+    try:
+        pixels = decode_jpeg(read_file(str(path)))
+    except RuntimeError:
+        return None
+    return pixels[0].numpy() if len(pixels) == 1 else pixels.permute(1, 2, 0).numpy() if len(pixels) == 3 else None
+
+
+def _decoded(image: ImageFile.ImageFile) -> np.ndarray:
+    values = loaded(image)
+    if image.mode in GREY16:
+        fits = values.dtype.kind == "i" and values.min() >= 0 and values.max() <= 65535
+        return values.astype(np.uint16) if fits else values
+    if image.mode in ("LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        return np.array(image.convert("RGBA"))
+    if image.mode in ("1", "L", "RGB", "RGBA", "F"):
+        return values
+    return np.array(image.convert("RGB"))
+
+
+def _swapped_tiles(image: ImageFile.ImageFile) -> list[Any]:
+    """How to decode the lower bytes of 16-bit colours; empty if the file has 8 bits.
+
+    Pillow keeps only the upper bytes: decoding once more with the byte order swapped yields the lower ones.
+    """
+    swapped = []
+    for codec, extents, offset, args in image.tile:
+        raw_mode = args[0] if isinstance(args, tuple) and args else args
+        if raw_mode not in [f"{image.mode};16{order}" for order in "BLN"]:
+            return []
+        little = raw_mode.endswith("L") or (raw_mode.endswith("N") and sys.byteorder == "little")
+        other = f"{image.mode};16{'B' if little else 'L'}"
+        swapped.append((codec, extents, offset, (other, *args[1:]) if isinstance(args, tuple) else other))
+    return [ImageFile._Tile(*tile) for tile in swapped]
