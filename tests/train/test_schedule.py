@@ -41,3 +41,11 @@ def test_it_climbs_to_its_peak_and_falls_to_zero(warmup: int, total: int) -> Non
     assert all(a >= b for a, b in itertools.pairwise(factors[warmup:]))
     assert 0 < factors[0] <= 1
     assert factors[-1] == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("progress", "expected"), [(0.0, 1.0), (0.49, 1.0), (0.5, 0.1), (0.79, 0.1), (0.8, 0.01), (1.0, 0.01)]
+)
+def test_steps_of_a_tenth(progress: float, expected: float) -> None:
+    assert rate_factor(100, progress, 3, step_at=(0.5, 0.8)) == pytest.approx(expected)
+    assert rate_factor(0, progress, 3, step_at=(0.5, 0.8)) == pytest.approx(expected / 4)

@@ -3,87 +3,151 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
-from maskrcnn.cli.console import SOME_SKIPPED, metrics_table, out, show_report, warn
+from maskrcnn.cli.console import SOME_SKIPPED, metrics_table, out, warn
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.train.recipe import Recipe, read_recipe
 
 if TYPE_CHECKING:
     from maskrcnn.evaluate.evaluator import Evaluation
+    from maskrcnn.train.trainer import TrainingRun
+
+INTERRUPTED = 130
+# Without a terminal, a line each half minute is enough for a log.
+LINE_EVERY_S = 30.0
+
+
+def _of(name: str) -> Any:
+    """An option for one setting of a recipe."""
+    return typer.Option(help=f"{Recipe.model_fields[name].description}.")
+
+
+def _show_settings(wanted: bool) -> None:
+    if wanted:
+        for name, field in Recipe.model_fields.items():
+            default = field.get_default(call_default_factory=True)
+            out.print(f"[bold]{name}[/] = {escape(json.dumps(default))}\n    {field.description}", highlight=False)
+        raise typer.Exit()
 
 
 def train(
     data: Annotated[
-        Path, typer.Argument(help="Folder (or .json, .yaml) with images and masks; its format is detected.")
-    ],
+        Path | None, typer.Argument(help="Folder (or .json, .yaml) with images and masks; its format is detected.")
+    ] = None,
     folder: Annotated[Path, typer.Option("--out", help="Where checkpoints and the history go.")] = Path("runs/train"),
     recipe: Annotated[Path | None, typer.Option(help="YAML file of settings; options given here win over it.")] = None,
-    preset: Annotated[str | None, typer.Option(help="lite, resnet50_fpn or resnet50_fpn_v2.")] = None,
-    init: Annotated[
-        str | None, typer.Option(help="Model to start from; classes of the same name keep their rows.")
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with the run in this folder, exactly where it was saved.")
     ] = None,
-    backbone_weights: Annotated[
-        str | None, typer.Option(help="ImageNet weights: a .pth file, or package:NAME.")
+    overfit: Annotated[
+        int | None, typer.Option(min=1, help="Prove that the data can be learned: so many images, by heart.")
     ] = None,
-    minutes: Annotated[float | None, typer.Option(help="Fit the schedule to this many minutes.")] = None,
-    epochs: Annotated[float | None, typer.Option(help="Passes over the data, without --minutes.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
-    canvas: Annotated[int | None, typer.Option(help="Training images are cut or padded to this square.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
-    optimizer: Annotated[str | None, typer.Option(help="adamw or sgd.")] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16.")] = None,
-    evaluations: Annotated[int | None, typer.Option(help="How often to evaluate on the val split.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that read images.")] = None,
-    seed: Annotated[int | None, typer.Option(help="A seed reproduces a run.")] = None,
+    preset: Annotated[str | None, _of("preset")] = None,
+    init: Annotated[str | None, _of("init")] = None,
+    backbone_weights: Annotated[str | None, _of("backbone_weights")] = None,
+    minutes: Annotated[float | None, _of("minutes")] = None,
+    epochs: Annotated[float | None, _of("epochs")] = None,
+    batch_size: Annotated[str | None, _of("batch_size")] = None,
+    accumulate: Annotated[int | None, _of("accumulate")] = None,
+    canvas: Annotated[str | None, _of("canvas")] = None,
+    lr: Annotated[float | None, _of("lr")] = None,
+    optimizer: Annotated[str | None, _of("optimizer")] = None,
+    precision: Annotated[str | None, _of("precision")] = None,
+    evaluations: Annotated[int | None, _of("evaluations")] = None,
+    patience: Annotated[int | None, _of("patience")] = None,
+    workers: Annotated[int | None, _of("workers")] = None,
+    seed: Annotated[int | None, _of("seed")] = None,
+    track: Annotated[list[str] | None, _of("track")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     setting: Annotated[
-        list[str] | None, typer.Option("--set", help="Any other setting of a recipe: name=value.")
+        list[str] | None, typer.Option("--set", help="Any setting of a recipe, name=value; --settings lists them.")
     ] = None,
+    settings: Annotated[
+        bool, typer.Option("--settings", callback=_show_settings, is_eager=True, help="List all settings and exit.")
+    ] = False,
 ) -> None:
-    """Train on your own images: COCO JSON, or images with id masks. Keeps `last` and `best` checkpoints."""
+    """Train on your own images. Keeps `last`, `best` and what --resume needs; Ctrl-C saves. Also under torchrun."""
+    changes = {name: value for name, value in locals().items() if name in Recipe.model_fields}
+    changes |= dict(_setting(text) for text in setting or ())
+    changes = {name: value for name, value in changes.items() if value not in (None, [])}
+    # Of several processes, the first one talks.
+    out.quiet = int(os.environ.get("RANK", "0")) > 0
+    if resume is not None:
+        if overfit is not None:
+            raise MaskRCNNError("--resume and --overfit do not go together", fix="use one of them")
+        folder = resume
+        data, chosen = _saved(resume, data, recipe, changes)
+    else:
+        chosen = read_recipe(recipe, changes)
+    if data is None:
+        raise MaskRCNNError("expected DATA, the folder to train on", fix="maskrcnn train DATA, or --resume RUN")
+    if overfit is not None:
+        run_overfit(data, folder, chosen, set(changes), overfit, device)
+    else:
+        run_training(data, folder, chosen, device, resume is not None)
+
+
+def run_training(data: Path, folder: Path, recipe: Recipe, device: str, resume: bool) -> None:
+    """Train on a data set's `train` split and measure on its `val` split."""
     from maskrcnn.data.dataset import has_split, open_dataset
-    from maskrcnn.train.recipe import read_recipe
     from maskrcnn.train.trainer import Trainer
 
-    changes: dict[str, Any] = {
-        "preset": preset,
-        "init": init,
-        "backbone_weights": backbone_weights,
-        "minutes": minutes,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "canvas": canvas,
-        "lr": lr,
-        "optimizer": optimizer,
-        "precision": precision,
-        "evaluations": evaluations,
-        "workers": workers,
-        "seed": seed,
-    }
-    chosen = read_recipe(recipe, changes | dict(_setting(text) for text in setting or ()))
     train_data = open_dataset(data, "train")
     val_data = open_dataset(data, "val") if has_split(data, "val") else None
-    for dataset in (train_data, val_data):
-        for problem in dataset.problems if dataset else ():
-            warn(str(problem))
-    out.print(f"classes: {', '.join(chosen.names or train_data.names)}", highlight=False)
-    out.print(f"train: {len(train_data)} images, val: {len(val_data) if val_data else 'none'}")
     with LiveDisplay() as display:
-        trainer = Trainer(chosen, train_data, val_data, folder, display, device)
-        show_report(trainer.report)
-        out.print(f"{trainer.precision} on {trainer.accelerator.device}")
-        run = trainer.run()
+        run = Trainer(recipe, train_data, val_data, folder, display, device, resume, str(data.resolve())).run()
+    _show(run)
+    if run.interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if run.skipped:
+        raise typer.Exit(SOME_SKIPPED)
+
+
+def run_overfit(data: Path, folder: Path, recipe: Recipe, given: set[str], images: int, device: str) -> None:
+    """Learn a few images by heart; exit code 1 if that fails."""
+    from maskrcnn.data.dataset import open_dataset
+    from maskrcnn.train.overfit import few_images, overfit_recipe, verdict
+    from maskrcnn.train.setup import model_config
+    from maskrcnn.train.trainer import Trainer
+
+    few = few_images(open_dataset(data, "train"), images)
+    config = model_config(recipe)
+    with LiveDisplay() as display:
+        run = Trainer(overfit_recipe(recipe, few, given), few, few, folder, display, device).run()
+    _show(run)
+    learned, lines = verdict(run, few, config)
+    for line in lines:
+        (out.print if learned else warn)(line)
+    if not learned:
+        raise typer.Exit(INTERRUPTED if run.interrupted else SOME_SKIPPED)
+
+
+def _saved(resume: Path, data: Path | None, recipe: Path | None, changes: dict[str, Any]) -> tuple[Path | None, Recipe]:
+    """Data and recipe of a saved run, where they are not given."""
+    from maskrcnn.train.state import is_finished, read_about
+
+    if is_finished(resume):
+        out.print(f"the run in {resume} is finished; to train on, start with --init {resume}/last.safetensors")
+        raise typer.Exit()
+    _, about = read_about(resume)
+    data = data or (Path(about["source"]) if about["source"] else None)
+    return data, read_recipe(recipe, changes if recipe is not None else about["recipe"] | changes)
+
+
+def _show(run: TrainingRun) -> None:
     rate = run.images / max(run.seconds, 1e-9)
     out.print(f"{run.steps} steps, {run.images} images in {run.seconds / 60:.1f} min, {rate:.1f} images/s")
     if run.best:
         out.print(f"best on val: mask AP {run.best['mask_AP']:.1f}, box AP {run.best['box_AP']:.1f}")
-    out.print(f"checkpoints in {folder}" + (" (stopped early)" if run.interrupted else ""), highlight=False)
-    if run.skipped or any(dataset.skipped or dataset.dropped for dataset in (train_data, val_data) if dataset):
-        raise typer.Exit(SOME_SKIPPED)
+    out.print(f"checkpoints in {run.folder}", highlight=False)
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -110,6 +174,7 @@ class LiveDisplay:
         )
         self.training = self.progress.add_task("train", total=1.0, text="starting")
         self.evaluation: Any = None
+        self.printed_at = -LINE_EVERY_S
 
     def __enter__(self) -> LiveDisplay:
         self.progress.start()
@@ -117,6 +182,9 @@ class LiveDisplay:
 
     def __exit__(self, *exception: object) -> None:
         self.progress.stop()
+
+    def say(self, line: str) -> None:
+        out.print(escape(line), highlight=False)
 
     def note(self, line: str) -> None:
         warn(line)
@@ -128,7 +196,8 @@ class LiveDisplay:
             f"loss {sum(losses.values()):.3f} ({parts})  {images_per_second:.1f} images/s  {minutes}:{seconds:02d} left"
         )
         self.progress.update(self.training, completed=progress, text=text)
-        if not out.is_terminal:
+        if not out.is_terminal and (time.monotonic() - self.printed_at >= LINE_EVERY_S or progress >= 1):
+            self.printed_at = time.monotonic()
             out.print(f"{progress:.1%}  {text}", highlight=False)
 
     def evaluating(self, done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""The course of a run as a CSV file: a row each second, and one for each evaluation."""
+"""The course of a run as a CSV file: a row a step, and one for each evaluation."""
 
 from __future__ import annotations
 
@@ -7,32 +7,42 @@ from pathlib import Path
 
 from maskrcnn.model.losses import Losses
 
-COLUMNS = ("step", "seconds", "lr", *Losses._fields, "mask_AP")
+COLUMNS = ("step", "seconds", "lr", *Losses._fields, "grad_norm", "mask_AP", "box_AP")
 
 
 class History:
-    """Appends rows to a new file; a context manager that closes it."""
+    """Appends rows to a file.
 
-    def __init__(self, path: Path) -> None:
-        self.file = path.open("w", newline="", encoding="utf-8")
-        self.rows = csv.DictWriter(self.file, COLUMNS, restval="")
-        self.rows.writeheader()
+    Args:
+        after: the step to go on from: rows of later steps, which a run that was killed had not saved, are cut. 0 starts
+            a new file.
+    """
 
-    def __enter__(self) -> History:
-        return self
+    def __init__(self, path: Path, after: int = 0) -> None:
+        kept = [row for row in read_history(path) if int(row["step"]) <= after] if after and path.is_file() else []
+        partial = path.with_suffix(".partial")
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            rows = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore")
+            rows.writeheader()
+            rows.writerows(kept)
+        partial.replace(path)
+        self.file = path.open("a", newline="", encoding="utf-8")
+        self.rows = csv.DictWriter(self.file, COLUMNS, restval="", extrasaction="ignore")
 
-    def __exit__(self, *exception: object) -> None:
+    def close(self) -> None:
         self.file.close()
 
-    def write(
-        self,
-        step: int,
-        seconds: float,
-        lr: float | None = None,
-        losses: dict[str, float] | None = None,
-        mask_ap: float | None = None,
-    ) -> None:
-        """One row; what is not given stays empty."""
-        row = {"step": step, "seconds": round(seconds, 1), "lr": lr, **(losses or {}), "mask_AP": mask_ap}
-        self.rows.writerow({name: value for name, value in row.items() if value is not None})
+    def write(self, step: int, seconds: float, values: dict[str, float]) -> None:
+        """One row of those values that have a column. Nine digits tell any two float32 apart."""
+        row = {name: f"{value:.9g}" for name, value in values.items()}
+        self.rows.writerow({"step": step, "seconds": round(seconds, 2), **row})
+
+    def flush(self) -> None:
+        """Hand what was written to the system."""
         self.file.flush()
+
+
+def read_history(path: Path) -> list[dict[str, str]]:
+    """The rows of a history, by column; a last line that a kill cut short is left out."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [row for row in csv.DictReader(file) if row["step"].isdecimal() and row[COLUMNS[-1]] is not None]

@@ -1,20 +1,35 @@
-"""The optimiser of a recipe."""
+"""The optimiser of a recipe: which parameters decay, and at which share of the learning rate each learns."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.train.recipe import Recipe
+from maskrcnn.train.stages import STAGES, stage_of_parameters
 
 
-def build_optimizer(model: MaskRCNN, recipe: Recipe) -> torch.optim.Optimizer:
-    """AdamW or SGD with momentum; biases and norms do not decay."""
-    trainable = [value for value in model.parameters() if value.requires_grad]
-    groups = [
-        {"params": [value for value in trainable if value.dim() > 1], "weight_decay": recipe.weight_decay},
-        {"params": [value for value in trainable if value.dim() <= 1], "weight_decay": 0.0},
-    ]
+def build_optimizer(model: MaskRCNN, recipe: Recipe, rate: float) -> torch.optim.Optimizer:
+    """AdamW or SGD with momentum at a peak learning rate; biases and norms do not decay.
+
+    A group's ``share`` is what it learns at of the rate: ``layer_decay`` to the power of the stages that follow.
+    """
+    stage = stage_of_parameters(model) if recipe.layer_decay < 1 else {}
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    for name, value in model.named_parameters():
+        if value.requires_grad:
+            share = recipe.layer_decay ** (STAGES - stage.get(name, STAGES))
+            decay = recipe.weight_decay if value.dim() > 1 else 0.0
+            fresh = {"params": [], "weight_decay": decay, "share": share, "lr": rate * share}
+            groups.setdefault((share, decay), fresh)["params"].append(value)
     if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=recipe.learning_rate)
-    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, nesterov=True)
+        return torch.optim.AdamW(groups.values(), lr=rate)
+    return torch.optim.SGD(groups.values(), lr=rate, momentum=0.9, nesterov=True)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Give each group its share of a learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["share"]

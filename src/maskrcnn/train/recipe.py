@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 
 from maskrcnn.errors import MaskRCNNError
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+PEAK_RATES = {"adamw": 5e-4, "sgd": 0.01}
 
 
 class Recipe(BaseModel):
@@ -23,12 +26,30 @@ class Recipe(BaseModel):
     backbone_weights: str | None = Field(None, description="ImageNet weights: a .pth, or package:NAME")
     names: tuple[str, ...] | None = Field(None, description="other names for the data's classes, in their order")
 
+    channels: Literal["auto", "rgb", "stored"] = Field(
+        "auto",
+        description="rgb reads images as 8-bit pictures, stored takes all channels and bits there are, auto does that "
+        "where there is more than a picture holds",
+    )
     minutes: float | None = Field(None, gt=0, description="fit the schedule to this much wall-clock time")
     epochs: float = Field(30, gt=0, description="passes over the data, unless minutes are given")
-    batch_size: int = Field(8, ge=1, description="images a step")
-    canvas: int = Field(512, ge=64, multiple_of=32, description="training images are cut or padded to this square")
+    patience: int = Field(0, ge=0, description="stop after so many evaluations without a better mask AP; 0 never")
+    target_ap: float | None = Field(None, gt=0, le=100, description="stop when the val split's mask AP is above it")
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        8, description="images a process takes at once; auto asks the memory"
+    )
+    accumulate: int = Field(1, ge=1, description="batches whose gradients are added up for one step")
+    canvas: Annotated[int, Field(ge=64, multiple_of=32)] | Literal["own"] = Field(
+        512, description="training images are cut or padded to this square; own leaves each at its own size"
+    )
     scale_jitter: tuple[PositiveFloat, PositiveFloat] = Field(
-        (0.6, 1.6), description="random zoom, smallest and largest"
+        (0.6, 1.6), description="random zoom, smallest and largest; 0.1, 2 is large-scale jitter"
+    )
+    object_crops: float = Field(
+        0.5, ge=0, le=1, description="share of the cuts that show a random object whole, small ones favoured"
+    )
+    copy_paste: float = Field(
+        0.0, ge=0, le=1, description="share of the images that get objects of another image pasted in"
     )
     flip: bool = Field(True, description="mirror images left to right at random")
     turns: bool = Field(False, description="also turn and flip freely, for images without an up")
@@ -36,21 +57,46 @@ class Recipe(BaseModel):
     colour: float = Field(0.4, ge=0, le=1, description="strength of random colour changes")
 
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="adamw or sgd")
-    lr: float | None = Field(None, gt=0, description="peak learning rate; 5e-4 for adamw, 0.02 * batch / 16 for sgd")
+    lr: float | None = Field(None, gt=0, description="peak learning rate at lr_batch; 5e-4 for adamw, 0.01 for sgd")
+    lr_batch: int = Field(
+        8,
+        ge=1,
+        description="images a step that lr is meant for; the rate used grows from there with the images of a step "
+        "(batch_size * accumulate * processes): in proportion for sgd, with their square root for adamw",
+    )
+    layer_decay: float = Field(1.0, gt=0, le=1, description="each backbone stage learns at this share of the next one")
+    freeze: tuple[int | str, ...] = Field(
+        (), description="backbone stages that do not learn, norms included: 0 (the stem) to 4, or names of its modules"
+    )
     weight_decay: float = Field(0.05, ge=0, description="weight decay, on weights of two or more dimensions")
-    warmup_steps: int = Field(100, ge=0, description="steps of linear warm-up before the cosine")
+    schedule: Literal["cosine", "step"] = Field(
+        "cosine", description="how the rate falls after warm-up: cosine or step"
+    )
+    step_at: tuple[Share, ...] = Field((2 / 3, 8 / 9), description="shares of the run at which step divides it by 10")
+    warmup_steps: int = Field(100, ge=0, description="steps of linear warm-up")
     clip_norm: float = Field(5.0, gt=0, description="largest gradient norm")
     ema: float = Field(0.998, ge=0, lt=1, description="decay of the averaged weights; 0 turns averaging off")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto, fp32, bf16 or fp16")
+    skip_bad_steps: int = Field(
+        0, ge=0, description="leave out so many steps whose loss or gradient is no finite number before giving up"
+    )
 
     evaluations: int = Field(4, ge=0, description="evaluations on the val split, evenly spread, the last at the end")
+    save_minutes: float = Field(2.0, ge=0, description="how often to save what a run needs to go on; 0: every step")
+    track: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = Field(
+        (), description="also log to tensorboard, wandb or mlflow"
+    )
     workers: int | None = Field(None, ge=0, description="processes that read images; one a core but one unless given")
     seed: int = Field(0, ge=0, description="a seed reproduces a run")
 
-    @property
-    def learning_rate(self) -> float:
-        """The peak learning rate."""
-        return self.lr or (5e-4 if self.optimizer == "adamw" else 0.02 * self.batch_size / 16)
+    def learning_rate(self, images: int) -> float:
+        """The peak learning rate for steps of so many images.
+
+        SGD's noise keeps its scale if the rate grows in proportion (Goyal et al. 2017), Adam's with the square root
+        (Malladi et al. 2022).
+        """
+        grown = images / self.lr_batch
+        return (self.lr or PEAK_RATES[self.optimizer]) * (grown if self.optimizer == "sgd" else grown**0.5)
 
 
 def read_recipe(path: Path | None, changes: dict[str, Any]) -> Recipe:
@@ -70,7 +116,8 @@ def read_recipe(path: Path | None, changes: dict[str, Any]) -> Recipe:
         return Recipe(**data)
     except ValidationError as error:
         problem = error.errors()[0]
-        name = ".".join(map(str, problem["loc"]))
+        # Behind the field's name, a place in a list is worth telling, the branch of a union is not.
+        name = ".".join(str(part) for place, part in enumerate(problem["loc"]) if not place or isinstance(part, int))
         if problem["type"] != "extra_forbidden":
             raise MaskRCNNError(f"{name}: {problem['msg']}, found {problem['input']!r}", where=path) from None
         close = difflib.get_close_matches(name, Recipe.model_fields, n=1)

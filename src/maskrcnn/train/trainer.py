@@ -1,52 +1,44 @@
-"""The training loop: batches in, `last` and `best` checkpoints out."""
+"""The training loop: batches in, `last` and `best` checkpoints out, and a state to go on from as if never stopped.
+
+Several processes run the same loop in step: what depends on a clock or a signal is agreed on, and the first alone
+writes, prints and evaluates.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
-
-import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from accelerate.utils import set_seed
+from typing import Any
 
 import maskrcnn
 from maskrcnn.data.augment import Augmentation
 from maskrcnn.data.dataset import Dataset
-from maskrcnn.data.loader import training_loader
+from maskrcnn.data.loader import Loaded, training_loader
+from maskrcnn.data.problem import Problem
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.evaluate.evaluator import Evaluation, evaluate
-from maskrcnn.model.batch import Batch
-from maskrcnn.model.config import preset
-from maskrcnn.model.losses import Losses
-from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.predict.predictor import PRECISIONS, Predictor, pick_device, pick_precision
-from maskrcnn.train.cpu import keep_depthwise_in_fp32
-from maskrcnn.train.ema import EMA
-from maskrcnn.train.history import History
-from maskrcnn.train.optimizer import build_optimizer
+from maskrcnn.evaluate.evaluator import Evaluation
+from maskrcnn.model.config import to_dict
+from maskrcnn.predict.predictor import Predictor
+from maskrcnn.train import incident, trackers
+from maskrcnn.train.batch_size import free_memory
+from maskrcnn.train.census import check_examples, class_table
+from maskrcnn.train.interrupt import Interrupt
+from maskrcnn.train.inventory import check_resumable, digest, inventory, write_inventory
+from maskrcnn.train.journal import Journal
+from maskrcnn.train.learner import Learner
+from maskrcnn.train.log import Display, Log, Quiet
+from maskrcnn.train.parallel import Processes
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.schedule import rate_factor
+from maskrcnn.train.setup import build_accelerator, build_model, class_names, readers
+from maskrcnn.train.state import RunState, Saved, make_room, read_state, remove_state, restore, save_state
+from maskrcnn.train.validation import Validation
 from maskrcnn.weights.checkpoint import save_checkpoint
-from maskrcnn.weights.load import Report, copy_weights, load_backbone, read_any
-
-SHOW_EVERY_S = 1.0
-SAVE_EVERY_S = 120.0
-
-
-class Display(Protocol):
-    """Where a run shows how it goes."""
-
-    def note(self, line: str) -> None: ...
-    def step(self, progress: float, losses: dict[str, float], images_per_second: float, remaining_s: float) -> None: ...
-    def evaluating(self, done: int, total: int) -> None: ...
-    def evaluated(self, evaluation: Evaluation, best: bool) -> None: ...
 
 
 @dataclass
@@ -59,26 +51,23 @@ class TrainingRun:
     seconds: float
     best: dict[str, float] = field(default_factory=dict)
     interrupted: bool = False
-    skipped: list[str] = field(default_factory=list)
-
-
-def build_model(recipe: Recipe, names: tuple[str, ...]) -> tuple[MaskRCNN, Report | None]:
-    """The recipe's network for these classes, filled from ``init`` or ``backbone_weights`` if it names one."""
-    report = None
-    if recipe.init:
-        checkpoint, notes = read_any(recipe.init)
-        model = MaskRCNN(checkpoint.config.replace(**recipe.model), names)
-        report = copy_weights(model, checkpoint, recipe.init)
-        report.notes += notes
-    else:
-        model = MaskRCNN(preset(recipe.preset).replace(**recipe.model), names)
-        if recipe.backbone_weights:
-            report = load_backbone(model, recipe.backbone_weights)
-    return model, report
+    ended: str = ""  # why, if before the end of its schedule
+    skipped: list[Problem] = field(default_factory=list)  # images and objects that were left out
+    evaluation: Evaluation | None = None  # the last
 
 
 class Trainer:
-    """One run of a recipe on a data set, into a folder."""
+    """One run of a recipe on a data set, into a folder.
+
+    Args:
+        device: "auto", "cpu", "cuda" or "mps".
+        resume: go on with the run saved in the folder.
+        source: where the data is, for a later ``--resume``.
+
+    Raises:
+        MaskRCNNError: the recipe does not fit the data, the data has nothing to learn, or the folder holds an
+            unfinished run, or none that fits.
+    """
 
     def __init__(
         self,
@@ -88,153 +77,236 @@ class Trainer:
         folder: Path,
         display: Display,
         device: str = "auto",
+        resume: bool = False,
+        source: str = "",
     ) -> None:
-        self.recipe, self.val_data, self.folder, self.display = recipe, val_data, folder, display
-        picked = pick_device(device)
-        precision = recipe.precision
-        if precision == "auto":
-            precision = "bf16" if _has_fast_bf16(picked) else "fp32"
-        self.precision = precision
-        mixed = {"fp32": "no"}.get(precision, precision)
-        # accelerate keeps one state a process; without this a second run could not choose its precision.
-        AcceleratorState._reset_state(reset_partial_state=True)
-        self.accelerator = Accelerator(mixed_precision=mixed, cpu=picked.type == "cpu")
-        set_seed(recipe.seed)
-        names = recipe.names or train_data.names
-        if len(names) != len(train_data.names):
-            raise MaskRCNNError(
-                f"names: expected {len(train_data.names)} for the classes {train_data.names}, found {list(names)}"
-            )
-        model, self.report = build_model(recipe, tuple(names))
-        self.model = model.to(self.accelerator.device).to(memory_format=torch.channels_last).train()
-        self.ema = EMA(self.model, recipe.ema)
-        if self.accelerator.device.type == "cpu" and precision == "bf16":
-            keep_depthwise_in_fp32(self.model)
-        self.optimizer = build_optimizer(self.model, recipe)
-        self.scaled_optimizer = self.accelerator.prepare(self.optimizer)
-        self.loader = training_loader(
-            train_data,
-            self.model.config.preprocess,
-            Augmentation(recipe.flip, recipe.turns, recipe.scale_jitter, recipe.colour, recipe.stains),
-            recipe.canvas,
-            recipe.batch_size,
-            max((os.cpu_count() or 2) - 1, 1) if recipe.workers is None else recipe.workers,
-            recipe.seed,
-            pin_memory=self.accelerator.device.type == "cuda",
-        )
-        self.total_steps = max(math.ceil(recipe.epochs * len(train_data) / recipe.batch_size), 1)
-        self.steps = 0
-        self.best: dict[str, float] = {}
-        self.skipped: list[str] = []
+        trackers.require(recipe.track)
+        self.train_data, self.folder = train_data, folder
+        self.accelerator, self.precision = build_accelerator(recipe, device, folder)
+        self.processes = Processes()
+        main = self.processes.main
+        earlier = make_room(folder) if main and not resume else []
+        saved = self.processes.from_main(read_state(folder) if main and resume else None)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.log = Log(folder / "log.txt" if main else None, display if main else Quiet(), fresh=not resume)
+        for name in earlier:
+            self.log.note(f"the folder's earlier weights are kept as {name}")
+        names = class_names(recipe, train_data)
+        self.log.say(class_table(names))
+        for line in check_examples(train_data):
+            self.log.note(line)
+        for dataset in (train_data, val_data):
+            self.log.tell(dataset.problems if dataset is not None else ())
+        model, report = build_model(recipe, names, saved, train_data)
+        self.log.say(*(report.lines() if report else ()))
+        self.learner = Learner(model, recipe, self.accelerator, self.processes)
+        self.recipe, self.images_a_step = self._sized(recipe, saved)
+        self.rate = self.recipe.learning_rate(self.images_a_step)
+        self.total_steps = max(math.ceil(self.recipe.epochs * len(train_data) / self.images_a_step), 1)
+        self.state = saved.state if saved else RunState()
+        self.about = self._begin(source, saved)
+        self.interrupt, self.stopping, self.ended = Interrupt(), False, ""
+        self.validation = Validation(val_data, self.recipe, self.state, self.log, self.interrupt)
+        self.saved_at = self.state.seconds
+        self._introduce(saved)
 
     def run(self) -> TrainingRun:
-        """Train to the end of the schedule; Ctrl-C ends it early and keeps what there is."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "recipe.json").write_text(self.recipe.model_dump_json(indent=2))
-        evaluations = self.recipe.evaluations if self.val_data is not None else 0
-        progress, evaluated, interrupted = 0.0, 0, False
-        started = shown = saved = time.monotonic()
-        with History(self.folder / "history.csv") as history:
-            try:
-                for batch in self._batches():
-                    losses = self._step(batch, progress)
-                    now = time.monotonic()
-                    progress = self._progress(now - started)
-                    if now - shown > SHOW_EVERY_S or progress >= 1:
-                        shown = now
-                        values = self._read(losses)
-                        history.write(self.steps, now - started, self.optimizer.param_groups[0]["lr"], values)
-                        self._show(values, progress, now - started)
-                    due = int(progress * evaluations + 1e-9)
-                    if due > evaluated or now - saved > SAVE_EVERY_S or progress >= 1:
-                        saved = now
-                        self._save("last")
-                    if due > evaluated:
-                        evaluated = due
-                        history.write(self.steps, now - started, mask_ap=self._evaluate()["mask_AP"])
-                    if progress >= 1:
-                        break
-            except KeyboardInterrupt:
-                interrupted = True
-                self._save("last")
-        images = self.steps * self.recipe.batch_size
-        seconds = time.monotonic() - started
-        return TrainingRun(self.folder, self.steps, images, seconds, self.best, interrupted, self.skipped)
+        """Train to the end of the schedule. Ctrl-C ends it early, and ``resume`` goes on from there."""
+        state, recipe = self.state, self.recipe
+        self.started = time.monotonic() - state.seconds
+        self.journal = Journal(self.folder, recipe, self.train_data, state, self.log, self.accelerator, self.processes)
+        batches = self._batches()
+        with self.interrupt, self.journal:
+            while True:
+                if self.validation.due(self.progress):
+                    self._evaluate()
+                over = self.progress >= 1 or bool(self.ended)
+                if over or self.stopping or state.seconds - self.saved_at >= 60 * recipe.save_minutes:
+                    self._save(finished=over)
+                if over or self.stopping:
+                    break
+                self._step(next(batches))
+                if self.journal.due:
+                    self.journal.read(self.progress)
+        return self._result()
 
-    def _progress(self, seconds: float) -> float:
+    @property
+    def progress(self) -> float:
         """Share of the schedule done, by the clock or by steps."""
-        done = seconds / (60 * self.recipe.minutes) if self.recipe.minutes else self.steps / self.total_steps
+        minutes = self.recipe.minutes
+        done = self.state.seconds / (60 * minutes) if minutes else self.state.steps / self.total_steps
         return min(done, 1.0)
 
-    def _read(self, losses: Losses) -> dict[str, float]:
-        """The losses on the host. Raises `MaskRCNNError` when one is not a finite number."""
-        values = dict(zip(Losses._fields, torch.stack(losses).tolist(), strict=True))
-        bad = [name for name, value in values.items() if not math.isfinite(value)]
-        if bad:
-            raise MaskRCNNError(
-                f"the loss {', '.join(bad)} is not a finite number at step {self.steps}",
-                fix=f"lower the learning rate (now {self.recipe.learning_rate:g}), or train in fp32",
-            )
-        return values
+    def _step(self, loaded: list[Loaded]) -> None:
+        """One step, for whose numbers nobody waits; and what all processes must agree on after it."""
+        state, recipe = self.state, self.recipe
+        step_at = recipe.step_at if recipe.schedule == "step" else None
+        rate = self.rate * rate_factor(state.steps, self.progress, recipe.warmup_steps, step_at)
+        with self._watched_memory(loaded, whole=True):
+            losses, own = self.learner.gradients([part.batch for part in loaded], state.steps)
+        with self._watched_memory(loaded, whole=False):
+            norm = self.learner.update(rate)
+        state.steps += 1
+        state.images += self.images_a_step
+        elapsed = time.monotonic() - self.started if self.processes.main else 0.0
+        state.seconds, stop = self.processes.largest(elapsed, float(self.interrupt.wanted))
+        self.stopping = stop > 0
+        self.journal.add(incident.Step(state.steps, state.seconds, rate, loaded, losses, own, norm))
 
-    def _show(self, values: dict[str, float], progress: float, seconds: float) -> None:
-        speed = self.steps * self.recipe.batch_size / seconds
-        self.display.step(progress, values, speed, seconds / progress - seconds)
+    def _batches(self) -> Iterator[list[Loaded]]:
+        """The batches of each step, without end: those of the stream that no step has had."""
+        recipe = self.recipe
+        assert isinstance(recipe.batch_size, int)
+        loader = training_loader(
+            self.train_data,
+            self.learner.model.config.preprocess,
+            Augmentation(
+                recipe.flip,
+                recipe.turns,
+                recipe.scale_jitter,
+                recipe.colour,
+                recipe.stains,
+                recipe.object_crops,
+                recipe.copy_paste,
+            ),
+            None if recipe.canvas == "own" else recipe.canvas,
+            recipe.batch_size,
+            readers(recipe),
+            recipe.seed,
+            pin_memory=self.accelerator.device.type == "cuda",
+            start=self.state.images,
+            rank=self.processes.rank,
+            world=self.processes.count,
+        )
+        batches = iter(loader)
+        while True:
+            try:
+                loaded = [next(batches) for _ in range(recipe.accumulate)]
+            except MaskRCNNError as error:
+                # What a worker process raises comes with its traceback.
+                raise MaskRCNNError(str(error).rpartition("MaskRCNNError: ")[2].strip()) from None
+            yield loaded
 
-    def _batches(self) -> Iterator[Batch]:
-        for batch, problems in self.loader:
-            for problem in problems:
-                if problem not in self.skipped:
-                    self.skipped.append(problem)
-                    self.display.note(f"skipped {problem}")
-            yield batch.to(self.accelerator.device)
+    @contextmanager
+    def _watched_memory(self, loaded: list[Loaded], whole: bool) -> Iterator[None]:
+        """Tell that memory ran out; save first, if the weights are ``whole`` and no other process waits."""
+        try:
+            yield
+            return
+        except (RuntimeError, MemoryError) as error:
+            if not incident.is_out_of_memory(error):
+                raise
+        number = self.state.steps + 1
+        self.learner.forget()
+        free_memory(self.accelerator.device)
+        if whole and self.processes.count == 1 and number > 1:
+            self._save(finished=False)
+        raise incident.out_of_memory(number, loaded, self.train_data, self.recipe, self.folder)
 
-    def _step(self, batch: Batch, progress: float) -> Losses:
-        factor = rate_factor(self.steps, progress, self.recipe.warmup_steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.learning_rate * factor
-        with self.accelerator.autocast():
-            losses = self.model.losses(batch)
-        self.accelerator.backward(losses.total)
-        self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
-        self.scaled_optimizer.step()
-        self.scaled_optimizer.zero_grad()
-        self.steps += 1
-        self.ema.update(self.model)
-        return Losses(*(loss.detach() for loss in losses))
+    def _evaluate(self) -> None:
+        """Measure the average on the val split, while the other processes wait."""
+        self.journal.read(self.progress)
+        metrics = None
+        if self.processes.main:
+            predictor = Predictor(self.learner.ema.model, str(self.accelerator.device), self.precision)
+            metrics = self.validation.measure(predictor)
+            free_memory(self.accelerator.device)
+        metrics = self.processes.from_main(metrics)
+        if metrics is None:
+            self.stopping = True
+            return
+        better, self.ended = self.validation.judge(metrics, self.progress)
+        self.journal.record(self.state.steps, self.state.seconds, metrics)
+        if better:
+            self._checkpoint("best")
 
-    def _evaluate(self) -> dict[str, float]:
-        assert self.val_data is not None
-        done, total = 0, len(self.val_data)
+    def _save(self, finished: bool) -> None:
+        """`last`, and the state unless the run is over. Numbers are read first: nothing is saved that is none."""
+        self.journal.read(self.progress)
+        self.saved_at = self.state.seconds
+        self._checkpoint("last")
+        if self.processes.main and finished:
+            remove_state(self.folder)
+        elif self.processes.main:
+            learner = self.learner
+            parts = (learner.model, learner.ema, learner.optimizer, learner.scaler)
+            save_state(self.folder, self.state, self.about, *parts)
 
-        def advance() -> None:
-            nonlocal done
-            done += 1
-            self.display.evaluating(done, total)
+    def _checkpoint(self, name: str) -> None:
+        if self.processes.main:
+            provenance = {
+                "maskrcnn": maskrcnn.__version__,
+                "recipe": json.loads(self.recipe.model_dump_json()),
+                "steps": self.state.steps,
+                "images_seen": self.state.images,
+                "best": self.state.best,
+            }
+            save_checkpoint(self.learner.ema.model, self.folder / f"{name}.safetensors", provenance)
 
-        predictor = Predictor(self.ema.model, str(self.accelerator.device), self.precision)
-        evaluation = evaluate(predictor, self.val_data, advance=advance)
-        score = evaluation.metrics["mask_AP"]
-        best = not self.best or not score <= self.best["mask_AP"]
-        if best:
-            self.best = {**evaluation.metrics, "step": self.steps}
-            self._save("best")
-        self.display.evaluated(evaluation, best)
-        return evaluation.metrics
+    def _sized(self, recipe: Recipe, saved: Saved | None) -> tuple[Recipe, int]:
+        """The recipe with its batch size as a number, and the images of a step of all processes."""
+        folds = recipe.accumulate * self.processes.count
+        images = recipe.batch_size
+        if images == "auto" and saved is not None:
+            images = max(saved.about["images_a_step"] // folds, 1)
+        elif images == "auto":
+            canvas = self.learner.model.config.preprocess.long if recipe.canvas == "own" else recipe.canvas
+            largest, why = self.learner.largest_batch(32 * math.ceil(canvas / 32))
+            images = min(largest, len(self.train_data))
+            self.log.say(f"batch size {images}: {why}")
+        assert isinstance(images, int)
+        return recipe.model_copy(update={"batch_size": images}), images * folds
 
-    def _save(self, name: str) -> None:
-        provenance: dict[str, Any] = {
-            "maskrcnn": maskrcnn.__version__,
-            "recipe": json.loads(self.recipe.model_dump_json()),
-            "steps": self.steps,
-            "images_seen": self.steps * self.recipe.batch_size,
-            "best": self.best,
+    def _begin(self, source: str, saved: Saved | None) -> dict[str, Any]:
+        """Restore what was saved, if it fits; and what another run must know to go on with this one."""
+        found = inventory(self.train_data)
+        if saved is not None:
+            check_resumable(self.folder, saved.about, self.recipe, self.images_a_step, found)
+            learner = self.learner
+            restore(saved, learner.model, learner.ema, learner.optimizer, learner.scaler)
+        recipe = json.loads(self.recipe.model_dump_json())
+        if self.processes.main:
+            (self.folder / "recipe.json").write_text(json.dumps(recipe, indent=2), encoding="utf-8")
+            write_inventory(self.folder, found)
+        return {
+            "recipe": recipe,
+            "config": to_dict(self.learner.model.config),
+            "images_a_step": self.images_a_step,
+            "data": digest(found),
+            "source": source,
         }
-        save_checkpoint(self.ema.model, self.folder / f"{name}.safetensors", provenance)
 
+    def _introduce(self, saved: Saved | None) -> None:
+        """What is about to happen."""
+        log, recipe, val_data = self.log, self.recipe, self.validation.dataset
+        log.say(f"train: {len(self.train_data)} images, val: {len(val_data) if val_data is not None else 'none'}")
+        if val_data is None:
+            log.note("no val split: nothing is measured, there will be no `best` checkpoint, only `last`")
+        several = f", {self.processes.count} processes" if self.processes.count > 1 else ""
+        log.say(f"{self.precision} on {self.accelerator.device}{several}")
+        length = f"{recipe.minutes:g} minutes" if recipe.minutes else f"{self.total_steps} steps"
+        log.say(f"{length} of {self.images_a_step} images each; peak learning rate {self.rate:.3g}")
+        if saved is not None:
+            if saved.damage:
+                log.note(f"{saved.damage}; the state before it is used")
+            log.say(f"going on after step {self.state.steps}")
 
-def _has_fast_bf16(device: torch.device) -> bool:
-    """Whether bf16 is faster than fp32 there."""
-    if device.type == "cuda":
-        return pick_precision("auto", device) == PRECISIONS["bf16"]
-    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+    def _result(self) -> TrainingRun:
+        state = self.state
+        self.processes.part()
+        self.log.sum_up()
+        if self.stopping:
+            self.log.say(f"stopped after step {state.steps}; go on with: maskrcnn train --resume {self.folder}")
+        elif self.ended:
+            self.log.say(f"ended after step {state.steps}: {self.ended}")
+        return TrainingRun(
+            self.folder,
+            state.steps,
+            state.images,
+            state.seconds,
+            state.best,
+            self.stopping,
+            self.ended,
+            self.log.lost,
+            self.validation.last,
+        )

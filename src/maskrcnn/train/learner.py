@@ -1,0 +1,91 @@
+"""What learns: a model, its average and its optimiser, and the step that changes all three."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from maskrcnn.model.batch import Batch
+from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.train.batch_size import largest_batch
+from maskrcnn.train.cpu import keep_depthwise_in_fp32
+from maskrcnn.train.ema import EMA
+from maskrcnn.train.optimizer import build_optimizer, set_rate
+from maskrcnn.train.parallel import Objective, Processes, synchronised_norms
+from maskrcnn.train.recipe import Recipe
+from maskrcnn.train.stages import freeze
+
+
+class Learner:
+    """A model on its device, ready for steps of ``recipe.accumulate`` batches.
+
+    Several processes each hold one; gradients are averaged, so that all stay equal.
+    """
+
+    def __init__(self, model: MaskRCNN, recipe: Recipe, accelerator: Accelerator, processes: Processes) -> None:
+        self.recipe, self.accelerator, self.processes = recipe, accelerator, processes
+        model = model.to(accelerator.device).to(memory_format=torch.channels_last)
+        self.ema = EMA(model, recipe.ema)
+        if accelerator.device.type == "cpu" and accelerator.mixed_precision == "bf16":
+            keep_depthwise_in_fp32(model)
+        if accelerator.device.type == "cuda" and processes.count > 1:
+            model = synchronised_norms(model)
+        self.model = model.train()
+        freeze(self.model, recipe.freeze)
+        self.trained = [value for value in self.model.parameters() if value.requires_grad]
+        self.optimizer = build_optimizer(self.model, recipe, recipe.learning_rate(recipe.lr_batch))
+        objective: nn.Module = Objective(self.model, processes.count)
+        self.objective, self._update = accelerator.prepare(objective, self.optimizer)
+
+    @property
+    def scaler(self) -> torch.amp.GradScaler | None:
+        """What keeps fp16 gradients in range."""
+        return self.accelerator.scaler
+
+    def largest_batch(self, canvas: int) -> tuple[int, str]:
+        """Images a process can take at once, and why so many; the same in all processes."""
+        moments = 2 if self.recipe.optimizer == "adamw" else 1
+        images, why = largest_batch(Objective(self.model), self.accelerator, canvas, self.trained, moments)
+        return -int(self.processes.largest(-images)[0]), why
+
+    def gradients(self, batches: Sequence[Batch], step: int) -> tuple[Tensor, Tensor]:
+        """Add up the gradients of a step.
+
+        What draws from torch's own generator, such as dropout in a backbone, starts anew from (seed, step, process).
+
+        Returns:
+            Detached losses in the order of `Losses`: float [5] over all batches and processes, and float [batches, 5]
+            of each batch here.
+        """
+        entropy = np.random.SeedSequence([self.recipe.seed, step, self.processes.rank])
+        torch.manual_seed(int(entropy.generate_state(1)[0]))
+        everywhere, here = [], []
+        for batch in batches:
+            with self.accelerator.accumulate(self.objective):
+                total, losses, own = self.objective(batch.to(self.accelerator.device))
+                self.accelerator.backward(total)
+            everywhere.append(losses)
+            here.append(own)
+        return torch.stack(everywhere).mean(0), torch.stack(here)
+
+    def update(self, rate: float) -> Tensor:
+        """Move the weights along their gradients; returns the gradients' norm, before it was clipped.
+
+        A recipe that leaves bad steps out waits for the norm here, and does not move if that is no finite number.
+        """
+        set_rate(self.optimizer, rate)
+        norm = torch.as_tensor(self.accelerator.clip_grad_norm_(self.trained, self.recipe.clip_norm))
+        # fp16's scaler looks at the gradients itself.
+        if not self.recipe.skip_bad_steps or self.scaler is not None or bool(norm.isfinite()):
+            self._update.step()
+            self.ema.update(self.model)
+        self.forget()
+        return norm
+
+    def forget(self) -> None:
+        """Drop gradients."""
+        self.optimizer.zero_grad()

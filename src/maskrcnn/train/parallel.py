@@ -1,0 +1,103 @@
+"""Several processes that train one model: what they add up, agree on and tell each other.
+
+They are started by ``torchrun`` or ``accelerate launch``; one process alone pays for none of this. Batch norm that is
+not frozen takes its statistics from all processes' batches on GPUs, and from each process's own batch on CPUs.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from accelerate.utils import InitProcessGroupKwargs
+from torch import Tensor, nn
+
+from maskrcnn.model.batch import Batch
+from maskrcnn.model.mask_rcnn import MaskRCNN
+
+T = TypeVar("T")
+# The others wait while the first process evaluates, which may take long; a process that dies ends the run at once.
+PATIENCE = timedelta(hours=6)
+
+
+def group_settings() -> InitProcessGroupKwargs:
+    """How long processes wait for one another."""
+    return InitProcessGroupKwargs(timeout=PATIENCE)
+
+
+class Objective(nn.Module):
+    """What a step minimises: the model's losses of a batch, divided by counts over the batches of all processes.
+
+    Gradients averaged over W processes then equal those of one process with all their images. A module of its own, as
+    distributed training looks at `forward` alone.
+    """
+
+    def __init__(self, model: MaskRCNN, processes: int = 1) -> None:
+        super().__init__()
+        self.model, self.processes = model, processes
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """The scalar to differentiate, and detached, in the order of `Losses`, float [5] each: the losses over all
+        processes' batches, and those of this one."""
+        terms = self.model.loss_terms(batch)
+        own = terms.mean
+        if self.processes == 1:
+            return own.sum(), own.detach(), own.detach()
+        everywhere = torch.stack((terms.total.detach(), terms.places.float()))
+        dist.all_reduce(everywhere)
+        places = everywhere[1].clamp(min=1)
+        return (terms.total * (self.processes / places)).sum(), everywhere[0] / places, own.detach()
+
+
+def synchronised_norms(model: MaskRCNN) -> MaskRCNN:
+    """The model with batch norms that gather statistics over all processes (CUDA only); parameter names stay."""
+    from timm.layers import convert_sync_batchnorm
+
+    converted: MaskRCNN = convert_sync_batchnorm(model)
+    return converted
+
+
+class Processes:
+    """The processes of a run. Each must make the same calls in the same order."""
+
+    def __init__(self) -> None:
+        there = dist.is_available() and dist.is_initialized()
+        self.count = dist.get_world_size() if there else 1
+        self.rank = dist.get_rank() if there else 0
+        # On GPUs a second group over the CPU's network spares them a wait for what only the host needs to know.
+        self._hosts: Any = dist.new_group(backend="gloo", timeout=PATIENCE) if self.count > 1 else None
+
+    @property
+    def main(self) -> bool:
+        return self.rank == 0
+
+    def largest(self, *values: float) -> list[float]:
+        """The largest of each value over all processes."""
+        if self.count == 1:
+            return list(values)
+        shared = torch.tensor(values, dtype=torch.float64)
+        dist.all_reduce(shared, dist.ReduceOp.MAX, group=self._hosts)
+        return [float(value) for value in shared]
+
+    def gathered(self, items: list[T]) -> list[T]:
+        """The items of all processes, in each."""
+        if self.count == 1:
+            return items
+        parts: list[Any] = [None] * self.count
+        dist.all_gather_object(parts, items, group=self._hosts)
+        return [item for part in parts for item in part]
+
+    def from_main(self, value: T) -> T:
+        """The first process's value, in each. Waits for it."""
+        if self.count == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, group=self._hosts)
+        return box[0]
+
+    def part(self) -> None:
+        """End the exchange; nothing more can be agreed on."""
+        if self.count > 1:
+            dist.destroy_process_group()

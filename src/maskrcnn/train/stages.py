@@ -1,0 +1,83 @@
+"""The stages of a backbone, from its stem to its coarsest map: what can be frozen, and learns at rates of its own.
+
+Stage 0 is the stem; stage s of 1 to 4 leads from the map before to the s-th of the pyramid (strides 4, 8, 16, 32).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.model.backbone import TimmBackbone
+from maskrcnn.model.mask_rcnn import MaskRCNN
+
+STAGES = 5
+
+
+def stages(model: MaskRCNN) -> dict[str, int]:
+    """Each backbone module's stage, by its name within the backbone; modules that hold several stages are left out."""
+    body: nn.Module = model.backbone
+    ends = [f"layer{level}" for level in range(1, STAGES)]
+    if isinstance(model.backbone, TimmBackbone):
+        body, names = model.backbone.body, model.backbone.body.feature_info.module_name()  # type: ignore[operator, union-attr]
+        ends = [names[pick] for pick in model.backbone.picks]
+    modules = [name for name, _ in body.named_modules() if name]
+    # timm writes "stages.0" of a network that it has flattened to "stages_0".
+    ends = [name if name in modules else name.replace(".", "_") for name in ends]
+    last = [max(place for place, name in enumerate(modules) if _within(name, end)) for end in ends]
+    found = {}
+    for place, name in enumerate(modules):
+        if any(end.startswith(f"{name}.") for end in ends):
+            continue
+        stage = 1 + sum(place > end for end in last)
+        found[name] = 0 if stage == 1 and not _within(name, ends[0]) else min(stage, STAGES - 1)
+    return found
+
+
+def stage_of_parameters(model: MaskRCNN) -> dict[str, int]:
+    """The stage of each of the backbone's parameters, by its name within the model."""
+    prefix = _prefix(model)
+    known = stages(model)
+    names = (name for name, _ in model.named_parameters() if name.startswith(prefix))
+    return {name: known.get(name.removeprefix(prefix).rpartition(".")[0], 0) for name in names}
+
+
+def freeze(model: MaskRCNN, chosen: Sequence[int | str]) -> None:
+    """Keep parts of the backbone as they are: no gradients, and norms that use their statistics instead of gathering.
+
+    Call it after ``model.train()``, which would set the norms free.
+
+    Args:
+        chosen: stages 0 to 4, or names of modules within the backbone, such as ``blocks.0``.
+
+    Raises:
+        MaskRCNNError: no such stage or module.
+    """
+    known, prefix = stages(model), _prefix(model)
+    body = model.get_submodule(prefix.rstrip("."))
+    for choice in chosen:
+        text = str(choice)
+        names = [name for name, stage in known.items() if _within(name, text) or text == str(stage)]
+        if not names:
+            roots = list(dict.fromkeys(name.split(".")[0] for name in known))
+            raise MaskRCNNError(
+                f"freeze: the backbone {model.config.backbone!r} has no stage or module {choice!r}",
+                fix=f"use 0 (the stem) to {STAGES - 1}, or a name such as {', '.join(roots)}",
+            )
+        for name in names:
+            module = body.get_submodule(name)
+            for value in module.parameters():
+                value.requires_grad_(False)
+            if isinstance(module, _BatchNorm):
+                module.eval()
+
+
+def _within(name: str, module: str) -> bool:
+    return name == module or name.startswith(f"{module}.")
+
+
+def _prefix(model: MaskRCNN) -> str:
+    return "backbone.body." if isinstance(model.backbone, TimmBackbone) else "backbone."

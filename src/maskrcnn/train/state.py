@@ -1,0 +1,198 @@
+"""What a run needs to go on exactly where it was: one safetensors file, replaced as a whole, and the one before it.
+
+Tensors are the model's, the average's (``ema.``) and the optimiser's (``optimizer.``), in full precision; everything
+else is JSON in the file's metadata. No generator needs saving: what is random follows from the seed and the step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.train.ema import EMA
+
+FORMAT = "maskrcnn-run-1"
+NAME, PREVIOUS = "state.safetensors", "state.previous.safetensors"
+
+
+@dataclass
+class RunState:
+    """Where a run is."""
+
+    steps: int = 0
+    images: int = 0  # taken from the stream, by all processes
+    seconds: float = 0.0
+    evaluations: int = 0
+    stale: int = 0  # evaluations since the best
+    best: dict[str, float] = field(default_factory=dict)  # metrics, and the step
+    bad_steps: int = 0  # left out, as no finite number came of them
+
+
+class Saved(NamedTuple):
+    """A run as its file has it. ``about`` is what the run was of, ``scaler`` that of fp16, empty without."""
+
+    state: RunState
+    about: dict[str, Any]
+    scaler: dict[str, Any]
+    ema_steps: int
+    tensors: dict[str, Tensor]
+    damage: str  # why the newer file was not used, if it was not
+
+
+def save_state(
+    folder: Path,
+    state: RunState,
+    about: dict[str, Any],
+    model: MaskRCNN,
+    ema: EMA,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler | None,
+) -> None:
+    """Write all of it; whenever the process dies, a whole file is left."""
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    tensors |= {f"ema.{name}": value for name, value in ema.model.state_dict().items()}
+    for number, value in enumerate(_parameters(optimizer)):
+        moments = optimizer.state.get(value, {})
+        tensors |= {f"optimizer.{number}.{name}": moment for name, moment in moments.items() if moment is not None}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    metadata = {
+        "format": FORMAT,
+        "state": json.dumps(state.__dict__),
+        "about": json.dumps(about),
+        "scaler": json.dumps(scaler.state_dict() if scaler is not None else {}),
+        "ema_steps": str(ema.steps),
+        "checksum": str(_checksum(tensors)),
+    }
+    partial = folder / "state.partial"
+    save_file(tensors, partial, metadata)
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    if (folder / NAME).is_file():
+        (folder / NAME).replace(folder / PREVIOUS)
+    partial.replace(folder / NAME)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a run came to its end there: it has left weights, and no state to go on from."""
+    return (folder / "last.safetensors").is_file() and not any((folder / name).is_file() for name in (NAME, PREVIOUS))
+
+
+def remove_state(folder: Path) -> None:
+    """Forget the run saved there: it is finished."""
+    for name in (NAME, PREVIOUS):
+        (folder / name).unlink(missing_ok=True)
+
+
+def make_room(folder: Path) -> list[str]:
+    """Keep an earlier run's weights in the folder under other names, and return those.
+
+    Raises:
+        MaskRCNNError: that run is unfinished, and a new one would overwrite its state.
+    """
+    if any((folder / name).is_file() for name in (NAME, PREVIOUS)):
+        raise MaskRCNNError(
+            "there is an unfinished run",
+            where=folder,
+            fix=f"go on with it: maskrcnn train --resume {folder}; or choose another --out, or delete the folder",
+        )
+    moved = []
+    for name in ("last", "best"):
+        if (folder / f"{name}.safetensors").is_file():
+            moved.append(f"{name}.earlier.safetensors")
+            (folder / f"{name}.safetensors").replace(folder / moved[-1])
+    return moved
+
+
+def read_about(folder: Path) -> tuple[RunState, dict[str, Any]]:
+    """Where a saved run is and what it is of, without its tensors. Raises `MaskRCNNError` as `read_state`."""
+    saved = read_state(folder, tensors=False)
+    return saved.state, saved.about
+
+
+def read_state(folder: Path, tensors: bool = True) -> Saved:
+    """The run saved in a folder: the newer file, or the one before it if that is damaged.
+
+    Raises:
+        MaskRCNNError: there is none, or none that can be read.
+    """
+    damage: list[str] = []
+    for name in (NAME, PREVIOUS):
+        if (folder / name).is_file():
+            try:
+                return _read(folder / name, tensors, "; ".join(damage))
+            except MaskRCNNError as error:
+                damage.append(str(error))
+    if damage:
+        raise MaskRCNNError("; ".join(damage), fix=f"start a new run with --init {folder / 'last.safetensors'}")
+    raise MaskRCNNError(
+        f"expected an unfinished run with its {NAME}, found none",
+        where=folder,
+        fix=f"give --resume the --out of a run; train a finished one further with --init {folder}/last.safetensors",
+    )
+
+
+def _read(path: Path, with_tensors: bool, damage: str) -> Saved:
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()} if with_tensors else {}  # noqa: SIM118
+        if metadata.get("format") != FORMAT:
+            raise MaskRCNNError(f"expected the state of a run, {FORMAT}, found {metadata.get('format')}", where=path)
+        if with_tensors and str(_checksum(tensors)) != metadata["checksum"]:
+            raise MaskRCNNError("the saved state is damaged: its checksum does not fit", where=path)
+        state = RunState(**json.loads(metadata["state"]))
+        about, scaler = json.loads(metadata["about"]), json.loads(metadata["scaler"])
+        return Saved(state, about, scaler, int(metadata["ema_steps"]), tensors, damage)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise MaskRCNNError(f"the saved state is damaged: {error}", where=path) from None
+
+
+@torch.no_grad()
+def restore(
+    saved: Saved,
+    model: MaskRCNN,
+    ema: EMA,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler | None,
+) -> None:
+    """Give model, average, optimiser and scaler what was saved.
+
+    Tensors keep the memory format they have here, as it decides how sums are rounded.
+    """
+    for prefix, target in (("model.", model), ("ema.", ema.model)):
+        for name, value in target.state_dict().items():
+            value.copy_(saved.tensors[prefix + name])
+    ema.steps = saved.ema_steps
+    parameters = _parameters(optimizer)
+    for name, value in saved.tensors.items():
+        if name.startswith("optimizer."):
+            _, number, moment = name.split(".")
+            like = parameters[int(number)]
+            if value.shape == like.shape:
+                value = torch.empty_like(like, dtype=value.dtype, requires_grad=False).copy_(value)
+            optimizer.state[like][moment] = value
+    if scaler is not None and saved.scaler:
+        scaler.load_state_dict(saved.scaler)
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [value for group in optimizer.param_groups for value in group["params"]]
+
+
+def _checksum(tensors: dict[str, Tensor]) -> int:
+    """Of all bytes: a safetensors file notices a missing end, but not a flipped bit."""
+    checksum = 0
+    for name in sorted(tensors):
+        checksum = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, checksum)
+    return checksum

@@ -1,0 +1,136 @@
+"""`maskrcnn train` as people type it: what it prints, its exit codes, and how it goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from maskrcnn.cli import main as cli
+from maskrcnn.train.learner import Learner
+from maskrcnn.train.recipe import Recipe
+
+TINY = {
+    "backbone": "timm:test_resnet",
+    "backbone_norm": "batch",
+    "fpn_channels": 64,
+    "anchor_sizes": [16, 32, 64, 128, 256],
+    "roi_samples": 64,
+    "box_hidden": [128],
+    "mask_convs": [64, 64],
+    "rpn_before_nms": [200, 200],
+    "proposals": [200, 200],
+    "max_detections": 10,
+    "preprocess": {"short": [128, 128], "long": 128},
+}
+HERE = ["--set", f"model={json.dumps(TINY)}", "--workers", "0", "--device", "cpu", "--precision", "fp32"]
+QUICK = [*HERE, "--canvas", "64", "--batch-size", "2"]
+
+
+def run(*words: object) -> tuple[int, str]:
+    """Exit code and all output of `maskrcnn train words…`, errors handled as the installed command does."""
+    result = CliRunner().invoke(cli.app, ["train", *map(str, words)])
+    if isinstance(result.exception, SystemExit) or result.exception is None:
+        return result.exit_code, result.output
+    assert type(result.exception).__name__ == "MaskRCNNError", result.exception
+    return cli.ALL_FAILED, result.output + str(result.exception)
+
+
+def interrupt_at(number: int, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Ctrl-C in the n-th step."""
+    update, calls = Learner.update, []
+
+    def signalled(self: Learner, rate: float) -> torch.Tensor:
+        calls.append(rate)
+        if len(calls) == number:
+            os.kill(os.getpid(), signal.SIGINT)
+        return update(self, rate)
+
+    monkeypatch.setattr(Learner, "update", signalled)
+    return monkeypatch.undo
+
+
+def test_stopped_and_resumed_from_the_folder_alone(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undo = interrupt_at(3, monkeypatch)
+    code, text = run(shapes, "--out", tmp_path / "run", "--epochs", 4, "--evaluations", 1, *QUICK)
+    undo()
+    assert code == 130, text
+    assert f"go on with: maskrcnn train --resume {tmp_path / 'run'}" in text.replace("\n", "")
+    code, text = run(shapes, "--out", tmp_path / "run", *QUICK)
+    assert code == 2
+    assert "unfinished run" in text
+    code, text = run("--resume", tmp_path / "run", "--epochs", 5, "--device", "cpu")
+    assert code == 2
+    assert "epochs was 4.0, is 5.0" in text
+    code, text = run("--resume", tmp_path / "run", "--device", "cpu")
+    assert code == 0, text
+    assert "going on after step 3" in text
+    assert "8 steps, 16 images" in text
+    assert "best on val" in text
+    code, text = run("--resume", tmp_path / "run")
+    assert code == 0
+    assert "is finished" in text
+
+
+def test_what_is_missing_or_does_not_go_together(shapes: Path, tmp_path: Path) -> None:
+    for words, expected in (
+        ([], "expected DATA"),
+        (["--resume", tmp_path / "nowhere"], "expected an unfinished run"),
+        ([shapes, "--resume", tmp_path, "--overfit", 2], "do not go together"),
+        ([shapes, "--batch-size", "many"], "batch_size: "),
+        ([shapes, "--canvas", "wide"], "canvas: "),
+        ([shapes, "--track", "comet"], "track"),
+        ([shapes, "--track", "mlflow", "--out", tmp_path / "run"], "pip install maskrcnn[mlflow]"),
+        ([shapes, "--set", "freeze=[9]", "--out", tmp_path / "run", *QUICK], "no stage or module 9"),
+    ):
+        code, text = run(*words)
+        assert code == 2, text
+        assert expected in text, text
+
+
+def test_settings_are_listed_with_their_help() -> None:
+    code, text = run("--settings")
+    assert code == 0
+    flat = " ".join(text.split())
+    for name, field in Recipe.model_fields.items():
+        assert f"{name} = " in flat
+        assert str(field.description) in flat
+    code, text = run("--help")
+    assert "--resume" in text
+    assert "--overfit" in text
+
+
+def test_skipped_data_is_exit_code_one_and_summed_up(shapes: Path, tmp_path: Path) -> None:
+    content = json.loads((shapes / "train.json").read_text())
+    content["annotations"][0]["bbox"] = [5, 5, 0, 10]
+    (shapes / "train.json").write_text(json.dumps(content))
+    (shapes / "train" / "4.png").write_bytes((shapes / "train" / "4.png").read_bytes()[:150])
+    code, text = run(shapes, "--out", tmp_path / "run", "--epochs", 2, "--evaluations", 0, *QUICK)
+    assert code == 1, text
+    lines = (tmp_path / "run" / "log.txt").read_text().splitlines()
+    for words in ("4.png", "annotation 1"):
+        assert sum(words in line for line in lines) == 1, lines
+        assert text.count(words) == 1
+    assert "left out of the data: 1 images, 1 objects" in lines[-1]
+    assert "Traceback" not in text
+
+
+def test_overfitting_proves_that_data_can_be_learned(shapes: Path, tmp_path: Path) -> None:
+    code, text = run(shapes, "--out", tmp_path / "proof", "--overfit", 2, "--lr", 2e-3, *HERE)
+    assert code == 0, text
+    assert "2 images learned by heart" in text
+
+
+def test_overfitting_without_time_fails_with_a_reason(shapes: Path, tmp_path: Path) -> None:
+    code, text = run(shapes, "--out", tmp_path / "proof", "--overfit", 2, "--epochs", 2, *HERE)
+    assert code == 1, text
+    assert "2 images not learned" in text
+    assert "more --epochs" in text

@@ -1,0 +1,79 @@
+"""A small network and recipe with which whole runs take seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maskrcnn.data.dataset import has_split, open_dataset
+from maskrcnn.evaluate.evaluator import Evaluation
+from maskrcnn.train.recipe import Recipe
+from maskrcnn.train.trainer import Trainer, TrainingRun
+
+TINY: dict[str, Any] = {
+    "backbone": "timm:test_convnext",  # 4 stages, 300 k parameters, no batch norm
+    "fpn_channels": 32,
+    "anchor_sizes": [16, 32, 64, 128, 256],
+    "roi_samples": 32,
+    "box_hidden": [32],
+    "mask_convs": [32],
+    "rpn_before_nms": [100, 100],
+    "proposals": [100, 100],
+    "max_detections": 10,
+    "preprocess": {"short": [64, 64], "long": 64, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]},
+}
+QUICK: dict[str, Any] = {
+    "model": TINY, "batch_size": 2, "canvas": 64, "workers": 0, "evaluations": 0, "precision": "fp32",
+    "warmup_steps": 5, "scale_jitter": (0.9, 1.1),
+}  # fmt: skip
+
+
+class Silent:
+    """A display that remembers."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.notes: list[str] = []
+        self.losses: list[dict[str, float]] = []
+        self.evaluations: list[Evaluation] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+    def note(self, line: str) -> None:
+        self.notes.append(line)
+
+    def step(self, progress: float, losses: dict[str, float], images_per_second: float, remaining_s: float) -> None:
+        self.losses.append(losses)
+
+    def evaluating(self, done: int, total: int) -> None: ...
+
+    def evaluated(self, evaluation: Evaluation, best: bool) -> None:
+        self.evaluations.append(evaluation)
+
+
+def build_trainer(data: Path, out: Path, resume: bool = False, **settings: Any) -> tuple[Trainer, Silent]:
+    display = Silent()
+    val_data = open_dataset(data, "val") if has_split(data, "val") else None
+    recipe = Recipe(**{**QUICK, **settings})
+    return Trainer(recipe, open_dataset(data, "train"), val_data, out, display, "cpu", resume, str(data)), display
+
+
+@pytest.fixture
+def trainer() -> Callable[..., tuple[Trainer, Silent]]:
+    """``trainer(data, folder, resume=False, **settings)``: a trainer of a tiny network, and its display."""
+    return build_trainer
+
+
+@pytest.fixture
+def train() -> Callable[..., tuple[TrainingRun, Silent]]:
+    """As ``trainer``, run to its end."""
+
+    def run(data: Path, out: Path, resume: bool = False, **settings: Any) -> tuple[TrainingRun, Silent]:
+        built, display = build_trainer(data, out, resume, **settings)
+        return built.run(), display
+
+    return run

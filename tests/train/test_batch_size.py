@@ -1,0 +1,69 @@
+"""Automatic batch size: it follows the memory, and leaves the model as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from maskrcnn.train import batch_size
+from maskrcnn.train.batch_size import CPU_LIMIT, crowded_batch
+from maskrcnn.train.learner import Learner
+from maskrcnn.train.trainer import Trainer
+
+Build = Callable[..., tuple[Trainer, Any]]
+
+
+@pytest.fixture
+def learner(shapes: Path, tmp_path: Path, trainer: Build) -> Learner:
+    backbone = {"backbone": "timm:test_resnet", "backbone_norm": "batch"}
+    return trainer(shapes, tmp_path / "run", model={**backbone, "preprocess": {"short": [64, 64]}}, preset="lite")[
+        0
+    ].learner
+
+
+def free(monkeypatch: pytest.MonkeyPatch, number: float) -> None:
+    monkeypatch.setattr(batch_size, "get_max_memory", lambda: {"cpu": number})
+
+
+def test_it_grows_with_the_memory_and_falls_with_the_canvas(learner: Learner, monkeypatch: pytest.MonkeyPatch) -> None:
+    free(monkeypatch, 2**20)
+    assert learner.largest_batch(64)[0] == 1
+    free(monkeypatch, 2**50)
+    assert learner.largest_batch(64)[0] == CPU_LIMIT
+    free(monkeypatch, 1e9)
+    small, why = learner.largest_batch(128)
+    assert "MiB" in why
+    free(monkeypatch, 2e9)
+    twice = learner.largest_batch(128)[0]
+    assert 1 < small < twice <= CPU_LIMIT
+    assert abs(twice - 2 * small) <= 1
+    free(monkeypatch, 1e9)
+    assert learner.largest_batch(256)[0] < small
+
+
+def test_the_model_stays_as_it_was(learner: Learner) -> None:
+    before = {name: value.clone() for name, value in learner.model.state_dict().items()}
+    learner.largest_batch(64)
+    assert all(torch.equal(value, before[name]) for name, value in learner.model.state_dict().items())
+    assert all(value.grad is None for value in learner.model.parameters())
+
+
+def test_a_crowded_batch_is_one_a_model_can_learn_from(learner: Learner) -> None:
+    batch = crowded_batch(learner.model, 2, 96)
+    assert batch.images.shape == (2, 3, 96, 96)
+    assert ((batch.boxes[..., 2:] > batch.boxes[..., :2]) & (batch.boxes[..., 2:] <= 96)).all()
+    assert (torch.stack(learner.model.losses(batch)) > 0).all()
+
+
+def test_auto_in_a_recipe(shapes: Path, tmp_path: Path, trainer: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    built, display = trainer(shapes, tmp_path / "auto", batch_size="auto", epochs=1)
+    assert built.recipe.batch_size == 4  # no more than there are images
+    assert any(line.startswith("batch size 4:") for line in display.lines)
+    assert built.rate == pytest.approx(5e-4 * (4 / 8) ** 0.5)
+    assert built.run().steps == 1
+    free(monkeypatch, 1.0)
+    assert trainer(shapes, tmp_path / "little", batch_size="auto")[0].recipe.batch_size == 1

@@ -1,0 +1,137 @@
+"""Several processes under torchrun against one: the same weights, the same history, one log."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from maskrcnn.model.losses import Losses
+from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.train.batch_size import crowded_batch
+from maskrcnn.train.learner import Learner
+from maskrcnn.train.parallel import Objective, Processes, synchronised_norms
+from maskrcnn.train.trainer import Trainer, TrainingRun
+
+SETTINGS: dict[str, Any] = {"epochs": 5, "evaluations": 1, "ema": 0, "warmup_steps": 1, "lr": 2e-3}
+
+
+def under_torchrun(processes: int, *words: object) -> str:
+    """All output of ``maskrcnn train`` in so many CPU processes."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    command = [*torchrun, "-m", "maskrcnn", "train", *map(str, words), "--device", "cpu"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240, check=False)
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def difference(one: Path, two: Path) -> float:
+    """The largest, over all weights of two checkpoints."""
+    first, second = load_file(one / "last.safetensors"), load_file(two / "last.safetensors")
+    return max(float((first[key] - second[key]).abs().max()) for key in second)
+
+
+def losses(folder: Path) -> list[list[float]]:
+    with (folder / "history.csv").open(newline="") as file:
+        return [[float(row[name]) for name in Losses._fields] for row in csv.DictReader(file) if row["mask"]]
+
+
+def test_two_processes_equal_one_with_twice_the_batch(
+    shapes: Path,
+    tmp_path: Path,
+    train: Callable[..., tuple[TrainingRun, Any]],
+    trainer: Callable[..., tuple[Trainer, Any]],
+) -> None:
+    (shapes / "train" / "3.png").write_bytes((shapes / "train" / "3.png").read_bytes()[:200])
+    whole, _ = train(shapes, tmp_path / "one", **SETTINGS, batch_size=4, workers=0)
+    begun = trainer(shapes, tmp_path / "one-step", **{**SETTINGS, "lr": 1e-12}, batch_size=4)[0]
+    begun.run()
+    recipe = begun.recipe.model_copy(update={"batch_size": 2, "lr": SETTINGS["lr"]})
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(json.loads(recipe.model_dump_json())))
+    text = under_torchrun(2, shapes, "--recipe", tmp_path / "recipe.yaml", "--out", tmp_path / "two")
+
+    assert whole.steps == 5
+    assert difference(tmp_path / "two", tmp_path / "one") <= 1e-5
+    assert difference(tmp_path / "one-step", tmp_path / "one") > 1e-3  # the weights have moved far more
+    for mine, other in zip(losses(tmp_path / "two"), losses(tmp_path / "one"), strict=True):
+        assert mine == pytest.approx(other, abs=1e-5)
+    assert "2 processes" in text
+    assert text.count("classes: 0 disc, 1 triangle") == 1
+    assert text.count("3.png") == 1  # whichever process met it
+    assert (tmp_path / "two" / "log.txt").read_text().count("3.png") == 1
+    best = load_file(tmp_path / "two" / "best.safetensors")
+    assert all(torch.equal(best[key], value) for key, value in load_file(tmp_path / "two" / "last.safetensors").items())
+
+
+def test_a_run_goes_on_in_more_processes(
+    shapes: Path,
+    tmp_path: Path,
+    train: Callable[..., tuple[TrainingRun, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Stopped in one process, resumed in two with half the batch: optimiser and stream position come along."""
+    settings = {**SETTINGS, "evaluations": 0, "accumulate": 2}
+    train(shapes, tmp_path / "one", **settings, batch_size=2)
+    update, calls = Learner.update, []
+
+    def signalled(self: Learner, rate: float) -> torch.Tensor:
+        calls.append(rate)
+        if len(calls) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return update(self, rate)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "update", signalled)
+        train(shapes, tmp_path / "two", **settings, batch_size=2)
+    text = under_torchrun(2, "--resume", tmp_path / "two", "--batch-size", 1)
+    assert "going on after step 2" in text
+    assert len(losses(tmp_path / "two")) == 5
+    assert difference(tmp_path / "two", tmp_path / "one") <= 1e-5
+
+
+def test_alone_the_objective_is_the_models_losses(
+    trainer: Callable[..., tuple[Trainer, Any]], shapes: Path, tmp_path: Path
+) -> None:
+    model: MaskRCNN = trainer(shapes, tmp_path / "run")[0].learner.model
+    batch = crowded_batch(model, 2, 64)
+    expected = model.losses(batch)
+    total, everywhere, own = Objective(model)(batch)
+    torch.testing.assert_close(total, expected.total)
+    torch.testing.assert_close(everywhere, torch.stack(expected).detach())
+    assert torch.equal(everywhere, own)
+    assert not everywhere.requires_grad
+
+
+def test_one_process_agrees_with_itself() -> None:
+    alone = Processes()
+    assert alone.main
+    assert alone.largest(3.5, 0.0) == [3.5, 0.0]
+    assert alone.gathered(["a"]) == ["a"]
+    assert alone.from_main("b") == "b"
+
+
+def test_norms_are_synchronised_under_their_names(
+    trainer: Callable[..., tuple[Trainer, Any]], shapes: Path, tmp_path: Path
+) -> None:
+    built, _ = trainer(shapes, tmp_path / "run", model={"backbone": "timm:test_resnet", "backbone_norm": "batch"})
+    model = built.learner.model.eval()
+    images, sizes = torch.randint(0, 256, (1, 3, 64, 64)), torch.tensor([[64, 64]])
+    before, names = model.features(images, sizes), list(model.state_dict())
+    converted = synchronised_norms(model)
+    assert any(isinstance(module, torch.nn.SyncBatchNorm) for module in converted.modules())
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in converted.modules())
+    assert list(converted.state_dict()) == names
+    for one, other in zip(converted.features(images, sizes), before, strict=True):
+        torch.testing.assert_close(one, other)

@@ -1,0 +1,75 @@
+"""TensorBoard's events, read back by TensorBoard; a package that is missing is one line."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.train.learner import Learner
+from maskrcnn.train.trackers import require
+from maskrcnn.train.trainer import TrainingRun
+
+Train = Callable[..., tuple[TrainingRun, Any]]
+
+
+def events(folder: Path) -> dict[str, dict[int, float]]:
+    """Value by step by name, as TensorBoard shows them."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    read = EventAccumulator(str(folder))
+    read.Reload()
+    return {name: {event.step: event.value for event in read.Scalars(name)} for name in read.Tags()["scalars"]}
+
+
+def history(folder: Path) -> list[dict[str, str]]:
+    with (folder / "history.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_tensorboard_shows_what_the_history_says(
+    shapes: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a run that was stopped and resumed: each step once, with the numbers of the CSV file."""
+    settings: dict[str, Any] = {"epochs": 3, "evaluations": 2, "track": ("tensorboard",)}
+    update, calls = Learner.update, []
+
+    def signalled(self: Learner, rate: float) -> torch.Tensor:
+        calls.append(rate)
+        if len(calls) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return update(self, rate)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "update", signalled)
+        train(shapes, tmp_path / "run", **settings)
+    train(shapes, tmp_path / "run", resume=True, **settings)
+    shown = events(tmp_path / "run" / "maskrcnn")
+    rows = history(tmp_path / "run")
+    for name in ("mask", "objectness", "lr", "grad_norm"):
+        written = {int(row["step"]): float(row[name]) for row in rows if row[name]}
+        assert shown[name].keys() == written.keys() == set(range(1, 7))
+        assert shown[name] == pytest.approx(written, rel=1e-6)
+    assert shown["mask_AP"].keys() == {3, 6}
+
+
+def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    for name in ("tensorboard", "wandb", "mlflow"):
+        with pytest.raises(MaskRCNNError, match=rf"pip install maskrcnn\[{name}\]"):
+            require([name])
+    require([])
+
+
+def test_the_extras_exist() -> None:
+    project = (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text()
+    for name in ("tensorboard", "wandb", "mlflow"):
+        assert f'\n{name} = ["{name}>=' in project
