@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.progress import Progress
 
-from maskrcnn.cli.console import SOME_SKIPPED, metrics_table, out, warn
+from maskrcnn.cli.console import SOME_SKIPPED, class_table, metrics_table, out, warn
 
 
 def evaluate(
@@ -17,40 +18,46 @@ def evaluate(
         Path, typer.Argument(help="Folder (or .json, .yaml) with images and masks; its format is detected.")
     ],
     model: Annotated[str, typer.Option(help="Bundled or catalog name, or a checkpoint.")],
+    folder: Annotated[Path, typer.Option("--out", help="Where report.html and metrics.json go.")] = Path(
+        "runs/evaluate"
+    ),
     split: Annotated[str, typer.Option(help="Which part of the data.")] = "val",
     max_detections: Annotated[
-        int | None, typer.Option(help="Objects an image that count (maxDets); the model's own limit unless given.")
+        int | None,
+        typer.Option(min=1, help="Objects an image that count (maxDets); the model's own limit unless given."),
     ] = None,
+    worst: Annotated[int, typer.Option(min=0, help="How many of the worst images the report shows.")] = 8,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     json_out: Annotated[Path | None, typer.Option("--json", help="Also write the numbers to this file.")] = None,
 ) -> None:
-    """Measure a model on labelled images: COCO box and mask AP."""
+    """Measure a model on labelled images, and write a report on what goes wrong and what to do about it."""
     from maskrcnn.data.dataset import has_split, open_dataset
     from maskrcnn.evaluate.evaluator import evaluate as run
+    from maskrcnn.evaluate.observer import Observer
+    from maskrcnn.evaluate.report import write_report
     from maskrcnn.predict.predictor import load
 
     predictor = load(model, device, precision)
-    dataset = open_dataset(data, split if has_split(data, split) else None)
+    split = split if has_split(data, split) else ""
+    dataset = open_dataset(data, split or None)
     with Progress(console=out, transient=True) as progress:
         task = progress.add_task("evaluate", total=len(dataset))
-        evaluation = run(predictor, dataset, max_detections, lambda: progress.advance(task))
-    problems = [*dataset.problems, *evaluation.problems]
-    for problem in problems:
-        warn(str(problem))
+        evaluation = run(predictor, dataset, max_detections, lambda: progress.advance(task), analyse=True)
+    for line in (*map(str, dataset.problems), *evaluation.problems, *evaluation.notes):
+        warn(line)
     out.print(
         metrics_table(evaluation, f"{evaluation.images} images, at most {evaluation.max_detections} objects each")
     )
+    if len(evaluation.per_class) > 1:
+        out.print(class_table(evaluation))
+    for number, finding in enumerate(evaluation.findings, 1):
+        out.print(f"{number}. [bold]{escape(finding.what)}[/] {escape(finding.action)}", highlight=False)
+    observer = Observer(predictor, dataset, max_detections)
+    report = write_report(folder, evaluation, observer, model, str(data), split, worst)
+    out.print(f"report → {report}", highlight=False)
     if json_out:
-        content = {
-            "model": model,
-            "data": str(data),
-            "split": split,
-            "images": evaluation.images,
-            "max_detections": evaluation.max_detections,
-            "metrics": evaluation.metrics,
-            "per_class_mask_AP": evaluation.per_class,
-        }
-        json_out.write_text(json.dumps(content, indent=2))
+        content = {"model": model, "data": str(data), "split": split, **evaluation.to_json()}
+        json_out.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
     if dataset.skipped or dataset.dropped or evaluation.problems:
         raise typer.Exit(SOME_SKIPPED)

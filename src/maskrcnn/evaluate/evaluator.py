@@ -2,85 +2,136 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from maskrcnn.data.dataset import Dataset
+from maskrcnn.data.dataset import Dataset, has_split, open_dataset
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.evaluate.advice import advise
+from maskrcnn.evaluate.analysis import Analysis
+from maskrcnn.evaluate.analysis import analyse as analyse_records
 from maskrcnn.evaluate.coco import CocoMetrics
-from maskrcnn.masks import Masks
-from maskrcnn.predict.predictor import Predictor
+from maskrcnn.evaluate.diagnosis import BoxProbe, diagnose
+from maskrcnn.evaluate.finding import Finding
+from maskrcnn.evaluate.observer import Observer
+from maskrcnn.evaluate.records import Recorder
+from maskrcnn.predict.predictor import Predictor, load
+
+# An AP below it, in percent, is taken for a mistake in the setup rather than for a weak model.
+_NOTHING = 1.0
 
 
 @dataclass
 class Evaluation:
-    """Metrics in percent, and what could not be measured."""
+    """Metrics in percent, what they come from, and what could not be measured.
+
+    Attributes:
+        metrics: box_AP, mask_AP, … of `CocoMetrics.compute`; with an analysis also boundary_AP.
+        per_class: the same for each class name alone; with an analysis also what `Analysis.per_class` tells.
+        images: how many were measured.
+        max_detections: of each class in each image, so many counted.
+        problems: a line for each image that could not be measured.
+        notes: lines on classes that only the model or only the data knows.
+        analysis: curves, confusion, errors, calibration, counts; None unless asked for.
+        findings: what to do next, most worthwhile first; empty without an analysis.
+    """
 
     metrics: dict[str, float]
-    per_class: dict[str, float]
+    per_class: dict[str, dict[str, float]]
     images: int
     max_detections: int
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    analysis: Analysis | None = None
+    findings: list[Finding] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain data for `json.dump`; unknown numbers are None."""
+        content: dict[str, Any] = {
+            "images": self.images,
+            "max_detections": self.max_detections,
+            "metrics": self.metrics,
+            "per_class": self.per_class,
+            "problems": self.problems,
+            "notes": self.notes,
+            "next": [asdict(finding) for finding in self.findings],
+        }
+        if self.analysis is not None:
+            content |= self.analysis.to_json()
+        plain: dict[str, Any] = _without_nan(content)
+        return plain
 
 
 def evaluate(
-    predictor: Predictor,
-    dataset: Dataset,
+    model: Predictor | str | Path,
+    data: Dataset | str | Path,
     max_detections: int | None = None,
     advance: Callable[[], None] = lambda: None,
+    analyse: bool = False,
 ) -> Evaluation:
     """COCO box and mask AP of a model on a labelled data set.
 
     Args:
+        model: a predictor, or what `load` takes.
+        data: a data set, or what `open_dataset` takes: then its val split, if it has one.
         max_detections: objects an image that count, for the model and the metrics alike; the model's own limit unless
             given.
         advance: called after each image.
+        analyse: also find out what goes wrong and what to do about it.
 
     Classes are matched by name; a model and a data set of one class each are taken to mean the same.
+
+    Raises:
+        MaskRCNNError: no class in common, or no image that could be measured.
     """
-    model = predictor.model
-    config = model.config
-    limit = max_detections or config.max_detections
-    to_dataset = class_map(predictor.names, dataset.names)
-    metrics = CocoMetrics(dataset.names, limit)
+    predictor = model if isinstance(model, Predictor) else load(model)
+    dataset = data if isinstance(data, Dataset) else open_dataset(data, "val" if has_split(data, "val") else None)
+    recorder, probe = Recorder(dataset.names), BoxProbe()
     problems: list[str] = []
     done = 0
-    model.config = config.replace(max_detections=limit)
-    try:
-        for index, record in enumerate(dataset.records):
+    with Observer(predictor, dataset, max_detections) as observer:
+        metrics = CocoMetrics(dataset.names, observer.limit)
+        for index in range(len(dataset)):
             try:
-                image, truth = dataset.pixels(index), dataset.objects(index)
+                observation = observer.observe(index)
             except MaskRCNNError as error:
                 problems.append(str(error))
                 continue
-            result = predictor.predict(image, score=0.0)
-            labels = to_dataset[result.labels]
-            known = labels >= 0
-            masks: Masks = result.masks[known]
-            metrics.update(
-                record.id, result.size, truth, result.boxes[known], result.scores[known], labels[known], masks
-            )
+            metrics.update(observation.sample)
+            if analyse:
+                recorder.update(observation.sample, index, observation.found)
+                probe.update(observation.sample)
             done += 1
             advance()
-    finally:
-        model.config = config
     if not done:
         raise MaskRCNNError(f"no image could be evaluated; the first: {problems[0] if problems else 'none there'}")
-    return Evaluation(metrics.compute(), metrics.per_class, done, limit, problems)
+    evaluation = Evaluation(metrics.compute(), metrics.per_class, done, observer.limit, problems, observer.notes())
+    if analyse:
+        explain(evaluation, recorder, probe, observer)
+    return evaluation
 
 
-def class_map(model_names: tuple[str, ...], dataset_names: tuple[str, ...]) -> np.ndarray:
-    """int64 [C]: the data set's label for each of the model's, -1 for a class it lacks. Raises if none is shared."""
-    if len(model_names) == len(dataset_names) == 1:
-        return np.zeros(1, dtype=np.int64)
-    there = {name: index for index, name in enumerate(dataset_names)}
-    mapped = np.array([there.get(name, -1) for name in model_names], dtype=np.int64)
-    if (mapped < 0).all():
-        raise MaskRCNNError(
-            f"the model's classes ({', '.join(model_names[:5])}, …) and the data's ({', '.join(dataset_names[:5])}, …) "
-            "have no name in common",
-            fix="rename the data's categories, or evaluate a model trained on them",
-        )
-    return mapped
+def explain(evaluation: Evaluation, recorder: Recorder, probe: BoxProbe, observer: Observer) -> None:
+    """Fill in `analysis` and `findings`, and what the tables gain from them."""
+    records = recorder.records()
+    analysis = analyse_records(records, observer.limit)
+    evaluation.analysis = analysis
+    evaluation.metrics |= analysis.metrics()
+    for row, more in zip(evaluation.per_class.values(), analysis.per_class(), strict=True):
+        row |= more
+    if evaluation.metrics[f"{records.kind}_AP"] >= _NOTHING:
+        evaluation.findings = advise(analysis, evaluation.metrics, evaluation.per_class, observer.config)
+    else:
+        threshold = observer.config.score_threshold
+        evaluation.findings = diagnose(records, probe, observer.predictor.names, threshold)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,124 @@
+"""A model at work on a data set: for each image, the labels beside what was found."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+
+from maskrcnn.data.channels import as_picture
+from maskrcnn.data.dataset import Dataset
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.evaluate.finding import listed, plural
+from maskrcnn.evaluate.sample import Sample
+from maskrcnn.predict.predictor import Predictor
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One image.
+
+    Attributes:
+        sample: its labels, and the detections of classes that the data set has.
+        pixels: uint8 [H, W, 3] RGB.
+        found: how many detections the model gave.
+    """
+
+    sample: Sample
+    pixels: np.ndarray
+    found: int
+
+
+class Observer:
+    """Runs the model on single images of the data set; inside `with`, under the given limit of detections.
+
+    Args:
+        max_detections: objects an image; the model's own limit unless given.
+
+    Attributes:
+        limit: of detections in an image.
+        config: of the model, with that limit.
+
+    Raises:
+        MaskRCNNError: model and data have no class in common.
+    """
+
+    def __init__(self, predictor: Predictor, dataset: Dataset, max_detections: int | None = None) -> None:
+        self.predictor, self.dataset = predictor, dataset
+        self.limit = max_detections or predictor.model.config.max_detections
+        self.config = predictor.model.config.replace(max_detections=self.limit)
+        self._own_config = predictor.model.config
+        self._to_dataset = class_map(predictor.names, dataset.names)
+        self._unknown = 0
+
+    def __enter__(self) -> Observer:
+        self.predictor.model.config = self.config
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.predictor.model.config = self._own_config
+
+    def observe(self, index: int) -> Observation:
+        """Labels and detections of the index-th image.
+
+        Raises:
+            MaskRCNNError: the image or its labels cannot be read; the message names it.
+        """
+        pixels = self.dataset.pixels(index, self.config.preprocess)
+        truth = self.dataset.objects(index)
+        result = self.predictor.predict(pixels, score=0.0)
+        labels = self._to_dataset[result.labels]
+        known = labels >= 0
+        self._unknown += int((~known).sum())
+        parts = result.boxes[known], result.scores[known], labels[known], result.masks[known]
+        sample = Sample(self.dataset.records[index].id, result.size, truth, *parts)
+        return Observation(sample, as_picture(pixels)[0], len(result))
+
+    def notes(self) -> list[str]:
+        """A line on the classes that only the data or only the model has."""
+        there = set(self._to_dataset.tolist())
+        missing = [name for label, name in enumerate(self.dataset.names) if label not in there]
+        extra = [name for name, label in zip(self.predictor.names, self._to_dataset.tolist(), strict=True) if label < 0]
+        lines = []
+        if missing:
+            lines.append(f"the model does not know {plural(len(missing), 'class')} of the data: {listed(missing)}")
+        if extra:
+            left_out = plural(self._unknown, "detection")
+            lines.append(
+                f"the data lacks {plural(len(extra), 'class')} of the model: {listed(extra)}; {left_out} left out"
+            )
+        return lines
+
+
+def class_map(model_names: Sequence[str], dataset_names: Sequence[str]) -> np.ndarray:
+    """int64 [C]: the data set's label for each of the model's, -1 for a class it lacks. Raises if none is shared.
+
+    Classes are matched by name; a model and a data set of one class each are taken to mean the same.
+    """
+    if len(model_names) == len(dataset_names) == 1:
+        return np.zeros(1, dtype=np.int64)
+    there = {name: index for index, name in enumerate(dataset_names)}
+    mapped = np.array([there.get(name, -1) for name in model_names], dtype=np.int64)
+    if (mapped < 0).all():
+        raise MaskRCNNError(
+            f"the model's classes ({listed(list(model_names))}) and the data's ({listed(list(dataset_names))}) have no "
+            "name in common",
+            fix=_alike(model_names, dataset_names)
+            or "rename the data's categories, or evaluate a model trained on them",
+        )
+    return mapped
+
+
+def _alike(model_names: Sequence[str], dataset_names: Sequence[str]) -> str:
+    """Two names that probably mean the same, as advice; "" if there are none."""
+    lower = {name.casefold(): name for name in dataset_names}
+    for name in model_names:
+        close = difflib.get_close_matches(name.casefold(), lower, n=1)
+        if close:
+            return f"is the data's {lower[close[0]]!r} the model's {name!r}? then rename it"
+    return ""

@@ -1,0 +1,90 @@
+"""Small pieces of HTML; every text that comes from outside is escaped here."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from html import escape
+from typing import NamedTuple
+
+
+class Column(NamedTuple):
+    """A column of a sortable table: its heading, what it explains on hover, and decimals, None for text."""
+
+    title: str
+    hint: str
+    decimals: int | None
+
+
+def number(value: float, decimals: int = 1, unit: str = "") -> str:
+    """A number as people read it, a dash where it is unknown."""
+    return "-" if math.isnan(value) else f"{value:,.{decimals}f}{unit}"
+
+
+def prose(text: str) -> str:
+    """A sentence, in which `backticks` mark what is typed."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
+def card(name: str, value: str, note: str) -> str:
+    """One key figure."""
+    parts = (("name", name), ("value", value), ("note", note))
+    return f'<div class="figure">{"".join(f"<div class={kind}>{escape(text)}</div>" for kind, text in parts)}</div>'
+
+
+def plot(svg: str, title: str, caption: str) -> str:
+    """A plot with what it says."""
+    return f'<figure class="plot">{svg}<figcaption><b>{escape(title)}</b> {escape(caption)}</figcaption></figure>'
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A plain table; the first cell of each row is its heading."""
+    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
+    body = "".join(
+        f'<tr><th scope="row">{escape(row[0])}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in row[1:])}</tr>'
+        for row in rows
+    )
+    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def sortable_table(columns: Sequence[Column], rows: Sequence[Sequence[str | float]]) -> str:
+    """A table whose headings sort it; without scripts it stands as it is."""
+    top = "".join(
+        f'<th scope="col" data-kind="{"text" if column.decimals is None else "number"}">'
+        f'<button type="button" title="{escape(column.hint)}">{escape(column.title)}</button></th>'
+        for column in columns
+    )
+    body = "".join(f"<tr>{''.join(map(_cell, columns, row))}</tr>" for row in rows)
+    return (
+        f'<div class="scroll"><table class="sortable"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
+
+
+def _cell(column: Column, value: str | float) -> str:
+    if isinstance(value, str):
+        return f'<th scope="row">{escape(value)}</th>'
+    exact = "" if math.isnan(value) else f"{value:.6g}"
+    return f'<td data-value="{exact}">{number(value, column.decimals or 0)}</td>'
+
+
+def confusion_table(names: Sequence[str], counts: Sequence[Sequence[int]], merged: bool = False) -> str:
+    """Labelled class by detected class; names and counts end with "nothing".
+
+    Args:
+        merged: whether the last class stands for several: then its own cell is neither right nor wrong.
+    """
+    many = " many" if len(names) > 5 else ""
+    top = "".join(f'<th scope="col">{escape(name)}</th>' for name in (*names[:-1], "missed"))
+    body = []
+    neither = len(names) - 2 if merged else -1
+    for row, (name, line) in enumerate(zip((*names[:-1], "nothing there"), counts, strict=True)):
+        total = max(sum(line), 1)
+        cells = "".join(
+            f'<td class="{"error" if row != column else "hit" if row != neither else ""}" '
+            f'style="--share:{count / total:.3f}">{count or ""}</td>'
+            for column, count in enumerate(line)
+        )
+        body.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
+    head = f"<thead><tr><th>labelled ↓ detected →</th>{top}</tr></thead>"
+    return f'<div class="scroll"><table class="confusion{many}">{head}<tbody>{"".join(body)}</tbody></table></div>'
