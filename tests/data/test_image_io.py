@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import torchvision  # noqa: F401 - then it decodes JPEG files
 from PIL import Image, ImageOps
 
 from maskrcnn.data import image_file
@@ -262,9 +263,40 @@ def test_palette_indices_are_ids_and_colours_are_not(tmp_path: Path) -> None:
 def test_find_images(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "folder.png").mkdir()
-    for name in ("b.JPG", "a.png", "c.txt", "._a.png", "sub/d.webp"):
+    for name in ("b.JPG", "a.png", "c.txt", "._a.png", "e.npy", "sub/d.webp"):
         (tmp_path / name).touch()
-    assert [p.name for p in find_images(tmp_path)] == ["a.png", "b.JPG"]
-    assert [p.name for p in find_images(tmp_path, recursive=True)] == ["a.png", "b.JPG", "d.webp"]
+    assert [p.name for p in find_images(tmp_path)] == ["a.png", "b.JPG", "e.npy"]
+    assert [p.name for p in find_images(tmp_path, recursive=True)] == ["a.png", "b.JPG", "e.npy", "d.webp"]
     with pytest.raises(MaskRCNNError, match="expected a folder"):
         find_images(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("size", [(480, 640), (477, 631), (9, 11)])
+@pytest.mark.parametrize("shrink", [2, 4, 8])
+def test_a_jpeg_comes_smaller_where_that_is_asked_for(tmp_path: Path, size: tuple[int, int], shrink: int) -> None:
+    rows, columns = np.ogrid[: size[0], : size[1]]
+    smooth = np.stack([rows % 200 + 0 * columns, columns % 200 + 0 * rows, (rows + columns) % 200], axis=-1)
+    Image.fromarray(smooth.astype(np.uint8)).save(tmp_path / "a.jpg", quality=95)
+    small = read_image(tmp_path / "a.jpg", shrink).pixels
+    assert small.shape == (-(-size[0] // shrink), -(-size[1] // shrink), 3)
+    expected = Image.fromarray(read_image(tmp_path / "a.jpg").pixels).reduce(shrink)
+    assert np.abs(small.astype(int) - np.asarray(expected)).mean() < 6
+    Image.fromarray(smooth.astype(np.uint8)).save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png", shrink).pixels.shape == (*size, 3)
+
+
+def test_a_turned_jpeg_does_not_come_smaller(tmp_path: Path) -> None:
+    """Its odd pixels would lie at the other end."""
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.fromarray(np.kron(RGB, np.ones((9, 9, 1), dtype=np.uint8))).save(tmp_path / "a.jpg", exif=exif)
+    assert (read_image(tmp_path / "a.jpg", 4).pixels == read_image(tmp_path / "a.jpg").pixels).all()
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"quality": 30, "optimize": True}])
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_a_jpeg_is_what_pillow_makes_of_it(tmp_path: Path, mode: str, options: dict) -> None:
+    """Torchvision is loaded here and decodes it, but for CMYK."""
+    noise = Image.fromarray(np.random.default_rng(3).integers(0, 256, (75, 101, 3), dtype=np.uint8)).convert(mode)
+    noise.save(tmp_path / "a.jpg", **options)
+    assert (read_image(tmp_path / "a.jpg").pixels == np.asarray(Image.open(tmp_path / "a.jpg").convert("RGB"))).all()

@@ -1,22 +1,22 @@
-"""The training stream: every image once an epoch, the same for a seed, and nothing lost to a bad file."""
+"""Batches: the same at any number of workers, from anywhere, shared among processes; and what is padding in them."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from maskrcnn.data.augment import Augmentation, Sample
+from maskrcnn.data.augment import Augmentation
 from maskrcnn.data.dataset import Dataset, ImageRecord
-from maskrcnn.data.loader import Positions, TrainingStream, collate, training_loader
+from maskrcnn.data.loader import Loaded, Positions, collate, training_loader
 from maskrcnn.data.objects import Annotation
 from maskrcnn.data.problem import Problem
-from maskrcnn.errors import MaskRCNNError
+from maskrcnn.data.sample import Sample
 from maskrcnn.masks.crop import Crop
-from maskrcnn.model.batch import Batch
 from maskrcnn.model.config import Preprocess
 
 PLAIN = Augmentation(flip=False, turns=False, scale=(1.0, 1.0), colour=0)
@@ -46,69 +46,30 @@ def data(folder: Path, count: int = 5, broken: tuple[int, ...] = ()) -> Dataset:
     return Dataset([f"class {index}" for index in range(count)], records, Squares())
 
 
-def stream(dataset: Dataset, seed: int = 0, augmentation: Augmentation = PLAIN) -> TrainingStream:
-    return TrainingStream(dataset, SIZE, augmentation, 64, seed)
-
-
-def labels(stream: TrainingStream, positions: range) -> list[int]:
-    return [int(stream[position][0].labels[0]) for position in positions]
-
-
-def test_every_epoch_shows_every_image_in_its_own_order(tmp_path: Path) -> None:
-    first = stream(data(tmp_path, 8))
-    epochs = [labels(first, range(8 * epoch, 8 * epoch + 8)) for epoch in range(3)]
-    assert [sorted(epoch) for epoch in epochs] == [list(range(8))] * 3
-    assert len({tuple(epoch) for epoch in epochs}) == 3
-    sample, index, problems = first[0]
-    assert problems == []
-    assert index == epochs[0][0]
-    assert (sample.image == 20 * epochs[0][0]).all()
-
-
-def test_a_position_is_the_same_whenever_it_is_asked_for(tmp_path: Path) -> None:
-    dataset = data(tmp_path)
-    jitter = Augmentation(turns=True)
-    later, again, other = (stream(dataset, seed, jitter) for seed in (3, 3, 4))
-    for position in range(4):
-        again[position]
-    one, same = later[11][0], again[11][0]
-    assert np.array_equal(one.image, same.image)
-    assert np.array_equal(one.frames, same.frames)
-    assert labels(later, range(10)) != labels(other, range(10))
-
-
 def test_positions_go_on_from_anywhere() -> None:
     assert [position for position, _ in zip(Positions(7), range(3), strict=False)] == [7, 8, 9]
     assert [position for position, _ in zip(Positions(7, 2), range(3), strict=False)] == [7, 9, 11]
 
 
-def test_an_unreadable_image_is_replaced_and_told(tmp_path: Path) -> None:
-    broken = stream(data(tmp_path, 5, broken=(2,)))
-    drawn = [broken[position] for position in range(5)]
-    seen = [int(sample.labels[0]) for sample, _, _ in drawn]
-    told = [problem for _, _, problems in drawn for problem in problems]
-    assert set(seen) == {0, 1, 3, 4}
-    assert len(seen) == 5
-    assert [(Path(problem.where).name, problem.images_lost) for problem in told] == [("2.png", 1)]
-
-
 def test_a_batch_brings_its_problems(tmp_path: Path) -> None:
     loader = training_loader(data(tmp_path, 3, broken=(1,)), SIZE, PLAIN, 64, batch_size=3, workers=0, seed=0)
-    batch, images, problems = next(iter(loader))
+    batch, images, problems, pasted = next(iter(loader))
+    assert list(pasted) == [-1, -1, -1]
     assert batch.valid.all()
     assert images == batch.labels[:, 0].tolist()
     assert len(problems) == 1
     assert "1.png" in str(problems[0])
 
 
-def test_no_readable_image_at_all(tmp_path: Path) -> None:
-    with pytest.raises(MaskRCNNError, match=r"no image of the data set can be read.*\.png"):
-        stream(data(tmp_path, 2, broken=(0, 1)))[0]
+def batches(dataset: Dataset, workers: int, seed: int, **more: Any) -> list[Loaded]:
+    augmentation = Augmentation(turns=True, scale=(0.5, 2.0), copy_paste=0.5)
+    loader = training_loader(dataset, SIZE, augmentation, 64, batch_size=2, workers=workers, seed=seed, **more)
+    return [loaded for loaded, _ in zip(loader, range(6), strict=False)]
 
 
-def batches(dataset: Dataset, workers: int, seed: int) -> list[Batch]:
-    loader = training_loader(dataset, SIZE, Augmentation(turns=True), 64, batch_size=2, workers=workers, seed=seed)
-    return [loaded.batch for loaded, _ in zip(loader, range(4), strict=False)]
+def same(one: Loaded, other: Loaded) -> bool:
+    tensors = zip(one.batch, other.batch, strict=True)
+    return one.images == other.images and one.pasted == other.pasted and all(torch.equal(*pair) for pair in tensors)
 
 
 def test_processes_share_out_the_stream(tmp_path: Path) -> None:
@@ -140,11 +101,35 @@ def with_a_bad_one(index: int, record: ImageRecord) -> tuple[list[Annotation], l
 
 def test_workers_change_nothing_and_the_seed_everything(tmp_path: Path) -> None:
     dataset = data(tmp_path)
-    here, apart = batches(dataset, 0, 1), batches(dataset, 2, 1)
-    for one, other in zip(here, apart, strict=True):
-        for name, part, same in zip(Batch._fields, one, other, strict=True):
-            assert torch.equal(part, same), name
-    assert any(not torch.equal(a.images, b.images) for a, b in zip(here, batches(dataset, 0, 2), strict=True))
+    here = batches(dataset, 0, 1)
+    assert any(place >= 0 for loaded in here for place in loaded.pasted)
+    for workers in (1, 3):
+        assert all(same(one, other) for one, other in zip(here, batches(dataset, workers, 1), strict=True))
+    other_seed = batches(dataset, 0, 2)
+    assert not any(torch.equal(a.batch.images, b.batch.images) for a, b in zip(here, other_seed, strict=True))
+
+
+def test_a_stream_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    dataset = data(tmp_path)
+    whole = batches(dataset, 0, 1)
+    for workers in (0, 2):
+        rest = batches(dataset, workers, 1, start=4)
+        assert all(same(one, other) for one, other in zip(whole[2:], rest, strict=False))
+
+
+def test_batches_of_images_at_their_own_size(tmp_path: Path) -> None:
+    """Padded to the largest, to multiples of the divisor."""
+    augmentation = Augmentation(scale=(0.5, 3.0))
+    loader = training_loader(data(tmp_path), SIZE, augmentation, None, batch_size=3, workers=0, seed=0)
+    shapes = set()
+    for loaded, _ in zip(loader, range(6), strict=False):
+        height, width = loaded.batch.images.shape[-2:]
+        most = loaded.batch.sizes.amax(0).tolist()
+        assert height % 32 == width % 32 == 0
+        assert 0 <= height - most[0] < 32
+        assert 0 <= width - most[1] < 32
+        shapes.add((height, width))
+    assert len(shapes) > 1
 
 
 def sample(height: int, width: int, patches: list[tuple[int, int]], crowd: int) -> Sample:
@@ -157,6 +142,7 @@ def sample(height: int, width: int, patches: list[tuple[int, int]], crowd: int) 
         np.arange(4 * number, dtype=np.float32).reshape(number, 4) - height,
         [generator.integers(1, 256, shape, dtype=np.uint8) for shape in patches],
         np.arange(number) + 1,
+        np.ones(number, dtype=np.float32),
         np.arange(4 * crowd, dtype=np.float32).reshape(crowd, 4) + 1,
     )
 
@@ -200,3 +186,13 @@ def test_mirrored_pixels_and_turned_patches_can_be_collated() -> None:
     batch = collate([one], (32, 32))
     assert np.array_equal(batch.images[0, :, :10, :12].permute(1, 2, 0), one.image)
     assert np.array_equal(batch.patches[0, 0, :4, :3], one.patches[0])
+
+
+@pytest.mark.parametrize(("dtype", "channels"), [(np.uint8, 1), (np.uint8, 12), (np.uint16, 4)])
+def test_collate_keeps_channels_and_bits(dtype: type, channels: int) -> None:
+    one = sample(10, 12, [], 0)
+    one.image = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (10, 12, channels), dtype=dtype)
+    batch = collate([one, one], (32, 32))
+    assert batch.images.shape == (2, channels, 32, 32)
+    assert np.array_equal(batch.images[1, :, :10, :12].permute(1, 2, 0).numpy(), one.image)
+    assert batch.images.dtype == (torch.uint8 if dtype is np.uint8 else torch.uint16)

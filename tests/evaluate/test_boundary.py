@@ -74,7 +74,7 @@ def plain_precision(samples: list[Sample], overlaps: list[np.ndarray], label: in
     right = np.cumsum([correct for _, correct in rows])
     precision = right / np.arange(1, len(rows) + 1)
     recall = right / objects
-    return float(np.mean([max(precision[recall >= r - 1e-12], default=0.0) for r in np.arange(101) / 100]))
+    return float(np.mean([max(precision[recall >= point], default=0.0) for point in np.linspace(0, 1, 101)]))
 
 
 def gathered(samples: list[Sample]) -> Records:

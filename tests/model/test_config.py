@@ -99,3 +99,28 @@ def test_presets_by_name() -> None:
 def test_a_record_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Config().fpn_channels = 3  # type: ignore[misc]
+
+
+def test_how_images_are_taken_travels_with_the_config() -> None:
+    changes = {"mean": (0.1,) * 12, "std": (0.2,) * 12, "depth": 16}
+    config = preset("lite").replace(preprocess=changes)
+    assert from_dict(json.loads(json.dumps(to_dict(config)))) == config
+    taken = config.preprocess
+    assert (taken.channels, taken.full_scale, taken.rgb) == (12, 65535, False)
+    plain = preset("lite").preprocess
+    assert (plain.channels, plain.full_scale, plain.rgb) == (3, 255, True)
+    assert not preset("lite").replace(preprocess={"depth": 16}).preprocess.rgb
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"mean": (0.5,) * 4}, "a mean and a positive std for each channel"),
+        ({"mean": (), "std": ()}, "a mean and a positive std"),
+        ({"std": (0.1, 0.0, 0.1)}, "a mean and a positive std"),
+        ({"depth": 12}, "expected 8 or 16 bits, found 12"),
+    ],
+)
+def test_channels_that_do_not_fit_together(changes: dict, told: str) -> None:
+    with pytest.raises(MaskRCNNError, match=told):
+        preset("lite").replace(preprocess=changes)

@@ -121,7 +121,8 @@ def test_nothing_valid_is_zero_with_a_gradient_of_zero(name: str) -> None:
 def test_numbers_by_hand() -> None:
     yes = torch.ones(2, dtype=torch.bool)
     first = torch.tensor([True, False])
-    assert objectness_loss(torch.tensor([0.0, math.log(3)]), first, yes).mean.item() == pytest.approx(math.log(2 * 4) / 2)
+    pair = torch.tensor([0.0, math.log(3)])
+    assert objectness_loss(pair, first, yes).mean.item() == pytest.approx(math.log(2 * 4) / 2)
     # Two classes and background; the second place is padding.
     logits = torch.tensor([[0.0, math.log(2), 0], [9, 9, 9]])
     assert classification_loss(logits, torch.tensor([1, 2]), first).mean.item() == pytest.approx(math.log(2))

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from maskrcnn.model.config import Preprocess
-from maskrcnn.model.preprocess import prepare, resize_scale, resized_size
+from maskrcnn.model.preprocess import padded_size, prepare, resize_scale, resized_size
 
 
 def noise(height: int, width: int) -> Tensor:
@@ -96,3 +96,23 @@ def test_the_padding_is_the_divisors() -> None:
     assert batch.shape[-2:] == (64, 64)
     assert (batch[..., 50:] == 0).all()
     assert batch.dtype == torch.float32
+
+
+@pytest.mark.parametrize("channels", [1, 12])
+def test_any_channels_and_bits_are_scaled_alike(channels: int) -> None:
+    """Of values as stored, each channel on its own."""
+    wanted = Preprocess((50, 50), 60, (0.5,) * channels, (0.5,) * channels, depth=16)
+    image = torch.from_numpy(np.random.default_rng(0).integers(0, 65536, (channels, 20, 25), dtype=np.uint16))
+    batch, sizes = prepare([image], wanted)
+    assert batch.shape == (1, channels, 64, 64)
+    assert sizes.tolist() == [[48, 60]]
+    alone = prepare([image[-1:]], Preprocess((50, 50), 60, (0.5,), (0.5,), depth=16))[0]
+    assert torch.equal(batch[:, -1:], alone)
+    assert 60_000 < batch.max() <= 65535
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"), [([(1, 1)], (32, 32)), ([(32, 64)], (32, 64)), ([(33, 20), (10, 65)], (64, 96))]
+)
+def test_the_smallest_padding_that_holds_all(sizes: list[tuple[int, int]], expected: tuple[int, int]) -> None:
+    assert padded_size(sizes, 32) == expected

@@ -63,6 +63,12 @@ def build_trainer(data: Path, out: Path, resume: bool = False, **settings: Any) 
 
 
 @pytest.fixture
+def tiny() -> dict[str, Any]:
+    """The tiny network's settings."""
+    return dict(TINY)
+
+
+@pytest.fixture
 def trainer() -> Callable[..., tuple[Trainer, Silent]]:
     """``trainer(data, folder, resume=False, **settings)``: a trainer of a tiny network, and its display."""
     return build_trainer

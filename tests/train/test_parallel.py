@@ -1,4 +1,8 @@
-"""Several processes under torchrun against one: the same weights, the same history, one log."""
+"""Several processes under torchrun against one: the same weights, the same history, one log.
+
+The network takes every proposal and samples every RoI. A choice among nearly equal scores turns on their last bit, which
+convolutions round differently for batches of another size, and one RoI more or less is beyond 1e-5.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +28,9 @@ from maskrcnn.train.learner import Learner
 from maskrcnn.train.parallel import Objective, Processes, synchronised_norms
 from maskrcnn.train.trainer import Trainer, TrainingRun
 
+Train = Callable[..., tuple[TrainingRun, Any]]
+Build = Callable[..., tuple[Trainer, Any]]
+ALL_ROIS = {"rpn_before_nms": [1100, 1100], "proposals": [1100, 1100], "rpn_nms": 1.0, "roi_samples": 1200}
 SETTINGS: dict[str, Any] = {"epochs": 5, "evaluations": 1, "ema": 0, "warmup_steps": 1, "lr": 2e-3}
 
 
@@ -49,22 +56,19 @@ def losses(folder: Path) -> list[list[float]]:
 
 
 def test_two_processes_equal_one_with_twice_the_batch(
-    shapes: Path,
-    tmp_path: Path,
-    train: Callable[..., tuple[TrainingRun, Any]],
-    trainer: Callable[..., tuple[Trainer, Any]],
+    shapes: Path, tmp_path: Path, tiny: dict[str, Any], train: Train, trainer: Build
 ) -> None:
+    settings = {**SETTINGS, "model": {**tiny, **ALL_ROIS}}
     (shapes / "train" / "3.png").write_bytes((shapes / "train" / "3.png").read_bytes()[:200])
-    whole, _ = train(shapes, tmp_path / "one", **SETTINGS, batch_size=4, workers=0)
-    begun = trainer(shapes, tmp_path / "one-step", **{**SETTINGS, "lr": 1e-12}, batch_size=4)[0]
-    begun.run()
-    recipe = begun.recipe.model_copy(update={"batch_size": 2, "lr": SETTINGS["lr"]})
+    whole, _ = train(shapes, tmp_path / "one", **settings, batch_size=4)
+    still, _ = train(shapes, tmp_path / "still", **{**settings, "lr": 1e-12}, batch_size=4)
+    recipe = trainer(shapes, tmp_path / "unused", **settings, batch_size=2)[0].recipe
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(json.loads(recipe.model_dump_json())))
     text = under_torchrun(2, shapes, "--recipe", tmp_path / "recipe.yaml", "--out", tmp_path / "two")
 
-    assert whole.steps == 5
+    assert whole.steps == still.steps == 5
     assert difference(tmp_path / "two", tmp_path / "one") <= 1e-5
-    assert difference(tmp_path / "one-step", tmp_path / "one") > 1e-3  # the weights have moved far more
+    assert difference(tmp_path / "still", tmp_path / "one") > 1e-3  # the weights have moved far more
     for mine, other in zip(losses(tmp_path / "two"), losses(tmp_path / "one"), strict=True):
         assert mine == pytest.approx(other, abs=1e-5)
     assert "2 processes" in text
@@ -76,14 +80,11 @@ def test_two_processes_equal_one_with_twice_the_batch(
 
 
 def test_a_run_goes_on_in_more_processes(
-    shapes: Path,
-    tmp_path: Path,
-    train: Callable[..., tuple[TrainingRun, Any]],
-    monkeypatch: pytest.MonkeyPatch,
+    shapes: Path, tmp_path: Path, tiny: dict[str, Any], train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped in one process, resumed in two with half the batch: optimiser and stream position come along."""
-    settings = {**SETTINGS, "evaluations": 0, "accumulate": 2}
-    train(shapes, tmp_path / "one", **settings, batch_size=2)
+    settings = {**SETTINGS, "model": {**tiny, **ALL_ROIS}, "evaluations": 0, "accumulate": 2, "batch_size": 2}
+    train(shapes, tmp_path / "one", **settings)
     update, calls = Learner.update, []
 
     def signalled(self: Learner, rate: float) -> torch.Tensor:
@@ -94,16 +95,14 @@ def test_a_run_goes_on_in_more_processes(
 
     with monkeypatch.context() as patch:
         patch.setattr(Learner, "update", signalled)
-        train(shapes, tmp_path / "two", **settings, batch_size=2)
+        train(shapes, tmp_path / "two", **settings)
     text = under_torchrun(2, "--resume", tmp_path / "two", "--batch-size", 1)
     assert "going on after step 2" in text
     assert len(losses(tmp_path / "two")) == 5
     assert difference(tmp_path / "two", tmp_path / "one") <= 1e-5
 
 
-def test_alone_the_objective_is_the_models_losses(
-    trainer: Callable[..., tuple[Trainer, Any]], shapes: Path, tmp_path: Path
-) -> None:
+def test_alone_the_objective_is_the_models_losses(trainer: Build, shapes: Path, tmp_path: Path) -> None:
     model: MaskRCNN = trainer(shapes, tmp_path / "run")[0].learner.model
     batch = crowded_batch(model, 2, 64)
     expected = model.losses(batch)
@@ -122,9 +121,7 @@ def test_one_process_agrees_with_itself() -> None:
     assert alone.from_main("b") == "b"
 
 
-def test_norms_are_synchronised_under_their_names(
-    trainer: Callable[..., tuple[Trainer, Any]], shapes: Path, tmp_path: Path
-) -> None:
+def test_norms_are_synchronised_under_their_names(trainer: Build, shapes: Path, tmp_path: Path) -> None:
     built, _ = trainer(shapes, tmp_path / "run", model={"backbone": "timm:test_resnet", "backbone_norm": "batch"})
     model = built.learner.model.eval()
     images, sizes = torch.randint(0, 256, (1, 3, 64, 64)), torch.tensor([[64, 64]])

@@ -110,9 +110,7 @@ def test_every_setting_has_its_help() -> None:
 
 def test_the_repositorys_recipes_can_be_read() -> None:
     folder = Path(__file__).resolve().parents[2] / "recipes"
-    files = [
-        path for path in sorted(folder.glob("*.yaml")) if "." not in path.stem
-    ]
+    files = [path for path in sorted(folder.glob("*.yaml")) if "." not in path.stem]
     assert files
     for path in files:
         read_recipe(path, {})

@@ -227,7 +227,8 @@ def test_one_image_and_more_objects_than_any_limit(tmp_path: Path, train: Train)
         "categories": [{"id": 1, "name": "cell"}],
     }
     (folder / "train.json").write_text(json.dumps(content))
-    run, _ = train(folder, tmp_path / "run", epochs=4, batch_size=2)
+    model = {**LEARNER, "preprocess": {"short": [256, 256], "long": 320}}
+    run, _ = train(folder, tmp_path / "run", epochs=4, batch_size=2, canvas=320, model=model)
     assert run.steps == 2
     assert all(float(row["mask"]) > 0 for row in history(run))
 

@@ -269,3 +269,54 @@ def test_weights_of_a_deeper_resnet(tmp_path: Path, resnet18_model: MaskRCNN) ->
     state = {key: torch.zeros((1,) * value.dim()).expand(value.shape) for key, value in shapes.items()}
     with pytest.raises(MaskRCNNError, match="do not fit backbone 'resnet18'"):
         load_backbone(resnet18_model, str(saved(state, tmp_path / "resnet50.pth")))
+
+
+def channels(count: int) -> dict[str, dict[str, tuple[float, ...]]]:
+    return {"preprocess": {"mean": (0.5,) * count, "std": (0.5,) * count}}
+
+
+def first_layer(model: MaskRCNN) -> Tensor:
+    return next(value for value in model.backbone.state_dict().values() if value.dim() == 4)
+
+
+@pytest.mark.parametrize("count", [1, 6, 12])
+def test_a_first_layer_on_pictures_is_spread_over_other_channels(tiny: Tiny, count: int) -> None:
+    """Of channels that are all alike, it gives what it gave for grey pictures."""
+    rgb, other = tiny("cat"), tiny("cat", **channels(count))
+    report = copy_weights(other, Checkpoint(rgb.state_dict(), rgb.names, rgb.config, {}), "rgb")
+    assert report.reinitialised == []
+    assert sum("spread" in note for note in report.notes) == 1
+    grey = torch.rand(1, 1, 16, 16)
+    gives = [
+        torch.nn.functional.conv2d(grey.repeat(1, number, 1, 1), first_layer(model))
+        for number, model in ((3, rgb), (count, other))
+    ]
+    torch.testing.assert_close(*gives)
+
+
+def test_four_channels_take_red_green_blue_and_red(tiny: Tiny) -> None:
+    rgb, other = tiny("cat"), tiny("cat", **channels(4))
+    copy_weights(other, Checkpoint(rgb.state_dict(), rgb.names, rgb.config, {}), "rgb")
+    expected = first_layer(rgb)[:, [0, 1, 2, 0]] * 3 / 4
+    torch.testing.assert_close(first_layer(other), expected)
+
+
+def test_weights_for_the_same_channels_are_copied_and_for_others_not(tiny: Tiny) -> None:
+    five, same, six = (tiny("cat", **channels(count)) for count in (5, 5, 6))
+    checkpoint = Checkpoint(five.state_dict(), five.names, five.config, {})
+    assert copy_weights(same, checkpoint, "five").reinitialised == []
+    assert torch.equal(first_layer(same), first_layer(five))
+    assert len(copy_weights(six, checkpoint, "five").reinitialised) == 1
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_imagenet_weights_start_a_backbone_on_other_channels(tmp_path: Path, tiny: Tiny, renamed: bool) -> None:
+    """Matched by name, and by order and shape."""
+    model = tiny("cat", backbone="resnet18", backbone_norm="batch", **channels(12))
+    state = torchvision.models.resnet18(weights=None).state_dict()
+    if renamed:
+        state = {f"part{n}.{key.rpartition('.')[2]}": value for n, (key, value) in enumerate(state.items())}
+    report = load_backbone(model, str(saved(state, tmp_path / "resnet18.pth")))
+    conv = next(iter(state.values()))
+    torch.testing.assert_close(first_layer(model), conv.repeat(1, 4, 1, 1) / 4)
+    assert any("weights for RGB spread over 12 channels" in line for line in report.lines())

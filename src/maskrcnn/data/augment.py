@@ -109,13 +109,13 @@ class Augmentation:
         window = image if canvas is None else np.minimum(image, canvas / zoom)
         low, high = np.zeros(2), image - window
         if len(boxes) and high.any() and rng.random() < self.object_crops:
-            sides = np.sqrt(np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(axis=1), 1))
-            box = boxes[rng.choice(len(boxes), p=(1 / sides) / (1 / sides).sum())]
+            # One of a sixteenth of the area is drawn twice as often.
+            weights = np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(axis=1), 1) ** -0.25
+            box = boxes[rng.choice(len(boxes), p=weights / weights.sum())]
             # From the first window that reaches the object's end to the last that reaches its beginning; the other way
             # round for an object larger than the window.
             ends, begins = box[2:] - window, box[:2]
             most = high
-            low = np.minimum(np.maximum(np.minimum(ends, begins), 0), most)
-            high = np.minimum(np.maximum(np.maximum(ends, begins), 0), most)
+            low, high = (np.minimum(np.maximum(pick(ends, begins), 0), most) for pick in (np.minimum, np.maximum))
         x, y = (low + (high - low) * rng.random(2)).tolist()
         return x, y

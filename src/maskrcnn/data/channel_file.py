@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from maskrcnn.data.image_file import check_present, check_size
 from maskrcnn.errors import MaskRCNNError
 
 MAX_CHANNELS = 64
-_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 class Stack(NamedTuple):
@@ -34,19 +32,21 @@ class Stack(NamedTuple):
 
 
 def is_stack(path: Path) -> bool:
-    """Whether this is a .npy file, or a TIFF of a kind that Pillow does not know, such as one of twelve channels."""
-    if path.suffix.lower() == ".npy":
-        return True
-    if path.suffix.lower() not in (".tif", ".tiff") or not path.is_file():
-        return False
+    """Whether this is a .npy file, or a TIFF that Pillow does not read whole, such as one of twelve channels."""
+    suffix = path.suffix.lower()
+    if suffix not in (".tif", ".tiff") or not path.is_file():
+        return suffix == ".npy"
+    import tifffile
+
     try:
-        Image.open(path).close()
-    except UnidentifiedImageError:
-        with path.open("rb") as file:
-            return file.read(4) in _TIFF_STARTS
-    except Exception:  # Pillow knows the format: the reader of images says what is wrong with the file
+        with tifffile.TiffFile(path) as file:
+            page: Any = file.pages.first
+            samples, deep = page.samplesperpixel, page.bitspersample > 8
+            grey, planes = page.photometric in (0, 1), page.planarconfig == 2
+    except Exception:  # what is wrong with the file, the reader of images says
         return False
-    return False
+    # Of several grey samples Pillow gives the first alone; of 16-bit planes nothing.
+    return samples > 4 or (samples > 1 and (grey or (planes and deep)))
 
 
 def open_stack(path: Path) -> Stack:
@@ -117,6 +117,6 @@ def _stack(
         array = array.reshape(height, width, channels)
         if array.dtype == bool:
             array = array * np.uint8(255)
-        return np.ascontiguousarray(array, dtype=np.uint16 if deep else np.uint8)
+        return np.array(array, dtype=np.uint16 if deep else np.uint8, order="C")
 
     return Stack((height, width, channels), np.dtype(np.uint16 if deep else np.uint8), pixels)

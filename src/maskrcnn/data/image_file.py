@@ -83,7 +83,8 @@ def stored(image: ImageFile.ImageFile, path: Path, shrink: int = 1) -> np.ndarra
     """
     if image.format == "JPEG" and image.mode in ("L", "RGB"):
         if shrink > 1 and orientation(image) == 1:
-            image.draft(image.mode, (-(-image.width // shrink), -(-image.height // shrink)))
+            # Pillow takes the largest factor at which the image stays at least this large.
+            image.draft(image.mode, (max(image.width // shrink, 1), max(image.height // shrink, 1)))
         else:
             pixels = _jpeg(path)
             if pixels is not None:
@@ -147,11 +148,15 @@ def _header(path: Path) -> ImageFile.ImageFile:
 
 
 def _jpeg(path: Path) -> np.ndarray | None:
-    """uint8 [H, W] or [H, W, 3] by torchvision: the same values as Pillow's, in half the time. None if it declines."""
-    from torchvision.io import decode_jpeg, read_file
+    """uint8 [H, W] or [H, W, 3] by torchvision: the same values as Pillow's, in half the time. None if it declines.
 
+    It is only used where a model has loaded it: that takes as long as a thousand images.
+    """
+    torchvision = sys.modules.get("torchvision")
+    if torchvision is None:
+        return None
     try:
-        pixels = decode_jpeg(read_file(str(path)))
+        pixels = torchvision.io.decode_jpeg(torchvision.io.read_file(str(path)))
     except RuntimeError:
         return None
     return pixels[0].numpy() if len(pixels) == 1 else pixels.permute(1, 2, 0).numpy() if len(pixels) == 3 else None

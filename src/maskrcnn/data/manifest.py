@@ -145,7 +145,8 @@ def _places(value: Any, key: str, root: Path, path: Path) -> list[_Place]:
 def _names(value: Any, path: Path) -> list[str] | None:
     if value is None:
         return None
-    listed = [value[key] for key in sorted(value)] if isinstance(value, dict) else value
-    if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
-        raise MaskRCNNError(f"expected names as a list of words, found {value!r}", where=path, fix="names: [cat, dog]")
+    listed = [value.get(number) for number in range(len(value))] if isinstance(value, dict) else value
+    if not isinstance(listed, list) or not listed or not all(isinstance(name, str) for name in listed):
+        what = f"expected names as a list of words, or numbered from 0, found {str(value)[:60]}"
+        raise MaskRCNNError(what, where=path, fix="names: [cat, dog]")
     return listed

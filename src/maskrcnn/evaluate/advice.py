@@ -131,8 +131,8 @@ def _counting(analysis: Analysis) -> list[Finding]:
             f"Counts are {abs(change):.0%} too {'high' if change > 0 else 'low'} on the whole.",
             f"At a score of {analysis.threshold:.2f}: {counted:,} detections of {objects:,} objects; the count of an "
             f"image is off by {counting.error:.1f} on average.",
-            f"If counts are what you need, try a slightly {'higher' if change > 0 else 'lower'} --score, and check it "
-            "on images that this evaluation has not seen.",
+            f"If counts are what you need, try a slightly {'higher' if change > 0 else 'lower'} `--score`, and check "
+            "it on images that this evaluation has not seen.",
         )
     ]
 

@@ -9,7 +9,6 @@ from types import TracebackType
 
 import numpy as np
 
-from maskrcnn.data.channels import as_picture
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluate.finding import listed, plural
@@ -23,7 +22,7 @@ class Observation:
 
     Attributes:
         sample: its labels, and the detections of classes that the data set has.
-        pixels: uint8 [H, W, 3] RGB.
+        pixels: [H, W, C] as the model takes them.
         found: how many detections the model gave.
     """
 
@@ -77,7 +76,7 @@ class Observer:
         self._unknown += int((~known).sum())
         parts = result.boxes[known], result.scores[known], labels[known], result.masks[known]
         sample = Sample(self.dataset.records[index].id, result.size, truth, *parts)
-        return Observation(sample, as_picture(pixels)[0], len(result))
+        return Observation(sample, pixels, len(result))
 
     def notes(self) -> list[str]:
         """A line on the classes that only the data or only the model has."""

@@ -125,8 +125,10 @@ def read_torch(path: Path) -> dict[str, Tensor]:
 
 
 def copy_weights(model: MaskRCNN, checkpoint: Checkpoint, source: str) -> Report:
-    """Copy what fits into the model; rows of classes go where the names are the same, a first layer on RGB is spread over
-    other channels."""
+    """Copy what fits into the model; rows of classes go where the names are the same.
+
+    A first layer on RGB is spread over other channels.
+    """
     report = Report(source)
     own = model.state_dict()
     same_classes = checkpoint.names == model.names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -217,13 +218,27 @@ def test_equal_names_are_made_different(tmp_path: Path, name: str) -> None:
     before = Dataset(["k0", "k1", "k2"], records, StoredAnnotations(annotations))
     done = convert({"train": before}, tmp_path / "new", BY_NAME[name])
     assert [str(problem).split(": ", 1)[1] for problem in done.losses] == [
-        "images renamed, because another one has the same name: 2"
+        "images renamed, because another one has the same name or theirs cannot be written: 2"
     ]
     after = back(tmp_path / "new", "train")
     assert sorted(record.path.name for record in after.records) == ["A_2.png", "a.png", "a_3.jpg"]
     pixels = {tuple(before.pixels(k)[0, 0]): before.drawn(k)[0].box for k in range(3)}
     for k in range(3):
         assert after.drawn(k)[0].box == pixels[tuple(after.pixels(k)[0, 0])]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_that_label_files_cannot_hold(tmp_path: Path, name: str) -> None:
+    odd = os.fsdecode(b"a\nb\xff\x01.jpg")
+    record = ImageRecord(1, image(tmp_path / "old" / odd), H, W)
+    annotations = [Annotation(k, k, False, None, None, [square(12 * k, 4, 8)]) for k in range(4)]
+    before = Dataset([" cat ", "cat", "a\n\x00b", ""], [record], StoredAnnotations([annotations]))
+    done = convert({"train": before}, tmp_path / "new", BY_NAME[name])
+    assert [problem.check for problem in done.losses] == ["convert-renamed", "convert-class-names"]
+    after = back(tmp_path / "new", "train")
+    assert after.names == ("cat", "a__b", "unnamed")
+    assert [record.path.name for record in after.records] == ["a_b__.jpg"]
+    assert [drawn.annotation.label for drawn in after.drawn(0)] == [0, 0, 1, 2]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -142,6 +142,7 @@ def test_one_bad_shape_is_one_problem_and_the_rest_survives(tmp_path: Path, bad:
         ("[1]", "found list", 0),
         ('{"version": 1}', "found version, imageData", 0),
         ('{"shapes": {}}', "list shapes", 0),
+        ('{"shapes": 1.5}', "list shapes", 0),
         ('{"shapes": [1, 2], "imagePath": "gone.jpg", "imageData": "aGk="}', "labelme_export_json", 2),
         ('{"shapes": [], "imagePath": null}', "no image None", 0),
         ('{"shapes": [1], "imagePath": "a.jpg", "imageHeight": 100000, "imageWidth": 100000}', "200,000,000 pixels", 1),

@@ -47,6 +47,8 @@ def test_more_than_one_chunk_is_read(tmp_path: Path) -> None:
         (LAUGHS, "declares a document type"),
         (OUTSIDE, "declares a document type"),
         ("<a>" * 65 + "</a>" * 65, "64 levels"),
+        ('<?xml version="1.0" encoding="uef-8"?><a/>', "unknown encoding"),
+        ('<?xml version="1.0" encoding="shift-jis"?><a/>', "multi-byte"),
         ("<a><image></a>", "mismatched tag"),
         ("<a><image/>", "no element found"),
         ("", "no element found"),

@@ -19,6 +19,7 @@ from maskrcnn.data.doctor.numbering import missing_ids
 from maskrcnn.data.image_io import find_images
 
 _LISTS = ("images", "annotations", "categories")
+_NUMBERS = ("id", "image_id", "category_id")
 _ROUNDING = 1.0  # pixels
 _FEW = 5  # boxes without masks, from which their system can be told
 _BEYOND = 0.1  # their share that reaches beyond the image if x2, y2 are taken for width and height
@@ -41,11 +42,23 @@ def coco_files(dataset: Dataset) -> dict[Path, dict[str, Any]]:
 
 def coco_findings(file: Path, content: Mapping[str, Any], looks: Sequence[Look]) -> list[Finding]:
     """Faults of one label file; `looks` are those of its images."""
-    annotations = [entry for entry in content["annotations"] if isinstance(entry, dict)]
+    annotations = [
+        {**entry, **{key: whole(entry, key) for key in _NUMBERS}}
+        for entry in content["annotations"]
+        if isinstance(entry, dict)
+    ]
     by_image = {look.record.id: look for look in looks}
     findings = [*_gaps(annotations, file), *_offset(annotations, content["categories"], file)]
     scaled = _normalised(annotations, by_image, file)
     return [*findings, *(scaled or _boxes(annotations, by_image, file))]
+
+
+def whole(entry: Any, key: str) -> int | None:
+    """A whole number of an entry, which some exports write as text; None for anything else."""
+    value = entry.get(key) if isinstance(entry, dict) else None
+    if isinstance(value, str) and value.isdecimal() and len(value) < 20:
+        value = int(value)
+    return value if type(value) is int and 0 <= value < 2**63 else None
 
 
 def listed_names(content: Mapping[str, Any], looks: Sequence[Look]) -> set[str]:
@@ -70,17 +83,16 @@ def unlisted_findings(listed: Mapping[Path, set[str]], folders: set[Path]) -> li
 
 
 def _gaps(annotations: list[dict[str, Any]], file: Path) -> list[Finding]:
-    numbers = [entry["id"] for entry in annotations if type(entry.get("id")) is int and 0 <= entry["id"] < 2**62]
+    numbers = [entry["id"] for entry in annotations if entry["id"] is not None]
     told = missing_ids(np.array(numbers, dtype=np.int64), min(numbers, default=0))
     return [found("id-gaps", file, f"annotation ids {told}")] if told else []
 
 
 def _offset(annotations: list[dict[str, Any]], categories: list[Any], file: Path) -> list[Finding]:
     """Whether all class ids fit if one is added or taken away, and do not as they are."""
-    known = {entry["id"] for entry in categories if isinstance(entry, dict) and type(entry.get("id")) is int}
-    written = [entry.get("category_id") for entry in annotations]
-    used = {value for value in written if type(value) is int}
-    if not known or not used or used <= known or not all(type(value) is int for value in written):
+    known = {number for entry in categories if (number := whole(entry, "id")) is not None}
+    used = {entry["category_id"] for entry in annotations if entry["category_id"] is not None}
+    if not known or not used or used <= known or any(entry["category_id"] is None for entry in annotations):
         return []
     for shift in (1, -1):
         if {value + shift for value in used} <= known and 2 * len(used) >= len(known):
@@ -120,11 +132,11 @@ def _boxes(annotations: list[dict[str, Any]], looks: Mapping[Any, Look], file: P
     findings: list[Finding] = []
     maskless: list[tuple[dict[str, Any], Look, tuple[float, ...]]] = []
     for entry in annotations:
-        box, look = _numbers(entry.get("bbox")), looks.get(entry.get("image_id"))
-        if box is None or len(box) != 4 or look is None:
+        box, look = _numbers(entry.get("bbox")), looks.get(entry["image_id"])
+        row = rows.get((entry["image_id"], entry["id"]))
+        if box is None or len(box) != 4 or look is None or row is None:
             continue
-        row = rows.get((entry["image_id"], entry.get("id", -1)))
-        if row is None or np.isnan(look.tight[row, 0]):
+        if np.isnan(look.tight[row, 0]):
             maskless.append((entry, look, box))
             continue
         tight = look.tight[row].tolist()
@@ -170,8 +182,8 @@ def _beyond(entry: dict[str, Any], look: Look, box: Sequence[float]) -> list[Fin
     if beyond <= _ROUNDING or min(box[2:]) <= 0:
         return []
     inside = box[0] < width and box[1] < height and box[0] + box[2] > 0 and box[1] + box[3] > 0
-    if not inside or type(entry.get("id")) is not int:
-        return []  # the reader tells of those wholly outside
+    if not inside:
+        return []  # the reader tells of those
     what = f"bbox {_rounded(box)} reaches {beyond:.1f} pixels beyond the {width} x {height} image"
     return [found("partly-outside", look.record.path, what, entry["id"])]
 
@@ -179,7 +191,7 @@ def _beyond(entry: dict[str, Any], look: Look, box: Sequence[float]) -> list[Fin
 def _numbers(values: Any) -> tuple[float, ...] | None:
     if not isinstance(values, list | tuple) or not all(type(value) in (int, float) for value in values):
         return None
-    return tuple(float(value) for value in values)
+    return tuple(map(float, values)) if all(abs(value) < 1e12 for value in values) else None
 
 
 def _rounded(values: Sequence[float]) -> list[float]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from maskrcnn.data.dataset import Dataset, open_dataset, split_names
-from maskrcnn.data.doctor.coco_json import coco_files
+from maskrcnn.data.doctor.coco_json import coco_files, whole
 from maskrcnn.data.doctor.examine import examine
 from maskrcnn.data.doctor.finding import Diagnosis
 from maskrcnn.data.doctor.mend import mend, own_ids
@@ -99,13 +99,13 @@ def _copy(datasets: Mapping[str, Dataset], out: Path, advance: Callable[[], obje
         content["annotations"] = [
             {**entry, "image_id": number}
             for entry in content["annotations"]
-            if (number := _whole(entry, "image_id")) in kept
+            if (number := whole(entry, "image_id")) in kept
         ]
         mended["duplicate-id"] += own_ids(content["annotations"])
         mended["unknown-image"] += sum(problem.check == "unknown-image" for problem in dataset.problems)
         _write(files[split], content)
-    problems = [problem for dataset in datasets.values() for problem in dataset.problems if problem.images_lost]
-    return files, _left_out(problems), mended
+    problems = [problem for dataset in datasets.values() for problem in dataset.problems]
+    return files, _left_out(p for p in problems if p.images_lost or p.check == "bad-entry"), mended
 
 
 def _content_of(dataset: Dataset) -> dict[str, Any] | None:
@@ -127,7 +127,7 @@ def _copy_images(
     records = {record.id: record for record in dataset.records}
     images: dict[int, dict[str, Any]] = {}
     for entry in entries:
-        number = _whole(entry, "id")
+        number = whole(entry, "id")
         record = None if number is None or number in images else records.get(number)
         if record is not None:
             target = folder / _free_name(folder, record.path.name)
@@ -169,12 +169,6 @@ def _free_name(folder: Path, name: str) -> str:
         number += 1
         name = f"{stem}-{number}{suffix}"
     return name
-
-
-def _whole(entry: Any, key: str) -> int | None:
-    """A number of an entry; some exports write it as text."""
-    value = str(entry.get(key)) if isinstance(entry, dict) else ""
-    return int(value) if value.isdecimal() else None
 
 
 def _left_out(problems: Iterable[Problem]) -> list[str]:

@@ -104,6 +104,8 @@ def _on_one_line(outline: np.ndarray) -> bool:
 
 def _crossing(outline: np.ndarray, area: float) -> str:
     """Where a polygon [P, 2] crosses itself, if that changes what it fills; else nothing."""
+    if _has_bridges(outline):
+        return ""
     corner = np.floor(outline.min(axis=0)) - 1
     width, height = np.ceil(outline.max(axis=0) - corner).astype(int) + 1
     try:
@@ -118,6 +120,13 @@ def _crossing(outline: np.ndarray, area: float) -> str:
         f"its outline crosses itself between the edges at ({a[0]:.0f}, {a[1]:.0f}) and ({b[0]:.0f}, {b[1]:.0f}): "
         f"it goes round {area:,.0f} pixels, {filled:,} are filled"
     )
+
+
+def _has_bridges(outline: np.ndarray) -> bool:
+    """Whether an edge is also gone back along: so parts and holes are joined, and bridges may cross what they like."""
+    points = [tuple(point) for point in outline.tolist()]
+    edges = {(a, b) for a, b in zip(points, points[1:] + points[:1], strict=True) if a != b}
+    return any((b, a) in edges for a, b in edges)
 
 
 def first_crossing(outline: np.ndarray) -> tuple[int, int] | None:

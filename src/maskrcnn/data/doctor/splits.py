@@ -11,9 +11,11 @@ from maskrcnn.data.doctor.catalogue import FINEST_STRIDE, RECTANGLES_SHARE, SIZE
 from maskrcnn.data.doctor.finding import Finding, found
 from maskrcnn.data.doctor.look import Look
 from maskrcnn.data.doctor.numbering import missing_ids
+from maskrcnn.data.image_io import IMAGE_SUFFIXES
 from maskrcnn.model.config import Config
 
-_ENOUGH = 5  # masks, from which a share says something
+_PARTS_USUAL = 0.05  # share of masks in several pieces, from which objects are often hidden in part
+_ENOUGH = 5  # masks; a share of fewer says nothing
 _NAMED = 8
 
 
@@ -96,10 +98,16 @@ def _masks(looks: Sequence[Look], source: str | Path) -> list[Finding]:
         )
         return [found("ids-not-separate", source, what)]
     findings = []
+    pieces = np.concatenate([look.parts[~look.crowd] for look in maps])
+    usual = (pieces > 1).sum() > max(_ENOUGH, _PARTS_USUAL * pieces.size)
     for look in maps:
-        if told := missing_ids(look.ids, 1):
+        is_map = look.record.labels is not None and look.record.labels.suffix.lower() in IMAGE_SUFFIXES
+        # VOC keeps 255 for what is no object.
+        ids = np.append(look.ids, 255) if look.ids.max() > 255 else look.ids
+        if is_map and (told := missing_ids(ids, 1)):
             findings.append(found("id-gaps", look.record.path, f"the ids of its objects {told}"))
-        for row in np.flatnonzero((look.gaps > np.sqrt(_areas(look))) & (look.gaps > 2)):
+        far = (look.gaps > np.sqrt(_areas(look))) & (look.gaps > 2) & ~look.crowd
+        for row in np.flatnonzero(far & (not usual)):
             what = f"{look.parts[row]} pieces, the two largest {look.gaps[row]:.0f} pixels apart"
             findings.append(found("parts-apart", look.record.path, what, int(look.ids[row])))
     return findings

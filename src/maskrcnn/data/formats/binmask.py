@@ -20,8 +20,9 @@ import numpy as np
 from PIL import Image
 
 from maskrcnn.data.dataset import Dataset, ImageRecord
+from maskrcnn.data.formats.checks import require_images
 from maskrcnn.data.formats.class_table import DEFAULT_NAME, ClassTable, TableWriter, names_of, read_names, read_table
-from maskrcnn.data.formats.location import Location, split_folders
+from maskrcnn.data.formats.location import Location, split_folders, subfolders
 from maskrcnn.data.formats.losses import Losses
 from maskrcnn.data.formats.writer import Item, Writer
 from maskrcnn.data.image_io import find_images, image_size, read_ids, read_image
@@ -57,16 +58,14 @@ def fits(folder: Path) -> bool:
 
 def _pairs(folder: Path) -> list[_Masks] | None:
     """The images with their masks; an image without any has none. None if the folder has another layout."""
-    if not folder.is_dir():
-        return None
     masks = folder / "masks"
     if (folder / "images").is_dir() and masks.is_dir():
         beside = find_images(folder / "images")
-        folders = {place.name for place in masks.iterdir() if place.is_dir()}
+        folders = {place.name for place in subfolders(masks)}
         if any(image.stem in folders for image in beside):
             return [_Masks(image, masks / image.stem, list(_in(masks / image.stem))) for image in beside]
         return _beside(beside, masks)
-    places = sorted(place for place in folder.iterdir() if (place / "images").is_dir() and (place / "masks").is_dir())
+    places = [place for place in subfolders(folder) if (place / "images").is_dir() and (place / "masks").is_dir()]
     found = {place: find_images(place / "images") for place in places}
     # Folders of several images are data sets of their own.
     if not any(len(own) == 1 and own[0].stem == place.name for place, own in found.items()):
@@ -83,7 +82,7 @@ def _in(folder: Path) -> Iterator[tuple[Path, str]]:
     if folder.is_dir():
         for file in sorted(find_images(folder), key=_by_number):
             yield file, _told(file.stem.removeprefix(folder.name))
-        for place in sorted(place for place in folder.iterdir() if place.is_dir()):
+        for place in subfolders(folder):
             for file in sorted(find_images(place), key=_by_number):
                 yield file, place.name
 
@@ -123,7 +122,7 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
     Raises:
         MaskRCNNError: no image there can be used.
     """
-    place = location if isinstance(location, Location) else Location(Path(location))
+    place = Location.of(location)
     pairs = _pairs(place.path) or []
     table, problems = read_table(place.path)
     records: list[ImageRecord] = []
@@ -140,14 +139,11 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
             continue
         records.append(ImageRecord(len(records) + 1, pair.image, *size, pair.folder))
         files.append(pair.files)
-    if not records:
-        first = f", the first: {problems[0]}" if problems else ""
-        raise MaskRCNNError(
-            f"none of {len(pairs)} images with mask files can be used{first}",
-            where=place.path,
-            fix="arrange them as images/<name>.png and masks/<name>/1.png, 2.png, …",
-        )
-    return Dataset(_names(place, table), records, _Files(files, table, _names(place, table)), problems)
+    what = f"none of {len(pairs)} images with mask files can be used"
+    fix = "arrange them as images/<name>.png and masks/<name>/1.png, 2.png, …"
+    require_images(records, what, problems, place.path, fix)
+    classes = _names(place, table)
+    return Dataset(classes, records, _Files(files, table, classes), problems)
 
 
 def _names(place: Location, table: ClassTable) -> list[str]:

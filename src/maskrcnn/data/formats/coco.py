@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 
 from maskrcnn.data.dataset import SPLITS, Dataset, ImageRecord, StoredAnnotations
+from maskrcnn.data.formats.checks import boxes_only, checked_size
 from maskrcnn.data.formats.image_finder import ImageFinder
 from maskrcnn.data.formats.location import Location, json_kind, split_folders
-from maskrcnn.data.image_file import MAX_PIXELS
-from maskrcnn.data.image_io import image_size
 from maskrcnn.data.objects import Annotation, checked_polygons, clipped_box
 from maskrcnn.data.problem import DataError, Problem
 from maskrcnn.errors import MaskRCNNError
@@ -74,7 +73,7 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
     Raises:
         MaskRCNNError: the file is no COCO file, or none of its images exists.
     """
-    file = location.path if isinstance(location, Location) else Path(location)
+    file = Location.of(location).path
     content = _content(file)
     problems: list[Problem] = []
     classes, labels = _categories(content["categories"], file, problems)
@@ -113,16 +112,6 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
         annotations[row[image_id]].append(annotation)
     problems += boxes_only(annotations, file)
     return Dataset(classes, records, StoredAnnotations(annotations), problems)
-
-
-def boxes_only(annotations: Sequence[Sequence[Annotation]], source: Path) -> list[Problem]:
-    """One line for all objects that have a box and no mask."""
-    single = [annotation for image in annotations for annotation in image if not annotation.crowd]
-    maskless = sum(annotation.segmentation is None for annotation in single)
-    if not maskless:
-        return []
-    what = f"{maskless:,} of {len(single):,} objects have a box and no mask: they train and measure boxes only"
-    return [Problem("no-mask", str(source), what, "add masks if you have them", "note")]
 
 
 def _content(file: Path) -> dict[str, list[Any]]:
@@ -216,23 +205,6 @@ def _record(entry: Any, image_id: int | None, finder: ImageFinder, file: Path, c
         _names(absent, called) if isinstance(absent, list) else None,
         _names(entry.get("not_exhaustive_category_ids"), called),
     )
-
-
-def checked_size(height: Any, width: Any, image: Path) -> tuple[int, int]:
-    """(H, W) as a label file claims it, or from the image's header where it claims none.
-
-    Raises:
-        DataError: it claims more pixels than are read, or the image cannot be read either.
-    """
-    if isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0:
-        if height * width > MAX_PIXELS:
-            what = f"expected at most {MAX_PIXELS:,} pixels, found width {width:,} and height {height:,}"
-            raise DataError("bad-size", what, fix="correct the size, or cut the image into tiles")
-        return height, width
-    try:
-        return image_size(image)
-    except MaskRCNNError as error:
-        raise DataError("unreadable-image", str(error), fix="") from error
 
 
 def _file_name(entry: Any) -> str:

@@ -7,6 +7,7 @@ objects that cannot be read are left out and told one by one.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from maskrcnn.data.objects import Drawn
 from maskrcnn.data.problem import DataError, Problem
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
+
+_UNWRITABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
 @dataclass
@@ -70,8 +73,10 @@ def convert(
         MaskRCNNError: the folder is not empty, holds the data itself, or cannot be written to.
     """
     folder = Path(folder)
-    names = list(dict.fromkeys(name for dataset in datasets.values() for name in dataset.names))
     losses = Losses(form.title)
+    called = {name: _clean(name.strip()) or "unnamed" for dataset in datasets.values() for name in dataset.names}
+    names = list(dict.fromkeys(called.values()))
+    losses.add("class-names", sum(name != new for name, new in called.items()))
     problems: list[Problem] = []
     splits = {split: Written() for split in datasets}
     try:
@@ -79,7 +84,7 @@ def convert(
         writer = form.writer(folder, names, list(datasets), losses)
         images = _Images(link, losses)
         for split, dataset in datasets.items():
-            labels = [names.index(name) for name in dataset.names]
+            labels = [names.index(called[name]) for name in dataset.names]
             for index, record in enumerate(dataset.records):
                 try:
                     drawn = dataset.drawn(index)
@@ -103,6 +108,11 @@ def convert(
         raise MaskRCNNError(f"cannot be written: {error}", where=folder, fix="check the disk and the rights") from error
     read = [problem for dataset in datasets.values() for problem in dataset.problems]
     return Conversion(splits, losses.problems(folder), [*read, *problems])
+
+
+def _clean(text: str) -> str:
+    """Text that every label file can hold: no control characters, and no bytes that are not UTF-8."""
+    return _UNWRITABLE.sub("_", text)
 
 
 def _lost(error: MaskRCNNError, check: str, record: ImageRecord, objects: int = 0) -> Problem:
@@ -174,12 +184,13 @@ class _Images:
         return target
 
     def _name(self, path: Path, taken: set[str]) -> str:
-        stem, number = path.stem, 1
+        first = stem = _clean(path.stem)
+        number = 1
         while alike(stem) in taken:
             number += 1
-            stem = f"{path.stem}_{number}"
+            stem = f"{first}_{number}"
         taken.add(alike(stem))
-        self.losses.add("renamed", int(number > 1))
+        self.losses.add("renamed", int(stem != path.stem))
         return stem + path.suffix
 
     def _copy(self, source: Path, target: Path) -> None:

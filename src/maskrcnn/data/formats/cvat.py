@@ -20,7 +20,7 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 
 from maskrcnn.data.dataset import Dataset, ImageRecord, StoredAnnotations
-from maskrcnn.data.formats.coco import boxes_only, checked_size
+from maskrcnn.data.formats.checks import boxes_only, checked_size, require_images
 from maskrcnn.data.formats.image_finder import ImageFinder
 from maskrcnn.data.formats.location import Location, is_cvat, split_folders
 from maskrcnn.data.formats.losses import Losses
@@ -29,7 +29,6 @@ from maskrcnn.data.formats.writer import Item, Writer, polygons_of
 from maskrcnn.data.formats.xml_tree import elements
 from maskrcnn.data.objects import Annotation, Drawn, clipped_box
 from maskrcnn.data.problem import DataError, Problem
-from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
 
 _MAX_BYTES = 2**31
@@ -74,48 +73,67 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
     Raises:
         MaskRCNNError: the file is no such XML, or none of its images can be used.
     """
-    place = location if isinstance(location, Location) else Location(Path(location))
-    file = place.path
-    roots = [file.parent / "images" / place.split, file.parent / "images", file.parent / place.split, file.parent]
-    finder = ImageFinder(roots)
-    classes: dict[str, int] = {}
-    declared = False
-    problems: list[Problem] = []
-    records: list[ImageRecord] = []
-    annotations: list[list[Annotation]] = []
-    seen, tracks, tags = 0, 0, 0
-    for element in elements(file, ("meta", "image", "track"), _MAX_BYTES):
+    place = Location.of(location)
+    reader = _Reader(place)
+    for element in elements(place.path, ("meta", "image", "track"), _MAX_BYTES):
         if element.tag == "meta":
-            found = [label.findtext("name", "").strip() for label in element.iter("label")]
-            classes = {name: label for label, name in enumerate(dict.fromkeys(filter(None, found)))}
-            declared = bool(classes)
-        elif element.tag == "track":
-            tracks += 1
+            reader.meta(element)
+        elif element.tag == "image":
+            reader.image(element)
         else:
-            if not declared:
-                for shape in element:
-                    classes.setdefault(shape.get("label", "").strip(), len(classes))
-            if element.get("subset", "") != place.split:
-                continue
-            seen += 1
-            where = f"{file}, image {element.get('name')}"
-            shapes = [shape for shape in element if shape.tag != "tag"]
-            tags += len(element) - len(shapes)
-            try:
-                record = _record(element, len(records) + 1, finder, file)
-            except DataError as error:
-                problems.append(error.problem(where, 1, len(shapes)))
-                continue
-            records.append(record)
-            annotations.append(objects_of(_shapes(shapes, where, classes, record.size, problems), record.size))
-    if not records:
-        what = "is CVAT for video" if tracks else f"none of its {seen} images can be used"
-        first = f", the first: {problems[0]}" if problems else ""
-        raise MaskRCNNError(f"{what}{first}", where=file, fix="export as CVAT for images 1.1, with images")
-    if tags:
-        what = f"{tags:,} tags of whole images are no objects and are left out"
-        problems.append(Problem("image-tag", str(file), what, "", "note"))
-    return Dataset(list(classes), records, StoredAnnotations(annotations), problems + boxes_only(annotations, file))
+            reader.tracks += 1
+    return reader.dataset()
+
+
+class _Reader:
+    """Collects the images of one subset while the file is parsed."""
+
+    def __init__(self, place: Location) -> None:
+        self.file, self.split, folder = place.path, place.split, place.path.parent
+        self.finder = ImageFinder([folder / "images" / self.split, folder / "images", folder / self.split, folder])
+        self.classes: dict[str, int] = {}
+        self.declared = False
+        self.records: list[ImageRecord] = []
+        self.annotations: list[list[Annotation]] = []
+        self.problems: list[Problem] = []
+        self.images = self.tracks = self.tags = 0
+
+    def meta(self, element: Element) -> None:
+        """Labels, in their order."""
+        found = [label.findtext("name", "").strip() for label in element.iter("label")]
+        self.classes = {name: label for label, name in enumerate(dict.fromkeys(filter(None, found)))}
+        self.declared = bool(self.classes)
+
+    def image(self, element: Element) -> None:
+        """One image, of this or another subset."""
+        if not self.declared:
+            for name in filter(None, (shape.get("label", "").strip() for shape in element)):
+                self.classes.setdefault(name, len(self.classes))
+        if element.get("subset", "") != self.split:
+            return
+        self.images += 1
+        where = f"{self.file}, image {element.get('name')}"
+        shapes = [shape for shape in element if shape.tag != "tag"]
+        self.tags += len(element) - len(shapes)
+        try:
+            record = _record(element, len(self.records) + 1, self.finder, self.file)
+        except DataError as error:
+            self.problems.append(error.problem(where, 1, len(shapes)))
+            return
+        found = _shapes(shapes, where, self.classes, record.size, self.problems)
+        self.records.append(record)
+        self.annotations.append(objects_of(found, record.size))
+
+    def dataset(self) -> Dataset:
+        """What was collected."""
+        what = "is CVAT for video" if self.tracks else f"none of its {self.images} images can be used"
+        fix = "export as CVAT for images 1.1, with images"
+        require_images(self.records, what, self.problems, self.file, fix)
+        if self.tags:
+            what = f"{self.tags:,} tags of whole images are no objects and are left out"
+            self.problems.append(Problem("image-tag", str(self.file), what, "", "note"))
+        problems = self.problems + boxes_only(self.annotations, self.file)
+        return Dataset(list(self.classes), self.records, StoredAnnotations(self.annotations), problems)
 
 
 def _record(element: Element, number: int, finder: ImageFinder, file: Path) -> ImageRecord:

@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from maskrcnn.data.dataset import Dataset, ImageRecord
 from maskrcnn.data.formats import binmask
+from maskrcnn.data.formats.checks import require_images
 from maskrcnn.data.formats.class_table import ClassTable, TableWriter, names_of, read_table
 from maskrcnn.data.formats.id_map import draw_ids
 from maskrcnn.data.formats.location import Location, split_folders
@@ -53,7 +54,7 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
     Raises:
         MaskRCNNError: no image there has a usable mask.
     """
-    place = location if isinstance(location, Location) else Location(Path(location))
+    place = Location.of(location)
     folder = place.path
     masks = {p.stem: p for p in find_images(folder / "masks") if p.suffix.lower() in _MASK_SUFFIXES}
     images = find_images(folder / "images")
@@ -75,14 +76,9 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
             problems.append(Problem("size-mismatch", str(image), what, "make both the same size", images_lost=1))
             continue
         records.append(ImageRecord(len(records) + 1, image, *size, mask))
-    if not records:
-        first = next((problem for problem in problems if problem.images_lost), None)
-        raise MaskRCNNError(
-            f"expected images with a mask of the same name, found {len(images)} images and {len(masks)} masks "
-            f"but no usable pair{f': {first}' if first else ''}",
-            where=folder,
-            fix="name each mask as its image, masks/<image's name>.png",
-        )
+    found = f"{len(images)} images and {len(masks)} masks but no usable pair"
+    what = f"expected images with a mask of the same name, found {found}"
+    require_images(records, what, problems, folder, "name each mask as its image, masks/<image's name>.png")
     classes = names_of(folder, (other.path for other in find(place.root).values()) if place.root else ())
     return Dataset(classes, records, _Maps(table, classes), problems)
 

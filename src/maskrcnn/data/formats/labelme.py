@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from maskrcnn.data.dataset import Dataset, ImageRecord, StoredAnnotations
-from maskrcnn.data.formats.coco import boxes_only, checked_size
+from maskrcnn.data.formats.checks import boxes_only, checked_size, require_images
 from maskrcnn.data.formats.image_finder import ImageFinder
 from maskrcnn.data.formats.location import Location, json_kind, split_folders
 from maskrcnn.data.formats.shapes import Shape, checked_points, ellipse, objects_of
@@ -29,7 +29,6 @@ from maskrcnn.data.formats.writer import Item, Writer, polygons_of
 from maskrcnn.data.image_io import IMAGE_SUFFIXES
 from maskrcnn.data.objects import Annotation, Drawn, clipped_box
 from maskrcnn.data.problem import DataError, Problem
-from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
 
 _VERSION = "5.5.0"
@@ -69,7 +68,7 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
     Raises:
         MaskRCNNError: no image there can be used.
     """
-    place = location if isinstance(location, Location) else Location(Path(location))
+    place = Location.of(location)
     files = _files(place.path)
     contents = [_parsed(file) for file in files]
     classes = _classes(place, contents)
@@ -89,11 +88,8 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
         records.append(record)
         annotations.append(objects_of(shapes, record.size))
         problems += bad
-    if not records:
-        first = f", the first: {problems[0]}" if problems else ""
-        raise MaskRCNNError(
-            f"none of {len(files)} .json files can be used{first}", where=place.path, fix="export them from labelme"
-        )
+    what = f"none of {len(files)} .json files can be used"
+    require_images(records, what, problems, place.path, "export them from labelme")
     problems += _unlabelled(place.path, records) + boxes_only(annotations, place.path)
     return Dataset(list(classes), records, StoredAnnotations(annotations), problems)
 
@@ -122,7 +118,8 @@ def _classes(place: Location, contents: Sequence[Any]) -> dict[str, int]:
 
 
 def _labels(content: Any) -> Iterator[str]:
-    for shape in content.get("shapes") or () if isinstance(content, dict) else ():
+    shapes = content.get("shapes") if isinstance(content, dict) else None
+    for shape in shapes if isinstance(shapes, list) else ():
         if isinstance(shape, dict) and isinstance(shape.get("label"), str):
             yield shape["label"].strip()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -26,12 +27,23 @@ class Location(NamedTuple):
     split: str = ""
     root: Path | None = None
 
+    @classmethod
+    def of(cls, place: Location | str | Path) -> Location:
+        """A location, or a path as one."""
+        return place if isinstance(place, Location) else cls(Path(place))
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """The folders in a folder, sorted; none if there is no such folder. Files cost next to no time."""
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        return sorted(Path(entry.path) for entry in entries if entry.is_dir())
+
 
 def split_folders(folder: Path) -> dict[str, Path]:
     """Subfolders named as splits are (train, valid, Test, …), by their name in lower case, training first."""
-    if not folder.is_dir():
-        return {}
-    found = {place.name.lower(): place for place in sorted(folder.iterdir()) if place.is_dir()}
+    found = {place.name.lower(): place for place in subfolders(folder)}
     return {name: found[name] for aliases in SPLITS.values() for name in aliases if name in found}
 
 

@@ -58,7 +58,8 @@ _KINDS = {
         "images of which it is known which classes are absent or not fully marked: {count}, {format} cannot say it",
         "use lvis to keep it",
     ),
-    "renamed": _Kind("images renamed, because another one has the same name: {count}"),
+    "renamed": _Kind("images renamed, because another one has the same name or theirs cannot be written: {count}"),
+    "class-names": _Kind("class names changed that label files cannot hold: {count}"),
     "turned": _Kind(
         "images that viewers turn by their EXIF orientation: {count}, copied unchanged; their labels are for "
         "the turned image",

@@ -18,6 +18,7 @@ import numpy as np
 from scipy import ndimage
 
 from maskrcnn.data.dataset import SPLITS, Dataset, ImageRecord
+from maskrcnn.data.formats.checks import require_images
 from maskrcnn.data.formats.id_map import draw_ids
 from maskrcnn.data.formats.idmask import annotations_of
 from maskrcnn.data.formats.image_finder import ImageFinder
@@ -68,7 +69,7 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
     Raises:
         MaskRCNNError: no image there can be used.
     """
-    place = location if isinstance(location, Location) else Location(Path(location))
+    place = Location.of(location)
     root = place.path
     problems: list[Problem] = []
     records: list[ImageRecord] = []
@@ -94,11 +95,8 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
             problems.append(Problem("size-mismatch", str(image), what, "make both the same size", images_lost=1))
             continue
         records.append(ImageRecord(len(records) + 1, image, *size, map_file))
-    if not records:
-        first = f", the first: {problems[0]}" if problems else ""
-        raise MaskRCNNError(
-            f"none of {len(stems)} images can be used{first}", where=root, fix="check ImageSets/Segmentation"
-        )
+    what = f"none of {len(stems)} images can be used"
+    require_images(records, what, problems, root, "check ImageSets/Segmentation")
     classes = _classes(root)
     return Dataset(classes.names, records, _Maps(root, classes), problems)
 

@@ -38,7 +38,7 @@ def elements(file: Path, tags: tuple[str, ...], max_bytes: int) -> Iterator[Elem
         yield from collector.take()
     except OSError as error:
         raise MaskRCNNError(f"cannot be read: {error}", where=file, fix="check the file") from error
-    except (expat.ExpatError, _RefusedError) as error:
+    except (expat.ExpatError, LookupError, ValueError, _RefusedError) as error:
         raise MaskRCNNError(f"not usable XML: {error}", where=file, fix="export the annotations again") from error
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import yaml
 
 from maskrcnn.data.dataset import Dataset, ImageRecord
+from maskrcnn.data.formats.checks import require_images
 from maskrcnn.data.formats.location import Location, split_folders
 from maskrcnn.data.formats.losses import Losses
 from maskrcnn.data.formats.writer import Item, Writer
@@ -60,7 +61,7 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
     Raises:
         MaskRCNNError: no image there can be used.
     """
-    place = location if isinstance(location, Location) else Location(Path(location))
+    place = Location.of(location)
     images = _listed(place.path) if place.path.is_file() else find_images(place.path)
     label_folders = {folder: _label_folder(folder) for folder in {image.parent for image in images}}
     problems: list[Problem] = []
@@ -75,9 +76,7 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
         labels = label_folders[image.parent] / f"{image.stem}.txt"
         bare += not labels.is_file()
         records.append(ImageRecord(len(records) + 1, image, *size, labels))
-    if not records:
-        first = f", the first: {problems[0]}" if problems else ""
-        raise MaskRCNNError(f"none of {len(images)} images can be used{first}", where=place.path, fix="add the images")
+    require_images(records, f"none of {len(images)} images can be used", problems, place.path, "add the images")
     if bare:
         what = f"{bare:,} of {len(records):,} images have no .txt of labels: they count as images without objects"
         problems.append(Problem("unlabelled-image", str(place.path), what, "label them if they show objects", "note"))

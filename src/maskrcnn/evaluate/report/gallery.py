@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from maskrcnn.data.channels import as_picture
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluate.analysis import Analysis
 from maskrcnn.evaluate.errors import KINDS, split_errors
@@ -18,7 +19,7 @@ from maskrcnn.evaluate.observer import Observer
 from maskrcnn.evaluate.records import Kind, Recorder
 from maskrcnn.evaluate.sample import Sample
 from maskrcnn.masks.crop import EMPTY, Crop
-from maskrcnn.predict.contact_sheet import picture_of, scaled
+from maskrcnn.predict.contact_sheet import scaled
 from maskrcnn.predict.draw import FEW, RGB, draw_objects
 
 RIGHT: RGB = (66, 190, 152)
@@ -58,10 +59,10 @@ def worst_pairs(analysis: Analysis, observer: Observer, limit: int) -> Iterator[
     for row in counting.worst(limit).tolist():
         index = int(records.images["index"][row])
         try:
-            sample = observer.observe(index).sample
-            pixels = picture_of(observer.dataset, index)
+            observation = observer.observe(index)
         except MaskRCNNError:
             continue
+        sample, (pixels, _) = observation.sample, as_picture(observation.pixels)
         numbers = int(counting.truth[row]), int(counting.counted[row]), int(counting.found[row])
         pictures = map(_data_uri, draw_pair(sample, pixels, records.names, analysis.threshold, records.kind))
         yield Pair(observer.dataset.records[index].path.name, sample.size, *numbers, *pictures)

@@ -1,0 +1,113 @@
+"""`maskrcnn doctor`: what it prints, its exit codes, JSON, and the corrected copy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from maskrcnn.cli import main as cli
+from maskrcnn.cli.environment import environment
+
+
+def run(*words: object) -> tuple[int, str, str]:
+    """Exit code, standard output, and standard error of `maskrcnn doctor words…`."""
+    result = CliRunner().invoke(cli.app, ["doctor", *map(str, words)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        assert type(result.exception).__name__ == "MaskRCNNError", result.exception
+        return cli.ALL_FAILED, result.stdout, str(result.exception)
+    return result.exit_code, result.stdout, result.stderr
+
+
+def change(file: Path, how: Callable[[dict], object]) -> None:
+    content = json.loads(file.read_text())
+    how(content)
+    file.write_text(json.dumps(content))
+
+
+@pytest.fixture
+def data(shapes: Path) -> Path:
+    """Clean data but for few objects and a validation split that repeats the training images."""
+    return shapes
+
+
+def test_errors_found_are_exit_code_one(data: Path) -> None:
+    code, text, _ = run(data)
+    assert code == 1
+    assert "error leak (4, fixable): one file is in two splits" in text
+    assert "[train] train/1.png: the same file as val/1.png of val" in text
+    assert "→ remove it from the training split" in text
+    assert text.splitlines()[-1].startswith(
+        f"{data}: train 4 images with 14 objects, val 4 images with 14 objects: 4 err"
+    )
+
+
+def test_warnings_alone_are_exit_code_zero(data: Path) -> None:
+    code, text, _ = run(data / "train.json")
+    assert code == 0, text
+    assert "warning class-too-rare" in text
+    assert "no-validation" in text
+
+
+def test_only_some_examples_are_shown_but_all_are_in_the_json(data: Path, tmp_path: Path) -> None:
+    def spoil(content: dict) -> None:
+        for entry in content["annotations"][:9]:
+            entry["category_id"] = 5
+
+    change(data / "train.json", spoil)
+    code, text, _ = run(data, "--json", tmp_path / "found.json")
+    assert code == 1
+    assert text.count("no category has the id 5") == 5
+    assert "… and 4 more" in text
+    content = json.loads((tmp_path / "found.json").read_text())
+    found = [finding for finding in content["findings"] if finding["check"] == "unknown-category"]
+    assert [finding["annotation"] for finding in found] == list(range(1, 10))
+    assert content["counts"]["unknown-category"] == 9
+    assert found[0].keys() == {"check", "severity", "file", "what", "fix", "annotation", "split", "fixable"}
+
+
+def test_json_on_standard_output_is_all_there_is(data: Path) -> None:
+    code, text, _ = run(data, "--json", "-")
+    assert code == 1
+    assert json.loads(text)["counts"]["leak"] == 4
+
+
+def test_a_corrected_copy(data: Path, tmp_path: Path) -> None:
+    change(data / "val.json", lambda content: content["annotations"][0]["bbox"].__setitem__(2, 0))
+    code, text, _ = run(data, "--fix", tmp_path / "copy", "--json", tmp_path / "found.json")
+    assert "mended leak: 4" in text
+    assert "mended zero-area: 1" in text
+    assert "it was examined again" in text
+    assert code == 1  # the copies that leaked were all there was to train on
+    content = json.loads((tmp_path / "found.json").read_text())
+    assert content["copy"]["mended"].items() >= {"leak": 4, "zero-area": 1}.items()
+    assert content["copy"]["after"]["counts"].get("leak", 0) == 0
+    code, _, message = run(data, "--fix", tmp_path / "copy")
+    assert (code, "new or empty folder" in message) == (2, True)
+
+
+def test_no_data_set_is_exit_code_two(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("hello")
+    for place in (tmp_path, tmp_path / "nowhere", tmp_path / "notes.txt"):
+        code, _, message = run(place)
+        assert code == 2, place
+        assert "Traceback" not in message
+    code, _, message = run()
+    assert code == 2
+    assert "--env" in message
+
+
+def test_the_environment_names_versions_and_devices() -> None:
+    import platform
+
+    import torch
+
+    code, text, _ = run("--env")
+    assert code == 0
+    assert torch.__version__.split("+")[0] in text
+    assert "libjpeg-turbo" in text
+    assert platform.node() not in text
+    assert set(environment()) >= {"maskrcnn", "python", "torch", "cpu", "cuda", "device auto"}
