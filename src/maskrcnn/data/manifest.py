@@ -48,6 +48,8 @@ def open_manifest(path: Path, split: str | None) -> Dataset:
     for place in _places(content[key], key, _root(content, path), path):
         try:
             datasets.append((_open(place, key, names, path), place.rename))
+        except RecursionError:
+            raise MaskRCNNError(f"{key}: {place.path} leads back to this file", where=path, fix=_FIX) from None
         except MaskRCNNError as error:
             raise MaskRCNNError(f"{key}: {error}", where=path, fix="correct the place") from error
     if names is not None:
