@@ -1,7 +1,7 @@
 """Several processes under torchrun against one: the same weights, the same history, one log.
 
-The network takes every proposal and samples every RoI. A choice among nearly equal scores turns on their last bit, which
-convolutions round differently for batches of another size, and one RoI more or less is beyond 1e-5.
+The network takes every proposal and samples every RoI. A choice among nearly equal scores turns on their last bit,
+which convolutions round differently for batches of another size, and one RoI more or less is beyond 1e-5.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from maskrcnn.train.trainer import Trainer, TrainingRun
 Train = Callable[..., tuple[TrainingRun, Any]]
 Build = Callable[..., tuple[Trainer, Any]]
 ALL_ROIS = {"rpn_before_nms": [1100, 1100], "proposals": [1100, 1100], "rpn_nms": 1.0, "roi_samples": 1200}
-SETTINGS: dict[str, Any] = {"epochs": 5, "evaluations": 1, "ema": 0, "warmup_steps": 1, "lr": 2e-3}
+SETTINGS: dict[str, Any] = {"epochs": 5, "evaluations": 1, "ema": 0, "warmup_steps": 1, "lr": 1e-3}
 
 
 def under_torchrun(processes: int, *words: object) -> str:

@@ -19,6 +19,9 @@ import yaml
 from safetensors.torch import load_file
 
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.model.batch import Batch
+from maskrcnn.model.losses import Term
+from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.train.learner import Learner
 from maskrcnn.train.state import read_about
 from maskrcnn.train.trainer import Trainer, TrainingRun
@@ -114,6 +117,26 @@ def test_optimisers_schedules_and_patience_go_on(
     assert resumed.best == pytest.approx(whole.best, nan_ok=True)
     one, two = (load_file(run.folder / "last.safetensors") for run in (resumed, whole))
     assert all(torch.equal(one[key], two[key]) for key in two)
+
+
+def test_what_draws_from_torch_goes_on(
+    shapes: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As dropout in a backbone would: losses weighted at random."""
+    loss_terms = MaskRCNN.loss_terms
+
+    def weighted(self: MaskRCNN, batch: Batch) -> Term:
+        terms = loss_terms(self, batch)
+        return Term(terms.total * torch.rand(5), terms.places)
+
+    monkeypatch.setattr(MaskRCNN, "loss_terms", weighted)
+    train(shapes, tmp_path / "whole", epochs=3)
+    torch.rand(7)
+    stopped(train, shapes, tmp_path / "run", monkeypatch, epochs=3)
+    train(shapes, tmp_path / "run", resume=True, epochs=3)
+    for mine, other in zip(history(tmp_path / "run"), history(tmp_path / "whole"), strict=True):
+        assert mine["mask"] == other["mask"]
+    assert len({row["mask"] for row in history(tmp_path / "run")}) == 6
 
 
 class DiedError(Exception):

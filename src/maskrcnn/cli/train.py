@@ -144,7 +144,7 @@ def _saved(resume: Path, data: Path | None, recipe: Path | None, changes: dict[s
 
 def _show(run: TrainingRun) -> None:
     rate = run.images / max(run.seconds, 1e-9)
-    out.print(f"{run.steps} steps, {run.images} images in {run.seconds / 60:.1f} min, {rate:.1f} images/s")
+    out.print(f"{run.steps} steps, {run.images} images in {run.seconds / 60:.1f} min, {rate:.3g} images/s")
     if run.best:
         out.print(f"best on val: mask AP {run.best['mask_AP']:.1f}, box AP {run.best['box_AP']:.1f}")
     out.print(f"checkpoints in {run.folder}", highlight=False)
@@ -193,7 +193,7 @@ class LiveDisplay:
         parts = " ".join(f"{name} {value + 0.0:.3f}" for name, value in losses.items())
         minutes, seconds = divmod(int(remaining_s), 60)
         text = (
-            f"loss {sum(losses.values()):.3f} ({parts})  {images_per_second:.1f} images/s  {minutes}:{seconds:02d} left"
+            f"loss {sum(losses.values()):.3f} ({parts})  {images_per_second:.3g} images/s  {minutes}:{seconds:02d} left"
         )
         self.progress.update(self.training, completed=progress, text=text)
         if not out.is_terminal and (time.monotonic() - self.printed_at >= LINE_EVERY_S or progress >= 1):

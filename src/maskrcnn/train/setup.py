@@ -1,4 +1,4 @@
-"""What a run is built of before its first step: the devices and their precision, the network and its classes."""
+"""What a run is built of before its first step: devices and precision, the network and its classes, the stream."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
+from torch.utils.data import DataLoader
 
+from maskrcnn.data.augment import Augmentation
 from maskrcnn.data.dataset import Dataset
+from maskrcnn.data.loader import Loaded, training_loader
 from maskrcnn.data.statistics import input_settings
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import Config, from_dict, preset
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.predict.predictor import PRECISIONS, pick_device, pick_precision
+from maskrcnn.train.learner import Learner
 from maskrcnn.train.parallel import group_settings
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.state import Saved
@@ -81,7 +85,39 @@ def class_names(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
     return tuple(names)
 
 
-def readers(recipe: Recipe) -> int:
+def build_loader(recipe: Recipe, dataset: Dataset, learner: Learner, start: int) -> DataLoader[Loaded]:
+    """This process's share of the training stream.
+
+    Args:
+        recipe: with its batch size as a number.
+        start: samples that all processes together have taken before.
+    """
+    assert isinstance(recipe.batch_size, int)
+    augmentation = Augmentation(
+        recipe.flip,
+        recipe.turns,
+        recipe.scale_jitter,
+        recipe.colour,
+        recipe.stains,
+        recipe.object_crops,
+        recipe.copy_paste,
+    )
+    return training_loader(
+        dataset,
+        learner.model.config.preprocess,
+        augmentation,
+        None if recipe.canvas == "own" else recipe.canvas,
+        recipe.batch_size,
+        _readers(recipe),
+        recipe.seed,
+        pin_memory=learner.accelerator.device.type == "cuda",
+        start=start,
+        rank=learner.processes.rank,
+        world=learner.processes.count,
+    )
+
+
+def _readers(recipe: Recipe) -> int:
     """Worker processes that read images: as the recipe says, or this process's share of the cores but one."""
     if recipe.workers is not None:
         return recipe.workers

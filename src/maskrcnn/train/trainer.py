@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import maskrcnn
-from maskrcnn.data.augment import Augmentation
 from maskrcnn.data.dataset import Dataset
-from maskrcnn.data.loader import Loaded, training_loader
+from maskrcnn.data.loader import Loaded
 from maskrcnn.data.problem import Problem
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluate.evaluator import Evaluation
@@ -35,7 +34,7 @@ from maskrcnn.train.log import Display, Log, Quiet
 from maskrcnn.train.parallel import Processes
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.schedule import rate_factor
-from maskrcnn.train.setup import build_accelerator, build_model, class_names, readers
+from maskrcnn.train.setup import build_accelerator, build_loader, build_model, class_names
 from maskrcnn.train.state import RunState, Saved, make_room, read_state, remove_state, restore, save_state
 from maskrcnn.train.validation import Validation
 from maskrcnn.weights.checkpoint import save_checkpoint
@@ -155,33 +154,10 @@ class Trainer:
 
     def _batches(self) -> Iterator[list[Loaded]]:
         """The batches of each step, without end: those of the stream that no step has had."""
-        recipe = self.recipe
-        assert isinstance(recipe.batch_size, int)
-        loader = training_loader(
-            self.train_data,
-            self.learner.model.config.preprocess,
-            Augmentation(
-                recipe.flip,
-                recipe.turns,
-                recipe.scale_jitter,
-                recipe.colour,
-                recipe.stains,
-                recipe.object_crops,
-                recipe.copy_paste,
-            ),
-            None if recipe.canvas == "own" else recipe.canvas,
-            recipe.batch_size,
-            readers(recipe),
-            recipe.seed,
-            pin_memory=self.accelerator.device.type == "cuda",
-            start=self.state.images,
-            rank=self.processes.rank,
-            world=self.processes.count,
-        )
-        batches = iter(loader)
+        batches = iter(build_loader(self.recipe, self.train_data, self.learner, self.state.images))
         while True:
             try:
-                loaded = [next(batches) for _ in range(recipe.accumulate)]
+                loaded = [next(batches) for _ in range(self.recipe.accumulate)]
             except MaskRCNNError as error:
                 # What a worker process raises comes with its traceback.
                 raise MaskRCNNError(str(error).rpartition("MaskRCNNError: ")[2].strip()) from None

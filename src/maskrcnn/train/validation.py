@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from maskrcnn.data.dataset import Dataset
+from maskrcnn.data.problem import Problem
 from maskrcnn.evaluate.evaluator import Evaluation, evaluate
 from maskrcnn.predict.predictor import Predictor
 from maskrcnn.train.interrupt import Interrupt
@@ -46,7 +47,7 @@ class Validation:
             self.last = evaluate(predictor, self.dataset, advance=advance)
         except _SignalError:
             return None
-        self.log.tell(self.last.problems)
+        self.log.tell(Problem("unreadable-image", "val", line, images_lost=1) for line in self.last.problems)
         self.log.tell(self.last.notes)
         return self.last.metrics
 
