@@ -220,7 +220,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     checks = []
     for name, dataset in sets.items():
-        images = arguments.images if name == "coco_mini" else max(arguments.images // 4, BATCH)
+        images = arguments.images if name == "coco_mini" else max(arguments.images // 8, BATCH)
         contenders = (Torchvision(dataset), Ours(dataset))
         speeds: list[list[float]] = [[], []]
         for repeat in range(arguments.repeats + 1):

@@ -194,8 +194,9 @@ def test_evaluate_writes_its_numbers(shapes: Path, tmp_path: Path) -> None:
     ids[10:30, 10:30] = 1
     Image.fromarray(ids).save(masks / "masks" / "a.png")
     code, text = run(
-        "evaluate", tmp_path / "cells", "--model", "nuclei", "--max-detections", 7, "--json", tmp_path / "metrics.json"
-    )
+        "evaluate", tmp_path / "cells", "--model", "nuclei", "--max-detections", 7, "--json", tmp_path / "metrics.json",
+        "--out", tmp_path / "out",
+    )  # fmt: skip
     assert code == 0, text
     written = json.loads((tmp_path / "metrics.json").read_text())
     assert written["max_detections"] == 7

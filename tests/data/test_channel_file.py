@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 
@@ -102,18 +103,24 @@ def test_as_a_picture_a_stack_is_rgb_or_refused(tmp_path: Path) -> None:
     assert "12.npy" in str(caught.value)
 
 
-class Evil:
+class Trap:
+    """A pickle that makes a folder when it is loaded."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
     def __reduce__(self) -> tuple:
-        return (Path("/tmp/pwned-by-a-test").touch, ())
+        return os.mkdir, (str(self.marker),)
 
 
 def test_nothing_in_a_file_is_run(tmp_path: Path) -> None:
-    np.save(tmp_path / "a.npy", np.array([Evil()], dtype=object), allow_pickle=True)
-    (tmp_path / "b.npy").write_bytes(pickle.dumps(Evil()))
+    trap = Trap(tmp_path / "ran")
+    np.save(tmp_path / "a.npy", np.array([trap], dtype=object), allow_pickle=True)
+    (tmp_path / "b.npy").write_bytes(pickle.dumps(trap))
     for name in ("a.npy", "b.npy"):
         with pytest.raises(MaskRCNNError, match=name):
             read_channels(tmp_path / name)
-    assert not Path("/tmp/pwned-by-a-test").exists()
+    assert not trap.marker.exists()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
+from skimage.measure import grid_points_in_poly
 
 from maskrcnn.masks import Crop, Masks, rasterise
 from maskrcnn.masks.outline import join, outline
@@ -67,6 +68,16 @@ def test_rings_are_simple_count_parts_and_holes_and_draw_the_mask(bitmap: np.nda
         assert (Masks(drawn, size).dense()[0] == expected).all()
     if not holes:
         assert (Masks([rasterise(rings.parts, size)], size).dense()[0] == expected).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(BITMAPS)
+def test_another_drawing_of_the_rings_is_the_mask(bitmap: np.ndarray) -> None:
+    drawn = np.zeros(bitmap.shape, dtype=bool)
+    for ring in [ring for rings in outline(Crop(bitmap, 0, 0)) for ring in rings]:
+        # scikit-image asks for (row, column), and looks at whole numbers where pixels have their centres at halves.
+        drawn ^= grid_points_in_poly(bitmap.shape, ring.reshape(-1, 2)[:, ::-1] - 0.5)
+    assert (drawn == bitmap).all()
 
 
 @given(st.integers(1, 5))

@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 
 # Cells that are worked on at a time, of 8 bytes each.
-CELL_BUDGET = 2**21
+CELL_BUDGET = 2**18
 # The finest share of an edge that is told apart, for up to 2^26 edges at a time.
 _FINEST = 2.0**-26
 _ROUNDING = 1e-9

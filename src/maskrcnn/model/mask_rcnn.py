@@ -54,8 +54,7 @@ class MaskRCNN(nn.Module):
         """Find the objects in a padded batch.
 
         Args:
-            images: uint8, uint16 or float [B, channels, H, W] of values as stored, such as RGB 0..255, each filled from
-                the top left; H and W are multiples of 32.
+            images: [B, channels, H, W], values as stored (RGB 0..255), filled from the top left; H, W multiples of 32.
             sizes: int [B, 2], each image's (height, width) within the padding.
 
         Returns:
@@ -79,7 +78,6 @@ class MaskRCNN(nn.Module):
         rois = self.box_head.select(self.rpn.propose(predictions, batch.sizes), batch)
         logits, deltas = self._classify(pyramid, rois.boxes)
         classification, box = self.box_head.losses(logits.flatten(0, 1), deltas.flatten(0, 1), rois, batch)
-
         rois = rois.first(int(self.config.roi_samples * self.config.roi_positive_share))
         mask_logits = self.mask_head.of_class(self._mask_rois(pyramid, rois.boxes), rois.labels.flatten())
         terms = (objectness, rpn_box, classification, box, self.mask_head.loss(mask_logits, rois, batch))
@@ -90,8 +88,7 @@ class MaskRCNN(nn.Module):
         height, width = _size(images)
         row = torch.arange(height, device=images.device)[:, None] < sizes[:, 0, None, None]
         column = torch.arange(width, device=images.device) < sizes[:, 1, None, None]
-        images = images if images.is_floating_point() else images.float()
-        images = (images / self.full_scale - self.mean) / self.std * (row & column)[:, None]
+        images = (images.float() / self.full_scale - self.mean) / self.std * (row & column)[:, None]
         return self.fpn(self.backbone(images.to(self.dtype, memory_format=torch.channels_last)))
 
     @property

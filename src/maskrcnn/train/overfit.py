@@ -12,6 +12,7 @@ from maskrcnn.data.split import subset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import Config
 from maskrcnn.model.preprocess import resize_scale
+from maskrcnn.predict.contact_sheet import picture_of
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.trainer import TrainingRun
 
@@ -28,7 +29,7 @@ def few_images(dataset: Dataset, count: int) -> Dataset:
             break
         try:
             if any(not crowd for crowd in dataset.objects(index).crowd):
-                dataset.pixels(index)
+                picture_of(dataset, index)
                 chosen.append(index)
         except MaskRCNNError:
             continue

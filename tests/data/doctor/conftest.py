@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -141,7 +142,13 @@ def coco(tmp_path: Path) -> CocoData:
 
 @pytest.fixture
 def make_coco(tmp_path: Path) -> Callable[..., CocoData]:
-    return lambda train, val=4: CocoData(tmp_path / f"data {train} {val}", train, val)
+    def make(train: int, val: int = 4, again: bool = False) -> CocoData:
+        folder = tmp_path / f"data {train} {val}"
+        if again:
+            shutil.rmtree(folder, ignore_errors=True)
+        return CocoData(folder, train, val)
+
+    return make
 
 
 @pytest.fixture

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
+import copy
+import inspect
 import json
 import shutil
 from collections.abc import Callable
@@ -10,9 +14,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
+import maskrcnn
+from maskrcnn.data import open_dataset
 from maskrcnn.data.doctor import CHECKS, Diagnosis, examine
+from maskrcnn.data.formats import BY_NAME
+from maskrcnn.data.formats.convert import convert
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
 from maskrcnn.masks.rle import encode
@@ -587,6 +597,49 @@ def test_more_than_twenty_kinds_are_planted() -> None:
     assert len(planted) >= 60
 
 
+@pytest.mark.parametrize("name", list(BY_NAME))
+def test_clean_data_of_any_format_have_no_findings(coco: Any, tmp_path: Path, name: str) -> None:
+    datasets = {split: open_dataset(coco.folder, split) for split in ("train", "val")}
+    convert(datasets, tmp_path / name, BY_NAME[name])
+    assert [str(finding) for finding in examine(tmp_path / name).findings] == []
+
+
+def test_all_that_readers_report_is_in_the_catalogue() -> None:
+    place = {"Problem": 0, "DataError": 0, "unreadable": 1, "_lost": 1, "found": 0}
+    reported = set()
+    for file in Path(inspect.getfile(maskrcnn)).parent.joinpath("data").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            index = place.get(getattr(node.func, "id", "")) if isinstance(node, ast.Call) else None
+            if index is not None and len(node.args) > index and isinstance(node.args[index], ast.Constant):
+                reported.add(node.args[index].value)
+    assert len(reported) > 40
+    assert reported <= CHECKS.keys()
+
+
+WORDS: list[Any] = [None, True, -1, 0, 7, 10**30, 0.5, 1e308, float("nan"), "x", "5", "../x", [], {}, [[]], [1, 2, 3]]
+WORDS += [[["a"] * 6], [[None] * 6], [[1e300] * 8], [0, 0, -3, 4], [[1, 1, 5, 5, 9, 9, 1, 1]]]
+WORDS += [{"size": [1, 2], "counts": "zz"}, {"size": [120, 160], "counts": [0, 5]}]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.sampled_from(WORDS)), min_size=1, max_size=4))
+def test_no_label_file_is_a_stack_trace(make_coco: Callable, changes: list[tuple[int, Any]]) -> None:
+    data = make_coco(train=2, val=1, again=True)
+    for number, word in changes:
+        holders = [(o, k) for c in data.content.values() for o, k in places(c) if k != "licenses"]
+        holder, key = holders[number % len(holders)]
+        holder[key] = copy.deepcopy(word)
+    data.save()
+    with contextlib.suppress(MaskRCNNError):
+        json.dumps(examine(data.folder).to_dict())
+
+
+def places(content: Any) -> list[tuple[Any, Any]]:
+    """Every place in nested lists and dicts that holds a value."""
+    keys = list(content) if isinstance(content, dict) else range(len(content)) if isinstance(content, list) else []
+    return [place for key in keys for place in [(content, key), *places(content[key])]]
+
+
 def test_findings_do_not_depend_on_workers(coco: Any) -> None:
     for spoil in (thread, same_id, mirrored, bow_tie):
         spoil(coco)
@@ -631,6 +684,27 @@ def test_every_box_as_corners_without_masks(coco: Any) -> None:
     found = examine(coco.folder).findings
     assert [f.check for f in found] == ["xyxy-box", "no-mask"]
     assert f"all {len(coco.objects())} boxes" in found[0].what
+
+
+def test_a_manifest_of_several_places(coco: Any, maps: Any, tmp_path: Path) -> None:
+    file = tmp_path / "all.yaml"
+    rename = "{object: disc}"
+    places = [f"  - {coco.folder}", f"  - {{path: {maps.folder}, rename: {rename}}}"]
+    file.write_text("\n".join(["train:", *places, f"val: {coco.folder}"]))
+    diagnosis = examine(file)
+    assert [str(finding) for finding in diagnosis.findings] == []
+    assert diagnosis.images == {"train": 13, "val": 4}
+    coco.objects()[0]["bbox"][2] = 0
+    coco.save()
+    assert checks(examine(file)) == {"zero-area"}
+
+
+def test_an_image_whose_objects_are_lost_is_not_called_unannotated(coco: Any) -> None:
+    for entry in coco.objects():
+        if entry["image_id"] == 2:
+            entry["category_id"] = 9
+    coco.save()
+    assert checks(examine(coco.folder)) == {"unknown-category"}
 
 
 def test_evidence_names_file_annotation_and_numbers(coco: Any) -> None:

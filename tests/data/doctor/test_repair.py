@@ -80,6 +80,7 @@ def test_copies_and_leaks_go_but_one_stays(coco: Any, tmp_path: Path) -> None:
     coco.save()
     done = repair(coco.folder, tmp_path / "copy")
     assert done.mended == {"duplicate-image": 1, "leak": 1}
+    assert done.left_out == ["left out, leak: 1 images, 3 objects", "left out, duplicate-image: 1 images, 3 objects"]
     assert done.after.errors == 0
     assert [len(open_dataset(tmp_path / "copy", split)) for split in ("train", "val")] == [7, 5]
     assert len(list((tmp_path / "copy" / "train").iterdir())) == 7
@@ -93,14 +94,17 @@ def test_copies_with_different_labels_are_for_people_to_decide(coco: Any, tmp_pa
     done = repair(coco.folder, tmp_path / "copy")
     (finding,) = done.after.findings
     assert (finding.check, finding.fixable) == ("duplicate-image", False)
-    assert "with 1 objects here and 3 there" in finding.what
+    assert "objects here 1, there 3" in finding.what
 
 
 def test_bad_images_are_left_out_and_told(coco: Any, tmp_path: Path) -> None:
     coco.path(1).unlink()
     coco.path(2).write_bytes(coco.path(2).read_bytes()[:500])
     done = repair(coco.folder, tmp_path / "copy")
-    assert done.left_out == ["left out, missing-image: 1 images, 3 objects"]
+    assert done.left_out == [
+        "left out, missing-image: 1 images, 3 objects",
+        "left out, unreadable-image: 1 images, 3 objects",
+    ]
     assert done.mended == {"unreadable-image": 1}
     assert done.after.images["train"] == 6
     assert done.after.errors == 0
@@ -124,10 +128,24 @@ def test_id_maps_become_coco(maps: Any, tmp_path: Path) -> None:
     (maps.folder / "train" / "images" / "6.jpg").write_bytes(maps.image_path(1).read_bytes())
     shutil.copy(maps.map_path(1), maps.map_path(6))
     done = repair(maps.folder, tmp_path / "copy")
-    assert done.left_out == ["left out, missing-mask: 1 images, 0 objects"]
+    assert done.left_out == [
+        "left out, missing-mask: 1 images, 0 objects",
+        "left out, duplicate-image: 1 images, 4 objects",
+    ]
     assert done.mended == {"duplicate-image": 1}
     assert done.after.findings == []
     assert done.after.objects == {"train": 16, "val": 8}
+
+
+def test_a_manifest_becomes_one_data_set(coco: Any, maps: Any, tmp_path: Path) -> None:
+    file = tmp_path / "all.yaml"
+    file.write_text(f"train: [{{path: {maps.folder}, rename: {{object: disc}}}}, {coco.folder}]\nval: {coco.folder}\n")
+    coco.objects().append({**coco.objects()[0], "id": 99})
+    coco.save()
+    done = repair(file, tmp_path / "copy")
+    assert done.mended == {"duplicate-object": 1}
+    assert done.after.findings == []
+    assert done.after.objects == {"train": 44, "val": 12}
 
 
 def test_the_folder_must_be_new_and_elsewhere(coco: Any, tmp_path: Path) -> None:

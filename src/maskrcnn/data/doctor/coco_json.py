@@ -6,6 +6,7 @@ Boxes as written are [x, y, width, height] in continuous image pixels.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,39 @@ def coco_files(dataset: Dataset) -> dict[Path, dict[str, Any]]:
             content = json.loads(file.read_text(encoding="utf-8-sig"))
             if isinstance(content, dict) and all(isinstance(content.get(key), list) for key in _LISTS):
                 contents[file] = content
-    return contents
+    return {file: content for file, content in contents.items() if _numbered_alike(dataset, file, content)}
+
+
+def _numbered_alike(dataset: Dataset, file: Path, content: Mapping[str, Any]) -> bool:
+    """Whether images have the numbers of the file: where several data sets are used as one, they are new."""
+    names: dict[int | None, str] = {}
+    for entry in content["images"]:
+        names.setdefault(whole(entry, "id"), _last_part(_file_name(entry)))
+    records = [record for record in dataset.records if record.labels == file]
+    return all(names.get(record.id) == record.path.name for record in records)
+
+
+def _file_name(entry: Any) -> str:
+    """LVIS has only a URL."""
+    return str(entry.get("file_name") or entry.get("coco_url")) if isinstance(entry, dict) else ""
+
+
+def _last_part(name: str) -> str:
+    return name.replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def counting_lost(looks: Sequence[Look], contents: Mapping[Path, Mapping[str, Any]]) -> list[Look]:
+    """The looks, told how many annotations the files have for each image that their reader did not hand on."""
+    written = {
+        file: Counter(whole(entry, "image_id") for entry in content["annotations"])
+        for file, content in contents.items()
+    }
+    return [
+        look
+        if look.record.labels not in written
+        else look._replace(lost=written[look.record.labels][look.record.id] - len(look.ids))
+        for look in looks
+    ]
 
 
 def coco_findings(file: Path, content: Mapping[str, Any], looks: Sequence[Look]) -> list[Finding]:
@@ -63,8 +96,7 @@ def whole(entry: Any, key: str) -> int | None:
 
 def listed_names(content: Mapping[str, Any], looks: Sequence[Look]) -> set[str]:
     """Names of the image files, without folders, that a label file lists."""
-    written = [str(entry.get("file_name")) for entry in content["images"] if isinstance(entry, dict)]
-    return {Path(name.replace("\\", "/")).name for name in written} | {look.record.path.name for look in looks}
+    return {_last_part(_file_name(entry)) for entry in content["images"]} | {look.record.path.name for look in looks}
 
 
 def unlisted_findings(listed: Mapping[Path, set[str]], folders: set[Path]) -> list[Finding]:

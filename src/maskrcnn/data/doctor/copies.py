@@ -95,4 +95,4 @@ def _alike_before(picture: _Picture, earlier: list[_Picture]) -> list[Finding]:
 
 def _labels(first: _Picture, second: _Picture) -> str:
     a, b = len(first.look.ids), len(second.look.ids)
-    return f", with {b} objects here and {a} there" if a != b else ""
+    return f", but labelled otherwise: objects here {b}, there {a}" if a != b else ""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from maskrcnn.data.dataset import Dataset, open_dataset, split_names
 from maskrcnn.data.doctor.classes import class_findings
-from maskrcnn.data.doctor.coco_json import coco_files, coco_findings, listed_names, unlisted_findings
+from maskrcnn.data.doctor.coco_json import coco_files, coco_findings, counting_lost, listed_names, unlisted_findings
 from maskrcnn.data.doctor.copies import copy_findings
 from maskrcnn.data.doctor.finding import Diagnosis, Finding, found, from_problem, in_order, in_split
 from maskrcnn.data.doctor.images import exif_in_place_of_mismatch
@@ -73,16 +73,20 @@ def examine(
         advance()
     sources = {split: _source(dataset, path) for split, dataset in datasets.items()}
     listed: dict[Path, set[str]] = {}
+    folders: set[Path] = set()
     for split, dataset in datasets.items():
+        contents = coco_files(dataset)
+        looks[split] = counting_lost(looks[split], contents)
         of_split = [_without_mismatch(finding) for finding in problems[split]]
         of_split += [finding for seen in looks[split] for finding in seen.findings]
         of_split += [*split_findings(looks[split], sources[split]), *size_findings(looks[split], config)]
-        for file, content in coco_files(dataset).items():
+        for file, content in contents.items():
             seen_there = [seen for seen in looks[split] if seen.record.labels == file]
             of_split += coco_findings(file, content, seen_there)
             listed[file] = listed_names(content, seen_there)
+            folders.update(seen.record.path.parent for seen in seen_there)
         findings += in_split(of_split, split)
-    findings += unlisted_findings(listed, {seen.record.path.parent for members in looks.values() for seen in members})
+    findings += unlisted_findings(listed, folders)
     findings += copy_findings(looks)
     findings += class_findings({split: dataset.names for split, dataset in datasets.items()}, looks, sources)
     return Diagnosis(

@@ -25,6 +25,7 @@ class Look(NamedTuple):
         image: what its file shows.
         findings: faults of image and objects that show without the other images.
         readable: whether its labels could be read.
+        lost: objects that its labels mark and that cannot be used.
         ids: int64 [N].
         labels: int64 [N].
         crowd: bool [N].
@@ -40,6 +41,7 @@ class Look(NamedTuple):
     image: ImageLook
     findings: list[Finding]
     readable: bool
+    lost: int
     ids: np.ndarray
     labels: np.ndarray
     crowd: np.ndarray
@@ -63,15 +65,17 @@ def look(dataset: Dataset, index: int) -> Look:
         annotations, readable = [], False
         findings.append(found("unreadable-labels", record.labels or record.path, error.what))
     objects, problems = draw_each(annotations, record.size, record.path)
-    findings += [replace(from_problem(p), file=str(record.path)) for p in (*dataset.problems[told:], *problems)]
+    problems = [*dataset.problems[told:], *problems]
+    findings += [replace(from_problem(problem), file=str(record.path)) for problem in problems]
+    lost = sum(problem.objects_lost for problem in problems)
     for drawn in objects:
         findings += shape_findings(drawn, record.size, record.path)
     findings += overlap_findings(objects, dataset.names, record.path)
-    return _measured(record, image, findings, readable, objects)
+    return _measured(record, image, findings, readable, lost, objects)
 
 
 def _measured(
-    record: ImageRecord, image: ImageLook, findings: list[Finding], readable: bool, objects: list[Drawn]
+    record: ImageRecord, image: ImageLook, findings: list[Finding], readable: bool, lost: int, objects: list[Drawn]
 ) -> Look:
     raster = any(isinstance(drawn.annotation.segmentation, Crop) for drawn in objects)
     counted = [pieces(drawn.crop) if raster and drawn.crop is not None else (1, 0.0) for drawn in objects]
@@ -82,6 +86,7 @@ def _measured(
         image,
         findings,
         readable,
+        lost,
         ids=np.array([drawn.annotation.id for drawn in objects], dtype=np.int64),
         labels=np.array([drawn.annotation.label for drawn in objects], dtype=np.int64),
         crowd=np.array([drawn.annotation.crowd for drawn in objects], dtype=bool),

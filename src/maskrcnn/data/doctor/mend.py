@@ -6,7 +6,7 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -22,8 +22,16 @@ _DROP_OBJECT = {"empty-mask", "no-shape", "unknown-image", "duplicate-object"}
 _DROP_IMAGE = {"unreadable-image", "duplicate-image", "leak"}
 
 
-def mend(content: dict[str, Any], folder: Path, findings: Iterable[Finding]) -> Counter[str]:
-    """Change `content` and the images in `folder` by what was found in them; count what was done, by check.
+class Mended(NamedTuple):
+    """What was done, by check: findings mended, and images and objects taken out."""
+
+    findings: Counter[str]
+    images: Counter[str]
+    objects: Counter[str]
+
+
+def mend(content: dict[str, Any], folder: Path, findings: Iterable[Finding]) -> Mended:
+    """Change `content` and the images in `folder` by what was found in them.
 
     Args:
         content: of a COCO file whose annotation ids differ from each other; its images lie in `folder`.
@@ -33,19 +41,20 @@ def mend(content: dict[str, Any], folder: Path, findings: Iterable[Finding]) -> 
     sizes = {entry["id"]: (entry["height"], entry["width"]) for entry in content["images"]}
     entries = {entry["id"]: entry for entry in content["annotations"]}
     done: Counter[str] = Counter()
-    lost_images, lost_objects = set(), set()
+    lost_images: dict[int, str] = {}
+    lost_objects: dict[int, str] = {}
     for finding in findings:
         check, entry = finding.check, entries.get(finding.annotation)
         if check in _DROP_IMAGE and finding.file in images:
-            lost_images.add(images[finding.file]["id"])
-            Path(finding.file).unlink()
+            lost_images[images[finding.file]["id"]] = check
+            Path(finding.file).unlink(missing_ok=True)
         elif check == "exif-rotation" and finding.file in images:
             forget_orientation(Path(finding.file))
         elif check in _DROP_OBJECT and entry is not None:
-            lost_objects.add(entry["id"])
+            lost_objects[entry["id"]] = check
         elif check in _MENDERS and entry is not None:
             if not _MENDERS[check](entry, sizes[entry["image_id"]]):
-                lost_objects.add(entry["id"])
+                lost_objects[entry["id"]] = check
         elif check == "xyxy-box" and finding.annotation is None:
             for other in content["annotations"]:
                 if not other.get("segmentation") and other.get("bbox"):
@@ -53,13 +62,12 @@ def mend(content: dict[str, Any], folder: Path, findings: Iterable[Finding]) -> 
         else:
             continue
         done[check] += 1
+    for entry in content["annotations"]:
+        if entry["image_id"] in lost_images:
+            lost_objects[entry["id"]] = lost_images[entry["image_id"]]
     content["images"] = [entry for entry in content["images"] if entry["id"] not in lost_images]
-    content["annotations"] = [
-        entry
-        for entry in content["annotations"]
-        if entry["id"] not in lost_objects and entry["image_id"] not in lost_images
-    ]
-    return done
+    content["annotations"] = [entry for entry in content["annotations"] if entry["id"] not in lost_objects]
+    return Mended(done, Counter(lost_images.values()), Counter(lost_objects.values()))
 
 
 def own_ids(annotations: list[_Entry]) -> int:

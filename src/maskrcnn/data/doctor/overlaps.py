@@ -12,60 +12,66 @@ from maskrcnn.data.doctor.finding import Finding, found
 from maskrcnn.data.objects import Drawn
 from maskrcnn.masks.crop import Box, Crop
 
-_MOST_PAIRS = 1_000_000
+_SLACK = 1e-6  # pixels
 _BOX_IOU = 0.7  # masks that share 0.9 of their pixels have boxes that share this
 
 
 def overlap_findings(objects: Sequence[Drawn], names: Sequence[str], file: Path) -> list[Finding]:
-    """Duplicates of one class, and objects with two classes; crowds are left out."""
+    """Duplicates of one class, and objects with two classes, each told once; crowds are left out."""
     single = [drawn for drawn in objects if not drawn.annotation.crowd]
     boxes = np.array([drawn.box for drawn in single], dtype=np.float64).reshape(-1, 4)
-    findings, dropped = [], set()
-    for first, second in close_pairs(boxes, _BOX_IOU):
-        if first in dropped or second in dropped:
+    findings = []
+    told = np.zeros(len(single), dtype=bool)
+    for first, later in neighbours(boxes, _BOX_IOU):
+        if told[first]:
             continue
-        (a, a_crop, a_box), (b, b_crop, b_box) = single[first], single[second]
-        if a_crop is not None and b_crop is not None:
-            overlap, kind, least = crop_iou(a_crop, b_crop), "mask", SAME_MASK
-        elif a_crop is None and b_crop is None:
-            overlap, kind, least = _box_iou(a_box, b_box), "box", SAME_BOX
-        else:
-            continue
-        if overlap < least:
-            continue
-        if a.label == b.label:
-            what = f"{kind} IoU {overlap:.3f} with annotation {a.id} of the same class, {names[a.label]}"
-            findings.append(found("duplicate-object", file, what, b.id))
-            dropped.add(second)
-        elif kind == "mask":
-            what = f"it is {names[b.label]}, annotation {a.id} with mask IoU {overlap:.3f} is {names[a.label]}"
-            findings.append(found("conflicting-labels", file, what, b.id))
+        for second in later[~told[later]].tolist():
+            finding = _overlap(single[first], single[second], names, file)
+            if finding is not None:
+                findings.append(finding)
+                told[second] = True
     return findings
 
 
-def close_pairs(boxes: np.ndarray, least: float) -> Iterator[tuple[int, int]]:
-    """All pairs i < j of boxes [N, 4] with IoU >= `least`, sorted; time and memory follow the pairs close in x."""
+def neighbours(boxes: np.ndarray, least: float) -> Iterator[tuple[int, np.ndarray]]:
+    """For each of the boxes [N, 4] the later ones, sorted, whose IoU with it is at least `least`.
+
+    Only boxes that begin close to each other in x are compared.
+    """
     order = np.argsort(boxes[:, 0], kind="stable")
-    x1, y1, x2, y2 = boxes[order].astype(np.float64).T
-    # A later box with that IoU begins before the first is nearly over.
-    stop = np.maximum(np.searchsorted(x1, x2 - least * (x2 - x1), side="right"), np.arange(len(x1)) + 1)
-    counts = stop - np.arange(len(x1)) - 1
-    found_pairs = [np.zeros((0, 2), dtype=np.int64)]
-    low, total = 0, np.concatenate(([0], np.cumsum(counts)))
-    while low < len(x1):
-        high = max(int(np.searchsorted(total, total[low] + _MOST_PAIRS, side="right")) - 1, low + 1)
-        a = np.repeat(np.arange(low, high), counts[low:high])
-        b = np.arange(len(a)) - np.repeat(total[low:high] - total[low], counts[low:high]) + a + 1
-        width = np.minimum(x2[a], x2[b]) - np.maximum(x1[a], x1[b])
-        height = np.minimum(y2[a], y2[b]) - np.maximum(y1[a], y1[b])
+    x1, y1, x2, y2 = boxes[order].T
+    areas = (x2 - x1) * (y2 - y1)
+    # With that IoU, widths differ by the factor `least` at most, and edges by the rest.
+    low = np.searchsorted(x1, boxes[:, 0] - (1 / least - 1) * (boxes[:, 2] - boxes[:, 0]) - _SLACK)
+    high = np.searchsorted(x1, boxes[:, 2] - least * (boxes[:, 2] - boxes[:, 0]) + _SLACK, side="right")
+    for number, (left, top, right, bottom) in enumerate(boxes.tolist()):
+        near = slice(low[number], high[number])
+        width = np.minimum(x2[near], right) - np.maximum(x1[near], left)
+        height = np.minimum(y2[near], bottom) - np.maximum(y1[near], top)
         shared = np.maximum(width, 0) * np.maximum(height, 0)
-        areas = (x2 - x1) * (y2 - y1)
-        near = (shared > 0) & (shared >= least * (areas[a] + areas[b] - shared))
-        found_pairs.append(np.sort(np.stack((order[a[near]], order[b[near]]), axis=1), axis=1))
-        low = high
-    pairs = np.concatenate(found_pairs)
-    for first, second in pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]:
-        yield int(first), int(second)
+        alike = (shared > 0) & (shared >= least * (areas[near] + (right - left) * (bottom - top) - shared))
+        others = order[near][alike]
+        yield number, np.sort(others[others > number])
+
+
+def _overlap(first: Drawn, second: Drawn, names: Sequence[str], file: Path) -> Finding | None:
+    """What is wrong with two objects whose boxes are alike, told of the second."""
+    (a, a_crop, a_box), (b, b_crop, b_box) = first, second
+    if a_crop is not None and b_crop is not None:
+        overlap, kind, least = crop_iou(a_crop, b_crop), "mask", SAME_MASK
+    elif a_crop is None and b_crop is None:
+        overlap, kind, least = _box_iou(a_box, b_box), "box", SAME_BOX
+    else:
+        return None
+    if overlap < least:
+        return None
+    if a.label == b.label:
+        what = f"{kind} IoU {overlap:.3f} with annotation {a.id} of the same class, {names[a.label]}"
+        return found("duplicate-object", file, what, b.id)
+    if kind == "box":
+        return None  # people ride horses
+    what = f"it is {names[b.label]}, annotation {a.id} with mask IoU {overlap:.3f} is {names[a.label]}"
+    return found("conflicting-labels", file, what, b.id)
 
 
 def crop_iou(a: Crop, b: Crop) -> float:

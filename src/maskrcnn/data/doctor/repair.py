@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from maskrcnn.data.dataset import Dataset, open_dataset, split_names
 from maskrcnn.data.doctor.coco_json import coco_files, whole
 from maskrcnn.data.doctor.examine import examine
 from maskrcnn.data.doctor.finding import Diagnosis
-from maskrcnn.data.doctor.mend import mend, own_ids
+from maskrcnn.data.doctor.mend import Mended, mend, own_ids
 from maskrcnn.data.formats import BY_NAME, detect
 from maskrcnn.data.formats.convert import convert
 from maskrcnn.data.problem import Problem
@@ -39,19 +39,12 @@ class Repair(NamedTuple):
     after: Diagnosis
 
 
-def repair(
-    path: str | Path,
-    out: str | Path,
-    network: str = "lite",
-    workers: int | None = None,
-    advance: Callable[[], object] = lambda: None,
-) -> Repair:
+def repair(path: str | Path, out: str | Path, network: str = "lite", workers: int | None = None) -> Repair:
     """Copy the data set to the folder `out` and mend there what the catalogue calls fixable.
 
     Args:
         path, network, workers: as `examine` takes them.
         out: a new or empty folder outside the data.
-        advance: called now and then.
 
     Raises:
         MaskRCNNError: `path` is no data set, a split of it cannot be read, or `out` cannot be used.
@@ -64,48 +57,52 @@ def repair(
     names = split_names(path)
     datasets = {name: open_dataset(path, name if len(names) > 1 else None) for name in names or [""]}
     try:
-        files, left_out, mended = _copy(datasets, out, advance) or _convert(datasets, path, out, advance)
+        files, total = _copy(datasets, out) or _convert(datasets, path, out)
         for _ in range(_ROUNDS):
-            after = examine(out, network, workers, advance=advance)
-            done = sum((_mend(file, split, after) for split, file in files.items()), Counter[str]())
-            if not done:
+            after = examine(out, network, workers)
+            done = [_mend(file, split, after) for split, file in files.items()]
+            if not any(part.findings for part in done):
                 break
-            mended += done
+            for part in done:
+                for count, more in zip(total, part, strict=True):
+                    count.update(more)
     except OSError as error:
         raise MaskRCNNError(f"cannot be written: {error}", where=out, fix="check the disk and the rights") from error
-    return Repair({check: count for check, count in mended.items() if count}, left_out, after)
+    left_out = [
+        f"left out, {check}: {total.images[check]:,} images, {total.objects[check]:,} objects"
+        for check in total.images | total.objects
+        if total.images[check] or total.objects[check]
+    ]
+    return Repair({check: count for check, count in total.findings.items() if count}, left_out, after)
 
 
-_Copy = tuple[dict[str, Path], list[str], "Counter[str]"]
-
-
-def _copy(datasets: Mapping[str, Dataset], out: Path, advance: Callable[[], object]) -> _Copy | None:
+def _copy(datasets: Mapping[str, Dataset], out: Path) -> tuple[dict[str, Path], Mended] | None:
     """Write the usable images of COCO files, and those files with all they hold; None if the data are not such files.
 
     Returns:
-        The .json of each split, what was left out, and what was mended on the way.
+        The .json of each split, and what was mended and left out on the way.
     """
     contents = {split: _content_of(dataset) for split, dataset in datasets.items()}
     files: dict[str, Path] = {}
-    mended: Counter[str] = Counter()
     if None in contents.values():
         return None
+    problems = [problem for dataset in datasets.values() for problem in dataset.problems]
+    done = _lost(p for p in problems if p.images_lost or p.check in ("bad-entry", "unknown-image"))
     for split, dataset in datasets.items():
         content = contents[split] or {}
         files[split], folder = out / f"{split or 'annotations'}.json", out / (split or "images")
         folder.mkdir(parents=True)
-        content["images"] = _copy_images(content["images"], dataset, folder, advance)
+        content["images"] = _copy_images(content["images"], dataset, folder)
         kept = {entry["id"] for entry in content["images"]}
         content["annotations"] = [
             {**entry, "image_id": number}
             for entry in content["annotations"]
             if (number := whole(entry, "image_id")) in kept
         ]
-        mended["duplicate-id"] += own_ids(content["annotations"])
-        mended["unknown-image"] += sum(problem.check == "unknown-image" for problem in dataset.problems)
+        done.findings["duplicate-id"] += own_ids(content["annotations"])
         _write(files[split], content)
-    problems = [problem for dataset in datasets.values() for problem in dataset.problems]
-    return files, _left_out(p for p in problems if p.images_lost or p.check == "bad-entry"), mended
+    done.findings["unknown-image"] += done.objects["unknown-image"]
+    return files, done
 
 
 def _content_of(dataset: Dataset) -> dict[str, Any] | None:
@@ -120,9 +117,7 @@ def _content_of(dataset: Dataset) -> dict[str, Any] | None:
     return content if tuple(dict.fromkeys(names)) == dataset.names else None
 
 
-def _copy_images(
-    entries: list[Any], dataset: Dataset, folder: Path, advance: Callable[[], object]
-) -> list[dict[str, Any]]:
+def _copy_images(entries: list[Any], dataset: Dataset, folder: Path) -> list[dict[str, Any]]:
     """The entries of the usable images, whose files are now in `folder`."""
     records = {record.id: record for record in dataset.records}
     images: dict[int, dict[str, Any]] = {}
@@ -134,28 +129,36 @@ def _copy_images(
             shutil.copyfile(record.path, target)
             size = {"height": record.height, "width": record.width}
             images[record.id] = {**entry, "id": record.id, "file_name": target.name, **size}
-            advance()
     return list(images.values())
 
 
-def _convert(datasets: Mapping[str, Dataset], path: Path, out: Path, advance: Callable[[], object]) -> _Copy:
+def _convert(datasets: Mapping[str, Dataset], path: Path, out: Path) -> tuple[dict[str, Path], Mended]:
     """Write data of any format as COCO, or LVIS; returns as `_copy`."""
     found = detect(path)
     form = BY_NAME["lvis" if found is not None and found[0].name == "lvis" else "coco"]
-    done = convert(datasets, out, form, advance=advance)
+    done = convert(datasets, out, form)
     files = {split: location.path for split, location in form.find(out).items()}
-    return files, _left_out([*done.problems, *done.losses]), Counter()
+    return files, _lost([*done.problems, *done.losses])
 
 
-def _mend(file: Path, split: str, after: Diagnosis) -> Counter[str]:
+def _mend(file: Path, split: str, after: Diagnosis) -> Mended:
     """Mend one split of the copy by what was found in it."""
     findings = [finding for finding in after.findings if finding.fixable and finding.split == split]
     if not findings:
-        return Counter()
+        return Mended(Counter(), Counter(), Counter())
     content = json.loads(file.read_text(encoding="utf-8"))
     done = mend(content, file.parent / (split or "images"), findings)
     _write(file, content)
     return done
+
+
+def _lost(problems: Iterable[Problem]) -> Mended:
+    """What readers left out."""
+    lost = Mended(Counter(), Counter(), Counter())
+    for problem in problems:
+        lost.images[problem.check] += problem.images_lost
+        lost.objects[problem.check] += problem.objects_lost
+    return lost
 
 
 def _write(file: Path, content: Mapping[str, Any]) -> None:
@@ -169,17 +172,3 @@ def _free_name(folder: Path, name: str) -> str:
         number += 1
         name = f"{stem}-{number}{suffix}"
     return name
-
-
-def _left_out(problems: Iterable[Problem]) -> list[str]:
-    """What is not in the copy, a line for each check."""
-    images: Counter[str] = Counter()
-    objects: Counter[str] = Counter()
-    for problem in problems:
-        images[problem.check] += problem.images_lost
-        objects[problem.check] += problem.objects_lost
-    return [
-        f"left out, {check}: {images[check]:,} images, {objects[check]:,} objects"
-        for check in images
-        if images[check] or objects[check]
-    ]

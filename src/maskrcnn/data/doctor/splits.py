@@ -53,11 +53,11 @@ def size_findings(looks: Sequence[Look], config: Config) -> list[Finding]:
 def _emptiness(looks: Sequence[Look], source: str | Path) -> list[Finding]:
     readable = [look for look in looks if look.readable]
     if readable and not any(len(look.ids) for look in readable):
-        return [found("no-objects", source, f"none of its {len(readable)} images has an object")]
+        return [found("no-objects", source, f"none of its {len(readable)} images has an object that can be used")]
     return [
         found("unannotated-image", look.record.path, "no object: training takes all of it for background")
         for look in readable
-        if not len(look.ids)
+        if not len(look.ids) and not look.lost
     ]
 
 
