@@ -51,7 +51,7 @@ def split(
     link: Annotated[bool, typer.Option("--link/--copy", help="Link the image files instead of copying them.")] = False,
     similar: Annotated[
         float, typer.Option(min=0.3, max=1, help="From which similarity on images stay together; 1 for equal ones.")
-    ] = 0.6,
+    ] = 0.55,
 ) -> None:
     """Divide data into train, val and test: near-duplicates stay together, rare classes reach every part."""
     from maskrcnn.data.combine import combined
