@@ -6,8 +6,9 @@ import pytest
 from PIL import Image
 
 from maskrcnn.data import has_split, open_dataset
-from maskrcnn.data.dataset import split_names
+from maskrcnn.data.dataset import Dataset, ImageRecord, StoredAnnotations, split_names
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.model.config import Preprocess
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
@@ -185,3 +186,20 @@ def test_real_folders(name: str, train: int, val: int) -> None:
     assert has_split(SHARED / name, "val") == bool(val)
     if val:
         assert len(open_dataset(SHARED / name, "val")) == val
+
+
+def test_pixels_as_a_model_takes_them_and_smaller(tmp_path: Path) -> None:
+    Image.new("RGB", (101, 61), "red").save(tmp_path / "a.jpg")
+    np.save(tmp_path / "b.npy", np.full((61, 101, 5), 7, np.uint16))
+    records = [ImageRecord(1, tmp_path / "a.jpg", 61, 101), ImageRecord(2, tmp_path / "b.npy", 61, 101)]
+    dataset = Dataset(["thing"], records, StoredAnnotations([[], []]))
+    assert dataset.pixels(0).shape == (61, 101, 3)
+    assert dataset.pixels(0, shrink=4).shape == (16, 26, 3)
+    five = Preprocess(mean=(0.5,) * 5, std=(0.5,) * 5, depth=16)
+    assert dataset.pixels(1, five, shrink=4).shape == (61, 101, 5)
+    with pytest.raises(MaskRCNNError, match=r"b\.npy.*1, 3 or 4 channels"):
+        dataset.pixels(1)
+    other = Dataset(["thing"], [ImageRecord(1, tmp_path / "a.jpg", 61, 99)], StoredAnnotations([[]]))
+    for shrink in (1, 4):
+        with pytest.raises(MaskRCNNError, match="the labels are for 61 x 99"):
+            other.pixels(0, shrink=shrink)

@@ -103,7 +103,8 @@ def test_flips_and_turns(shapes: list[Shape], drawn: bool, moves: list[Callable[
         image = np.fliplr(image) if move is mirror else np.rot90(image)
     assert np.array_equal(sample.image, image)
     assert sorted(sample.labels.tolist()) == list(range(len(shapes)))
-    agree(sample, slack=1.5)
+    # Of a polygon's thin tip no pixel is painted.
+    agree(sample, slack=1 if drawn else 3)
 
 
 @settings(max_examples=50, deadline=None)
@@ -114,7 +115,7 @@ def test_scaling_and_cutting(
     spare = max(230 - canvas / zoom, 0) * right, max(200 - canvas / zoom, 0) * down
     sample = seen(painted((200, 230), shapes, drawn=drawn), zoom, spare, canvas)
     # A box is tight around cells, of which a patch has up to 112.
-    agree(sample, slack=1.5 + zoom + max(canvas / 112, 1))
+    agree(sample, slack=1.5 + (1 if drawn else 3) * zoom + max(canvas / 112, 1))
     for label in set(range(len(shapes))) - set(sample.labels.tolist()):
         assert (sample.image[..., label] > 127).sum() <= 0.12 * 150 * 150 * zoom**2
 
@@ -127,10 +128,11 @@ def test_polygons_and_drawn_masks_give_one_sample(shapes: list[Shape], zoom: flo
     pictures = [picture._replace(view=View.of((200, 230), zoom, (20, 10), 160)) for picture in pictures]
     smooth, drawn = samples_of(pictures)
     if smooth.labels.tolist() == drawn.labels.tolist():
-        assert np.abs(smooth.boxes - drawn.boxes).max(initial=0) <= 1.5 + zoom
-        for a, b in zip(smooth.patches, drawn.patches, strict=True):
+        assert np.abs(smooth.boxes - drawn.boxes).max(initial=0) <= 1.5 + 3 * zoom
+        for a, b, frame in zip(smooth.patches, drawn.patches, smooth.frames, strict=True):
             if a.shape == b.shape:
-                assert abs(a.mean() - b.mean()) <= 40
+                edge = 510 * zoom / min(frame[2:] - frame[:2])
+                assert abs(a.mean() - b.mean()) <= 5 + edge
     for together, picture in zip((smooth, drawn), pictures, strict=True):
         alone = whole(picture)
         assert np.array_equal(alone.image, together.image)

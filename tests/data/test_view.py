@@ -12,7 +12,7 @@ from maskrcnn.data.view import View, resize, shrinking
 
 
 def ramps(height: int, width: int, step: int = 1) -> np.ndarray:
-    """uint16 [h, w, 2]: x and y of each pixel's centre in pixels of the image, times 64, stored ``step`` times smaller."""
+    """uint16 [h, w, 2]: 64 times x and y of each pixel's centre in image pixels, stored ``step`` times smaller."""
     x = (np.arange(-(-width // step)) + 0.5) * step * 64
     y = (np.arange(-(-height // step)) + 0.5) * step * 64
     return np.stack(np.meshgrid(x, y), axis=-1).astype(np.uint16)

@@ -18,7 +18,7 @@ from dataclasses import replace
 import numpy as np
 
 from maskrcnn.data.sample import PATCH_LIMIT, Sample
-from maskrcnn.masks.patch import resample
+from maskrcnn.masks.patch import limited, resample
 
 # An object is pasted if so much of what its own sample shows of it comes to lie inside the other.
 INSIDE_SHARE = 0.5
@@ -57,7 +57,7 @@ def paste(sample: Sample, source: Sample, offset: np.ndarray) -> Sample:
         image=_blend(sample.image, source.image, cover, offset),
         boxes=np.concatenate((left.boxes, arriving.boxes)),
         frames=np.concatenate((left.frames, arriving.frames)),
-        patches=left.patches + [_limited(patch) for patch in arriving.patches],
+        patches=left.patches + [limited(patch, PATCH_LIMIT) for patch in arriving.patches],
         labels=np.concatenate((left.labels, arriving.labels)),
         areas=np.concatenate((left.areas, arriving.areas)),
     )
@@ -139,9 +139,3 @@ def _blend(image: np.ndarray, source: np.ndarray, cover: np.ndarray, offset: np.
     weight = share[mixed].astype(np.float32)[:, None] / 255
     target[mixed] = np.rint(target[mixed] * (1 - weight) + over[mixed] * weight).astype(image.dtype)
     return blended
-
-
-def _limited(patch: np.ndarray) -> np.ndarray:
-    """The patch with at most PATCH_LIMIT cells a side."""
-    height, width = patch.shape
-    return resample(patch, (0, 0, width, height), (min(height, PATCH_LIMIT), min(width, PATCH_LIMIT)))

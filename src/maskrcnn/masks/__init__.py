@@ -3,8 +3,7 @@
 from maskrcnn.masks.crop import Box, Crop, crop_of
 from maskrcnn.masks.masks import Masks
 from maskrcnn.masks.paste import paste
-from maskrcnn.masks.patch import rasterise_patch
 from maskrcnn.masks.polygons import rasterise
 from maskrcnn.masks.rle import RLE, decode, encode
 
-__all__ = ["RLE", "Box", "Crop", "Masks", "crop_of", "decode", "encode", "paste", "rasterise", "rasterise_patch"]
+__all__ = ["RLE", "Box", "Crop", "Masks", "crop_of", "decode", "encode", "paste", "rasterise"]

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from maskrcnn.masks.crop import Box, Crop
+from maskrcnn.masks.crop import Box
 
 
-def rasterise_patch(crop: Crop, limit: int = 112) -> np.ndarray:
-    """Coverage 0..255 of each cell, uint8 [min(h, limit), min(w, limit)], in the frame of the crop.
+def limited(bitmap: np.ndarray, limit: int) -> np.ndarray:
+    """A bitmap as a patch of at most ``limit`` cells a side, uint8 [min(H, limit), min(W, limit)], 0..255.
 
-    A crop that fits keeps its pixels exactly (0 or 255); a larger one is averaged over the area of each cell.
+    One that fits keeps its pixels exactly; a larger one is averaged over the area of each cell.
     """
-    height, width = crop.bitmap.shape
-    return resample(crop.bitmap, (0, 0, width, height), (min(height, limit), min(width, limit)))
+    height, width = bitmap.shape
+    return resample(bitmap, (0, 0, width, height), (min(height, limit), min(width, limit)))
 
 
 def resample(bitmap: np.ndarray, box: Box, size: tuple[int, int]) -> np.ndarray:
