@@ -19,21 +19,32 @@ def demo(
 ) -> None:
     """Segment real photos with the bundled models; nothing is downloaded."""
     import skimage.data
+    from matplotlib.cbook import get_sample_data
+    from PIL import Image
 
     from maskrcnn.predict.predictor import load
     from maskrcnn.predict.writers import PredictionWriter
 
-    predictor = load("nuclei", device)
+    hopper = Image.open(str(get_sample_data("grace_hopper.jpg", asfileobj=False))).convert("RGB")
     section = skimage.data.immunohistochemistry()
-    views = {"section": section, "section-nuclear-stain": nuclear_stain(section)}
-    out.print("A tissue section: brown marks a protein, blue (haematoxylin) the nuclei.")
+    photos = [
+        ("people", "astronaut", skimage.data.astronaut(), None),
+        ("people", "grace-hopper", hopper, None),
+        ("nuclei", "section", section, None),
+        ("nuclei", "section-nuclear-stain", nuclear_stain(section), section),
+    ]
+    predictors = {name: load(name, device) for name in ("people", "nuclei")}
     with PredictionWriter(folder) as writer:
-        for name, pixels in views.items():
-            result = predictor.predict(pixels, score=0.4)
-            result.image = section
+        for model, name, photo, background in photos:
+            result = predictors[model].predict(photo, score=0.4)
+            if background is not None:
+                result.image = background
             picture = writer.add(f"{name}.png", name, result)
-            out.print(f"{name}: {len(result)} {', '.join(predictor.names)} → {picture}", highlight=False)
-    out.print("The second view shows the model the blue stain alone, as a pathologist's software would.")
+            out.print(f"{model}: {len(result)} in {name} → {picture}", highlight=False)
+    out.print(
+        "The section is tissue in which brown marks a protein and blue (haematoxylin) the nuclei; its second view "
+        "shows the model the blue stain alone, as a pathologist's software would."
+    )
 
 
 def nuclear_stain(section: np.ndarray) -> np.ndarray:
