@@ -33,10 +33,11 @@ def demo(
         ("nuclei", "section", section, None),
         ("nuclei", "section-nuclear-stain", nuclear_stain(section), section),
     ]
-    predictors = {name: load(name, device) for name in ("people", "nuclei")}
+    scores = {"people": 0.5, "nuclei": 0.4}
+    predictors = {name: load(name, device) for name in scores}
     with PredictionWriter(folder) as writer:
         for model, name, photo, background in photos:
-            result = predictors[model].predict(photo, score=0.4)
+            result = predictors[model].predict(photo, score=scores[model])
             if background is not None:
                 result.image = background
             picture = writer.add(f"{name}.png", name, result)
