@@ -13,7 +13,7 @@ from scipy.ndimage import binary_erosion
 
 from maskrcnn.data import Objects
 from maskrcnn.evaluate.analysis import analyse
-from maskrcnn.evaluate.boundary import band, band_width, crop_iou
+from maskrcnn.evaluate.boundary import band, band_width
 from maskrcnn.evaluate.records import Recorder, Records
 from maskrcnn.evaluate.sample import Sample
 from maskrcnn.masks import Crop, Masks
@@ -128,18 +128,6 @@ def test_the_band_in_a_crop_is_that_in_the_image(seed: int, width: int, size: tu
     h, w = int(rng.integers(1, size[0] + 1)), int(rng.integers(1, size[1] + 1))
     crop = Crop(rng.random((h, w)) < 0.9, int(rng.integers(0, size[1] - w + 1)), int(rng.integers(0, size[0] - h + 1)))
     assert np.array_equal(dense(band(crop, width), size), dense_band(dense(crop, size), width))
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 10_000))
-def test_crop_iou_is_that_of_the_image(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    crops = [
-        Crop(rng.random(rng.integers(1, 20, 2)) < 0.5, int(rng.integers(0, 20)), int(rng.integers(0, 20)))
-        for _ in range(2)
-    ]
-    a, b = (dense(crop, (40, 40)) for crop in crops)
-    assert crop_iou(*crops) == pytest.approx(overlap(a, b, crowd=False))
 
 
 def test_the_band_is_two_percent_of_the_diagonal() -> None:

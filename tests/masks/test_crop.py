@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from pycocotools import mask as coco_mask
 
-from maskrcnn.masks import Crop, crop_of
+from maskrcnn.masks import Crop, crop_of, encode
+from maskrcnn.masks.crop import crop_iou
 
 BITMAPS = hnp.arrays(bool, st.tuples(st.integers(0, 9), st.integers(0, 9)))
 
@@ -54,3 +56,12 @@ def test_crop_of_takes_any_dtype(dtype: type) -> None:
     mask = np.zeros((3, 4), dtype=dtype)
     mask[1, 2] = 7
     assert crop_of(mask).box == (2.0, 1.0, 3.0, 2.0)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32))
+def test_mask_iou_equals_pycocotools(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    masks = [crop_of(np.pad(rng.random((12, 9)) < 0.5, rng.integers(0, 6, (2, 2)))) for _ in range(2)]
+    runs = [encode(mask, (40, 40)) for mask in masks]
+    assert abs(crop_iou(*masks) - coco_mask.iou(runs[:1], runs[1:], [0])[0, 0]) < 1e-12

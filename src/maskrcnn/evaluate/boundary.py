@@ -31,15 +31,3 @@ def band(crop: Crop, width: int) -> Crop:
         # Beyond the crop nothing is set, so its edge erodes like any outline.
         inner = minimum_filter1d(inner.view(np.uint8), 2 * width + 1, axis=axis, mode="constant").view(bool)
     return Crop(crop.bitmap & ~inner, crop.x, crop.y)
-
-
-def crop_iou(a: Crop, b: Crop) -> float:
-    """Intersection over union of two masks' pixels; 0 where both are empty."""
-    x1, y1 = max(a.x, b.x), max(a.y, b.y)
-    x2 = min(a.x + a.bitmap.shape[1], b.x + b.bitmap.shape[1])
-    y2 = min(a.y + a.bitmap.shape[0], b.y + b.bitmap.shape[0])
-    if x2 <= x1 or y2 <= y1:
-        return 0.0
-    both = a.bitmap[y1 - a.y : y2 - a.y, x1 - a.x : x2 - a.x] & b.bitmap[y1 - b.y : y2 - b.y, x1 - b.x : x2 - b.x]
-    shared = int(np.count_nonzero(both))
-    return shared / max(a.area + b.area - shared, 1)

@@ -12,9 +12,9 @@ from typing import Literal
 
 import numpy as np
 
-from maskrcnn.evaluate.boundary import band, band_width, crop_iou
+from maskrcnn.evaluate.boundary import band, band_width
 from maskrcnn.evaluate.sample import Sample
-from maskrcnn.masks.crop import Crop
+from maskrcnn.masks.crop import Crop, crop_iou
 
 Kind = Literal["box", "mask", "boundary"]
 # Below it, an overlap counts as none (Bolya et al. 2020, t_b).

@@ -54,3 +54,15 @@ def crop_of(mask: np.ndarray) -> Crop:
     """The tight crop (a copy) of a whole-image mask, bool [H, W] or any dtype where non-zero means set."""
     bitmap, x, y = Crop(np.asarray(mask) != 0, 0, 0).tight()
     return Crop(bitmap.copy(), x, y)
+
+
+def crop_iou(a: Crop, b: Crop) -> float:
+    """Intersection over union of two masks' pixels; 0 where both are empty."""
+    x1, y1 = max(a.x, b.x), max(a.y, b.y)
+    x2 = min(a.x + a.bitmap.shape[1], b.x + b.bitmap.shape[1])
+    y2 = min(a.y + a.bitmap.shape[0], b.y + b.bitmap.shape[0])
+    if x2 <= x1 or y2 <= y1:
+        return 0.0
+    both = a.bitmap[y1 - a.y : y2 - a.y, x1 - a.x : x2 - a.x] & b.bitmap[y1 - b.y : y2 - b.y, x1 - b.x : x2 - b.x]
+    shared = int(np.count_nonzero(both))
+    return shared / max(a.area + b.area - shared, 1)

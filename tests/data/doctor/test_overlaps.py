@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
-from maskrcnn.data.doctor.overlaps import crop_iou, neighbours, overlap_findings
+from maskrcnn.data.doctor.overlaps import neighbours, overlap_findings
 from maskrcnn.data.objects import Annotation, Drawn
-from maskrcnn.masks.crop import Crop, crop_of
-from maskrcnn.masks.rle import encode
+from maskrcnn.masks.crop import Crop
 
 
 def drawn(number: int, crop: Crop | None, label: int = 0, crowd: bool = False, box: tuple | None = None) -> Drawn:
@@ -37,15 +36,6 @@ def test_neighbours_equal_all_pairs(sizes: list[tuple[int, int, int, int]], leas
     sure = {(int(i), int(j)) for i, j in np.argwhere(np.triu(overlap, 1) > least + 1e-9)}
     possible = {(int(i), int(j)) for i, j in np.argwhere(np.triu(overlap, 1) > least - 1e-9)}
     assert sure <= found <= possible
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.integers(0, 2**32))
-def test_mask_iou_equals_pycocotools(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    masks = [crop_of(np.pad(rng.random((12, 9)) < 0.5, rng.integers(0, 6, (2, 2)))) for _ in range(2)]
-    runs = [encode(mask, (40, 40)) for mask in masks]
-    assert abs(crop_iou(*masks) - coco_mask.iou(runs[:1], runs[1:], [0])[0, 0]) < 1e-12
 
 
 def test_the_later_one_is_the_duplicate_and_told_once() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from maskrcnn.data.doctor.catalogue import SAME_BOX, SAME_MASK
 from maskrcnn.data.doctor.finding import Finding, found
 from maskrcnn.data.objects import Drawn
-from maskrcnn.masks.crop import Box, Crop
+from maskrcnn.masks.crop import Box, crop_iou
 
 _SLACK = 1e-6  # pixels
 _BOX_IOU = 0.7  # masks that share 0.9 of their pixels have boxes that share this
@@ -72,18 +72,6 @@ def _overlap(first: Drawn, second: Drawn, names: Sequence[str], file: Path) -> F
         return None  # people ride horses
     what = f"it is {names[b.label]}, annotation {a.id} with mask IoU {overlap:.3f} is {names[a.label]}"
     return found("conflicting-labels", file, what, b.id)
-
-
-def crop_iou(a: Crop, b: Crop) -> float:
-    """Pixels that two masks share, over those of either; 0 if both are empty."""
-    left, top = max(a.x, b.x), max(a.y, b.y)
-    right = min(a.x + a.bitmap.shape[1], b.x + b.bitmap.shape[1])
-    bottom = min(a.y + a.bitmap.shape[0], b.y + b.bitmap.shape[0])
-    if right <= left or bottom <= top:
-        return 0.0
-    parts = [crop.bitmap[top - crop.y : bottom - crop.y, left - crop.x : right - crop.x] for crop in (a, b)]
-    shared = int(np.count_nonzero(parts[0] & parts[1]))
-    return shared / (a.area + b.area - shared)
 
 
 def _box_iou(a: Box, b: Box) -> float:
