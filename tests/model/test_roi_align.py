@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 import torchvision
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from maskrcnn.model import roi_align as module
@@ -142,6 +142,7 @@ def test_no_roi_at_all() -> None:
 
 
 @settings(max_examples=60, deadline=None)
+@example([(-10, 0, 7, 0)], (2, 4))
 @given(st.lists(st.tuples(*[st.integers(-20, 50)] * 4), max_size=5), st.sampled_from([1, 2, (2, 4)]))
 def test_roi_pool_equals_torchvisions(corners: list[tuple[int, ...]], bins: int | tuple[int, int]) -> None:
     """Bin counts of powers of two, where torchvision's float32 bin edges are exact."""

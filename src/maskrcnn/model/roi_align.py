@@ -243,7 +243,8 @@ def roi_pool(
     """
     bins = (bins, bins) if isinstance(bins, int) else bins
     height, width = features.shape[-2:]
-    rounded = torch.floor(boxes * scale + 0.5).long().tolist()
+    # Halves go away from zero, as C's round() sends them.
+    rounded = (torch.floor((boxes * scale).abs() + 0.5) * boxes.sign()).long().tolist()
     pooled = [features.new_zeros(0, features.shape[1], *bins)]
     for (left, top, right, bottom), image in zip(rounded, image_index.tolist(), strict=True):
         right, bottom = max(right, left), max(bottom, top)
