@@ -10,7 +10,7 @@ from maskrcnn.data.dataset import ImageRecord
 from maskrcnn.data.image_file import MAX_PIXELS
 from maskrcnn.data.image_io import image_size
 from maskrcnn.data.objects import Annotation
-from maskrcnn.data.problem import DataError, Problem
+from maskrcnn.data.problem import DataError, Problem, unreadable
 from maskrcnn.errors import MaskRCNNError
 
 
@@ -29,6 +29,18 @@ def checked_size(height: Any, width: Any, image: Path) -> tuple[int, int]:
         return image_size(image)
     except MaskRCNNError as error:
         raise DataError("unreadable-image", str(error), fix="") from error
+
+
+def paired(number: int, image: Path, labels: Path, called: str) -> ImageRecord | Problem:
+    """The record of an image with a map of its objects; a problem if one cannot be read, or their sizes differ."""
+    try:
+        size, map_size = image_size(image), image_size(labels)
+    except MaskRCNNError as error:
+        return unreadable(error, "unreadable-image")
+    if size != map_size:
+        what = f"the image has {size[0]} x {size[1]}, its {called} {map_size[0]} x {map_size[1]}"
+        return Problem("size-mismatch", str(image), what, "make both the same size", images_lost=1)
+    return ImageRecord(number, image, *size, labels)
 
 
 def boxes_only(annotations: Sequence[Sequence[Annotation]], source: Path) -> list[Problem]:

@@ -15,16 +15,16 @@ from scipy import ndimage
 
 from maskrcnn.data.dataset import Dataset, ImageRecord
 from maskrcnn.data.formats import binmask
-from maskrcnn.data.formats.checks import require_images
+from maskrcnn.data.formats.checks import paired, require_images
 from maskrcnn.data.formats.class_table import ClassTable, TableWriter, names_of, read_table
 from maskrcnn.data.formats.id_map import draw_ids
 from maskrcnn.data.formats.location import Location, split_folders
 from maskrcnn.data.formats.losses import Losses
 from maskrcnn.data.formats.shapes import union
 from maskrcnn.data.formats.writer import Item, Writer
-from maskrcnn.data.image_io import find_images, image_size, read_header, read_ids
+from maskrcnn.data.image_io import find_images, read_header, read_ids
 from maskrcnn.data.objects import Annotation
-from maskrcnn.data.problem import DataError, Problem, unreadable
+from maskrcnn.data.problem import DataError, Problem
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
 
@@ -66,16 +66,11 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
             what, fix = f"no masks/{image.stem}.png", "add the mask, an empty one if no object"
             problems.append(Problem("missing-mask", str(image), what, fix, images_lost=1))
             continue
-        try:
-            size, mask_size = image_size(image), image_size(mask)
-        except MaskRCNNError as error:
-            problems.append(unreadable(error, "unreadable-image"))
-            continue
-        if size != mask_size:
-            what = f"the image has {size[0]} x {size[1]}, its mask {mask_size[0]} x {mask_size[1]}"
-            problems.append(Problem("size-mismatch", str(image), what, "make both the same size", images_lost=1))
-            continue
-        records.append(ImageRecord(len(records) + 1, image, *size, mask))
+        pair = paired(len(records) + 1, image, mask, "mask")
+        if isinstance(pair, Problem):
+            problems.append(pair)
+        else:
+            records.append(pair)
     found = f"{len(images)} images and {len(masks)} masks but no usable pair"
     what = f"expected images with a mask of the same name, found {found}"
     require_images(records, what, problems, folder, "name each mask as its image, masks/<image's name>.png")

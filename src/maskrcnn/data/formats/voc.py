@@ -18,7 +18,7 @@ import numpy as np
 from scipy import ndimage
 
 from maskrcnn.data.dataset import SPLITS, Dataset, ImageRecord
-from maskrcnn.data.formats.checks import require_images
+from maskrcnn.data.formats.checks import paired, require_images
 from maskrcnn.data.formats.id_map import draw_ids
 from maskrcnn.data.formats.idmask import annotations_of
 from maskrcnn.data.formats.image_finder import ImageFinder
@@ -28,9 +28,9 @@ from maskrcnn.data.formats.shapes import union
 from maskrcnn.data.formats.voc_map import VOID, colour_numbers, colours, number_of, read_map, write_map
 from maskrcnn.data.formats.voc_objects import VocObject, read_objects, write_objects
 from maskrcnn.data.formats.writer import Item, Writer
-from maskrcnn.data.image_io import IMAGE_SUFFIXES, image_size
+from maskrcnn.data.image_io import IMAGE_SUFFIXES
 from maskrcnn.data.objects import Annotation
-from maskrcnn.data.problem import DataError, Problem, unreadable
+from maskrcnn.data.problem import DataError, Problem
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Box, Crop
 
@@ -85,16 +85,11 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
         if not map_file.is_file():
             problems.append(Problem("missing-mask", str(map_file), "no such object map", "add it", images_lost=1))
             continue
-        try:
-            size, map_size = image_size(image), image_size(map_file)
-        except MaskRCNNError as error:
-            problems.append(unreadable(error, "unreadable-image"))
-            continue
-        if size != map_size:
-            what = f"the image has {size[0]} x {size[1]}, its object map {map_size[0]} x {map_size[1]}"
-            problems.append(Problem("size-mismatch", str(image), what, "make both the same size", images_lost=1))
-            continue
-        records.append(ImageRecord(len(records) + 1, image, *size, map_file))
+        pair = paired(len(records) + 1, image, map_file, "object map")
+        if isinstance(pair, Problem):
+            problems.append(pair)
+        else:
+            records.append(pair)
     what = f"none of {len(stems)} images can be used"
     require_images(records, what, problems, root, "check ImageSets/Segmentation")
     classes = _classes(root)
