@@ -111,3 +111,22 @@ def test_the_environment_names_versions_and_devices() -> None:
     assert "libjpeg-turbo" in text
     assert platform.node() not in text
     assert set(environment()) >= {"maskrcnn", "python", "torch", "cpu", "cuda", "device auto"}
+
+
+def test_the_environment_tells_which_fast_forms_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from maskrcnn.ops.fused_conv import fused_form
+    from maskrcnn.predict import speed
+
+    found = environment()
+    assert found["kernels"].startswith("nms: torchvision's on the CPU")
+    assert "roi align" in found["kernels"]
+    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        assert f"{fused_form(torch.device('cpu'), dtype)} for {name} on cpu" in found["convolutions"]
+    assert found["winograd"].startswith("yes")
+    assert found["memory kept"].split()[0] in ("yes", "no")
+    monkeypatch.setattr(speed, "bf16_hardware", lambda: "")
+    assert environment()["bf16 on cpu"] == "no instructions for it: slower than fp32"
+    monkeypatch.setattr(speed, "bf16_hardware", lambda: "AMX")
+    assert environment()["bf16 on cpu"] == "AMX"

@@ -125,15 +125,15 @@ def test_offline_downloads_name_the_bundled_models(
 
 
 def test_ctrl_c_keeps_what_is_done(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    predict, calls = Predictor.predict, []
+    start, calls = Predictor._start, []
 
-    def interrupted(self: Predictor, *args: object) -> object:
-        calls.append(args)
+    def interrupted(self: Predictor, group: list, score: float) -> object:
+        calls.append(group)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return predict(self, *args)  # type: ignore[call-overload]
+        return start(self, group, score)
 
-    monkeypatch.setattr(Predictor, "predict", interrupted)
+    monkeypatch.setattr(Predictor, "_start", interrupted)
     CliRunner().invoke(cli.app, ["predict", str(photos), "--out", str(tmp_path / "out"), "--score", "0.1"])
     assert len(list((tmp_path / "out").glob("*.png"))) == 2
     json.loads((tmp_path / "out" / "predictions.json").read_text())

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 import maskrcnn.model
+from maskrcnn.model.backbone import STRIDES
 from maskrcnn.model.batch import Batch
 from maskrcnn.model.config import PRESETS, Config, preset
 from maskrcnn.model.detections import InstanceDetections
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.model.roi_align import Pyramid
 from maskrcnn.model.rpn import Proposals
 from maskrcnn.ops.boxes import intersection_over_first
 
@@ -127,11 +129,11 @@ def test_objects_without_masks_do_not_touch_the_mask_loss(model: MaskRCNN) -> No
     part = both._replace(patch_sizes=both.patch_sizes * torch.tensor([1, 0])[None, :, None])
     seen = []
     for batch in (both, part):
-        pyramid = model.features(batch.images, batch.sizes)
+        pyramid = Pyramid.of(model.features(batch.images, batch.sizes), STRIDES)
         rois = model.box_head.select(Proposals(batch.boxes, batch.valid), batch)
         logits, deltas = model._classify(pyramid, rois.boxes)
         losses = model.box_head.losses(logits.flatten(0, 1), deltas.flatten(0, 1), rois, batch)
-        masks = model.mask_head.of_class(model._mask_rois(pyramid, rois.boxes), rois.labels.flatten())
+        masks = model._mask_logits(pyramid, rois.boxes, rois.labels, rois.foreground).flatten(0, 1)
         first = rois._replace(foreground=rois.foreground & (rois.matched == 0))
         terms = (*losses, *(model.mask_head.loss(masks, part, batch) for part in (rois, first)))
         seen.append(torch.stack([term.mean for term in terms]))

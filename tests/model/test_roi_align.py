@@ -7,11 +7,11 @@ import math
 import pytest
 import torch
 import torchvision
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from maskrcnn.model import roi_align as module
-from maskrcnn.model.roi_align import assign_levels, pyramid_roi_align, roi_align, roi_pool
+from maskrcnn.model.roi_align import Pyramid, assign_levels, pyramid_roi_align, roi_align, roi_pool
 
 coordinate = st.floats(-60, 160, width=32) | st.floats(-1000, 1000, width=32)
 
@@ -48,6 +48,9 @@ def test_the_worked_example_of_the_textbooks() -> None:
 def test_equals_torchvision_forward_and_gradient(
     boxes: list[list[float]], aligned: bool, sampling: int, scale: float, bins: int | tuple[int, int]
 ) -> None:
+    # torchvision asks for a negative number of points where one extent alone is negative, and crashes.
+    extents = torch.tensor(boxes).reshape(-1, 4)[:, 2:] - torch.tensor(boxes).reshape(-1, 4)[:, :2]
+    assume(sampling or not aligned or not (extents < 0).any())
     generator = torch.Generator().manual_seed(0)
     ours = torch.randn(2, 3, 24, 30, generator=generator).requires_grad_()
     theirs = ours.detach().clone().requires_grad_()
@@ -124,7 +127,8 @@ def test_a_pyramid_reads_each_roi_from_torchvisions_level(aligned: bool) -> None
     centre = torch.rand(2, 40, 2, generator=generator) * 600
     side = 12 * 2 ** (torch.rand(2, 40, 2, generator=generator) * 7)
     boxes = torch.cat((centre - side / 2, centre + side / 2), -1)
-    got = pyramid_roi_align(pyramid, strides, boxes, 7, 2, aligned)
+    image = torch.arange(2).repeat_interleave(40)
+    got = pyramid_roi_align(Pyramid.of(pyramid, strides), boxes.flatten(0, 1), image, 7, 2, aligned)
     levels = assign_levels(boxes.reshape(-1, 4), strides)
     mapper = torchvision.ops.poolers.LevelMapper(2, 5)
     assert torch.equal(levels, mapper([boxes.reshape(-1, 4)]))

@@ -12,6 +12,7 @@ import pytest
 import skimage.data
 import torch
 import torchvision
+from peer import as_float, randomize
 from torch import Tensor, nn
 
 from maskrcnn.masks import Masks
@@ -28,42 +29,6 @@ PEERS: dict[str, Callable[..., nn.Module]] = {
     "v1": torchvision.models.detection.maskrcnn_resnet50_fpn,
     "v2": torchvision.models.detection.maskrcnn_resnet50_fpn_v2,
 }
-
-
-def randomize(peer: nn.Module, photo: np.ndarray) -> None:
-    """Random weights that behave like trained ones: activations of order one, sure of some boxes and not of others."""
-    torch.manual_seed(0)
-    for module in peer.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear | nn.ConvTranspose2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-    for layer in peer.backbone.body.modules():
-        if hasattr(layer, "bn3"):
-            layer.bn3.weight.data.fill_(0.3)
-    heads = peer.roi_heads
-    stages = [
-        [(peer.rpn.head.cls_logits, 1.0), (peer.rpn.head.bbox_pred, 0.3)],
-        [(heads.box_predictor.cls_score, 3.0), (heads.box_predictor.bbox_pred, 1.0)],
-        [(heads.mask_predictor.mask_fcn_logits, 3.0)],
-    ]
-    # Each output layer is scaled to the spread asked for, as measured on a photo.
-    for stage in stages:
-        seen: dict[nn.Module, list[Tensor]] = {layer: [] for layer, _ in stage}
-        hooks = [layer.register_forward_hook(keeping(outputs)) for layer, outputs in seen.items()]
-        with torch.no_grad():
-            peer.eval()([as_float(photo)])
-        for (layer, spread), hook in zip(stage, hooks, strict=True):
-            hook.remove()
-            layer.weight.data *= spread / torch.cat([output.flatten() for output in seen[layer]]).std()
-
-
-def keeping(outputs: list[Tensor]) -> Callable:
-    return lambda layer, inputs, output: outputs.append(output)
-
-
-def as_float(photo: np.ndarray) -> Tensor:
-    return torch.from_numpy(photo).permute(2, 0, 1).float() / 255
 
 
 @pytest.fixture(scope="module")

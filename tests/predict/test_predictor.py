@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ from PIL import Image
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.predict.predictor import Predictor, load, pick_device, pick_precision
+from maskrcnn.predict.result import Result
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +104,141 @@ def test_what_is_no_image(nuclei: Predictor) -> None:
         nuclei.predict(7)  # type: ignore[call-overload]
     with pytest.raises(MaskRCNNError, match="uint8"):
         nuclei.predict(np.zeros((8, 8, 3)))
+
+
+def kinds(results: Iterable[Result | MaskRCNNError]) -> list[str | tuple[int, int]]:
+    return [str(result) if isinstance(result, MaskRCNNError) else result.size for result in results]
+
+
+@pytest.mark.parametrize("batch_size", [None, 2, 10])
+def test_a_broken_image_costs_no_other(
+    nuclei: Predictor, photo: np.ndarray, tmp_path: Path, batch_size: int | None
+) -> None:
+    broken, missing = tmp_path / "broken.png", tmp_path / "missing.png"
+    broken.write_bytes(b"no image")
+    images = [broken, photo, missing, photo[:100], photo[:, :90], broken]
+    found = list(nuclei.stream(iter(images), 0.8, batch_size))
+    assert [isinstance(result, MaskRCNNError) for result in found] == [True, False, True, False, False, True]
+    assert [result.size for result in found if not isinstance(result, MaskRCNNError)] == [
+        (240, 200),
+        (100, 200),
+        (240, 90),
+    ]
+    for place, path in ((0, broken), (2, missing), (5, broken)):
+        assert str(path) in str(found[place])
+    with pytest.raises(MaskRCNNError, match="missing"):
+        nuclei.predict([photo[:64], missing], batch_size=batch_size)
+
+
+def test_only_broken_images(nuclei: Predictor, tmp_path: Path) -> None:
+    for count in (1, 3):
+        missing = [tmp_path / f"{number}.png" for number in range(count)]
+        found = list(nuclei.stream(missing, batch_size=2))
+        assert len(found) == count
+        assert all(isinstance(error, MaskRCNNError) for error in found)
+    assert list(nuclei.stream([])) == []
+    assert nuclei.predict(()) == []
+
+
+def test_a_stream_takes_images_as_they_are_needed(nuclei: Predictor) -> None:
+    taken = []
+
+    def images() -> Iterator[np.ndarray]:
+        for number in itertools.count():
+            taken.append(number)
+            yield np.full((40, 40 + number, 3), 90, np.uint8)
+
+    results = nuclei.stream(images())
+    assert not taken
+    assert kinds(itertools.islice(results, 3)) == [(40, 40), (40, 41), (40, 42)]
+    assert len(taken) <= 5
+    results.close()  # type: ignore[attr-defined]
+    seen = len(taken)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("maskrcnn-read")]
+    assert len(taken) == seen
+
+
+def test_images_of_one_size_are_found_the_same_in_any_batch(nuclei: Predictor, photo: np.ndarray) -> None:
+    images = [photo, photo[::-1], photo[::-1, ::-1]]
+    alone = [nuclei.predict(image, score=0.7) for image in images]
+    assert min(map(len, alone)) > 5
+    for size in (2, 4):
+        for one, many in zip(alone, nuclei.stream(images, 0.7, size), strict=True):
+            assert isinstance(many, Result)
+            np.testing.assert_array_equal(many.labels, one.labels)
+            np.testing.assert_allclose(many.boxes, one.boxes, atol=1e-2)
+            np.testing.assert_allclose(many.scores, one.scores, atol=1e-4)
+            assert (many.masks.dense() != one.masks.dense()).mean() < 1e-3
+
+
+def test_images_of_many_sizes_in_one_batch(nuclei: Predictor) -> None:
+    """Padding to a common size alone moves an object a little."""
+    images = [cells(200, 300), cells(120, 500), cells(64, 64)]
+    alone = [nuclei.predict(image, score=0.8) for image in images]
+    for one, many in zip(alone, nuclei.stream(images, 0.8, 4), strict=True):
+        assert isinstance(many, Result)
+        assert many.size == one.size
+        assert len(many) == len(one)
+        for box in one.boxes:
+            assert np.abs(many.boxes - box).max(1).min() < 1
+
+
+def test_scores_are_checked_before_anything_is_read(nuclei: Predictor) -> None:
+    for score in (-0.1, 1.5, float("nan")):
+        with pytest.raises(MaskRCNNError, match="score"):
+            next(nuclei.stream(iter([7]), score))  # type: ignore[list-item]
+
+
+def test_no_mask_is_computed_that_is_not_asked_for(nuclei: Predictor, photo: np.ndarray) -> None:
+    rois = []
+    head = nuclei._fast.mask_head
+    usual = head.of_class
+    head.of_class = lambda features, labels: rois.append(len(labels)) or usual(features, labels)  # type: ignore[method-assign]
+    try:
+        counts = [len(nuclei.predict(photo, score)) for score in (0.1, 0.9, 1.0)]
+    finally:
+        del head.of_class
+    assert rois == counts
+    assert counts[0] > counts[1] > counts[2] == 0
+
+
+def test_the_model_stays_as_it_is_and_its_settings_are_followed(nuclei: Predictor, photo: np.ndarray) -> None:
+    model, usual = nuclei.model, nuclei.model.config
+    assert {value.dtype for value in model.state_dict().values() if value.is_floating_point()} == {torch.float32}
+    half = Predictor(model, "cpu", "bf16")
+    assert half.model is model
+    assert {value.dtype for value in model.state_dict().values() if value.is_floating_point()} == {torch.float32}
+    assert any(value.requires_grad for value in model.parameters())
+    everything = len(nuclei.predict(photo))
+    model.config = usual.replace(max_detections=3)
+    try:
+        assert len(nuclei.predict(photo)) == 3 < everything
+    finally:
+        model.config = usual
+    assert len(nuclei.predict(photo)) == everything
+
+
+def test_read_only_and_strided_arrays_stay_as_they_are(nuclei: Predictor, photo: np.ndarray) -> None:
+    fixed = photo[::-1, ::-1]
+    fixed.flags.writeable = False
+    before = fixed.copy()
+    found = nuclei.predict(fixed, score=0.8)
+    np.testing.assert_array_equal(fixed, before)
+    np.testing.assert_array_equal(found.boxes, nuclei.predict(before, score=0.8).boxes)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_on_cuda_a_stream_gives_what_the_cpu_gives(nuclei: Predictor, photo: np.ndarray, tmp_path: Path) -> None:
+    images = [photo, tmp_path / "missing.png", photo[::-1].copy(), *[photo[:, ::-1].copy()] * 5]
+    on_device = Predictor(nuclei.model, "cuda", "fp32")
+    for size in (1, 2):
+        for _ in range(2):
+            pairs = zip(on_device.stream(images, 0.8, size), nuclei.stream(images, 0.8), strict=True)
+            for found, wanted in pairs:
+                assert isinstance(found, MaskRCNNError) == isinstance(wanted, MaskRCNNError)
+                if isinstance(found, Result) and isinstance(wanted, Result):
+                    assert abs(len(found) - len(wanted)) <= 1
+                    for box in wanted.boxes[wanted.scores > 0.85]:
+                        assert np.abs(found.boxes - box).max(1).min() < 1
+    assert on_device._replayed is not None
+    assert not on_device._replayed.trouble

@@ -265,3 +265,22 @@ def test_freezing_and_layer_decay_reach_the_weights(shapes: Path, tmp_path: Path
     assert not any(key.startswith(("backbone.body.stem", "backbone.body.stages_0")) for key in moved)
     for part in ("backbone.body.stages_1", "backbone.body.stages_3", "fpn", "rpn", "box_head", "mask_head"):
         assert any(key.startswith(part) for key in moved), part
+
+
+def test_a_compiled_run_learns_the_same(
+    shapes: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the part of torch's compiler that needs no other one."""
+    monkeypatch.setattr("maskrcnn.train.learner.COMPILER", "aot_eager")
+    compiled = []
+    compile_module = torch.nn.Module.compile
+
+    def compiling(self: torch.nn.Module, **settings: object) -> None:
+        compiled.append(self)
+        compile_module(self, **settings)
+
+    monkeypatch.setattr(torch.nn.Module, "compile", compiling)
+    plain, fast = (weights(train(shapes, tmp_path / f"{on}", epochs=1, compile=on)[0]) for on in (False, True))
+    assert len(compiled) == 2
+    for name, value in plain.items():
+        torch.testing.assert_close(fast[name], value, atol=1e-3, rtol=1e-2)

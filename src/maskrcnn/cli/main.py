@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from maskrcnn.cli import dataset, demo, doctor, evaluate, models, predict, train
+from maskrcnn.cli import benchmark, dataset, demo, doctor, evaluate, models, predict, train
 from maskrcnn.cli.console import ALL_FAILED, errors
 from maskrcnn.errors import MaskRCNNError
 
@@ -17,7 +17,15 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (predict.predict, demo.demo, train.train, evaluate.evaluate, doctor.doctor, models.models):
+for verb in (
+    predict.predict,
+    demo.demo,
+    train.train,
+    evaluate.evaluate,
+    doctor.doctor,
+    benchmark.benchmark,
+    models.models,
+):
     app.command()(verb)
 app.add_typer(dataset.app, name="dataset")
 

@@ -57,9 +57,11 @@ def run(predictor: Predictor, images: Sequence[Source], folder: Path, score: flo
         TextColumn("segment"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=out, transient=True
     )
     with PredictionWriter(folder, overlays=overlays) as writer, progress:
-        for source in progress.track(images):
+        results = predictor.stream((source.path_or_url for source in images), score)
+        for source, result in zip(progress.track(images), results, strict=True):
             try:
-                result = predictor.predict(source.path_or_url, score)
+                if isinstance(result, MaskRCNNError):
+                    raise result
                 writer.add(source.name, source.stem, result)
             except MaskRCNNError as error:
                 warn(f"skipped {error}")

@@ -8,22 +8,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import Config
 
 
-class Anchors:
+class Anchors(nn.Module):
     """Anchors for a pyramid whose coarsest levels follow stride 4, 8, 16, …"""
 
+    shapes: Tensor  # [L, A, 4]
+
     def __init__(self, config: Config) -> None:
+        super().__init__()
         levels = 4 + config.fpn_extra_levels
         if len(config.anchor_sizes) != levels:
             raise MaskRCNNError(f"anchor_sizes: expected {levels} sizes, one a level, found {config.anchor_sizes}")
         self.strides = [4 * 2**level for level in range(levels)]
         self.rounding = config.anchor_rounding
-        self.shapes = [self._shapes(size, config.anchor_ratios) for size in config.anchor_sizes]
+        shapes = torch.stack([self._shapes(size, config.anchor_ratios) for size in config.anchor_sizes])
+        self.register_buffer("shapes", shapes, persistent=False)
         self.per_cell = len(config.anchor_ratios)
 
     def _shapes(self, size: float, ratios: Sequence[float]) -> Tensor:
@@ -33,7 +37,7 @@ class Anchors:
         shapes = torch.stack((-half_width, -half_height, half_width, half_height), dim=1)
         return shapes.round() if self.rounding else shapes
 
-    def levels(self, pyramid: Sequence[Tensor], image_size: tuple[int, int]) -> list[Tensor]:
+    def levels(self, pyramid: Sequence[Tensor], image_size: Sequence[int]) -> list[Tensor]:
         """Anchors [H_l * W_l * A, 4] of each level, centred on the corners of its cells (torchvision's grid) or,
         without rounding, on their centres. ``image_size`` is the padded input's (height, width).
         """
@@ -48,5 +52,5 @@ class Anchors:
             y = (torch.arange(rows, device=features.device, dtype=torch.float32) + offset) * step_y
             x = (torch.arange(columns, device=features.device, dtype=torch.float32) + offset) * step_x
             grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).repeat(1, 1, 2)
-            anchors.append((grid[:, :, None] + shapes.to(features.device)).reshape(-1, 4))
+            anchors.append((grid[:, :, None] + shapes.float()).reshape(-1, 4))
         return anchors

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import Config
-from maskrcnn.model.layers import norm_layer
+from maskrcnn.model.layers import conv_norm, norm_layer
 
 STRIDES = (4, 8, 16, 32)
 
@@ -33,9 +33,9 @@ class BasicBlock(nn.Module):
         self.downsample = _shortcut(inputs, width, stride, norm, eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        out = self.bn2(self.conv2(out))
-        return F.relu(out + (x if self.downsample is None else self.downsample(x)), inplace=True)
+        out = F.relu(conv_norm(x, self.conv1, self.bn1), inplace=True)
+        out = conv_norm(out, self.conv2, self.bn2)
+        return F.relu(out + _shortcut_of(x, self.downsample), inplace=True)
 
 
 class Bottleneck(nn.Module):
@@ -55,16 +55,20 @@ class Bottleneck(nn.Module):
         self.downsample = _shortcut(inputs, outputs, stride, norm, eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        out = F.relu(self.bn2(self.conv2(out)), inplace=True)
-        out = self.bn3(self.conv3(out))
-        return F.relu(out + (x if self.downsample is None else self.downsample(x)), inplace=True)
+        out = F.relu(conv_norm(x, self.conv1, self.bn1), inplace=True)
+        out = F.relu(conv_norm(out, self.conv2, self.bn2), inplace=True)
+        out = conv_norm(out, self.conv3, self.bn3)
+        return F.relu(out + _shortcut_of(x, self.downsample), inplace=True)
 
 
 def _shortcut(inputs: int, outputs: int, stride: int, norm: str, eps: float) -> nn.Sequential | None:
     if stride == 1 and inputs == outputs:
         return None
     return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), norm_layer(norm, outputs, eps))
+
+
+def _shortcut_of(x: Tensor, downsample: nn.Sequential | None) -> Tensor:
+    return x if downsample is None else conv_norm(x, *downsample)
 
 
 class ResNet(nn.Module):
@@ -95,7 +99,7 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x)), inplace=True), 3, 2, padding=1)
+        x = F.max_pool2d(F.relu(conv_norm(x, self.conv1, self.bn1), inplace=True), 3, 2, padding=1)
         levels = []
         for number in range(1, 5):
             x = getattr(self, f"layer{number}")(x)

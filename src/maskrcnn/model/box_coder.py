@@ -22,20 +22,24 @@ def _centre_size(boxes: Tensor) -> tuple[Tensor, Tensor]:
     return boxes[..., :2] + 0.5 * size, size
 
 
+def _constants(weights: Sequence[float], like: Tensor) -> Tensor:
+    # Filled where they are needed: a copy from the host would wait for the device.
+    return torch.stack([like.new_full((), weight) for weight in weights])
+
+
 def encode(goal: Tensor, reference: Tensor, weights: Sequence[float] = (1.0, 1.0, 1.0, 1.0)) -> Tensor:
     """Deltas [..., 4] that take reference boxes [..., 4] to goal boxes [..., 4]; finite for empty boxes too."""
-    scale = reference.new_tensor(weights)
     goal_centre, goal_size = _centre_size(goal)
     centre, size = _centre_size(reference)
     goal_size, size = goal_size.clamp(min=SMALLEST_SIDE), size.clamp(min=SMALLEST_SIDE)
     shift = (goal_centre - centre) / size
     stretch = torch.log(goal_size / size)
-    return torch.cat((shift, stretch), dim=-1) * scale
+    return torch.cat((shift, stretch), dim=-1) * _constants(weights, reference)
 
 
 def decode(deltas: Tensor, reference: Tensor, weights: Sequence[float] = (1.0, 1.0, 1.0, 1.0)) -> Tensor:
     """Boxes [..., 4] that deltas [..., 4] make of reference boxes [..., 4]."""
-    deltas = deltas.to(reference.dtype) / reference.new_tensor(weights)
+    deltas = deltas.to(reference.dtype) / _constants(weights, reference)
     centre, size = _centre_size(reference)
     centre = centre + deltas[..., :2] * size
     half = 0.5 * size * deltas[..., 2:].clamp(max=MAX_LOG_RATIO).exp()

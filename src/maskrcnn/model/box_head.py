@@ -57,6 +57,7 @@ class BoxHead(nn.Module):
         x = self.convs(rois).flatten(1)
         for layer in self.hidden:
             x = F.relu(layer(x))
+        x = x.to(self.logits.weight.dtype)
         return self.logits(x), self.deltas(x).reshape(len(x), self.classes, 4)
 
     @torch.no_grad()

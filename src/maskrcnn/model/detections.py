@@ -37,7 +37,7 @@ class InstanceDetections(NamedTuple):
 
 @torch.no_grad()
 def select_detections(
-    logits: Tensor, deltas: Tensor, proposals: Proposals, sizes: Tensor, config: Config
+    logits: Tensor, deltas: Tensor, proposals: Proposals, sizes: Tensor, config: Config, score: Tensor | float = 0.0
 ) -> Detections:
     """Score threshold, decoding, clipping, suppression within a class, top D.
 
@@ -45,17 +45,19 @@ def select_detections(
         logits: [B, K, C + 1], background last.
         deltas: [B, K, C, 4].
         sizes: [B, 2] = (height, width).
+        score: lowest score asked for, if above the model's threshold. The others are the same as without it.
     """
     classes = deltas.shape[2]
     scores = logits.float().softmax(-1)[..., :classes]
-    scores = torch.where(proposals.valid[..., None] & (scores > config.score_threshold), scores, 0.0).flatten(1)
+    candidate = proposals.valid[..., None] & (scores > config.score_threshold)
+    scores = torch.where(candidate, scores, 0.0).flatten(1)
     scores, index = scores.topk(min(CANDIDATES, scores.shape[1]), dim=1)
     labels = index % classes
     of_index = index[..., None].expand(-1, -1, 4)
     reference = proposals.boxes.gather(1, (of_index // classes))
     boxes = decode(deltas.float().flatten(1, 2).gather(1, of_index), reference, config.box_weights)
     boxes = clip_boxes(boxes, sizes)
-    keep = nms(boxes, (scores > 0) & at_least(boxes, 1e-2), config.nms_threshold, labels)
+    keep = nms(boxes, (scores > 0) & (scores >= score) & at_least(boxes, 1e-2), config.nms_threshold, labels)
     scores, index = torch.where(keep, scores, 0.0).topk(min(config.max_detections, keep.shape[1]), dim=1)
     boxes = boxes.gather(1, index[..., None].expand(-1, -1, 4))
     return Detections(boxes, scores, labels.gather(1, index), scores > 0)

@@ -1,14 +1,36 @@
-"""The one building block of every head: convolution, optional norm, ReLU."""
+"""The building blocks of backbone and heads: convolution, norm, ReLU."""
 
 from __future__ import annotations
 
-from torch import nn
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
 from torchvision.ops import FrozenBatchNorm2d
 
 
 def norm_layer(kind: str, channels: int, eps: float = 1e-5) -> nn.Module:
     """Batch norm over ``channels``: "batch" learns, "frozen" keeps its statistics and affine part as loaded."""
     return FrozenBatchNorm2d(channels, eps=eps) if kind == "frozen" else nn.BatchNorm2d(channels, eps=eps)
+
+
+def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module) -> Tensor:
+    """norm(conv(x)). A frozen norm scales the weights instead of the map: two passes over it less, each way."""
+    # Who traces the network looks for the two as modules.
+    if not isinstance(norm, FrozenBatchNorm2d) or isinstance(x, fx.Proxy):
+        return norm(conv(x))
+    assert isinstance(conv, nn.Conv2d)
+    scale, shift = norm_affine(norm)
+    return F.conv2d(x, conv.weight * scale[:, None, None, None], shift, conv.stride, conv.padding)
+
+
+def norm_affine(norm: Any) -> tuple[Tensor, Tensor]:
+    """Scale and shift, [O] each, of a norm with fixed statistics."""
+    scale = (norm.running_var + norm.eps).rsqrt()
+    if norm.weight is not None:
+        scale = norm.weight * scale
+    shift = -norm.running_mean * scale
+    return scale, shift if norm.bias is None else norm.bias + shift
 
 
 def conv_block(inputs: int, outputs: int, kernel: int, norm: str = "none", relu: bool = True) -> nn.Sequential:

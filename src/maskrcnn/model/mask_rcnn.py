@@ -18,12 +18,13 @@ from maskrcnn.model.backbone import STRIDES, build_backbone
 from maskrcnn.model.batch import Batch
 from maskrcnn.model.box_head import BoxHead
 from maskrcnn.model.config import Config
-from maskrcnn.model.detections import Detections, InstanceDetections, select_detections
+from maskrcnn.model.detections import InstanceDetections, select_detections
 from maskrcnn.model.fpn import FPN
 from maskrcnn.model.losses import Losses, Term
 from maskrcnn.model.mask_head import MaskHead
-from maskrcnn.model.roi_align import pyramid_roi_align
+from maskrcnn.model.roi_align import Pyramid, pyramid_roi_align
 from maskrcnn.model.rpn import RPN
+from maskrcnn.ops.host import places
 
 
 class MaskRCNN(nn.Module):
@@ -50,21 +51,24 @@ class MaskRCNN(nn.Module):
         self.register_buffer("mean", torch.tensor(config.preprocess.mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(config.preprocess.std)[:, None, None], persistent=False)
 
-    def detect(self, images: Tensor, sizes: Tensor) -> InstanceDetections:
+    def detect(self, images: Tensor, sizes: Tensor, score: Tensor | float = 0.0) -> InstanceDetections:
         """Find the objects in a padded batch.
 
         Args:
             images: [B, channels, H, W], values as stored (RGB 0..255), filled from the top left; H, W multiples of 32.
             sizes: int [B, 2], each image's (height, width) within the padding.
+            score: lowest score asked for; below the configured threshold nothing is found anyway.
 
         Returns:
             Boxes [B, D, 4], scores [B, D], labels [B, D], valid [B, D] and mask probabilities [B, D, M, M].
         """
-        pyramid = self.features(images, sizes)
-        proposals = self.rpn.propose(self.rpn(pyramid, _size(images)), sizes)
+        levels = self.features(images, sizes)
+        proposals = self.rpn.propose(self.rpn(levels, images.shape[-2:]), sizes)
+        pyramid = Pyramid.of(levels, STRIDES)
         logits, deltas = self._classify(pyramid, proposals.boxes)
-        detections = select_detections(logits, deltas, proposals, sizes, self.config)
-        return InstanceDetections(*detections, masks=self._masks(pyramid, detections))
+        detections = select_detections(logits, deltas, proposals, sizes, self.config, score)
+        masks = self._mask_logits(pyramid, detections.boxes, detections.labels, detections.valid)
+        return InstanceDetections(*detections, masks=masks.float().sigmoid())
 
     def losses(self, batch: Batch) -> Losses:
         """L = L_cls + L_box + L_mask + L_objectness + L_rpn_box for a batch; no object at all is fine."""
@@ -72,20 +76,21 @@ class MaskRCNN(nn.Module):
 
     def loss_terms(self, batch: Batch) -> Term:
         """The five losses in the order of `Losses`, sums and what divides them apart: float [5], int [5]."""
-        pyramid = self.features(batch.images, batch.sizes)
-        predictions = self.rpn(pyramid, _size(batch.images))
+        levels = self.features(batch.images, batch.sizes)
+        predictions = self.rpn(levels, batch.images.shape[-2:])
         objectness, rpn_box = self.rpn.losses(predictions, batch)
         rois = self.box_head.select(self.rpn.propose(predictions, batch.sizes), batch)
+        pyramid = Pyramid.of(levels, STRIDES)
         logits, deltas = self._classify(pyramid, rois.boxes)
         classification, box = self.box_head.losses(logits.flatten(0, 1), deltas.flatten(0, 1), rois, batch)
         rois = rois.first(int(self.config.roi_samples * self.config.roi_positive_share))
-        mask_logits = self.mask_head.of_class(self._mask_rois(pyramid, rois.boxes), rois.labels.flatten())
+        mask_logits = self._mask_logits(pyramid, rois.boxes, rois.labels, rois.foreground).flatten(0, 1)
         terms = (objectness, rpn_box, classification, box, self.mask_head.loss(mask_logits, rois, batch))
         return Term(*map(torch.stack, zip(*terms, strict=True)))
 
     def features(self, images: Tensor, sizes: Tensor) -> list[Tensor]:
         """The pyramid [B, F, H / s, W / s] for s = 4, 8, 16, 32 and coarser; padding is zero after normalisation."""
-        height, width = _size(images)
+        height, width = images.shape[-2:]
         row = torch.arange(height, device=images.device)[:, None] < sizes[:, 0, None, None]
         column = torch.arange(width, device=images.device) < sizes[:, 1, None, None]
         images = (images.float() / self.full_scale - self.mean) / self.std * (row & column)[:, None]
@@ -94,27 +99,21 @@ class MaskRCNN(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """Floating-point type of the weights, and so of the features."""
-        return self.box_head.logits.weight.dtype
+        return self.mask_head.logits.weight.dtype
 
-    def _classify(self, pyramid: list[Tensor], boxes: Tensor) -> tuple[Tensor, Tensor]:
+    def _classify(self, pyramid: Pyramid, boxes: Tensor) -> tuple[Tensor, Tensor]:
         """Class logits [B, K, C + 1] and box deltas [B, K, C, 4] for boxes [B, K, 4]."""
-        rois = self._rois(pyramid, boxes, self.config.box_bins)
-        logits, deltas = self.box_head(rois)
+        image = torch.arange(len(boxes), device=boxes.device).repeat_interleave(boxes.shape[1])
+        logits, deltas = self.box_head(self._rois(pyramid, boxes.flatten(0, 1), image, self.config.box_bins))
         return logits.unflatten(0, boxes.shape[:2]), deltas.unflatten(0, boxes.shape[:2])
 
-    def _masks(self, pyramid: list[Tensor], detections: Detections) -> Tensor:
-        """Mask probabilities [B, D, M, M] of each detection's class."""
-        rois = self._mask_rois(pyramid, detections.boxes)
-        masks = self.mask_head.of_class(rois, detections.labels.flatten())
-        return masks.float().sigmoid().unflatten(0, detections.labels.shape)
+    def _mask_logits(self, pyramid: Pyramid, boxes: Tensor, labels: Tensor, wanted: Tensor) -> Tensor:
+        """Logits [B, K, M, M] of the masks of class labels [B, K] in boxes [B, K, 4], for those that are wanted."""
+        image, place = places(wanted)
+        rois = self._rois(pyramid, boxes[image, place], image, self.config.mask_bins)
+        logits = self.mask_head.of_class(rois, labels[image, place])
+        return logits.new_zeros(*labels.shape, *logits.shape[1:]).index_put((image, place), logits)
 
-    def _mask_rois(self, pyramid: list[Tensor], boxes: Tensor) -> Tensor:
-        return self._rois(pyramid, boxes, self.config.mask_bins)
-
-    def _rois(self, pyramid: list[Tensor], boxes: Tensor, bins: int) -> Tensor:
-        config = self.config
-        return pyramid_roi_align(pyramid[: len(STRIDES)], STRIDES, boxes, bins, config.roi_sampling, config.roi_aligned)
-
-
-def _size(images: Tensor) -> tuple[int, int]:
-    return images.shape[-2], images.shape[-1]
+    def _rois(self, pyramid: Pyramid, boxes: Tensor, image: Tensor, bins: int) -> Tensor:
+        """Features [R, F, bins, bins] of boxes [R, 4] in the images of these numbers, int [R]."""
+        return pyramid_roi_align(pyramid, boxes, image, bins, self.config.roi_sampling, self.config.roi_aligned)

@@ -43,8 +43,15 @@ def prepare(
     height, width = padded_size(sizes, preprocess.divisor)
     batch = torch.zeros(len(images), preprocess.channels, height, width, device=device)
     for place, image, (rows, columns) in zip(batch, images, sizes, strict=True):
-        source = image.to(device, torch.float32)[None]
+        source = _sent(image, device).float()[None]
         place[:, :rows, :columns] = F.interpolate(
             source, (rows, columns), mode="bilinear", align_corners=False, antialias=preprocess.antialias
         )[0]
-    return batch, torch.tensor(sizes, device=device)
+    return batch, _sent(torch.tensor(sizes), device)
+
+
+def _sent(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """The tensor on the device, without waiting for it: CUDA copies behind the host's back from pinned memory alone."""
+    if torch.device(device).type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)

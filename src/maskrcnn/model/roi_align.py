@@ -3,10 +3,11 @@
 RoIAlign divides a floating-point RoI into k×k bins, places s×s regular sample points in each, reads the feature map at
 every point by bilinear interpolation and averages (or takes the maximum). Nothing is rounded anywhere.
 
-The plain form here is also the fast one. Bilinear weights and regular grids are separable, so each axis has a small
-table of taps (`ops/bilinear.py`); their outer product lists, for each bin, the rows of the flattened feature map and a
-weight for each, and the bin is the weighted sum of those rows (`ops/weighted_rows.py`): no sample is ever stored, and
-all levels and all images are one call. Memory: ``TAP_BUDGET`` taps at a time.
+The plain form here is also the fast one on a CPU; on CUDA a kernel computes the same (`ops/roi_align_triton.py`).
+Bilinear weights and regular grids are separable, so each axis has a small table of taps (`ops/bilinear.py`); their
+outer product lists, for each bin, the rows of the flattened feature map and a weight for each, and the bin is the
+weighted sum of those rows (`ops/weighted_rows.py`): no sample is ever stored, and all levels and all images are one
+call. Memory: ``TAP_BUDGET`` taps at a time.
 
 Shapes: R RoIs, F channels, boxes in continuous pixels of the input image, origin at its outer corner.
 """
@@ -14,12 +15,13 @@ Shapes: R RoIs, F channels, boxes in continuous pixels of the input image, origi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from maskrcnn.ops import kernels
 from maskrcnn.ops.bilinear import Taps, dense_weights, grid_taps
 from maskrcnn.ops.weighted_rows import weighted_rows
 
@@ -69,39 +71,46 @@ def roi_align(
     return _sample(maps, boxes * scale, bins, sampling, aligned, mode)
 
 
+class Pyramid(NamedTuple):
+    """L maps [B, F, H_l, W_l], finest first, as one table of feature rows in the order level, image, row, column."""
+
+    table: Tensor  # [P, F]
+    sizes: list[tuple[int, int]]  # (H_l, W_l)
+    strides: Sequence[int]
+    images: int
+
+    @classmethod
+    def of(cls, levels: Sequence[Tensor], strides: Sequence[int]) -> Pyramid:
+        """The first ``len(strides)`` levels."""
+        levels = levels[: len(strides)]
+        table = torch.cat([level.permute(0, 2, 3, 1).reshape(-1, level.shape[1]) for level in levels])
+        return cls(table, [(level.shape[2], level.shape[3]) for level in levels], strides, len(levels[0]))
+
+
 def pyramid_roi_align(
-    pyramid: Sequence[Tensor],
-    strides: Sequence[int],
-    boxes: Tensor,
-    bins: int,
-    sampling: int = 2,
-    aligned: bool = False,
+    pyramid: Pyramid, boxes: Tensor, image_index: Tensor, bins: int, sampling: int = 2, aligned: bool = False
 ) -> Tensor:
     """RoIAlign on the pyramid level that fits each RoI's size (FPN, equation 1): all levels and images in one call.
 
     Args:
-        pyramid: L maps [B, F, H_l, W_l] with strides as given, finest first.
-        boxes: float [B, K, 4], pixels of the padded input. Invalid rows may hold anything finite.
+        boxes: float [R, 4], pixels of the padded input. Those that nobody will read may hold anything.
+        image_index: int [R], the image each box belongs to.
 
     Returns:
-        [B * K, F, bins, bins].
+        [R, F, bins, bins].
     """
-    batch, count = boxes.shape[:2]
-    boxes = boxes.reshape(-1, 4).nan_to_num()
-    level = assign_levels(boxes, strides)
-    image = torch.arange(batch, device=boxes.device).repeat_interleave(count)
+    boxes = boxes.nan_to_num()
+    level = assign_levels(boxes, pyramid.strides)
     origin, height, width = (torch.zeros_like(level) for _ in range(3))
     scale = torch.zeros_like(boxes[:, 0])
     start = 0
-    for index, (features, stride) in enumerate(zip(pyramid, strides, strict=True)):
+    for index, ((rows, columns), stride) in enumerate(zip(pyramid.sizes, pyramid.strides, strict=True)):
         here = level == index
-        rows, columns = features.shape[-2:]
-        origin = torch.where(here, start + image * (rows * columns), origin)
+        origin = torch.where(here, start + image_index * (rows * columns), origin)
         height, width = torch.where(here, rows, height), torch.where(here, columns, width)
         scale = torch.where(here, 1.0 / stride, scale)
-        start = start + batch * rows * columns
-    table = torch.cat([features.permute(0, 2, 3, 1).reshape(-1, features.shape[1]) for features in pyramid])
-    return _sample(Maps(table, origin, height, width), boxes * scale[:, None], bins, sampling, aligned, "avg")
+        start = start + pyramid.images * rows * columns
+    return _sample(Maps(pyramid.table, origin, height, width), boxes * scale[:, None], bins, sampling, aligned, "avg")
 
 
 def assign_levels(boxes: Tensor, strides: Sequence[int]) -> Tensor:
@@ -112,7 +121,7 @@ def assign_levels(boxes: Tensor, strides: Sequence[int]) -> Tensor:
 
 
 def crop_patches(
-    patches: Tensor, patch_sizes: Tensor, boxes: Tensor, bins: int, sampling: int, aligned: bool
+    patches: Tensor, patch_sizes: Tensor, boxes: Tensor, bins: int, sampling: int, aligned: bool, most: int
 ) -> Tensor:
     """RoIAlign on one small single-channel map for each RoI: how a mask target is cut from its object's patch.
 
@@ -120,13 +129,14 @@ def crop_patches(
         patches: float [R, P, P], each filled from the top left to its own size.
         patch_sizes: int [R, 2] = (rows, columns).
         boxes: float [R, 4] in cells of the patch.
+        most: sample points a bin and axis where ``sampling`` is 0, at most; a known bound spares reading the boxes.
 
     Returns:
         [R, bins, bins].
     """
     # A border of zeros: beyond a patch lies background, not a repetition of its last cells.
     patches, patch_sizes, boxes = F.pad(patches, (1, 1, 1, 1)), patch_sizes + 2, boxes + 1
-    rows, columns, _ = _axes(boxes, patch_sizes[:, 0], patch_sizes[:, 1], (bins, bins), sampling, aligned)
+    rows, columns, _ = _axes(boxes, patch_sizes[:, 0], patch_sizes[:, 1], (bins, bins), sampling, aligned, most)
     size = patches.shape[-1]
     return dense_weights(rows, size) @ patches @ dense_weights(columns, size).mT
 
@@ -142,16 +152,27 @@ def _grid(boxes: Tensor, bins: tuple[int, int], sampling: int, aligned: bool) ->
         extent = extent.clamp(min=1)
     if sampling > 0:
         return boxes[:, :2], extent, torch.full_like(extent, sampling, dtype=torch.long)
-    parts = torch.tensor(bins[::-1], device=boxes.device, dtype=boxes.dtype)
+    # Filled where they are needed: a copy from the host would wait for the device.
+    parts = torch.stack([boxes.new_full((), count) for count in bins[::-1]])
     return boxes[:, :2], extent, (extent / parts).ceil().clamp(min=0).long()
 
 
 def _axes(
-    boxes: Tensor, height: Tensor, width: Tensor, bins: tuple[int, int], sampling: int, aligned: bool
+    boxes: Tensor,
+    height: Tensor,
+    width: Tensor,
+    bins: tuple[int, int],
+    sampling: int,
+    aligned: bool,
+    most: int | None = None,
 ) -> tuple[Taps, Taps, Tensor]:
     """Taps in y and x for boxes [R, 4] in map cells, and how many sample points [R, 2] = (y, x) a bin has."""
     start, extent, samples = _grid(boxes, bins, sampling, aligned)
-    most_x, most_y = (sampling, sampling) if sampling > 0 else samples.amax(0).clamp(min=1).tolist()
+    most = sampling if sampling > 0 else most
+    if most is not None:
+        samples, most_x, most_y = samples.clamp(max=most), most, most
+    else:
+        most_x, most_y = samples.amax(0).clamp(min=1).tolist()
     rows = grid_taps(start[:, 1], extent[:, 1], bins[0], samples[:, 1], most_y, height)
     columns = grid_taps(start[:, 0], extent[:, 0], bins[1], samples[:, 0], most_x, width)
     return rows, columns, samples.flip(-1)
@@ -168,10 +189,18 @@ def _sample(
     pick = _average if mode == "avg" else _maximum
     cost = bins[0] * bins[1] * 4 * (1 if mode == "avg" else maps.table.shape[1])
     if sampling > 0:
-        step = max(1, TAP_BUDGET // (cost * sampling**2))
-        parts = [slice(start, start + step) for start in range(0, len(boxes), step)]
-        chunks = [pick(_rois(maps, part), boxes[part], bins, sampling, aligned) for part in parts]
-        return torch.cat(chunks) if len(chunks) > 1 else chunks[0]
+
+        def plain(*_: Any) -> Tensor:
+            step = max(1, TAP_BUDGET // (cost * sampling**2))
+            parts = [slice(start, start + step) for start in range(0, len(boxes), step)]
+            chunks = [pick(_rois(maps, part), boxes[part], bins, sampling, aligned) for part in parts]
+            return torch.cat(chunks) if len(chunks) > 1 else chunks[0]
+
+        # The kernel adds its gradient in no fixed order and sums in float32.
+        if mode == "max" or torch.are_deterministic_algorithms_enabled() or maps.table.dtype == torch.float64:
+            return plain()
+        return kernels.call("roi align", plain, *maps, boxes, bins, sampling, aligned)
+
     # RoIs of like size share a chunk, so that none is padded to another's many sample points.
     points = _grid(boxes, bins, 0, aligned)[2].prod(-1)
     order = points.argsort()

@@ -58,10 +58,10 @@ class RPN(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def forward(self, pyramid: Sequence[Tensor], image_size: tuple[int, int]) -> AnchorPredictions:
+    def forward(self, pyramid: Sequence[Tensor], image_size: Sequence[int]) -> AnchorPredictions:
         logits, deltas = [], []
         for features in pyramid:
-            hidden = self.convs(features)
+            hidden = self.convs(features).to(self.logits.weight.dtype)
             logits.append(self.logits(hidden).permute(0, 2, 3, 1).flatten(1).float())
             deltas.append(self.deltas(hidden).permute(0, 2, 3, 1).reshape(len(hidden), -1, 4).float())
         return AnchorPredictions(logits, deltas, self.anchors.levels(pyramid, image_size))

@@ -4,7 +4,8 @@ A box survives if no better-scored survivor of its group overlaps it by more tha
 writes that sentence as a fixed point: start from "all survive", let every survivor suppress, repeat until nothing
 changes. Step t settles every box whose chain of better-scored overlaps is at most t long, and since a box can only be
 suppressed by one before it in score order the fixed point is unique: the greedy answer. It needs no host decision
-about shapes, so it exports and compiles; in practice a few steps suffice.
+about shapes, so it exports and compiles; in practice a few steps suffice. On CUDA in eager mode a kernel does the same
+without asking the host whether anything changed (`nms_triton.py`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torchvision
 from torch import Tensor
 from torch._higher_order_ops import while_loop  # public as torch.while_loop only after torch 2.9
 
+from maskrcnn.ops import kernels
 from maskrcnn.ops.boxes import iou
 
 
@@ -34,12 +36,12 @@ def nms(boxes: Tensor, valid: Tensor, iou_threshold: float, group: Tensor | None
         return valid
     if boxes.device.type == "cpu" and not torch.compiler.is_compiling():
         return _nms_torchvision(boxes, valid, iou_threshold, group)
-    return nms_plain(boxes, valid, iou_threshold, group)
+    return kernels.call("nms", nms_plain, boxes, valid, iou_threshold, group)
 
 
 def nms_plain(boxes: Tensor, valid: Tensor, iou_threshold: float, group: Tensor | None = None) -> Tensor:
     """`nms` as tensor operations of fixed shape; holds one [..., K, K] mask."""
-    overlaps = iou(boxes.float(), boxes.float()) > _float32_below(iou_threshold)
+    overlaps = iou(boxes.float(), boxes.float()) > float32_below(iou_threshold)
     suppresses = overlaps.triu(diagonal=1) & valid[..., :, None] & valid[..., None, :]
     if group is not None:
         suppresses = suppresses & (group[..., :, None] == group[..., None, :])
@@ -58,7 +60,7 @@ def nms_plain(boxes: Tensor, valid: Tensor, iou_threshold: float, group: Tensor 
     return keep
 
 
-def _float32_below(threshold: float) -> float:
+def float32_below(threshold: float) -> float:
     """The largest float32 not above ``threshold``: to exceed one is to exceed the other, as torchvision compares."""
     nearest = np.float32(threshold)
     return float(nearest if float(nearest) <= threshold else np.nextafter(nearest, np.float32(0)))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from maskrcnn.data.channels import as_model_takes, as_picture
 from maskrcnn.data.image_io import ReadImage
@@ -16,8 +19,12 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks import Masks
 from maskrcnn.model.config import Preprocess
 from maskrcnn.model.detections import InstanceDetections
+from maskrcnn.model.inference import for_inference
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.model.preprocess import prepare
+from maskrcnn.ops.allocator import keep_freed_memory
+from maskrcnn.predict.read_ahead import batched, read_ahead
+from maskrcnn.predict.replay import ReplayedDetect
 from maskrcnn.predict.result import Result
 from maskrcnn.predict.sources import read_source
 from maskrcnn.weights.load import Report, load_model
@@ -30,7 +37,7 @@ class Predictor:
     """Predicts with one `MaskRCNN`.
 
     Args:
-        model: the network; it is moved to the device and set to evaluation mode.
+        model: the network. It stays as it is; what runs is a copy made for inference.
         device: "auto" takes CUDA, then MPS, then the CPU.
         precision: "auto" is bf16 on CUDA and fp32 elsewhere; "fp32", "bf16", "fp16".
         report: how the weights were loaded, if they were.
@@ -41,8 +48,12 @@ class Predictor:
     ) -> None:
         self.device = pick_device(device)
         self.dtype = pick_precision(precision, self.device)
-        self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)
+        self.model = model.eval()
         self.report = report
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        self._fast = for_inference(model, self.device, self.dtype)
+        self._replayed = ReplayedDetect(self._fast) if self.device.type == "cuda" else None
 
     @property
     def preprocess(self) -> Preprocess:
@@ -72,52 +83,120 @@ class Predictor:
         Raises:
             MaskRCNNError: an image cannot be read; the message names it.
         """
+        several = isinstance(images, list | tuple)
+        results = []
+        for result in self.stream(images if several else [images], score, batch_size):
+            if isinstance(result, MaskRCNNError):
+                raise result
+            results.append(result)
+        return results if several else results[0]
+
+    def stream(
+        self, images: Iterable[ImageLike], score: float = 0.5, batch_size: int | None = None
+    ) -> Iterator[Result | MaskRCNNError]:
+        """What `predict` gives, image by image in their order, while the next ones are read in the background.
+
+        An image that cannot be read comes as its error and costs no other. On CUDA the network works on the next batch
+        while the results of one are used.
+        """
         if not 0 <= score <= 1:
             raise MaskRCNNError(f"score: expected a number from 0 to 1, found {score}")
-        if isinstance(images, list | tuple):
-            size = batch_size or (1 if self.device.type == "cpu" else 8)
-            groups = (images[start : start + size] for start in range(0, len(images), size))
-            read_groups = ([read(item, self.preprocess) for item in group] for group in groups)
-            return [result for group in read_groups for result in self._predict_batch(group, score)]
-        return next(self._predict_batch([read(images, self.preprocess)], score))
+        size = batch_size or (1 if self.device.type == "cpu" else 8)
+        behind = 1 if self.device.type == "cuda" else 0
+        started: deque[_Started] = deque()
+        for group in batched(read_ahead(images, lambda image: read(image, self.preprocess), size), size):
+            started.append(self._start(group, score))
+            if len(started) > behind:
+                yield from self._results(started.popleft(), score)
+        for batch in started:
+            yield from self._results(batch, score)
 
-    def _predict_batch(self, images: list[tuple[ReadImage, Path | None]], score: float) -> Iterator[Result]:
-        detections, sizes = self.detect([image.pixels for image, _ in images])
-        for row, (image, path) in enumerate(images):
-            height, width = image.pixels.shape[:2]
-            picture, shown = as_picture(image.pixels)
-            keep = detections.valid[row] & (detections.scores[row] >= score)
-            scale = np.array([width / sizes[row][1], height / sizes[row][0]] * 2, dtype=np.float32)
-            boxes = detections.boxes[row][keep].numpy() * scale
-            yield Result(
-                boxes=boxes,
-                scores=detections.scores[row][keep].numpy(),
-                labels=detections.labels[row][keep].numpy(),
-                masks=Masks.from_probs(
-                    detections.masks[row][keep].numpy(),
-                    boxes,
-                    (height, width),
-                    quantize=self.model.config.paste_quantized,
-                ),
-                class_names=self.names,
-                size=(height, width),
-                image=picture,
-                path=path,
-                notes=(*image.notes, *shown),
-            )
+    def _start(self, group: list[_Read | MaskRCNNError], score: float) -> _Started:
+        images = [item[0].pixels for item in group if not isinstance(item, MaskRCNNError)]
+        return _Started(group, self._detect(images, score) if images else None)
 
-    @torch.inference_mode()
-    def detect(self, images: Sequence[np.ndarray]) -> tuple[InstanceDetections, list[list[int]]]:
+    def _results(self, started: _Started, score: float) -> Iterator[Result | MaskRCNNError]:
+        found = started.detections.wait() if started.detections is not None else None
+        row = 0
+        for item in started.group:
+            if isinstance(item, MaskRCNNError):
+                yield item
+            else:
+                assert found is not None
+                yield self._result(item, *found, row, score)
+                row += 1
+
+    def _result(self, item: _Read, found: InstanceDetections, sizes: list[list[int]], row: int, score: float) -> Result:
+        image, path = item
+        height, width = image.pixels.shape[:2]
+        picture, shown = as_picture(image.pixels)
+        keep = found.valid[row] & (found.scores[row] >= score)
+        scale = np.array([width / sizes[row][1], height / sizes[row][0]] * 2, dtype=np.float32)
+        boxes = found.boxes[row][keep].numpy() * scale
+        probabilities, quantize = found.masks[row][keep].numpy(), self.model.config.paste_quantized
+        return Result(
+            boxes=boxes,
+            scores=found.scores[row][keep].numpy(),
+            labels=found.labels[row][keep].numpy(),
+            masks=Masks.from_probs(probabilities, boxes, (height, width), quantize=quantize),
+            class_names=self.names,
+            size=(height, width),
+            image=picture,
+            path=path,
+            notes=(*image.notes, *shown),
+        )
+
+    def detect(self, images: Sequence[np.ndarray], score: float = 0.0) -> tuple[InstanceDetections, list[list[int]]]:
         """Detections on the CPU in pixels of the network input, and each image's (height, width) there.
 
         Args:
             images: uint8 [H, W, 3] each, or whatever channels the model takes.
+            score: lowest score asked for; masks of others are not computed.
         """
+        return self._detect(images, score).wait()
+
+    @torch.inference_mode()
+    def _detect(self, images: Sequence[np.ndarray], score: float) -> _Detections:
         tensors = [torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(2, 0, 1) for image in images]
         batch, sizes = prepare(tensors, self.preprocess, self.device)
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            found = self.model.detect(batch, sizes)
-        return InstanceDetections(*(part.cpu() for part in found)), sizes.tolist()
+        self._fast.config = self.model.config
+        if self._replayed is None:
+            found = self._fast.detect(batch, sizes, score)
+            return _Detections([part.cpu() for part in (*found, sizes)])
+        found = self._replayed(batch, sizes, torch.full((), score, device=self.device))
+        parts = [_pinned(part) for part in (*found, sizes)]
+        done = torch.cuda.Event()
+        done.record()
+        return _Detections(parts, done)
+
+
+_Read = tuple[ReadImage, Path | None]
+
+
+@dataclass
+class _Detections:
+    """Detections and sizes on their way to the host."""
+
+    parts: list[Tensor]
+    done: torch.cuda.Event | None = None
+
+    def wait(self) -> tuple[InstanceDetections, list[list[int]]]:
+        if self.done is not None:
+            self.done.synchronize()
+        return InstanceDetections(*self.parts[:-1]), self.parts[-1].tolist()
+
+
+@dataclass
+class _Started:
+    """A batch in the network: what was read, errors in their places, and the detections of what could be."""
+
+    group: list[_Read | MaskRCNNError]
+    detections: _Detections | None
+
+
+def _pinned(tensor: Tensor) -> Tensor:
+    """The tensor's values in host memory, once the device has come to it."""
+    return torch.empty_like(tensor, device="cpu", pin_memory=True).copy_(tensor, non_blocking=True)
 
 
 def load(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from maskrcnn.model.batch import Batch
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.ops.allocator import keep_freed_memory
 from maskrcnn.train.batch_size import largest_batch
 from maskrcnn.train.cpu import keep_depthwise_in_fp32
 from maskrcnn.train.ema import EMA
@@ -18,6 +19,8 @@ from maskrcnn.train.optimizer import build_optimizer, set_rate
 from maskrcnn.train.parallel import Objective, Processes, synchronised_norms
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.stages import freeze
+
+COMPILER = "inductor"
 
 
 class Learner:
@@ -30,8 +33,10 @@ class Learner:
         self.recipe, self.accelerator, self.processes = recipe, accelerator, processes
         model = model.to(accelerator.device).to(memory_format=torch.channels_last)
         self.ema = EMA(model, recipe.ema)
-        if accelerator.device.type == "cpu" and accelerator.mixed_precision == "bf16":
-            keep_depthwise_in_fp32(model)
+        if accelerator.device.type == "cpu":
+            keep_freed_memory()
+            if accelerator.mixed_precision == "bf16":
+                keep_depthwise_in_fp32(model)
         if accelerator.device.type == "cuda" and processes.count > 1:
             model = synchronised_norms(model)
         self.model = model.train()
@@ -40,6 +45,7 @@ class Learner:
         self.optimizer = build_optimizer(self.model, recipe, recipe.learning_rate(recipe.lr_batch))
         objective: nn.Module = Objective(self.model, processes.count)
         self.objective, self._update = accelerator.prepare(objective, self.optimizer)
+        self._to_compile = recipe.compile
 
     @property
     def scaler(self) -> torch.amp.GradScaler | None:
@@ -61,6 +67,8 @@ class Learner:
             Detached losses in the order of `Losses`: float [5] over all batches and processes, and float [batches, 5]
             of each batch here.
         """
+        if self._to_compile:
+            self._compile()
         entropy = np.random.SeedSequence([self.recipe.seed, step, self.processes.rank])
         torch.manual_seed(int(entropy.generate_state(1)[0]))
         everywhere, here = [], []
@@ -71,6 +79,12 @@ class Learner:
             everywhere.append(losses)
             here.append(own)
         return torch.stack(everywhere).mean(0), torch.stack(here)
+
+    def _compile(self) -> None:
+        """Compile what has one shape in all steps and most of the passes over memory: pixels to pyramid."""
+        self._to_compile = False
+        for part in (self.model.backbone, self.model.fpn):
+            part.compile(backend=COMPILER)
 
     def update(self, rate: float) -> Tensor:
         """Move the weights along their gradients; returns the gradients' norm, before it was clipped.

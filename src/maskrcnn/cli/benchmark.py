@@ -1,0 +1,266 @@
+"""`maskrcnn benchmark`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.box import SIMPLE
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+
+from maskrcnn.cli.console import SOME_SKIPPED, errors, out, show_report, warn
+from maskrcnn.errors import MaskRCNNError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from maskrcnn.model.config import Preprocess
+    from maskrcnn.predict.speed import Speeds
+    from maskrcnn.predict.speed_advice import Advice
+
+MOST_IMAGES = 16  # of a folder, evenly spread
+_UNDER_A_MICROSCOPE = ("nucle", "cell")
+
+
+def benchmark(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(help="Images: files, folders, patterns or URLs. Photos that come with Python unless given."),
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="Bundled or catalog name (see `maskrcnn models`), or a checkpoint.")
+    ] = "nuclei",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="fp32, bf16, fp16 or several: fp32,bf16; all are those that suit the device.")
+    ] = "all",
+    sizes: Annotated[
+        str,
+        typer.Option(
+            help="Input sizes beside the model's own, as shortest edges in pixels: 480,320; own for none; auto for "
+            "three quarters and half of it."
+        ),
+    ] = "auto",
+    batch_size: Annotated[
+        str, typer.Option(help="Images that go through the network together: 1,8; auto is 1, on CUDA 1 and 8.")
+    ] = "auto",
+    score: Annotated[float, typer.Option(min=0, max=1, help="Objects below this score do not count.")] = 0.5,
+    seconds: Annotated[
+        float, typer.Option(min=1, help="Time for the measurement, roughly; more makes it steadier.")
+    ] = 20,
+    json_out: Annotated[
+        str | None, typer.Option("--json", help="Write all numbers to this file; - for standard output.")
+    ] = None,
+) -> None:
+    """Measure how fast a model is on this machine, in each precision and input size, and say which to choose.
+
+    Speed is shown with its price: the share of the objects of the exact form that are still found.
+    """
+    edges, batches = _edges(sizes), _batches(batch_size)
+    from maskrcnn.cli.environment import machine
+    from maskrcnn.predict.predictor import pick_device
+    from maskrcnn.predict.speed import chosen_precisions, measure, precisions_for, settings
+    from maskrcnn.predict.speed_advice import advise
+    from maskrcnn.weights.load import load_model
+
+    where = pick_device(device)
+    wanted, unsuited = precisions_for(where)
+    if precision != "all":
+        wanted, unsuited = chosen_precisions(_parts(precision), where), []
+    network, report = load_model(model)
+    preprocess = network.config.preprocess
+    contenders = settings(preprocess, wanted, edges, batches or ([1, 8] if where.type == "cuda" else [1]))
+    images, skipped = _read(sources, preprocess) if sources else (sample_photos(network.names, preprocess), 0)
+    if json_out != "-":
+        show_report(report)
+        out.print(escape(machine(where)), highlight=False)
+    with Progress(TextColumn("{task.description}"), BarColumn(), console=errors, transient=True) as progress:
+        task = progress.add_task("load", total=1.0)
+        speeds = measure(
+            network,
+            images,
+            contenders,
+            where,
+            score,
+            seconds,
+            lambda what, share: progress.update(task, description=what, completed=share),
+        )
+    advice = advise(speeds, chosen_precisions(["auto"], where)[0])
+    left_out = [*unsuited, *speeds.left_out]
+    if json_out != "-":
+        show(speeds, advice, model, score)
+    for line in (*(f"left out {line}" for line in left_out), *advice.cautions):
+        warn(line)
+    content = {"model": model, "machine": machine(where), "score": score, **_content(speeds, advice)}
+    text = json.dumps({**content, "left_out": left_out}, indent=1, ensure_ascii=False)
+    if json_out == "-":
+        print(text)
+    elif json_out is not None:
+        _write(Path(json_out), text)
+    if skipped:
+        raise typer.Exit(SOME_SKIPPED)
+
+
+def show(speeds: Speeds, advice: Advice, model: str, score: float) -> None:
+    """The table, and under it what to choose."""
+    from maskrcnn.predict.agreement import SAME_OBJECT
+    from maskrcnn.predict.speed_advice import percent, times
+
+    exact = speeds.rows[0]
+    turns, images = _counted(speeds.turns, "turn"), _counted(speeds.images, "image")
+    table = Table(
+        title=f"{escape(model)} on {images}, objects from score {score:g}, median of {turns}",
+        title_justify="left",
+        box=SIMPLE,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    several = len({row.setting.batch for row in speeds.rows}) > 1
+    table.add_column("precision")
+    table.add_column("shortest edge")
+    for heading in (*["batch"] * several, "ms/image", "images/s", "speed", "objects", "agree"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in speeds.rows:
+        setting, found = row.setting, row.agreement
+        table.add_row(
+            setting.precision,
+            f"{setting.size} (own)" if setting.own else setting.size,
+            *[str(setting.batch)] * several,
+            f"{row.seconds * 1000:.1f}",
+            f"{1 / row.seconds:.2f}" if row.seconds > 0.1 else f"{1 / row.seconds:.1f}",
+            times(exact.seconds, row),
+            f"{row.objects} (-{found.lost} +{found.added})",
+            percent(row),
+        )
+    out.print(table)
+    out.print(
+        "Time: from decoded pixels to objects. Agree: of the objects that the first row, the exact form, finds, the "
+        f"share that is found too, by class and a mask of IoU {SAME_OBJECT:g} or more; -lost, +new.",
+        highlight=False,
+    )
+    out.print(f"[bold]→ {escape(advice.choice)}[/]", highlight=False)
+    if advice.size is not None:
+        out.print(f"→ {escape(advice.sizes)}", highlight=False)
+        change = f'preprocess={{"short": {advice.size.short}, "long": {advice.size.long}}}'
+        out.print(
+            escape(f"  {advice.size.size} in Python: model.model.config = model.model.config.replace({change})"),
+            highlight=False,
+        )
+
+
+def sample_photos(names: Sequence[str], preprocess: Preprocess) -> list[np.ndarray]:
+    """Photos that are on every machine: uint8 [H, W, C] each, of cells for models of cells, otherwise of daily life.
+
+    Raises:
+        MaskRCNNError: the model takes no photos.
+    """
+    import numpy as np
+    import skimage.data
+    from matplotlib.cbook import get_sample_data
+    from PIL import Image
+
+    from maskrcnn.cli.demo import nuclear_stain
+    from maskrcnn.data.channels import as_model_takes
+
+    if any(part in name.lower() for name in names for part in _UNDER_A_MICROSCOPE) and "cell phone" not in names:
+        section = skimage.data.immunohistochemistry()
+        photos = [nuclear_stain(section), section]
+    else:
+        hopper = np.asarray(Image.open(str(get_sample_data("grace_hopper.jpg", asfileobj=False))).convert("RGB"))
+        data = skimage.data
+        photos = [data.astronaut(), hopper, data.coffee(), data.camera(), data.chelsea()]
+    try:
+        return [as_model_takes(photo, preprocess).pixels for photo in photos]
+    except MaskRCNNError as error:
+        raise MaskRCNNError(f"the sample photos do not suit the model: {error.what}", fix="name images") from None
+
+
+def _read(sources: Sequence[str], preprocess: Preprocess) -> tuple[list[np.ndarray], int]:
+    """The decoded images of the sources, or some of them, and how many sources were skipped."""
+    from maskrcnn.predict.predictor import read
+    from maskrcnn.predict.sources import resolve_sources
+
+    found = resolve_sources(sources)
+    for line in (*found.problems, *found.notes):
+        warn(line)
+    count = len(found.images)
+    used = min(count, MOST_IMAGES)
+    chosen = [found.images[place * count // used] for place in range(used)]
+    if used < count:
+        warn(f"{used} of {count:,} images are used, evenly spread")
+    images, skipped = [], len(found.problems)
+    for source in chosen:
+        try:
+            image, _ = read(source.path_or_url, preprocess)
+        except MaskRCNNError as error:
+            warn(f"skipped {error}")
+            skipped += 1
+            continue
+        for note in image.notes:
+            warn(f"{source.name}: {note}")
+        images.append(image.pixels)
+    if not images:
+        raise MaskRCNNError("no image to measure on", fix="name image files or folders that hold some")
+    return images, skipped
+
+
+def _content(speeds: Speeds, advice: Advice) -> dict[str, Any]:
+    """The measurement and what follows from it, ready for JSON."""
+    return {
+        "images": speeds.images,
+        "turns": speeds.turns,
+        "rows": [
+            {
+                **dataclasses.asdict(row.setting),
+                "ms_per_image": row.seconds * 1000,
+                "images_per_second": 1 / row.seconds,
+                "times_exact": speeds.rows[0].seconds / row.seconds,
+                "objects": row.objects,
+                "agreement": row.agreement.share,
+                **dataclasses.asdict(row.agreement),
+            }
+            for row in speeds.rows
+        ],
+        "advice": dataclasses.asdict(advice),
+    }
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise MaskRCNNError(
+            f"cannot write: {error.strerror}", where=path, fix="name a file in a folder that exists"
+        ) from error
+
+
+def _edges(sizes: str) -> list[int] | None:
+    """The shortest edges asked for; None for the usual ones."""
+    if sizes == "auto":
+        return None
+    return [] if sizes == "own" else _numbers("sizes", sizes, "own, auto or shortest edges in pixels such as 480,320")
+
+
+def _batches(sizes: str) -> list[int] | None:
+    return None if sizes == "auto" else _numbers("batch size", sizes, "auto or numbers of images such as 1,8")
+
+
+def _numbers(name: str, text: str, expected: str) -> list[int]:
+    parts = _parts(text)
+    if not parts or not all(part.isascii() and part.isdigit() and 0 < int(part) <= 10_000 for part in parts):
+        raise MaskRCNNError(f"{name}: expected {expected}, found {text!r}")
+    return sorted({int(part) for part in parts})
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"

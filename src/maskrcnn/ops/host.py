@@ -1,0 +1,34 @@
+"""Where a shape may follow from values: an eager run on the CPU.
+
+Elsewhere reading a value waits for a device, or cannot be traced.
+"""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from torch import Tensor
+
+
+def on_host(tensor: Tensor) -> bool:
+    """Whether reading this tensor's values costs nothing."""
+    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def plain_only() -> bool:
+    """Whether the user wants the plain form of everything: ``MASKRCNN_KERNELS=plain``."""
+    return os.environ.get("MASKRCNN_KERNELS") == "plain"
+
+
+def places(wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Row and column of the entries of bool [B, K] to work on: int [R] each, in order.
+
+    Those that are set where reading them costs nothing, otherwise all B * K, so that no shape depends on values.
+    """
+    if on_host(wanted):
+        row, column = wanted.nonzero(as_tuple=True)
+        return row, column
+    rows, columns = wanted.shape
+    place = torch.arange(rows * columns, device=wanted.device)
+    return place // columns, place % columns
