@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from scipy.sparse import csr_array
@@ -150,7 +150,13 @@ def random_tags(seed: int, count: int, classes: int, copies: int) -> tuple[np.nd
     return tags, [part.tolist() for part in np.array_split(rng.permutation(count), -(-count // copies))]
 
 
+def _missing(held: np.ndarray, part: np.ndarray) -> int:
+    """How many tags of held [groups, tags] each of the two parts lacks, together."""
+    return sum(int((~held[part == place].any(axis=0)).sum()) for place in (0, 1))
+
+
 @settings(max_examples=40, deadline=None)
+@example(seed=0, count=10, classes=4, share=0.5, copies=2)
 @given(
     seed=st.integers(0, 10**6),
     count=st.integers(2, 80),
@@ -164,8 +170,13 @@ def test_a_class_of_two_groups_or_more_is_in_both_parts(
     tags, groups = random_tags(seed, count, classes, copies)
     part = np.array(stratify(groups, csr_array(tags), [1 - share, share], seed, classes))
     held = np.array([tags[group].any(axis=0) for group in groups])
-    for tag in np.flatnonzero(held.sum(axis=0) >= 2):
-        assert set(part[held[:, tag]].tolist()) == {0, 1}
+    shared = held[:, held.sum(axis=0) >= 2]
+    # Three classes can contradict each other: two groups each, in a ring. Then no single move makes it better.
+    missing = _missing(shared, part)
+    if missing:
+        moved = [np.where(np.arange(len(part)) == group, 1 - part, part) for group in range(len(part))]
+        assert missing <= min(_missing(shared, other) for other in moved)
+        assert len(shared.T) >= 3
     assert part.tolist() == stratify(groups, csr_array(tags), [1 - share, share], seed, classes)
 
 

@@ -100,7 +100,8 @@ def stratify(
         groups: indices of images.
         tags: [images, T], how much of each tag an image has; all but the last say what it is, the last is 1.
         shares: of the P parts; they add up to 1.
-        classes: a tag below this number is put into every part if as many groups have it.
+        classes: a tag below this number is put into every part if as many groups have it, unless such tags contradict
+            each other.
     """
     member, image = np.repeat(np.arange(len(groups)), [len(group) for group in groups]), np.concatenate(groups)
     belongs = csr_array((np.ones(len(image)), (member, image)), shape=(len(groups), tags.shape[0]))
@@ -125,7 +126,28 @@ def stratify(
         need[chosen, held] -= amount
         lacking[chosen, held] = False
         groups_left[held] -= 1
+    _mend(part, csr_array(of_group[:, np.flatnonzero(everywhere)]), len(shares))
     return part.tolist()
+
+
+def _mend(part: np.ndarray, of_group: csr_array, parts: int) -> None:
+    """Move single groups while that puts a tag into a part which lacks it and takes fewer from others.
+
+    Dealing looks at one group at a time, so two rare tags can pull one group into different parts.
+    """
+    has = (of_group > 0).toarray()
+    while True:
+        held = np.array([has[part == place].sum(axis=0) for place in range(parts)])
+        best, change = 0, None
+        for place, tag in np.argwhere(held == 0):
+            for group in np.flatnonzero(has[:, tag] & (part != place)):
+                gained = (held[place, has[group]] == 0).sum()
+                lost = (held[part[group], has[group]] == 1).sum()
+                if gained - lost > best:
+                    best, change = gained - lost, (group, place)
+        if change is None:
+            return
+        part[change[0]] = change[1]
 
 
 def _rare_first(of_group: csr_array, members: Sequence[int], rng: np.random.Generator) -> Iterator[int]:

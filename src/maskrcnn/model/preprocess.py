@@ -43,10 +43,12 @@ def prepare(
     height, width = padded_size(sizes, preprocess.divisor)
     batch = torch.zeros(len(images), preprocess.channels, height, width, device=device)
     for place, image, (rows, columns) in zip(batch, images, sizes, strict=True):
-        source = _sent(image, device).float()[None]
-        place[:, :rows, :columns] = F.interpolate(
-            source, (rows, columns), mode="bilinear", align_corners=False, antialias=preprocess.antialias
-        )[0]
+        source = _sent(image, device).float()
+        if source.shape[1:] != (rows, columns):
+            source = F.interpolate(
+                source[None], (rows, columns), mode="bilinear", align_corners=False, antialias=preprocess.antialias
+            )[0]
+        place[:, :rows, :columns] = source
     return batch, _sent(torch.tensor(sizes), device)
 
 
