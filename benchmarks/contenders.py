@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from arithmetic import synchronize
 from peer import as_float, build
-from torch import nn
 
 from maskrcnn.ops.allocator import keep_freed_memory
 from maskrcnn.predict.predictor import PRECISIONS, load
@@ -41,7 +40,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class Found:
-    """One image's objects: boxes [N, 4], scores [N], labels [N], masks as run lengths are too slow to compare: bool."""
+    """One image's objects: boxes [N, 4], scores [N], labels [N] and masks."""
 
     boxes: np.ndarray
     scores: np.ndarray
@@ -185,9 +184,7 @@ def _stages(images: list[np.ndarray], score: float) -> dict[str, float]:
 
 @contextlib.contextmanager
 def _timed(owner: Any, name: str, stage: str, spent: dict[str, float], device: torch.device) -> Iterator[None]:
-    original = getattr(owner, name)
-    # A module's call looks its forward up on the instance first, and so finds the wrapper.
-    there = name in vars(owner)
+    original, own = getattr(owner, name), vars(owner).get(name)
 
     def wrapped(*arguments: Any, **named: Any) -> Any:
         synchronize(device)
@@ -197,13 +194,13 @@ def _timed(owner: Any, name: str, stage: str, spent: dict[str, float], device: t
         spent[stage] += time.perf_counter() - start
         return result
 
-    setattr(owner, name, wrapped if not isinstance(owner, type) else staticmethod(wrapped))
+    setattr(owner, name, staticmethod(wrapped) if isinstance(owner, type) else wrapped)
     try:
         yield
     finally:
-        if there:
-            setattr(owner, name, original if not isinstance(owner, type) else vars(type).get(name, original))
-        elif isinstance(owner, nn.Module) or not isinstance(owner, type):
+        if own is not None:
+            setattr(owner, name, own)
+        else:
             delattr(owner, name)
 
 
