@@ -53,7 +53,7 @@ def test_the_python_example_runs(desk: Path) -> None:
 
 
 def test_the_commands_run(desk: Path) -> None:
-    verbs = {"predict", "demo", "models", "train", "evaluate", "doctor", "benchmark"}
+    verbs = {"predict", "demo", "models", "train", "evaluate", "doctor", "benchmark", "export"}
     assert {shlex.split(line)[1] for line in commands(README)} == verbs
     for line in commands(README):
         quick = " --seconds 1" if " benchmark " in line else ""

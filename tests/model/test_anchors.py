@@ -60,6 +60,14 @@ def test_centred_anchors_by_hand() -> None:
     assert levels[4][::2].tolist() == [[-32, -32, 96, 96], [-32, 32, 96, 160]]
 
 
+def test_anchors_on_the_corners_of_cells_by_hand() -> None:
+    """As detectron2 and mmdetection place them: nothing is rounded, and strides are the pyramid's."""
+    config = Config(anchor_rounding=False, anchor_offset=0.0, anchor_sizes=(9, 16, 32, 64, 128), anchor_ratios=(1.0,))
+    levels = Anchors(config).levels(pyramid(96, 64), (96, 64))
+    assert levels[0][:2].tolist() == [[-4.5, -4.5, 4.5, 4.5], [-0.5, -4.5, 8.5, 4.5]]
+    assert levels[4].tolist() == [[-64, -64, 64, 64], [-64, 0, 64, 128]]
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.floats(4, 300), st.floats(0.2, 5))
 def test_shapes_keep_area_and_ratio_where_nothing_is_rounded(size: float, ratio: float) -> None:

@@ -49,6 +49,35 @@ def test_resnets_are_torchvisions(name: str, norm: str) -> None:
         torch.testing.assert_close(level, want, rtol=1e-4, atol=1e-4 * want.abs().max().item())
 
 
+@pytest.mark.parametrize(
+    ("name", "groups", "width"), [("resnext50_32x4d", 32, 4), ("resnext101_32x8d", 32, 8), ("wide_resnet50_2", 1, 128)]
+)
+@torch.no_grad()
+def test_groups_and_widths_are_torchvisions(name: str, groups: int, width: int) -> None:
+    peer = torchvisions(name, FrozenBatchNorm2d)
+    config = Config(
+        backbone="resnet101" if "101" in name else "resnet50", backbone_groups=groups, backbone_group_width=width
+    )
+    with torch.device("meta"):
+        ours = build_backbone(config).eval()
+    ours.load_state_dict(peer.state_dict(), assign=True)
+    for level, want in zip(ours(photo()), peer(photo()).values(), strict=True):
+        torch.testing.assert_close(level, want, rtol=1e-4, atol=1e-4 * want.abs().max().item())
+
+
+@torch.no_grad()
+def test_the_stride_in_the_first_convolution() -> None:
+    """torchvision's network with the strides of its convolutions moved."""
+    peer = torchvisions("resnet50", FrozenBatchNorm2d)
+    for stage in (peer.layer2, peer.layer3, peer.layer4):
+        stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
+    with torch.device("meta"):
+        ours = build_backbone(Config(backbone_stride_in_1x1=True)).eval()
+    ours.load_state_dict(peer.state_dict(), assign=True)
+    for level, want in zip(ours(photo()), peer(photo()).values(), strict=True):
+        torch.testing.assert_close(level, want, rtol=1e-4, atol=1e-4 * want.abs().max().item())
+
+
 def test_learning_batch_norm_is_torchvisions_in_training_too() -> None:
     peer = torchvisions("resnet18", nn.BatchNorm2d).train()
     ours = build_backbone(Config(backbone="resnet18", backbone_norm="batch")).train()

@@ -12,7 +12,8 @@ from torch import Tensor
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from maskrcnn.model.config import Preprocess
-from maskrcnn.model.preprocess import padded_size, prepare, resize_scale, resized_size
+from maskrcnn.model.input_size import padded_size, resize_scale, resized_size
+from maskrcnn.model.preprocess import prepare
 
 
 def noise(height: int, width: int) -> Tensor:
@@ -116,3 +117,35 @@ def test_any_channels_and_bits_are_scaled_alike(channels: int) -> None:
 )
 def test_the_smallest_padding_that_holds_all(sizes: list[tuple[int, int]], expected: tuple[int, int]) -> None:
     assert padded_size(sizes, 32) == expected
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(5, 90), st.integers(5, 90), st.integers(8, 120))
+def test_whole_values_are_pillows_to_the_bit(height: int, width: int, short: int) -> None:
+    wanted = Preprocess(short=(short, short), long=10_000, antialias=True, nearest_size=True, whole_values=True)
+    image = noise(height, width)
+    rows, columns = resized_size(height, width, wanted)
+    batch, _ = prepare([image], wanted)
+    picture = Image.fromarray(image.permute(1, 2, 0).numpy()).resize((columns, rows), Image.Resampling.BILINEAR)
+    assert np.array_equal(batch[0, :, :rows, :columns].permute(1, 2, 0).numpy(), np.asarray(picture))
+
+
+def test_whole_values_without_antialiasing_are_rounded() -> None:
+    image = noise(30, 40)
+    usual, _ = prepare([image], Preprocess(short=(47, 47)))
+    whole, _ = prepare([image], Preprocess(short=(47, 47), whole_values=True))
+    assert torch.equal(whole, usual.round())
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((512, 512), (800, 800)),
+        ((500, 741), (800, 1186)),  # 1185.6
+        ((427, 640), (800, 1199)),  # 1199.06
+        ((333, 1000), (444, 1333)),  # 443.9: the longest edge decides
+    ],
+)
+def test_sides_to_the_nearest_pixel(shape: tuple[int, int], expected: tuple[int, int]) -> None:
+    """detectron2's and mmdetection's rule: scale, add a half, cut."""
+    assert resized_size(*shape, Preprocess(nearest_size=True)) == expected

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import urllib.error
 from pathlib import Path
 
@@ -71,7 +73,7 @@ def test_a_path(folders: Path) -> None:
     [
         ("nuclie", r"unknown model 'nuclie' \(did you mean 'nuclei'\?\)"),
         ("coco-v3", r"unknown model 'coco-v3' \(did you mean 'coco-v2'\?\)"),
-        ("zzz", r"unknown model 'zzz' \(known: nuclei, coco, coco-v2\)"),
+        ("zzz", r"unknown model 'zzz' \(known: nuclei, coco, coco-v2, coco-d2-r50-1x,"),
         ("weights/mine", r"weights/mine: no such model file .*nuclei, coco"),
         ("mine.safetensors", r"mine\.safetensors: no such model file .*nuclei, coco"),
     ],
@@ -119,3 +121,50 @@ def test_a_file_is_fetched_once(folders: Path, monkeypatch: pytest.MonkeyPatch) 
     for _ in range(2):
         assert find_weights("coco-v2") == (expected, CATALOG["coco-v2"])
     assert fetched == [(CATALOG["coco-v2"].url, "73cbd019")]
+
+
+ZOO = [entry for entry in CATALOG.values() if entry.md5]
+
+
+def test_the_zoo_is_as_detectron2_publishes_it() -> None:
+    """Its MODEL_ZOO.md: runs, file names, box and mask AP on COCO val2017."""
+    assert [(entry.url.split("/")[-3:], entry.measured.split(": ")[1]) for entry in ZOO] == [
+        (["mask_rcnn_R_50_FPN_1x", "137260431", "model_final_a54504.pkl"], "box AP 38.6, mask AP 35.2 (published)"),
+        (["mask_rcnn_R_50_FPN_3x", "137849600", "model_final_f10217.pkl"], "box AP 41.0, mask AP 37.2 (published)"),
+        (["mask_rcnn_R_101_FPN_3x", "138205316", "model_final_a3ec72.pkl"], "box AP 42.9, mask AP 38.6 (published)"),
+        (
+            ["mask_rcnn_X_101_32x8d_FPN_3x", "139653917", "model_final_2d9806.pkl"],
+            "box AP 44.3, mask AP 39.5 (published)",
+        ),
+    ]
+    for entry in ZOO:
+        assert entry.url.startswith("https://dl.fbaipublicfiles.com/detectron2/COCO-InstanceSegmentation/")
+        assert entry.url.endswith(f"/{entry.file}")
+        assert entry.licence == "CC BY-SA 3.0"
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_a_licence_is_shown_before_and_a_checksum_compared_after(
+    folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, good: bool
+) -> None:
+    content = b"weights"
+    told: list[str] = []
+
+    def download(url: str, path: str, hash_prefix: str | None, progress: bool) -> None:
+        assert hash_prefix is None
+        told.append(capsys.readouterr().err)
+        Path(path).write_bytes(content)
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+    known = hashlib.md5(content).hexdigest()[:6] if good else "f10217"
+    monkeypatch.setitem(CATALOG, "coco-d2-r50-3x", dataclasses.replace(CATALOG["coco-d2-r50-3x"], md5=known))
+    path = folders / "hub" / "checkpoints" / "model_final_f10217.pkl"
+    if good:
+        assert find_weights("coco-d2-r50-3x")[0] == path
+        noted = path.with_name("model_final_f10217.pkl.sha256").read_text()
+        assert noted == f"{hashlib.sha256(content).hexdigest()}  model_final_f10217.pkl\n"
+    else:
+        with pytest.raises(MaskRCNNError, match="expected a file whose MD5 begins with f10217"):
+            find_weights("coco-d2-r50-3x")
+        assert not path.exists()
+    assert "CC BY-SA 3.0, https://creativecommons.org/licenses/by-sa/3.0/" in told[0]

@@ -10,13 +10,18 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
+from safetensors.torch import save_file
 from torch import Tensor
+from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.model.config import preset
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.weights.catalog import CATALOG, COCO_NAMES
-from maskrcnn.weights.checkpoint import Checkpoint
-from maskrcnn.weights.load import copy_weights, load_backbone, load_model, read_any, read_torch
+from maskrcnn.weights.checkpoint import Checkpoint, save_checkpoint
+from maskrcnn.weights.files import read_torch
+from maskrcnn.weights.load import copy_weights, load_backbone, load_model, read_any
+from maskrcnn.weights.torchvision_keys import from_torchvision
 
 Tiny = Callable[..., MaskRCNN]
 Peers = Callable[[int], dict[str, Tensor]]
@@ -103,7 +108,7 @@ def test_another_architecture_is_told(tmp_path: Path, resnet18_state: dict[str, 
     with pytest.raises(MaskRCNNError, match=r"expected a Mask R-CNN.*found parameters such as conv1\.weight, bn1"):
         load_model(saved(resnet18_state, tmp_path / "resnet.pth"))
     faster = {key: value for key, value in peers_state(3).items() if "mask" not in key}
-    with pytest.raises(MaskRCNNError, match="expected a Mask R-CNN of ours or of torchvision"):
+    with pytest.raises(MaskRCNNError, match=r"expected a Mask R-CNN.*found Faster R-CNN"):
         load_model(saved(faster, tmp_path / "faster.pth"))
     other = {key.replace("layer3", "stage3"): value for key, value in peers_state(3).items()}
     with pytest.raises(MaskRCNNError, match="whose backbone is not ResNet"):
@@ -113,15 +118,18 @@ def test_another_architecture_is_told(tmp_path: Path, resnet18_state: dict[str, 
 def test_91_outputs_are_cocos(tmp_path: Path, peers_state: Peers) -> None:
     checkpoint, notes = read_any(saved(peers_state(91), tmp_path / "model.pth"))
     assert checkpoint.names == COCO_NAMES
-    assert notes == ["91 outputs: taken as COCO's categories"]
+    assert notes[0] == "91 outputs: taken as COCO's categories"
+    assert "tells neither input size" in notes[1]
     assert checkpoint.config.backbone == "resnet18"
     assert checkpoint.config.norm_eps == 1e-5
 
 
 def test_the_published_file_is_known_by_its_name(tmp_path: Path, peers_state: Peers) -> None:
     """It was trained before batch norm had an epsilon there."""
-    checkpoint, _ = read_any(saved(peers_state(91), tmp_path / CATALOG["coco"].file))
+    checkpoint, notes = read_any(saved(peers_state(91), tmp_path / CATALOG["coco"].file))
     assert checkpoint.config.norm_eps == 0.0
+    assert len(notes) == 1  # nothing else had to be assumed
+    assert checkpoint.provenance["licence"] == "BSD-3-Clause"
 
 
 def test_names_of_other_files_are_numbers_or_given(tmp_path: Path, peers_state: Peers) -> None:
@@ -233,12 +241,17 @@ def test_a_backbone_by_order(tmp_path: Path, resnet18_model: MaskRCNN, resnet18_
 def test_a_timm_backbone_from_timms_own_weights(tmp_path: Path, tiny: Tiny) -> None:
     import timm
 
-    model = tiny("cat")
     state = timm.create_model("test_efficientnet").state_dict()
-    report = load_backbone(model, str(saved(state, tmp_path / "timm.pth")))
-    assert report.reinitialised == []
-    own = model.backbone.body.state_dict()
-    assert all(torch.equal(value, state[key]) for key, value in own.items() if "num_batches" not in key)
+    save_file(state, tmp_path / "timm.safetensors")
+    for path in (saved(state, tmp_path / "timm.pth"), tmp_path / "timm.safetensors"):
+        model = tiny("cat")
+        report = load_backbone(model, str(path))
+        assert report.reinitialised == []
+        own = model.backbone.body.state_dict()
+        assert all(torch.equal(value, state[key]) for key, value in own.items() if "num_batches" not in key)
+    (tmp_path / "timm.safetensors").write_bytes(b"cut")
+    with pytest.raises(MaskRCNNError, match="not a readable weight file"):
+        load_backbone(model, str(path))
 
 
 def test_a_backbone_from_a_package(
@@ -320,3 +333,65 @@ def test_imagenet_weights_start_a_backbone_on_other_channels(tmp_path: Path, tin
     conv = next(iter(state.values()))
     torch.testing.assert_close(first_layer(model), conv.repeat(1, 4, 1, 1) / 4)
     assert any("weights for RGB spread over 12 channels" in line for line in report.lines())
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("resnet50", {"backbone": "resnet50"}),
+        ("resnet152", {"backbone": "resnet152"}),
+        ("resnext50_32x4d", {"backbone": "resnet50", "backbone_groups": 32, "backbone_group_width": 4}),
+        ("wide_resnet101_2", {"backbone": "resnet101", "backbone_group_width": 128}),
+    ],
+)
+def test_any_resnet_that_torchvision_builds_a_pyramid_on(name: str, expected: dict[str, object]) -> None:
+    with torch.device("meta"):
+        theirs = torchvision.models.detection.MaskRCNN(
+            resnet_fpn_backbone(backbone_name=name, weights=None, norm_layer=torch.nn.BatchNorm2d), 4
+        ).state_dict()
+        foreign = from_torchvision(theirs, Path("model.pth"))
+        ours = MaskRCNN(foreign.config, ["a", "b", "c"]).state_dict()
+    assert foreign.config == preset("resnet50_fpn").replace(**expected, backbone_norm="batch")
+    assert {key: value.shape for key, value in foreign.state.items()} == {
+        key: value.shape for key, value in ours.items()
+    }
+
+
+def test_other_anchors_must_be_named(tmp_path: Path, peers_state: Peers) -> None:
+    state = peers_state(3)
+    for name, rows in (("cls_logits", 2), ("bbox_pred", 8)):
+        for part in ("weight", "bias"):
+            key = f"rpn.head.{name}.{part}"
+            state[key] = state[key][:1].expand(rows, *state[key].shape[1:])
+    path = saved(state, tmp_path / "model.pth")
+    with pytest.raises(MaskRCNNError, match=r"of 2 anchors a cell, the settings of 3 .*anchor_ratios and anchor_sizes"):
+        load_model(path)
+    (tmp_path / "ours.yaml").write_text("anchor_ratios: [1, 2]\nanchor_sizes: [16, 32, 64, 128, 256]\n")
+    config = load_model(path, config=tmp_path / "ours.yaml")[0].config
+    assert (config.anchor_ratios, config.anchor_sizes) == ((1, 2), (16, 32, 64, 128, 256))
+
+
+def test_rows_of_class_agnostic_heads_stay_as_they_are(tiny: Tiny) -> None:
+    agnostic = {"box_class_agnostic": True, "mask_class_agnostic": True}
+    old, new = tiny("cat", "dog", "bird", **agnostic), tiny("dog", "fish", **agnostic)
+    report = copy_weights(new, as_checkpoint(old), "old")
+    assert report.reinitialised == []
+    assert torch.equal(new.box_head.deltas.weight, old.box_head.deltas.weight)
+    assert torch.equal(new.mask_head.logits.weight, old.mask_head.logits.weight)
+    each = tiny("dog", "fish")
+    reasons = dict(copy_weights(each, as_checkpoint(old), "old").reinitialised)
+    assert {"box_head.deltas.weight", "mask_head.logits.weight"} <= reasons.keys()
+    assert len(copy_weights(tiny("cat", "cow", **agnostic), as_checkpoint(each), "each").reinitialised) == 4
+
+
+def test_keras_weights_are_named(tmp_path: Path) -> None:
+    (tmp_path / "mask_rcnn_coco.h5").write_bytes(b"\x89HDF")
+    with pytest.raises(MaskRCNNError, match=r"Matterport's Mask R-CNN, which is not supported"):
+        load_model(tmp_path / "mask_rcnn_coco.h5")
+
+
+def test_our_files_can_be_renamed(tmp_path: Path, tiny: Tiny) -> None:
+    save_checkpoint(tiny("cat", "dog"), tmp_path / "ours.safetensors")
+    assert load_model(tmp_path / "ours.safetensors", ["katze", "hund"])[0].names == ("katze", "hund")
+    with pytest.raises(MaskRCNNError, match="expected 2 class names, found 3"):
+        load_model(tmp_path / "ours.safetensors", ["a", "b", "c"])

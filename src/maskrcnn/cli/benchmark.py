@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 from rich.box import SIMPLE
@@ -19,10 +19,14 @@ from maskrcnn.errors import MaskRCNNError
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
 
     from maskrcnn.model.config import Preprocess
+    from maskrcnn.model.mask_rcnn import MaskRCNN
     from maskrcnn.predict.speed import Speeds
     from maskrcnn.predict.speed_advice import Advice
+    from maskrcnn.runtime import Artifact
+    from maskrcnn.weights.load import Report
 
 MOST_IMAGES = 16  # of a folder, evenly spread
 _UNDER_A_MICROSCOPE = ("nucle", "cell")
@@ -34,7 +38,7 @@ def benchmark(
         typer.Argument(help="Images: files, folders, patterns or URLs. Photos that come with Python unless given."),
     ] = None,
     model: Annotated[
-        str, typer.Option(help="Bundled or catalog name (see `maskrcnn models`), or a checkpoint.")
+        str, typer.Option(help="Bundled or catalog name (see `maskrcnn models`), a checkpoint, or an exported model.")
     ] = "nuclei",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[
@@ -64,21 +68,18 @@ def benchmark(
     """
     edges, batches = _edges(sizes), _batches(batch_size)
     from maskrcnn.cli.environment import machine
-    from maskrcnn.predict.predictor import pick_device
-    from maskrcnn.predict.speed import chosen_precisions, measure, precisions_for, settings
+    from maskrcnn.predict.exported import is_exported
+    from maskrcnn.predict.speed import measure, settings
     from maskrcnn.predict.speed_advice import advise
-    from maskrcnn.weights.load import load_model
 
-    where = pick_device(device)
-    wanted, unsuited = precisions_for(where)
-    if precision != "all":
-        wanted, unsuited = chosen_precisions(_parts(precision), where), []
-    network, report = load_model(model)
+    network, report, where, wanted, unsuited, usual, exact = _load(model, device, precision)
     preprocess = network.config.preprocess
-    contenders = settings(preprocess, wanted, edges, batches or ([1, 8] if where.type == "cuda" else [1]))
+    contenders = settings(preprocess, wanted, edges, batches or ([1, 8] if where.type == "cuda" else [1]), exact)
     images, skipped = _read(sources, preprocess) if sources else (sample_photos(network.names, preprocess), 0)
     if json_out != "-":
         show_report(report)
+        if is_exported(model):
+            out.print(escape(repr(network)), highlight=False)
         out.print(escape(machine(where)), highlight=False)
     with Progress(TextColumn("{task.description}"), BarColumn(), console=errors, transient=True) as progress:
         task = progress.add_task("load", total=1.0)
@@ -91,7 +92,7 @@ def benchmark(
             seconds,
             lambda what, share: progress.update(task, description=what, completed=share),
         )
-    advice = advise(speeds, chosen_precisions(["auto"], where)[0])
+    advice = advise(speeds, usual)
     left_out = [*unsuited, *speeds.left_out]
     if json_out != "-":
         show(speeds, advice, model, score)
@@ -105,6 +106,44 @@ def benchmark(
         _write(Path(json_out), text)
     if skipped:
         raise typer.Exit(SOME_SKIPPED)
+
+
+class _Loaded(NamedTuple):
+    """The model, how it was loaded, and what to measure of it.
+
+    Attributes:
+        device: it runs on.
+        precisions: to measure.
+        unsuited: a line for each precision that is not worth it.
+        usual: the precision that is taken unless one is given.
+        exact: the precision that the others are held against.
+    """
+
+    model: MaskRCNN | Artifact
+    report: Report | None
+    device: torch.device
+    precisions: list[str]
+    unsuited: list[str]
+    usual: str
+    exact: str
+
+
+def _load(source: str, device: str, precision: str) -> _Loaded:
+    from maskrcnn.predict.exported import is_exported, load_exported
+    from maskrcnn.predict.predictor import pick_device
+    from maskrcnn.predict.speed import EXACT, chosen_precisions, precisions_for
+    from maskrcnn.weights.load import load_model
+
+    if is_exported(source):
+        where = pick_device("cpu" if device == "auto" else device)
+        artifact = load_exported(source, device, "auto" if precision == "all" else precision).model
+        return _Loaded(artifact, None, where, [artifact.precision], [], artifact.precision, artifact.precision)
+    where = pick_device(device)
+    wanted, unsuited = precisions_for(where)
+    if precision != "all":
+        wanted, unsuited = chosen_precisions(_parts(precision), where), []
+    network, report = load_model(source)
+    return _Loaded(network, report, where, wanted, unsuited, chosen_precisions(["auto"], where)[0], EXACT)
 
 
 def show(speeds: Speeds, advice: Advice, model: str, score: float) -> None:
@@ -183,7 +222,7 @@ def sample_photos(names: Sequence[str], preprocess: Preprocess) -> list[np.ndarr
 
 def _read(sources: Sequence[str], preprocess: Preprocess) -> tuple[list[np.ndarray], int]:
     """The decoded images of the sources, or some of them, and how many sources were skipped."""
-    from maskrcnn.predict.predictor import read
+    from maskrcnn.predict.image_predictor import read
     from maskrcnn.predict.sources import resolve_sources
 
     found = resolve_sources(sources)

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-_LIBRARIES = ("torch", "torchvision", "timm", "accelerate", "faster-coco-eval", "numpy", "pillow", "safetensors")
+_LIBRARIES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "accelerate",
+    "faster-coco-eval",
+    "numpy",
+    "pillow",
+    "safetensors",
+    "onnxruntime",
+    "openvino",
+)
 
 
 def environment() -> dict[str, str]:

@@ -17,7 +17,7 @@ def evaluate(
     data: Annotated[
         Path, typer.Argument(help="Folder (or .json, .yaml) with images and masks; its format is detected.")
     ],
-    model: Annotated[str, typer.Option(help="Bundled or catalog name, or a checkpoint.")],
+    model: Annotated[str, typer.Option(help="Bundled or catalog name, a checkpoint, or an exported model.")],
     folder: Annotated[Path, typer.Option("--out", help="Where report.html and metrics.json go.")] = Path(
         "runs/evaluate"
     ),

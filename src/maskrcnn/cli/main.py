@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from maskrcnn.cli import benchmark, dataset, demo, doctor, evaluate, models, predict, train
+from maskrcnn.cli import benchmark, convert, dataset, demo, doctor, evaluate, export, models, predict, train
 from maskrcnn.cli.console import ALL_FAILED, errors
 from maskrcnn.errors import MaskRCNNError
 
@@ -24,7 +24,9 @@ for verb in (
     evaluate.evaluate,
     doctor.doctor,
     benchmark.benchmark,
+    export.export,
     models.models,
+    convert.convert,
 ):
     app.command()(verb)
 app.add_typer(dataset.app, name="dataset")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from maskrcnn.cli.console import out
 
@@ -12,7 +12,7 @@ def models() -> None:
     from maskrcnn.weights.catalog import BUNDLED, CATALOG, bundled_names
     from maskrcnn.weights.checkpoint import read_checkpoint
 
-    table = Table("name", "finds", "measured", "licence", "where")
+    table = Table(Column("name", no_wrap=True), "finds", "measured", "licence", "where")
     for name in bundled_names():
         path = BUNDLED / f"{name}.safetensors"
         checkpoint = read_checkpoint(path)

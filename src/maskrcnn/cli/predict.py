@@ -14,14 +14,14 @@ from maskrcnn.errors import MaskRCNNError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from maskrcnn.predict.predictor import Predictor
+    from maskrcnn.predict.image_predictor import ImagePredictor
     from maskrcnn.predict.sources import Source
 
 
 def predict(
     sources: Annotated[list[str], typer.Argument(help="Images: files, folders, patterns or URLs.")],
     model: Annotated[
-        str, typer.Option(help="Bundled or catalog name (see `maskrcnn models`), or a checkpoint.")
+        str, typer.Option(help="Bundled or catalog name (see `maskrcnn models`), a checkpoint, or an exported model.")
     ] = "nuclei",
     folder: Annotated[Path, typer.Option("--out", help="Where overlays and predictions.json go.")] = Path("out"),
     score: Annotated[float, typer.Option(min=0, max=1, help="Leave out objects below this score.")] = 0.5,
@@ -48,7 +48,7 @@ def predict(
         raise typer.Exit(SOME_SKIPPED if done > 0 else ALL_FAILED)
 
 
-def run(predictor: Predictor, images: Sequence[Source], folder: Path, score: float, overlays: bool = True) -> int:
+def run(predictor: ImagePredictor, images: Sequence[Source], folder: Path, score: float, overlays: bool = True) -> int:
     """Segment the images one after another into the folder; how many had to be skipped."""
     from maskrcnn.predict.writers import PredictionWriter
 

@@ -15,7 +15,7 @@ from maskrcnn.data.colour import ColourChange, draw_change
 from maskrcnn.data.sample import Sample, mirror, quarter_turn
 from maskrcnn.data.view import View, shrinking
 from maskrcnn.model.config import Preprocess
-from maskrcnn.model.preprocess import resize_scale
+from maskrcnn.model.input_size import resize_scale
 
 
 class Plan(NamedTuple):

@@ -36,8 +36,11 @@ def is_stack(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix not in (".tif", ".tiff") or not path.is_file():
         return suffix == ".npy"
-    import tifffile
-
+    try:
+        import tifffile
+    except ImportError as error:
+        what = "a TIFF needs tifffile, which is not installed"
+        raise MaskRCNNError(what, where=path, fix="pip install tifffile, or convert it to PNG") from error
     try:
         with tifffile.TiffFile(path) as file:
             page: Any = file.pages.first

@@ -17,7 +17,7 @@ from maskrcnn.data.sample import Sample
 from maskrcnn.data.stream import Item, TrainingStream
 from maskrcnn.model.batch import Batch
 from maskrcnn.model.config import Preprocess
-from maskrcnn.model.preprocess import padded_size
+from maskrcnn.model.input_size import padded_size
 
 
 class Loaded(NamedTuple):

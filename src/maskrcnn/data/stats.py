@@ -17,7 +17,7 @@ from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.problem import Problem, unreadable
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import Preprocess
-from maskrcnn.model.preprocess import resize_scale
+from maskrcnn.model.input_size import resize_scale
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 

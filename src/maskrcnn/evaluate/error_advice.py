@@ -11,7 +11,7 @@ from maskrcnn.evaluate.confusion import confused_pairs
 from maskrcnn.evaluate.errors import KINDS, SIZES
 from maskrcnn.evaluate.finding import Finding, listed, plural
 from maskrcnn.model.config import Config
-from maskrcnn.model.preprocess import resize_scale
+from maskrcnn.model.input_size import resize_scale
 
 # A kind is worth a line from so many AP50 points and such a share of what is lost.
 _POINTS, _SHARE = 1.0, 0.05

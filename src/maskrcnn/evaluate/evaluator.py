@@ -18,7 +18,8 @@ from maskrcnn.evaluate.diagnosis import BoxProbe, diagnose
 from maskrcnn.evaluate.finding import Finding
 from maskrcnn.evaluate.observer import Observer
 from maskrcnn.evaluate.records import Recorder
-from maskrcnn.predict.predictor import Predictor, load
+from maskrcnn.predict.image_predictor import ImagePredictor
+from maskrcnn.predict.predictor import load
 
 # An AP below it, in percent, is taken for a mistake in the setup rather than for a weak model.
 _NOTHING = 1.0
@@ -66,7 +67,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: Predictor | str | Path,
+    model: ImagePredictor | str | Path,
     data: Dataset | str | Path,
     max_detections: int | None = None,
     advance: Callable[[], None] = lambda: None,
@@ -87,7 +88,7 @@ def evaluate(
     Raises:
         MaskRCNNError: no class in common, or no image that could be measured.
     """
-    predictor = model if isinstance(model, Predictor) else load(model)
+    predictor = model if isinstance(model, ImagePredictor) else load(model)
     dataset = data if isinstance(data, Dataset) else open_dataset(data, "val" if has_split(data, "val") else None)
     recorder, probe = Recorder(dataset.names), BoxProbe()
     problems: list[str] = []

@@ -13,7 +13,7 @@ from maskrcnn.data.dataset import Dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluate.finding import listed, plural
 from maskrcnn.evaluate.sample import Sample
-from maskrcnn.predict.predictor import Predictor
+from maskrcnn.predict.image_predictor import ImagePredictor
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,11 @@ class Observer:
         config: of the model, with that limit.
 
     Raises:
-        MaskRCNNError: model and data have no class in common.
+        MaskRCNNError: model and data have no class in common; or, on entering, the model was exported with fewer
+            detections.
     """
 
-    def __init__(self, predictor: Predictor, dataset: Dataset, max_detections: int | None = None) -> None:
+    def __init__(self, predictor: ImagePredictor, dataset: Dataset, max_detections: int | None = None) -> None:
         self.predictor, self.dataset = predictor, dataset
         self.limit = max_detections or predictor.model.config.max_detections
         self.config = predictor.model.config.replace(max_detections=self.limit)

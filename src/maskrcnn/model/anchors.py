@@ -26,6 +26,7 @@ class Anchors(nn.Module):
             raise MaskRCNNError(f"anchor_sizes: expected {levels} sizes, one a level, found {config.anchor_sizes}")
         self.strides = [4 * 2**level for level in range(levels)]
         self.rounding = config.anchor_rounding
+        self.offset = 0.0 if self.rounding else config.anchor_offset
         shapes = torch.stack([self._shapes(size, config.anchor_ratios) for size in config.anchor_sizes])
         self.register_buffer("shapes", shapes, persistent=False)
         self.per_cell = len(config.anchor_ratios)
@@ -39,7 +40,7 @@ class Anchors(nn.Module):
 
     def levels(self, pyramid: Sequence[Tensor], image_size: Sequence[int]) -> list[Tensor]:
         """Anchors [H_l * W_l * A, 4] of each level, centred on the corners of its cells (torchvision's grid) or,
-        without rounding, on their centres. ``image_size`` is the padded input's (height, width).
+        without rounding, at ``anchor_offset`` in them. ``image_size`` is the padded input's (height, width).
         """
         anchors = []
         for features, shapes, stride in zip(pyramid, self.shapes, self.strides, strict=True):
@@ -48,9 +49,8 @@ class Anchors(nn.Module):
             if self.rounding:
                 # torchvision's coarsest stride follows from the sizes: 800 // 13 = 61 where the pyramid's is 64.
                 step_y, step_x = image_size[0] // rows, image_size[1] // columns
-            offset = 0.0 if self.rounding else 0.5
-            y = (torch.arange(rows, device=features.device, dtype=torch.float32) + offset) * step_y
-            x = (torch.arange(columns, device=features.device, dtype=torch.float32) + offset) * step_x
+            y = (torch.arange(rows, device=features.device, dtype=torch.float32) + self.offset) * step_y
+            x = (torch.arange(columns, device=features.device, dtype=torch.float32) + self.offset) * step_x
             grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).repeat(1, 1, 2)
             anchors.append((grid[:, :, None] + shapes.float()).reshape(-1, 4))
         return anchors

@@ -24,13 +24,13 @@ class BasicBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(self, inputs: int, width: int, stride: int, norm: str, eps: float) -> None:
+    def __init__(self, inputs: int, width: int, stride: int, config: Config) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, width, 3, stride, padding=1, bias=False)
-        self.bn1 = norm_layer(norm, width, eps)
+        self.bn1 = norm_layer(config.backbone_norm, width, config.norm_eps)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.bn2 = norm_layer(norm, width, eps)
-        self.downsample = _shortcut(inputs, width, stride, norm, eps)
+        self.bn2 = norm_layer(config.backbone_norm, width, config.norm_eps)
+        self.downsample = _shortcut(inputs, width, stride, config)
 
     def forward(self, x: Tensor) -> Tensor:
         out = F.relu(conv_norm(x, self.conv1, self.bn1), inplace=True)
@@ -39,20 +39,22 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1×1, 3×3, 1×1 convolutions around a shortcut (ResNet-50, -101)."""
+    """1×1, 3×3, 1×1 convolutions around a shortcut (ResNet-50, -101, -152; in groups, ResNeXt)."""
 
     expansion = 4
 
-    def __init__(self, inputs: int, width: int, stride: int, norm: str, eps: float) -> None:
+    def __init__(self, inputs: int, width: int, stride: int, config: Config) -> None:
         super().__init__()
-        outputs = width * self.expansion
-        self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
-        self.bn1 = norm_layer(norm, width, eps)
-        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
-        self.bn2 = norm_layer(norm, width, eps)
+        outputs, groups = width * self.expansion, config.backbone_groups
+        width = width * config.backbone_group_width // 64 * groups
+        first, second = (stride, 1) if config.backbone_stride_in_1x1 else (1, stride)
+        self.conv1 = nn.Conv2d(inputs, width, 1, first, bias=False)
+        self.bn1 = norm_layer(config.backbone_norm, width, config.norm_eps)
+        self.conv2 = nn.Conv2d(width, width, 3, second, padding=1, groups=groups, bias=False)
+        self.bn2 = norm_layer(config.backbone_norm, width, config.norm_eps)
         self.conv3 = nn.Conv2d(width, outputs, 1, bias=False)
-        self.bn3 = norm_layer(norm, outputs, eps)
-        self.downsample = _shortcut(inputs, outputs, stride, norm, eps)
+        self.bn3 = norm_layer(config.backbone_norm, outputs, config.norm_eps)
+        self.downsample = _shortcut(inputs, outputs, stride, config)
 
     def forward(self, x: Tensor) -> Tensor:
         out = F.relu(conv_norm(x, self.conv1, self.bn1), inplace=True)
@@ -61,10 +63,11 @@ class Bottleneck(nn.Module):
         return F.relu(out + _shortcut_of(x, self.downsample), inplace=True)
 
 
-def _shortcut(inputs: int, outputs: int, stride: int, norm: str, eps: float) -> nn.Sequential | None:
+def _shortcut(inputs: int, outputs: int, stride: int, config: Config) -> nn.Sequential | None:
     if stride == 1 and inputs == outputs:
         return None
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), norm_layer(norm, outputs, eps))
+    norm = norm_layer(config.backbone_norm, outputs, config.norm_eps)
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), norm)
 
 
 def _shortcut_of(x: Tensor, downsample: nn.Sequential | None) -> Tensor:
@@ -74,23 +77,16 @@ def _shortcut_of(x: Tensor, downsample: nn.Sequential | None) -> Tensor:
 class ResNet(nn.Module):
     """The four stages of a ResNet, each stage's output a level."""
 
-    def __init__(
-        self,
-        block: type[BasicBlock] | type[Bottleneck],
-        depths: tuple[int, ...],
-        norm: str,
-        eps: float,
-        image_channels: int = 3,
-    ) -> None:
+    def __init__(self, block: type[BasicBlock] | type[Bottleneck], depths: tuple[int, ...], config: Config) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(image_channels, 64, 7, 2, padding=3, bias=False)
-        self.bn1 = norm_layer(norm, 64, eps)
+        self.conv1 = nn.Conv2d(config.preprocess.channels, 64, 7, 2, padding=3, bias=False)
+        self.bn1 = norm_layer(config.backbone_norm, 64, config.norm_eps)
         inputs, self.channels = 64, []
         for number, depth in enumerate(depths, start=1):
             width = 64 * 2 ** (number - 1)
             stage = nn.Sequential()
             for index in range(depth):
-                stage.append(block(inputs, width, 2 if index == 0 and number > 1 else 1, norm, eps))
+                stage.append(block(inputs, width, 2 if index == 0 and number > 1 else 1, config))
                 inputs = width * block.expansion
             setattr(self, f"layer{number}", stage)
             self.channels.append(inputs)
@@ -145,6 +141,7 @@ RESNETS: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...]]] 
     "resnet34": (BasicBlock, (3, 4, 6, 3)),
     "resnet50": (Bottleneck, (3, 4, 6, 3)),
     "resnet101": (Bottleneck, (3, 4, 23, 3)),
+    "resnet152": (Bottleneck, (3, 8, 36, 3)),
 }
 
 
@@ -156,5 +153,4 @@ def build_backbone(config: Config) -> ResNet | TimmBackbone:
         raise MaskRCNNError(
             f"unknown backbone {config.backbone!r}", fix=f"known: {', '.join(RESNETS)}, timm:NAME (timm:convnext_tiny)"
         )
-    depths = RESNETS[config.backbone]
-    return ResNet(*depths, config.backbone_norm, config.norm_eps, config.preprocess.channels)
+    return ResNet(*RESNETS[config.backbone], config)

@@ -36,7 +36,7 @@ class RoISamples(NamedTuple):
 
 
 class BoxHead(nn.Module):
-    """RoI features [R, F, k, k] → logits [R, C + 1] (background last) and deltas [R, C, 4]."""
+    """RoI features [R, F, k, k] → logits [R, C + 1] (background last) and deltas [R, C or 1, 4]."""
 
     def __init__(self, classes: int, config: Config) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class BoxHead(nn.Module):
         widths = (widths[-1] * config.box_bins**2, *config.box_hidden)
         self.hidden = nn.ModuleList(nn.Linear(*pair) for pair in itertools.pairwise(widths))
         self.logits = nn.Linear(widths[-1], classes + 1)
-        self.deltas = nn.Linear(widths[-1], classes * 4)
+        self.deltas = nn.Linear(widths[-1], 4 if config.box_class_agnostic else classes * 4)
         nn.init.normal_(self.logits.weight, std=0.01)
         nn.init.normal_(self.deltas.weight, std=0.001)
         for layer in (self.logits, self.deltas):
@@ -58,7 +58,7 @@ class BoxHead(nn.Module):
         for layer in self.hidden:
             x = F.relu(layer(x))
         x = x.to(self.logits.weight.dtype)
-        return self.logits(x), self.deltas(x).reshape(len(x), self.classes, 4)
+        return self.logits(x), self.deltas(x).unflatten(1, (-1, 4))
 
     @torch.no_grad()
     def select(self, proposals: Proposals, batch: Batch) -> RoISamples:
@@ -84,6 +84,6 @@ class BoxHead(nn.Module):
             return classification, Term(deltas.float().sum() * 0.0, valid.sum())
         goal = batch.boxes.gather(1, rois.matched[..., None].expand(-1, -1, 4))
         targets = encode(goal, rois.boxes, self.config.box_weights).flatten(0, 1)
-        of_class = labels.clamp(max=self.classes - 1)[:, None, None].expand(-1, 1, 4)
+        of_class = labels.clamp(max=deltas.shape[1] - 1)[:, None, None].expand(-1, 1, 4)
         deltas = deltas.gather(1, of_class).squeeze(1)
         return classification, box_loss(deltas, targets, foreground, valid, self.config.box_loss)

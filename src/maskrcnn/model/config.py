@@ -29,6 +29,8 @@ class Preprocess:
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     divisor: int = 32
     antialias: bool = False  # average when shrinking, instead of reading single pixels as torchvision does
+    nearest_size: bool = False  # sides to the nearest whole pixel, as detectron2 and mmdetection, instead of down
+    whole_values: bool = False  # resampled to whole numbers, with ``antialias`` and bytes to the bit as Pillow does
     depth: int = 8  # bits of a stored value, 8 or 16
 
     def __post_init__(self) -> None:
@@ -64,9 +66,12 @@ class Config:
     preset: str = "resnet50_fpn"
     preprocess: Preprocess = field(default_factory=Preprocess)
 
-    backbone: str = "resnet50"  # resnet18 | resnet34 | resnet50 | resnet101 | timm:NAME
+    backbone: str = "resnet50"  # resnet18 | resnet34 | resnet50 | resnet101 | resnet152 | timm:NAME
     backbone_norm: Literal["frozen", "batch"] = "frozen"
     norm_eps: float = 1e-5
+    backbone_groups: int = 1  # of a ResNeXt's 3×3 convolutions
+    backbone_group_width: int = 64  # channels a group in its first stage
+    backbone_stride_in_1x1: bool = False  # a bottleneck's stride in its first convolution (MSRA), not in its 3×3
 
     fpn_channels: int = 256
     fpn_norm: Literal["none", "batch"] = "none"
@@ -76,6 +81,7 @@ class Config:
     anchor_sizes: tuple[float, ...] = (32, 64, 128, 256, 512)  # one a level
     anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width
     anchor_rounding: bool = True  # base anchors to whole pixels, strides from the padded input's size, as torchvision
+    anchor_offset: float = 0.5  # without rounding: where in its cell an anchor is centred, in cells
 
     rpn_convs: int = 1
     rpn_samples: int = 256
@@ -96,10 +102,12 @@ class Config:
     box_hidden: tuple[int, ...] = (1024, 1024)
     box_weights: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
     box_loss: Literal["smooth_l1", "l1"] = "smooth_l1"
+    box_class_agnostic: bool = False  # one box for all classes
 
     mask_bins: int = 14
     mask_convs: tuple[int, ...] = (256, 256, 256, 256)
     mask_sampling: int = 0  # points a mask target's cell and axis, 0 adapts
+    mask_class_agnostic: bool = False  # one mask for all classes
     head_norm: Literal["none", "batch"] = "none"
 
     score_threshold: float = 0.05

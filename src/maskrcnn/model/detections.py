@@ -43,19 +43,20 @@ def select_detections(
 
     Args:
         logits: [B, K, C + 1], background last.
-        deltas: [B, K, C, 4].
+        deltas: [B, K, C, 4], or [B, K, 1, 4] for all classes.
         sizes: [B, 2] = (height, width).
         score: lowest score asked for, if above the model's threshold. The others are the same as without it.
     """
-    classes = deltas.shape[2]
+    classes = logits.shape[2] - 1
     scores = logits.float().softmax(-1)[..., :classes]
     candidate = proposals.valid[..., None] & (scores > config.score_threshold)
     scores = torch.where(candidate, scores, 0.0).flatten(1)
     scores, index = scores.topk(min(CANDIDATES, scores.shape[1]), dim=1)
     labels = index % classes
     of_index = index[..., None].expand(-1, -1, 4)
+    of_deltas = of_index if deltas.shape[2] == classes else of_index // classes
     reference = proposals.boxes.gather(1, (of_index // classes))
-    boxes = decode(deltas.float().flatten(1, 2).gather(1, of_index), reference, config.box_weights)
+    boxes = decode(deltas.float().flatten(1, 2).gather(1, of_deltas), reference, config.box_weights)
     boxes = clip_boxes(boxes, sizes)
     keep = nms(boxes, (scores > 0) & (scores >= score) & at_least(boxes, 1e-2), config.nms_threshold, labels)
     scores, index = torch.where(keep, scores, 0.0).topk(min(config.max_detections, keep.shape[1]), dim=1)

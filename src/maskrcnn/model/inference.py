@@ -31,8 +31,11 @@ _ACTIVATIONS: dict[Any, str] = {F.relu: "relu", F.relu_: "relu", torch.relu: "re
 _ACTIVATION_MODULES: dict[type, str] = {nn.ReLU: "relu", nn.ReLU6: "relu6"}
 
 
-def for_inference(model: MaskRCNN, device: torch.device, dtype: torch.dtype) -> MaskRCNN:
-    """A copy of the model on a device, in a precision, that only detects; its parameters are no checkpoint's."""
+def for_inference(model: MaskRCNN, device: torch.device, dtype: torch.dtype, portable: bool = False) -> MaskRCNN:
+    """A copy of the model on a device, in a precision, that only detects; its parameters are no checkpoint's.
+
+    ``portable``: convolutions stay convolutions, for an exporter to find.
+    """
     fast = copy.deepcopy(model).eval().requires_grad_(False).to(device)
     fast.backbone = _fused(fast.backbone)  # type: ignore[assignment]
     for part in (fast.rpn, fast.box_head, fast.mask_head):
@@ -47,7 +50,7 @@ def for_inference(model: MaskRCNN, device: torch.device, dtype: torch.dtype) -> 
             for name, value in (*module._parameters.items(), *module._buffers.items()):
                 if value is not None and value.is_floating_point() and name not in ("mean", "std"):
                     value.data = value.data.to(dtype)
-    if device.type == "cpu" and dtype == torch.float32 and not plain_only():
+    if device.type == "cpu" and dtype == torch.float32 and not plain_only() and not portable:
         _use_winograd(fast)
     return fast.to(memory_format=torch.channels_last)
 

@@ -21,7 +21,8 @@ def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module) -> Tensor:
         return norm(conv(x))
     assert isinstance(conv, nn.Conv2d)
     scale, shift = norm_affine(norm)
-    return F.conv2d(x, conv.weight * scale[:, None, None, None], shift, conv.stride, conv.padding)
+    weight = conv.weight * scale[:, None, None, None]
+    return F.conv2d(x, weight, shift, conv.stride, conv.padding, conv.dilation, conv.groups)
 
 
 def norm_affine(norm: Any) -> tuple[Tensor, Tensor]:

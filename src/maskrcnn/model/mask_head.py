@@ -21,7 +21,7 @@ from maskrcnn.model.roi_align import crop_patches
 
 
 class MaskHead(nn.Module):
-    """RoI features [R, F, k, k] → mask logits [R, C, 2k, 2k]."""
+    """RoI features [R, F, k, k] → mask logits [R, C, 2k, 2k], or [R, 1, 2k, 2k] if class-agnostic."""
 
     def __init__(self, classes: int, config: Config) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class MaskHead(nn.Module):
         widths = (config.fpn_channels, *config.mask_convs)
         self.convs = nn.Sequential(*(conv_block(*pair, 3, config.head_norm) for pair in itertools.pairwise(widths)))
         self.upsample = nn.ConvTranspose2d(widths[-1], widths[-1], 2, 2)
-        self.logits = nn.Conv2d(widths[-1], classes, 1)
+        self.logits = nn.Conv2d(widths[-1], 1 if config.mask_class_agnostic else classes, 1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -43,7 +43,8 @@ class MaskHead(nn.Module):
 
     def of_class(self, rois: Tensor, labels: Tensor) -> Tensor:
         """Mask logits [R, 2k, 2k] of one class for each RoI, labels int [R]: the others are not computed."""
-        labels = labels.clamp(max=len(self.logits.weight) - 1)  # background has no mask; its places are not read
+        # Background has no mask, its places are not read; one mask for all classes is number 0.
+        labels = labels.clamp(max=len(self.logits.weight) - 1)
         cells = self._cells(rois)
         weight = self.logits.weight.flatten(1)[labels][..., None]
         logits = cells.flatten(1, 2) @ weight

@@ -103,7 +103,7 @@ class MaskRCNN(nn.Module):
 
     def _classify(self, pyramid: Pyramid, boxes: Tensor) -> tuple[Tensor, Tensor]:
         """Class logits [B, K, C + 1] and box deltas [B, K, C, 4] for boxes [B, K, 4]."""
-        image = torch.arange(len(boxes), device=boxes.device).repeat_interleave(boxes.shape[1])
+        image = torch.arange(boxes.shape[0], device=boxes.device).repeat_interleave(boxes.shape[1])
         logits, deltas = self.box_head(self._rois(pyramid, boxes.flatten(0, 1), image, self.config.box_bins))
         return logits.unflatten(0, boxes.shape[:2]), deltas.unflatten(0, boxes.shape[:2])
 

@@ -1,34 +1,17 @@
-"""From images of any size to one padded batch, and from boxes in that batch back to the images."""
+"""From images of any size to one padded batch. `maskrcnn.runtime.resize` is the same in numpy."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from maskrcnn.model.config import Preprocess
-
-
-def resize_scale(height: int, width: int, preprocess: Preprocess) -> float:
-    """The factor by which an image is enlarged: shortest edge into ``short``, longest edge at most ``long``."""
-    shortest, longest = min(height, width), max(height, width)
-    low, high = preprocess.short
-    return min(min(max(shortest, low), high) / shortest, preprocess.long / longest)
-
-
-def resized_size(height: int, width: int, preprocess: Preprocess) -> tuple[int, int]:
-    """Size of the image in the network input: (height, width), at least one pixel."""
-    scale = resize_scale(height, width, preprocess)
-    return max(math.floor(height * scale), 1), max(math.floor(width * scale), 1)
-
-
-def padded_size(sizes: Sequence[tuple[int, int]], divisor: int) -> tuple[int, int]:
-    """The smallest (height, width) of multiples of ``divisor`` that holds images of all these sizes."""
-    height, width = (-(-max(edge) // divisor) * divisor for edge in zip(*sizes, strict=True))
-    return height, width
+from maskrcnn.model.input_size import padded_size, resized_size
 
 
 def prepare(
@@ -43,13 +26,20 @@ def prepare(
     height, width = padded_size(sizes, preprocess.divisor)
     batch = torch.zeros(len(images), preprocess.channels, height, width, device=device)
     for place, image, (rows, columns) in zip(batch, images, sizes, strict=True):
-        source = _sent(image, device).float()
-        if source.shape[1:] != (rows, columns):
-            source = F.interpolate(
-                source[None], (rows, columns), mode="bilinear", align_corners=False, antialias=preprocess.antialias
-            )[0]
-        place[:, :rows, :columns] = source
+        if image.shape[1:] != (rows, columns):
+            image = _resized(image, (rows, columns), preprocess, device)
+        place[:, :rows, :columns] = _sent(image, device)
     return batch, _sent(torch.tensor(sizes), device)
+
+
+def _resized(image: Tensor, size: tuple[int, int], preprocess: Preprocess, device: torch.device | str) -> Tensor:
+    if preprocess.whole_values and preprocess.antialias and image.dtype == torch.uint8:
+        # Pillow rounds after each of its two passes; one pixel in seven is another without.
+        planes = [Image.fromarray(plane).resize(size[::-1], Image.Resampling.BILINEAR) for plane in image.cpu().numpy()]
+        return torch.from_numpy(np.stack([np.asarray(plane) for plane in planes]))
+    source = _sent(image, device).float()[None]
+    resized = F.interpolate(source, size, mode="bilinear", align_corners=False, antialias=preprocess.antialias)[0]
+    return resized.round() if preprocess.whole_values else resized
 
 
 def _sent(tensor: Tensor, device: torch.device | str) -> Tensor:

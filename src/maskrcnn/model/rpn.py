@@ -63,7 +63,7 @@ class RPN(nn.Module):
         for features in pyramid:
             hidden = self.convs(features).to(self.logits.weight.dtype)
             logits.append(self.logits(hidden).permute(0, 2, 3, 1).flatten(1).float())
-            deltas.append(self.deltas(hidden).permute(0, 2, 3, 1).reshape(len(hidden), -1, 4).float())
+            deltas.append(self.deltas(hidden).permute(0, 2, 3, 1).reshape(hidden.shape[0], -1, 4).float())
         return AnchorPredictions(logits, deltas, self.anchors.levels(pyramid, image_size))
 
     @torch.no_grad()

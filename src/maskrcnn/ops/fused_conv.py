@@ -38,7 +38,9 @@ def fused_conv(
         activation: one of `ACTIVATIONS`.
         residual: of the result's shape; one that broadcasts is added by the plain form.
     """
-    form = _form(x.device, x.dtype) if activation or residual is not None else ""
+    # A compiler fuses for itself, and an exporter knows no operators of torch's own.
+    alone = (not activation and residual is None) or torch.compiler.is_compiling()
+    form = "" if alone else _form(x.device, x.dtype)
     if residual is not None and not _adds(form, x, weight, conv, activation, residual):
         form = ""
     if form == "oneDNN":

@@ -10,6 +10,8 @@ import os
 import torch
 from torch import Tensor
 
+from maskrcnn.ops.whole import keeps_whole
+
 
 def on_host(tensor: Tensor) -> bool:
     """Whether reading this tensor's values costs nothing."""
@@ -26,7 +28,7 @@ def places(wanted: Tensor) -> tuple[Tensor, Tensor]:
 
     Those that are set where reading them costs nothing, otherwise all B * K, so that no shape depends on values.
     """
-    if on_host(wanted):
+    if on_host(wanted) or keeps_whole():
         row, column = wanted.nonzero(as_tuple=True)
         return row, column
     rows, columns = wanted.shape

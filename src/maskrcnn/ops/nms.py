@@ -18,6 +18,7 @@ from torch._higher_order_ops import while_loop  # public as torch.while_loop onl
 
 from maskrcnn.ops import kernels
 from maskrcnn.ops.boxes import iou
+from maskrcnn.ops.whole import whole
 
 
 def nms(boxes: Tensor, valid: Tensor, iou_threshold: float, group: Tensor | None = None) -> Tensor:
@@ -34,6 +35,9 @@ def nms(boxes: Tensor, valid: Tensor, iou_threshold: float, group: Tensor | None
     """
     if not valid.shape[-1]:
         return valid
+    if (one := whole("nms")) is not None:
+        rows = None if group is None else group.flatten(0, -2)
+        return one(boxes.float().flatten(0, -3), valid.flatten(0, -2), iou_threshold, rows).reshape(valid.shape)
     if boxes.device.type == "cpu" and not torch.compiler.is_compiling():
         return _nms_torchvision(boxes, valid, iou_threshold, group)
     return kernels.call("nms", nms_plain, boxes, valid, iou_threshold, group)

@@ -2,7 +2,8 @@
 
 All contenders work on the same decoded images, from pixels to a `Result` with compact masks. They take turns, so that a
 machine that is busy for a while slows all of them alike, and the median of a contender's turns counts. The first one is
-the exact form, fp32 at the model's own size: what it finds is what the others are held against.
+the exact form, fp32 at the model's own size: what it finds is what the others are held against. An exported model has
+one precision, and is its own exact form.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import Config, Preprocess
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.predict.agreement import Agreement, agree
+from maskrcnn.predict.image_predictor import ImagePredictor
 from maskrcnn.predict.predictor import PRECISIONS, Predictor, pick_precision
 from maskrcnn.predict.result import Result
+from maskrcnn.runtime import Artifact, Runtime
 
 EXACT = "fp32"
 SMALLER = (0.75, 0.5)  # input sizes tried beside the model's own, as shares of it
@@ -141,19 +144,23 @@ def input_sizes(own: Preprocess, edges: Sequence[int] | None = None) -> list[tup
 
 
 def settings(
-    own: Preprocess, precisions: Sequence[str], edges: Sequence[int] | None, batches: Sequence[int]
+    own: Preprocess,
+    precisions: Sequence[str],
+    edges: Sequence[int] | None,
+    batches: Sequence[int],
+    exact_precision: str = EXACT,
 ) -> list[Setting]:
     """Every precision with every size and batch size; the exact form comes first, asked for or not."""
     combinations = [
         Setting(precision, short, long, batch, (short, long) == (own.short, own.long))
         for (short, long), precision, batch in itertools.product(input_sizes(own, edges), precisions, batches)
     ]
-    exact = Setting(EXACT, own.short, own.long, min(batches))
+    exact = Setting(exact_precision, own.short, own.long, min(batches))
     return [exact, *(setting for setting in combinations if setting != exact)]
 
 
 def measure(
-    model: MaskRCNN,
+    model: MaskRCNN | Artifact,
     images: Sequence[np.ndarray],
     contenders: Sequence[Setting],
     device: torch.device,
@@ -164,7 +171,7 @@ def measure(
     """Time the settings on decoded images.
 
     Args:
-        model: on the CPU; each precision gets a copy.
+        model: a network on the CPU, of which each precision gets a copy, or an exported one.
         images: [H, W, C] each, such as the model takes.
         contenders: as of `settings`; the first is the exact form.
         score: objects below it do not count.
@@ -177,12 +184,12 @@ def measure(
     """
     clock = _Clock(seconds, tell)
     # Predictors hold copies of the weights. Those of CUDA also record, a few input shapes each.
-    predictors: dict[object, Predictor] = {}
+    predictors: dict[object, ImagePredictor] = {}
     racers = []
     for setting in contenders:
         key = setting if device.type == "cuda" else setting.precision
         if key not in predictors:
-            predictors[key] = Predictor(copy.copy(model), str(device), setting.precision)
+            predictors[key] = _predictor(copy.copy(model), device, setting.precision)
         racers.append(_Racer(setting, predictors[key], _resized(model.config, setting)))
     together = max(setting.batch for setting in contenders) * (4 if device.type == "cuda" else 1)
     # A batch that is not full would be timed as one that is: the first images fill it.
@@ -217,7 +224,7 @@ def measure(
 @dataclass
 class _Racer:
     setting: Setting
-    predictor: Predictor
+    predictor: ImagePredictor
     config: Config
     seconds: list[list[float]] = field(default_factory=list)  # an image, group by group, turn by turn
     objects: int = 0
@@ -279,6 +286,10 @@ class _Clock:
 
     def share(self) -> float:
         return min(1 - (self.end - time.perf_counter()) / self.seconds, 1.0)
+
+
+def _predictor(model: MaskRCNN | Artifact, device: torch.device, precision: str) -> ImagePredictor:
+    return Runtime(model) if isinstance(model, Artifact) else Predictor(model, str(device), precision)
 
 
 def _resized(config: Config, setting: Setting) -> Config:

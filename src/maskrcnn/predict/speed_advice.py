@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from maskrcnn.predict.speed import ENOUGH_TURNS, EXACT, Row, Setting, Speeds
+from maskrcnn.predict.speed import ENOUGH_TURNS, Row, Setting, Speeds
 
 ENOUGH = 0.95  # share of the exact form's objects that a form has to find to be advised
 NOISE = 1.05  # times: what is closer together than this is equally fast
@@ -40,13 +40,14 @@ def advise(speeds: Speeds, default: str) -> Advice:
         default: the precision that is taken here unless one is given.
     """
     rows, exact = speeds.rows, speeds.rows[0]
+    name = exact.setting.precision
     own = [row for row in rows if row.setting.own]
     if exact.agreement.share is None:
-        return Advice(EXACT, exact.setting.batch, _unknown(own, exact), cautions=_cautions(speeds))
+        return Advice(name, exact.setting.batch, _unknown(own, exact), cautions=_cautions(speeds))
     good = [row for row in own if _share(row) >= ENOUGH] or [exact]
     fastest = min(row.seconds for row in good)
     even = [row for row in good if row.seconds <= fastest * NOISE]
-    best = min(even, key=lambda row: (row.setting.precision != default, row.setting.precision != EXACT, row.seconds))
+    best = min(even, key=lambda row: (row.setting.precision != default, row.setting.precision != name, row.seconds))
     return Advice(
         best.setting.precision,
         best.setting.batch,
@@ -72,21 +73,21 @@ def _share(row: Row) -> float:
 
 
 def _choice(best: Row, own: Sequence[Row], exact: Row, default: str) -> str:
-    precision, batch = best.setting.precision, best.setting.batch
-    found = f"finds {percent(best)} of the objects that {EXACT} finds"
+    precision, batch, form = best.setting.precision, best.setting.batch, exact.setting.precision
+    found = f"finds {percent(best)} of the objects that {form} finds"
     together = ", one image at a time" if batch == 1 else f", {batch} images together"
     together = together if len({row.setting.batch for row in own}) > 1 else ""
     if precision == default:
-        if precision == EXACT:
+        if precision == form:
             only = len({row.setting.precision for row in own}) == 1
             why = "no other was measured" if only else "no other precision is faster and finds as much"
-            return f"Keep the default, {EXACT}{together}: at the model's own size {why}."
-        return f"Keep the default, {precision}{together}: {times(exact.seconds, best)} as fast as {EXACT}, and {found}."
+            return f"Keep the default, {form}{together}: at the model's own size {why}."
+        return f"Keep the default, {precision}{together}: {times(exact.seconds, best)} as fast as {form}, and {found}."
     usual = min((row for row in own if row.setting.precision == default), key=lambda row: row.seconds, default=None)
-    than, name = (usual, f"the default, {default},") if usual else (exact, EXACT)
+    than, name = (usual, f"the default, {default},") if usual else (exact, form)
     gain = f"{times(than.seconds, best)} as fast as {name}" if than.seconds > best.seconds else f"slower than {name}"
     # Of the exact form it needs no telling that it finds what it finds.
-    tail = "" if precision == EXACT else f" and {found}"
+    tail = "" if precision == form else f" and {found}"
     return f"Use --precision {precision}{together}: {gain}{tail} at the model's own size."
 
 
@@ -118,9 +119,10 @@ def _other_sizes(best: Row, rows: Sequence[Row]) -> tuple[str, Setting | None]:
 def _unknown(own: Sequence[Row], exact: Row) -> str:
     fastest = min(own, key=lambda row: row.seconds)
     speed = f"{fastest.setting.precision} is the fastest at the model's own size, {times(exact.seconds, fastest)}. "
+    form = exact.setting.precision
     return (
-        f"Keep {EXACT}: it found nothing in these images, so what the others lose is not known. "
-        f"{speed if fastest.setting.precision != EXACT else ''}Give images that show what the model finds, or a lower "
+        f"Keep {form}: it found nothing in these images, so what the others lose is not known. "
+        f"{speed if fastest.setting.precision != form else ''}Give images that show what the model finds, or a lower "
         "--score."
     )
 

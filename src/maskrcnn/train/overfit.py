@@ -11,7 +11,7 @@ from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.split import subset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import Config
-from maskrcnn.model.preprocess import resize_scale
+from maskrcnn.model.input_size import resize_scale
 from maskrcnn.predict.contact_sheet import picture_of
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.trainer import TrainingRun

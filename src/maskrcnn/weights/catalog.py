@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,16 +29,38 @@ COCO_NAMES = tuple(
 
 @dataclass(frozen=True)
 class Entry:
-    """A named model. ``url`` is empty for bundled ones; AP is in percent on the data named."""
+    """A named model. AP is in percent on the data named.
+
+    A fetched file is checked against what its authors publish of it: the beginning of its SHA-256 or, where there is no
+    other, of its MD5.
+    """
 
     name: str
     what: str
     licence: str
     measured: str
     file: str
-    url: str = ""
+    url: str
     sha256: str = ""
+    md5: str = ""
     config: dict[str, Any] = field(default_factory=dict)  # what the file's keys cannot tell
+
+
+_ZOO = "https://dl.fbaipublicfiles.com/detectron2/COCO-InstanceSegmentation"
+
+
+def _detectron2(name: str, what: str, run: str, md5: str, box: float, mask: float, **config: Any) -> Entry:
+    """A model of detectron2's zoo, as its MODEL_ZOO.md lists it."""
+    return Entry(
+        name,
+        f"80 everyday classes, {what} (detectron2's zoo)",
+        "CC BY-SA 3.0",
+        f"COCO val2017: box AP {box}, mask AP {mask} (published)",
+        f"model_final_{md5}.pkl",
+        f"{_ZOO}/{run}/model_final_{md5}.pkl",
+        md5=md5,
+        config=config,
+    )
 
 
 CATALOG: dict[str, Entry] = {
@@ -50,7 +74,7 @@ CATALOG: dict[str, Entry] = {
             "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
             "https://download.pytorch.org/models/maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
             "bf2d0c1e",
-            {"norm_eps": 0.0},
+            config={"norm_eps": 0.0},
         ),
         Entry(
             "coco-v2",
@@ -61,7 +85,27 @@ CATALOG: dict[str, Entry] = {
             "https://download.pytorch.org/models/maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
             "73cbd019",
         ),
+        _detectron2(
+            "coco-d2-r50-1x", "ResNet-50-FPN, 12 epochs", "mask_rcnn_R_50_FPN_1x/137260431", "a54504", 38.6, 35.2
+        ),
+        _detectron2(
+            "coco-d2-r50-3x", "ResNet-50-FPN, 37 epochs", "mask_rcnn_R_50_FPN_3x/137849600", "f10217", 41.0, 37.2
+        ),
+        _detectron2(
+            "coco-d2-r101-3x", "ResNet-101-FPN, 37 epochs", "mask_rcnn_R_101_FPN_3x/138205316", "a3ec72", 42.9, 38.6
+        ),
+        _detectron2(
+            "coco-d2-x101-3x",
+            "ResNeXt-101-32x8d-FPN, 37 epochs",
+            "mask_rcnn_X_101_32x8d_FPN_3x/139653917",
+            "2d9806",
+            44.3,
+            39.5,
+        ),
     )
+}
+_LICENCES = {
+    "CC BY-SA 3.0": "CC BY-SA 3.0, https://creativecommons.org/licenses/by-sa/3.0/: name the authors, share alike"
 }
 
 
@@ -96,12 +140,29 @@ def _fetch(entry: Entry) -> Path:
     path = Path(torch.hub.get_dir()) / "checkpoints" / entry.file
     if path.is_file():
         return path
+    print(f"fetching {entry.url}\nlicence: {_LICENCES.get(entry.licence, entry.licence)}", file=sys.stderr)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(entry.url, str(path), hash_prefix=entry.sha256, progress=True)
+        torch.hub.download_url_to_file(entry.url, str(path), hash_prefix=entry.sha256 or None, progress=True)
+        if entry.md5:
+            _check_md5(path, entry.md5)
     except (OSError, RuntimeError) as error:
         raise MaskRCNNError(
             f"model {entry.name!r} could not be fetched from {entry.url}: {error}",
             fix=f"go online once, put the file at {path}, or use a bundled model: {', '.join(bundled_names())}",
         ) from None
     return path
+
+
+def _check_md5(path: Path, expected: str) -> None:
+    """Compare with the six digits that the authors put into the file's name, and note its SHA-256, which they do not
+    publish, beside it. Raises `RuntimeError` and removes the file when it is another."""
+    md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(2**20):
+            md5.update(part)
+            sha256.update(part)
+    if not md5.hexdigest().startswith(expected):
+        path.unlink()
+        raise RuntimeError(f"expected a file whose MD5 begins with {expected}, found {md5.hexdigest()}")
+    path.with_name(f"{path.name}.sha256").write_text(f"{sha256.hexdigest()}  {path.name}\n", encoding="utf-8")

@@ -8,14 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.weights.architecture import other_architecture
 from maskrcnn.weights.catalog import COCO_NAMES, find_weights
 from maskrcnn.weights.checkpoint import Checkpoint, read_checkpoint
-from maskrcnn.weights.torchvision_keys import is_torchvision, rename_torchvision, torchvision_config
+from maskrcnn.weights.detectron2_config import find_yaml, read_yaml
+from maskrcnn.weights.detectron2_keys import from_detectron2, is_detectron2
+from maskrcnn.weights.files import Contents, read_contents, read_torch
+from maskrcnn.weights.foreign import COCO_80, Foreign, class_names
+from maskrcnn.weights.mmdetection_keys import from_mmdetection, is_mmdetection
+from maskrcnn.weights.torchvision_keys import from_torchvision, is_torchvision
 
 # Parameters with rows that belong to classes, and how many rows a class has.
 _CLASS_ROWS = {"box_head.logits": 1, "box_head.deltas": 4, "mask_head.logits": 1}
@@ -55,14 +60,28 @@ def _by_reason(pairs: list[tuple[str, str]]) -> dict[str, list[str]]:
     return reasons
 
 
-def load_model(source: str | Path, names: Sequence[str] | None = None) -> tuple[MaskRCNN, Report]:
+def load_model(
+    source: str | Path, names: Sequence[str] | None = None, config: str | Path | None = None
+) -> tuple[MaskRCNN, Report]:
     """The model of a bundled name, a catalog name or a file, in evaluation mode on the CPU.
 
     Args:
-        source: name or path (.safetensors of ours, torchvision's .pth).
-        names: the classes a torchvision file's outputs stand for, background left out. Files of ours carry theirs.
+        source: name or path (.safetensors of ours; .pth or .pkl of torchvision, detectron2 or mmdetection).
+        names: the classes a file's outputs stand for, background left out. They win over those that it carries.
+        config: a yaml, see `read_any`.
+
+    Raises:
+        MaskRCNNError: see `read_any`; or the file does not fill the architecture.
     """
-    checkpoint, notes = read_any(source, names)
+    model, _, report = load_any(source, names, config)
+    return model, report
+
+
+def load_any(
+    source: str | Path, names: Sequence[str] | None = None, config: str | Path | None = None
+) -> tuple[MaskRCNN, Checkpoint, Report]:
+    """As `load_model`, with the checkpoint that filled the model."""
+    checkpoint, notes = read_any(source, names, config)
     model = MaskRCNN(checkpoint.config, checkpoint.names)
     report = copy_weights(model, checkpoint, str(source))
     report.notes += notes
@@ -73,55 +92,85 @@ def load_model(source: str | Path, names: Sequence[str] | None = None) -> tuple[
             where=source,
             fix="use the file as it was written",
         )
-    return model.eval(), report
+    return model.eval(), checkpoint, report
 
 
-def read_any(source: str | Path, names: Sequence[str] | None = None) -> tuple[Checkpoint, list[str]]:
-    """A checkpoint in our terms, and notes on what had to be assumed."""
+def read_any(
+    source: str | Path, names: Sequence[str] | None = None, config: str | Path | None = None
+) -> tuple[Checkpoint, list[str]]:
+    """A checkpoint in our terms, and notes on what was read from where and what had to be assumed.
+
+    Args:
+        source: see `load_model`.
+        names: see `load_model`.
+        config: detectron2's yaml of the run, when it is not beside the file; or a yaml of our own settings (fields of
+            `Config`), for what a file does not tell.
+
+    Raises:
+        MaskRCNNError: the file is broken or unsafe, of an architecture that we do not have, not of as many classes as
+            names, or it and its yaml disagree.
+    """
     path, entry = find_weights(source)
+    written = read_yaml(Path(config)) if config is not None else None
+    changes = written if written is not None and not _is_detectron2s(written) else {}
     if path.suffix == ".safetensors":
-        return read_checkpoint(path), []
-    state = read_torch(path)
-    if not is_torchvision(state):
+        checkpoint = read_checkpoint(path)
+        if names is not None and len(names) != len(checkpoint.names):
+            raise MaskRCNNError(f"expected {len(checkpoint.names)} class names, found {len(names)}", where=path)
+        own = checkpoint.names if names is None else tuple(names)
+        return checkpoint._replace(names=own, config=checkpoint.config.replace(**changes)), []
+    contents = read_contents(path)
+    foreign = _foreign(contents, path, written if not changes else None, known=entry is not None)
+    settings = foreign.config.replace(**(entry.config if entry else {})).replace(**changes)
+    anchors = len(foreign.state["rpn.logits.bias"])
+    if anchors != len(settings.anchor_ratios):
         raise MaskRCNNError(
-            f"expected a Mask R-CNN of ours or of torchvision, found parameters such as {', '.join(list(state)[:3])}",
+            f"the parameters are of {anchors} anchors a cell, the settings of {len(settings.anchor_ratios)}",
             where=path,
-            fix="to start training from a plain backbone, pass the file as --backbone-weights",
+            fix="name them: config=FILE.yaml with anchor_ratios and anchor_sizes, or detectron2's config.yaml",
         )
-    config = torchvision_config(state).replace(**(entry.config if entry else {}))
-    classes = len(state["roi_heads.box_predictor.cls_score.bias"]) - 1
-    notes = []
-    if names is None and classes == len(COCO_NAMES):
-        names = COCO_NAMES
-        notes.append("91 outputs: taken as COCO's categories")
-    elif names is None:
-        names = [f"class {number}" for number in range(1, classes + 1)]
-        notes.append(f"the file names no classes: {_shown(names)}; pass names=[…]")
-    if len(names) != classes:
-        raise MaskRCNNError(
-            f"expected {classes} class names, found {len(names)}", where=path, fix="leave background out"
-        )
-    return Checkpoint(rename_torchvision(state), tuple(names), config, {"source": path.name}), notes
+    coco = COCO_NAMES if foreign.library == "torchvision" else COCO_80
+    classes, notes = class_names(foreign, names, coco, path)
+    # What is known of a published file needs no guess; what came with a file or is assumed is told.
+    notes += foreign.notes if entry is None else []
+    provenance = {"source": path.name, "library": foreign.library, "notes": notes}
+    if entry is not None:
+        provenance |= {"licence": entry.licence, "url": entry.url, "measured": entry.measured}
+    return Checkpoint(foreign.state, classes, settings, provenance), notes
 
 
-def read_torch(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .pth file, read without running anything it contains."""
-    try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a file that is no weight file makes the unpickler trip over
-        # torch's own text goes on to advise loading it unsafely.
-        reason = str(error).split(". ")[0].splitlines()[0] if str(error) else ""
-        reason = type(error).__name__ if "weights_only" in reason or not reason else reason
+def _is_detectron2s(written: dict[str, Any]) -> bool:
+    return any(key in written for key in ("MODEL", "INPUT", "TEST", "DATASETS", "_BASE_"))
+
+
+def _foreign(contents: Contents, path: Path, written: dict[str, Any] | None, known: bool) -> Foreign:
+    """Contents of another library's file in our terms; ``known`` files need no yaml beside them."""
+    state = contents.state
+    other = other_architecture(state)
+    if other is not None:
         raise MaskRCNNError(
-            f"not a weight file that can be read safely: {reason}", where=path, fix="save it as a plain state dict"
-        ) from None
-    for key in ("model", "state_dict"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    plain = isinstance(content, dict) and all(isinstance(key, str) for key in content)
-    if not plain or not all(isinstance(value, Tensor) for value in content.values()):
-        raise MaskRCNNError("expected a state dict of tensors", where=path, fix="save model.state_dict()")
-    return content
+            f"expected a Mask R-CNN of ours, of torchvision, detectron2 or mmdetection, found {other}, "
+            "which we do not have",
+            where=path,
+            fix="train a Mask R-CNN on the same data: maskrcnn train DATA",
+        )
+    if is_torchvision(state):
+        return from_torchvision(state, path)
+    if is_detectron2(state):
+        beside = find_yaml(path) if written is None and not known else None
+        if beside is not None and _is_detectron2s(found := read_yaml(beside)):
+            foreign = from_detectron2(state, path, found)
+            foreign.notes.insert(0, f"settings read from {beside.name} beside the file")
+            return foreign
+        return from_detectron2(state, path, written)
+    if is_mmdetection(state):
+        return from_mmdetection(state, contents.rest, path)
+    raise MaskRCNNError(
+        "expected a Mask R-CNN of ours, of torchvision, detectron2 or mmdetection, "
+        f"found parameters such as {', '.join(list(state)[:3])}",
+        where=path,
+        fix="to start training from a plain backbone, pass the file as --backbone-weights",
+    )
 
 
 def copy_weights(model: MaskRCNN, checkpoint: Checkpoint, source: str) -> Report:
@@ -145,7 +194,12 @@ def copy_weights(model: MaskRCNN, checkpoint: Checkpoint, source: str) -> Report
                 target.copy_(value)
         elif value is None:
             report.reinitialised.append((key, "not in the checkpoint"))
-        elif layer in _CLASS_ROWS and not same_classes and value.shape[1:] == target.shape[1:]:
+        elif (
+            not same_classes
+            and _of_classes(layer, value, checkpoint.names)
+            and _of_classes(layer, target, model.names)
+            and value.shape[1:] == target.shape[1:]
+        ):
             _copy_rows(target, value, model.names, checkpoint.names, _CLASS_ROWS[layer])
             report.matched += 1
         elif value.shape != target.shape:
@@ -155,6 +209,11 @@ def copy_weights(model: MaskRCNN, checkpoint: Checkpoint, source: str) -> Report
             report.matched += 1
     report.unused = [(key, "the model has no such parameter") for key in checkpoint.state if key not in own]
     return report
+
+
+def _of_classes(layer: str, value: Tensor, names: Sequence[str]) -> bool:
+    """Whether a layer has rows of its own for each class; class-agnostic heads have one set for all."""
+    return layer in _CLASS_ROWS and len(value) >= _CLASS_ROWS[layer] * len(names)
 
 
 def _copy_rows(target: Tensor, value: Tensor, names: Sequence[str], from_names: Sequence[str], rows: int) -> None:

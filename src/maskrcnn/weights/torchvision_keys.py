@@ -1,4 +1,4 @@
-"""torchvision's Mask R-CNN checkpoints (v1, v2, any ResNet) in our names and row order.
+"""torchvision's Mask R-CNN checkpoints (v1, v2, any model of its class on a ResNet) in our names and row order.
 
 torchvision puts background first and gives it box deltas and a mask of its own; here background comes last among the
 logits and has neither. Both the present parameter names and those of the first published files are known.
@@ -6,16 +6,16 @@ logits and has neither. Both the present parameter names and those of the first 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from maskrcnn.errors import MaskRCNNError
-from maskrcnn.model.config import Config, preset
+from maskrcnn.model.config import preset
+from maskrcnn.weights.architecture import Renames, architecture, renamed
+from maskrcnn.weights.foreign import Foreign
 
-_RENAMES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
+_RENAMES: Renames = [
     (r"backbone\.body\.", "backbone."),
     (r"backbone\.fpn\.inner_blocks\.(\d+)\.(\d)\.", r"fpn.lateral.\1.\2."),
     (r"backbone\.fpn\.inner_blocks\.(\d+)\.", r"fpn.lateral.\1.0."),
@@ -36,12 +36,11 @@ _RENAMES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"roi_heads\.mask_predictor\.conv5_mask\.", "mask_head.upsample."),
     (r"roi_heads\.mask_predictor\.mask_fcn_logits\.", "mask_head.logits."),
 ]
-_DEPTHS = {
-    (False, 2): "resnet18",
-    (False, 6): "resnet34",
-    (True, 6): "resnet50",
-    (True, 23): "resnet101",
-}
+_UNTOLD = (
+    "a torchvision file tells neither input size, thresholds, anchor sizes nor the norms' epsilon: its defaults are "
+    "taken (800 to 1333, score 0.05, NMS 0.5, 100 detections, anchors 32 to 512, 1e-5). A model fine-tuned from "
+    "torchvision's COCO weights of v1 has an epsilon of 0: pass config=FILE.yaml with norm_eps: 0"
+)
 
 
 def is_torchvision(state: dict[str, Tensor]) -> bool:
@@ -49,37 +48,14 @@ def is_torchvision(state: dict[str, Tensor]) -> bool:
     return "roi_heads.mask_predictor.mask_fcn_logits.weight" in state and "rpn.head.cls_logits.weight" in state
 
 
-def torchvision_config(state: dict[str, Tensor]) -> Config:
-    """The architecture that names and shapes tell. Raises `MaskRCNNError` for backbones other than ResNets."""
-    blocks = {int(found[1]) for key in state if (found := re.match(r"backbone\.body\.layer3\.(\d+)\.conv1", key))}
-    bottleneck = "backbone.body.layer3.0.conv3.weight" in state
-    backbone = _DEPTHS.get((bottleneck, len(blocks)))
-    if backbone is None:
-        raise MaskRCNNError(
-            "a torchvision Mask R-CNN whose backbone is not ResNet-18, -34, -50 or -101",
-            fix="build the model with its own code, or train one here with --preset",
-        )
+def from_torchvision(state: dict[str, Tensor], where: Path) -> Foreign:
+    """The model in our terms, background moved last. Raises `MaskRCNNError` for backbones other than ResNets."""
+    ours = renamed(state, _RENAMES)
     v2 = "roi_heads.box_head.0.0.weight" in state
-    config = preset("resnet50_fpn_v2" if v2 else "resnet50_fpn").replace(backbone=backbone)
-    if "backbone.body.bn1.num_batches_tracked" in state:
-        config = config.replace(backbone_norm="batch")
-    return config
-
-
-def rename_torchvision(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The parameters under our names, background moved last."""
-    renamed = {_rename(key): value for key, value in state.items()}
+    config, classes = architecture(ours, preset("resnet50_fpn_v2" if v2 else "resnet50_fpn"), where)
     for part in ("weight", "bias"):
-        logits = renamed[f"box_head.logits.{part}"]
-        renamed[f"box_head.logits.{part}"] = torch.cat((logits[1:], logits[:1]))
-        renamed[f"box_head.deltas.{part}"] = renamed[f"box_head.deltas.{part}"][4:]
-        renamed[f"mask_head.logits.{part}"] = renamed[f"mask_head.logits.{part}"][1:]
-    return renamed
-
-
-def _rename(key: str) -> str:
-    for pattern, replacement in _RENAMES:
-        new, count = re.subn(f"^{pattern}", replacement, key)
-        if count:
-            return new
-    return key
+        logits = ours[f"box_head.logits.{part}"]
+        ours[f"box_head.logits.{part}"] = torch.cat((logits[1:], logits[:1]))
+        ours[f"box_head.deltas.{part}"] = ours[f"box_head.deltas.{part}"][4:]
+        ours[f"mask_head.logits.{part}"] = ours[f"mask_head.logits.{part}"][1:]
+    return Foreign("torchvision", ours, config, classes, None, [_UNTOLD])

@@ -1,0 +1,59 @@
+"""`maskrcnn convert SRC DST`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from maskrcnn.cli.console import out, show_report
+from maskrcnn.errors import MaskRCNNError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from maskrcnn.weights.load import Report
+
+PARTS = ("backbone", "fpn", "rpn", "box_head", "mask_head")
+
+
+def convert(
+    source: Annotated[str, typer.Argument(help="A checkpoint of detectron2, mmdetection or torchvision, or a name.")],
+    target: Annotated[Path, typer.Argument(help="The .safetensors to write.")],
+    names: Annotated[str, typer.Option(help="Class names in the order of the outputs: a,b,c. No background.")] = "",
+    config: Annotated[
+        Path | None, typer.Option(help="detectron2's yaml of the run, or a yaml of our settings the file cannot tell.")
+    ] = None,
+) -> None:
+    """Bring a model trained elsewhere into our format, and say what matched, what did not, and what was assumed."""
+    if target.suffix != ".safetensors":
+        raise MaskRCNNError(f"expected a file ending in .safetensors, found {target.name!r}", where=target)
+    from maskrcnn.weights.checkpoint import save_checkpoint
+    from maskrcnn.weights.load import load_any
+
+    given = [name.strip() for name in names.split(",")] if names else None
+    model, checkpoint, report = load_any(source, given, config)
+    keys = [key for key in model.state_dict() if not key.endswith("num_batches_tracked")]
+    out.print(table(keys, report))
+    show_report(report)
+    save_checkpoint(model, target, checkpoint.provenance)
+    out.print(f"{len(model.names)} classes → {escape(str(target))}", highlight=False)
+
+
+def table(keys: Iterable[str], report: Report) -> Table:
+    """How many parameters of each part of the model were in the file, and how many of the file's were not used."""
+    missing = {key for key, _ in report.reinitialised}
+    rows = Table("part", title="parameters", title_justify="left")
+    for heading in ("matched", "not in the file"):
+        rows.add_column(heading, justify="right")
+    keys = list(keys)
+    for part in PARTS:
+        of_part = [key for key in keys if key.startswith(f"{part}.")]
+        lacking = sum(key in missing for key in of_part)
+        rows.add_row(part.replace("_", " "), str(len(of_part) - lacking), str(lacking))
+    rows.add_section()
+    rows.add_row("of the file, not used", str(len(report.unused)), "")
+    return rows

@@ -1,0 +1,65 @@
+"""ONNX, written from the traced `detect`."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from maskrcnn.export.metadata import KEY, metadata
+from maskrcnn.export.operators import onnx_translations
+from maskrcnn.export.program import INPUTS, OUTPUTS, trace
+from maskrcnn.model.mask_rcnn import MaskRCNN
+
+OPSET = 18
+
+
+def write(model: MaskRCNN, path: Path, precision: str = "fp32", calibrate: Path | None = None) -> None:
+    """Write the model to ``path`` (.onnx)."""
+    write_program(model, path, torch.float32, metadata(model, precision))
+
+
+def write_program(model: MaskRCNN, path: Path, dtype: torch.dtype, note: str) -> None:
+    """Write the model, its layers in a precision, with what it says of itself."""
+    program = trace(model, dtype)
+    with _quiet():
+        done = torch.onnx.export(
+            program,
+            input_names=INPUTS,
+            output_names=OUTPUTS,
+            opset_version=OPSET,
+            custom_translation_table=onnx_translations(),
+            external_data=False,
+        )
+        assert done is not None
+        _name_nodes(done.model)
+        done.model.metadata_props[KEY] = note
+        done.save(str(path), external_data=False)
+
+
+def _name_nodes(model: Any) -> None:
+    """Name each node by the layer it is part of: ``box_head.logits/Gemm_3``; geometry is no layer's: ``/Mul_4``."""
+    for number, node in enumerate(model.graph.all_nodes()):
+        scopes = ast.literal_eval(node.metadata_props.get("pkg.torch.onnx.name_scopes", "[]"))
+        layers = [scope.removeprefix("model.") for scope in scopes if scope.startswith("model.")]
+        node.name = f"{layers[-1] if layers else ''}/{node.op_type}_{number}"
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter tells its progress on standard output, and of versions it could not convert to."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,133 @@
+"""How far an artifact's results are from those of the model it came from.
+
+Both get the same network inputs. An object of the model and one of the artifact are the same if they are of one class
+and their boxes overlap by `SAME_BOX` or more; the nearest are matched first, one to one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+SAME_BOX = 0.5  # IoU
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Differences of the objects that both found, one entry an object, and what only one of them found."""
+
+    box: np.ndarray  # float [N], the largest of a box's four, pixels of the network input
+    score: np.ndarray  # float [N]
+    mask: np.ndarray  # float [N], the largest of a mask's probabilities
+    lost: int = 0
+    added: int = 0
+
+    @property
+    def found(self) -> float:
+        """Share of the model's objects that the artifact finds, 0..1; 1 where there are none."""
+        count = len(self.box) + self.lost
+        return len(self.box) / count if count else 1.0
+
+    def __add__(self, other: Differences) -> Differences:
+        box, score, mask = (np.concatenate(pair) for pair in zip(self.parts, other.parts, strict=True))
+        return Differences(box, score, mask, self.lost + other.lost, self.added + other.added)
+
+    @property
+    def parts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Box, score and mask."""
+        return self.box, self.score, self.mask
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What is still taken for the same model.
+
+    ``share`` of the objects that both find have to differ by no more than ``box`` pixels, ``score`` and ``mask``
+    probabilities; ``found`` is the share of the model's objects that the artifact has to find, and of its own that the
+    model has to know. Never all: two boxes that score alike change places with the last bit of a sum, and then
+    suppression keeps the other one.
+    """
+
+    share: float
+    found: float
+    box: float
+    score: float
+    mask: float
+
+    def problems(self, seen: Differences) -> list[str]:
+        """What exceeds it, a line each."""
+        lines = []
+        count = len(seen.box) + seen.lost
+        allowed = (1 - self.found) * max(count, 1)
+        for number, word in ((seen.lost, "are lost"), (seen.added, "are new")):
+            if number > allowed:
+                lines.append(f"{number} objects {word} beside {count}, expected at most {allowed:.0f}")
+        limits = zip(("box", "score", "mask"), seen.parts, (self.box, self.score, self.mask), strict=True)
+        for name, values, limit in limits:
+            value = self.of(values)
+            if not value <= limit:  # not a number fails too
+                lines.append(f"{name}: {self.share:.0%} of objects differ by up to {value:.2g}, allowed is {limit:g}")
+        return lines
+
+    def of(self, values: np.ndarray) -> float:
+        """The largest difference of the ``share`` of objects that differ least; 0 for none."""
+        if not len(values):
+            return 0.0
+        return float(np.sort(values)[max(math.ceil(self.share * len(values)) - 1, 0)])
+
+
+# Beyond fp32 single objects may move further, as they do in PyTorch in that precision; most may not.
+TOLERANCES = {
+    "fp32": Tolerance(share=0.99, found=0.99, box=0.05, score=1e-3, mask=1e-3),
+    "fp16": Tolerance(share=0.5, found=0.95, box=0.5, score=0.01, mask=0.02),
+    "bf16": Tolerance(share=0.5, found=0.85, box=1.5, score=0.03, mask=0.2),
+    "int8": Tolerance(share=0.5, found=0.75, box=3.0, score=0.05, mask=0.35),
+}
+
+
+def differences(model: Sequence[np.ndarray], artifact: Sequence[np.ndarray], score: float = 0.0) -> Differences:
+    """Compare one batch's boxes, scores, labels, valid and masks, `InstanceDetections` as arrays.
+
+    Only the model's objects of at least ``score`` have to be found, whatever score the artifact gives them; an object
+    of the artifact is new if it reaches ``score`` and the model has nothing of the kind.
+    """
+    total = Differences(np.zeros(0), np.zeros(0), np.zeros(0))
+    for row in range(len(model[0])):
+        total = total + _of_image([part[row] for part in model], [part[row] for part in artifact], score)
+    return total
+
+
+def _of_image(model: list[np.ndarray], artifact: list[np.ndarray], score: float) -> Differences:
+    ours, theirs = (
+        [part[found[3]].astype(np.float64) for part in (found[0], found[1], found[2], found[4])]
+        for found in (model, artifact)
+    )
+    overlap = _iou(ours[0], theirs[0]) * (ours[2][:, None] == theirs[2])
+    # Of objects that overlap another equally, as doubles do, those of nearest score are the same.
+    overlap = overlap - 1e-3 * np.abs(ours[1][:, None] - theirs[1])
+    pairs = []
+    a, b = np.nonzero(overlap >= SAME_BOX)
+    taken, given = set[int](), set[int]()
+    for one, other in sorted(zip(a.tolist(), b.tolist(), strict=True), key=lambda pair: -overlap[pair]):
+        if one not in taken and other not in given:
+            taken.add(one)
+            given.add(other)
+            pairs.append((one, other))
+    # Judged only now: an object just above the score may be just below it there.
+    pairs = [(one, other) for one, other in pairs if ours[1][one] >= score]
+    first, second = (np.array([pair[side] for pair in pairs], dtype=int) for side in (0, 1))
+    box, value, mask = (np.abs(ours[part][first] - theirs[part][second]) for part in (0, 1, 3))
+    lost = sum(ours[1][place] >= score for place in range(len(ours[1])) if place not in taken)
+    added = sum(theirs[1][place] >= score for place in range(len(theirs[1])) if place not in given)
+    return Differences(box.max(1, initial=0), value, mask.max((1, 2), initial=0), int(lost), int(added))
+
+
+def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Intersection over union [N, M] of boxes [N, 4] and [M, 4]."""
+    size = np.minimum(a[:, None, 2:], b[:, 2:]) - np.maximum(a[:, None, :2], b[:, :2])
+    shared = size.clip(min=0).prod(-1)
+    areas = (a[:, 2:] - a[:, :2]).prod(-1)[:, None] + (b[:, 2:] - b[:, :2]).prod(-1)
+    return shared / np.maximum(areas - shared, 1e-9)

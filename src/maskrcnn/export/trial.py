@@ -1,0 +1,133 @@
+"""Runs a model and its artifact on the same inputs: several sizes, many objects, no object."""
+
+from __future__ import annotations
+
+import functools
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from maskrcnn.export.parity import Differences, Tolerance, differences
+from maskrcnn.export.scenes import NEVER, Scene
+from maskrcnn.model.inference import for_inference
+from maskrcnn.model.mask_rcnn import MaskRCNN
+
+MANY = 100  # objects in one image, which an artifact has to take, unless the model's own limit is lower
+REPEATS = 3  # timed runs of each
+
+
+class Session(Protocol):
+    """An artifact in its runtime: arrays by the names of inputs in, five arrays of detections out."""
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> Sequence[np.ndarray]: ...
+
+
+@dataclass(frozen=True)
+class Row:
+    """One input: (height, width) of the image in it, the objects that the model and the artifact find, differences."""
+
+    what: str
+    size: tuple[int, int]
+    objects: int
+    artifact_objects: int
+    seen: Differences
+    seconds: tuple[float, float]  # of the model and of the artifact
+
+
+@dataclass
+class Trial:
+    """All rows, and what is wrong: lines, none if the artifact is the model."""
+
+    rows: list[Row] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    megabytes: float = 0.0
+    metrics: dict[str, tuple[float, float]] = field(default_factory=dict)  # AP on a data set, of model and artifact
+
+    @property
+    def all(self) -> Differences:
+        """The differences of all rows."""
+        first, *others = (row.seen for row in self.rows)
+        return sum(others, first)
+
+
+def reference(model: MaskRCNN) -> Callable[[Scene], list[np.ndarray]]:
+    """The model as PyTorch runs it on the CPU in fp32: a scene → the arrays of its detections."""
+    fast = for_inference(model, torch.device("cpu"), torch.float32)
+
+    @torch.inference_mode()
+    def run(scene: Scene) -> list[np.ndarray]:
+        found = fast.detect(torch.from_numpy(scene.images), torch.from_numpy(scene.sizes), scene.score)
+        return [part.numpy() for part in found]
+
+    return run
+
+
+def compare(
+    model: Callable[[Scene], list[np.ndarray]],
+    artifact: Session,
+    scenes: Sequence[Scene],
+    tolerance: Tolerance,
+    lowest: float,
+    repeats: int = REPEATS,
+) -> Trial:
+    """Run both on every scene and judge the artifact.
+
+    Args:
+        lowest: objects that score less are not judged.
+    """
+    trial = Trial()
+    for scene in scenes:
+        wanted, ours = _timed(functools.partial(model, scene), repeats)
+        if scene.empty and wanted[3].any():
+            scene = replace(scene, score=NEVER)
+            wanted = model(scene)
+        feeds = {"images": scene.images, "sizes": scene.sizes, "score": np.array(scene.score, np.float32)}
+        try:
+            got, theirs = _timed(functools.partial(artifact.run, feeds), repeats)
+        except Exception as error:  # whatever the runtime raises
+            reason = str(error).strip().splitlines()
+            trial.problems.append(f"{scene.what}: it does not run: {reason[0] if reason else type(error).__name__}")
+            continue
+        got = [part.astype(like.dtype) for part, like in zip(got, wanted, strict=True)]
+        trial.problems += [f"{scene.what}: {line}" for line in _malformed(wanted, got)]
+        seen = differences(wanted, got, lowest)
+        size = int(scene.sizes[0, 0]), int(scene.sizes[0, 1])
+        trial.rows.append(Row(scene.what, size, int(wanted[3].sum()), int(got[3].sum()), seen, (ours, theirs)))
+    if trial.rows:
+        trial.problems += tolerance.problems(trial.all)
+        most = max(row.objects for row in trial.rows)
+        places = wanted[3].shape[1]
+        if most < min(MANY + 1, places):
+            trial.notes.append(f"no scene made the model find more than {MANY} objects: {most} at most")
+    return trial
+
+
+def megabytes(files: Sequence[Path]) -> float:
+    """Size of an artifact's files together."""
+    return sum(path.stat().st_size for path in files if path.exists()) / 1e6
+
+
+def _timed(run: Callable[[], Sequence[np.ndarray]], repeats: int) -> tuple[list[np.ndarray], float]:
+    result, spent = list(run()), []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        spent.append(time.perf_counter() - start)
+    return result, statistics.median(spent)
+
+
+def _malformed(wanted: Sequence[np.ndarray], got: Sequence[np.ndarray]) -> list[str]:
+    lines = []
+    for name, one, other in zip(("boxes", "scores", "labels", "valid", "masks"), wanted, got, strict=True):
+        if one.shape != other.shape:
+            lines.append(f"{name} has shape {list(other.shape)}, expected {list(one.shape)}")
+        elif name not in ("labels", "valid") and not np.isfinite(other[got[3]]).all():
+            lines.append(f"{name} holds values that are not finite")
+    return lines

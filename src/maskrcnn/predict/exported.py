@@ -1,0 +1,131 @@
+"""Exported files for `maskrcnn.load`: those of `maskrcnn.runtime`, and `torch.export` programs, which torch runs."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import threading
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.export import ExportedProgram
+
+from maskrcnn import runtime
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.runtime.artifact import INPUTS, KEY, OUTPUTS, Artifact
+
+PROGRAM = ".pt2"
+NOTE = f"{KEY}.json"  # the extra file that holds the metadata
+# Below, the coarsest level of the pyramid is one cell, which the exporter takes for a constant.
+SMALLEST = 96
+
+
+def is_exported(source: str | Path) -> bool:
+    """Whether this names an exported model, by its suffix."""
+    return Path(source).suffix.lower() in (*runtime.SUFFIXES, PROGRAM)
+
+
+def load_exported(path: str | Path, device: str = "auto", precision: str = "auto") -> runtime.Runtime:
+    """The predictor of an exported file.
+
+    Raises:
+        MaskRCNNError: as `maskrcnn.runtime.load`, or the file was exported in another precision.
+    """
+    path = Path(path)
+    if path.suffix.lower() == PROGRAM:
+        predictor = runtime.Runtime(_open_program(path, device))
+    else:
+        predictor = runtime.load(path, device)
+    own = predictor.model.precision
+    if precision not in ("auto", own):
+        what = f"exported in {own}, {precision} asked for"
+        raise MaskRCNNError(what, where=path, fix=f"use --precision auto, or export again with --precision {precision}")
+    return predictor
+
+
+class ProgramSession:
+    """A `maskrcnn.runtime.Session` of a `torch.export` program, on the CPU. Calls from several threads take turns."""
+
+    smallest = SMALLEST
+
+    def __init__(self, program: ExportedProgram) -> None:
+        self.runtime = f"torch {torch.__version__}"
+        self.inputs = [str(name) for name in program.graph_signature.user_inputs]
+        found = [str(name) for name in program.graph_signature.user_outputs]
+        # A program's outputs have an order and no names of their own.
+        self.outputs = list(OUTPUTS) if len(found) == len(OUTPUTS) else found
+        images = [n for n in program.graph.nodes if n.op == "placeholder" and n.name == INPUTS[0] and "val" in n.meta]
+        edges: Sequence[Any] = images[0].meta["val"].shape if images else [None] * 4
+        self.shape: tuple[int | None, ...] = tuple(edge if isinstance(edge, int) else None for edge in edges)
+        self._module, self._lock = program.module(), threading.Lock()
+
+    @torch.inference_mode()
+    def run(self, feeds: Mapping[str, np.ndarray]) -> Sequence[np.ndarray]:
+        with self._lock:
+            return [part.numpy() for part in self._module(*(torch.from_numpy(feeds[name]) for name in INPUTS))]
+
+
+def _open_program(path: Path, device: str) -> Artifact:
+    if device not in ("auto", "cpu"):
+        raise MaskRCNNError(f"exported programs run on the CPU, found device {device!r}", fix="use --device cpu")
+    if not path.is_file():
+        raise MaskRCNNError("no such model file", where=path, fix="check the path")
+    notes = {NOTE: ""}
+    try:
+        _refuse_code(path)
+        program = torch.export.load(path, extra_files=notes)
+    except MaskRCNNError:
+        raise
+    except Exception as error:  # whatever a file that is no program makes torch trip over
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise MaskRCNNError(
+            f"truncated, damaged or no torch.export program: {reason[:200]}", where=path, fix="copy or export it again"
+        ) from error
+    return Artifact(ProgramSession(program), notes[NOTE] or None, path)
+
+
+def _refuse_code(path: Path) -> None:
+    """Raises unless the archive is such that `torch.export.load` reads it without running anything it contains.
+
+    Tensors lie in it as plain bytes, described in JSON. What is not such a tensor torch unpickles, and where a pickle
+    asks for more than tensors it lets it have its way.
+    """
+    with zipfile.ZipFile(path) as archive:
+        names = [name.partition("/")[2] for name in archive.namelist()]
+        if "archive_format" not in names:
+            raise ValueError("it has no archive_format, as of torch 2.8 and later")
+        if any(name.startswith("data/aotinductor/") for name in names):
+            raise MaskRCNNError(
+                "AOTInductor's machine code, which is not run from here",
+                where=path,
+                fix="if you made it yourself: torch._inductor.aoti_load_package; or export with --format torch",
+            )
+        unsafe = len(set(names)) < len(names)
+        for entry, name in zip(archive.namelist(), names, strict=True):
+            if name.startswith(("data/weights/", "data/constants/")):
+                unsafe |= name.endswith(".pt") or (name.endswith(".json") and _has_pickles(archive.read(entry)))
+            elif name.startswith("data/sample_inputs/"):
+                unsafe |= not _is_plain(archive.read(entry))
+    if unsafe:
+        raise MaskRCNNError(
+            "holds pickles, which could run any code", where=path, fix="export the model again yourself"
+        )
+
+
+def _has_pickles(text: bytes) -> bool:
+    payloads = json.loads(text)["config"].values()
+    plain = ("weight_", "tensor_")
+    return any(payload["use_pickle"] or not payload["path_name"].startswith(plain) for payload in payloads)
+
+
+def _is_plain(content: bytes) -> bool:
+    try:
+        torch.load(io.BytesIO(content), weights_only=True)
+    except pickle.UnpicklingError:
+        return False
+    return True

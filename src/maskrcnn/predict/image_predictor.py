@@ -1,0 +1,191 @@
+"""From whatever users call images to results: what a network in PyTorch and an exported one have in common.
+
+Needs no torch: a deployed model runs through here with numpy and its runtime alone.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, overload
+
+import numpy as np
+from PIL import Image
+
+from maskrcnn.data.channels import as_model_takes, as_picture
+from maskrcnn.data.image_file import GREY16
+from maskrcnn.data.image_io import ReadImage
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.masks import Masks
+from maskrcnn.model.config import Config, Preprocess
+from maskrcnn.predict.read_ahead import batched, read_ahead
+from maskrcnn.predict.result import Result
+from maskrcnn.predict.sources import read_source
+
+if TYPE_CHECKING:
+    from maskrcnn.weights.load import Report
+
+ImageLike = str | Path | np.ndarray | Image.Image
+
+
+class Found(NamedTuple):
+    """D places for objects an image, best first; those that are not valid mean nothing."""
+
+    boxes: np.ndarray  # float32 [B, D, 4], pixels of the network input
+    scores: np.ndarray  # float32 [B, D], 0..1
+    labels: np.ndarray  # int64 [B, D], 0..C-1
+    valid: np.ndarray  # bool [B, D]
+    masks: np.ndarray  # float32 [B, D, M, M], 0..1, in the box's frame
+
+
+class Pending(Protocol):
+    """Detections that are perhaps still being computed."""
+
+    def arrays(self) -> tuple[Found, list[list[int]]]:
+        """The detections, and each image's (height, width) in the network input, once they are there."""
+        ...
+
+
+class Network(Protocol):
+    """What a predictor runs: class names, and the settings that hold for the next image."""
+
+    config: Config
+    names: tuple[str, ...]
+
+
+class ImagePredictor(ABC):
+    """Images in, results out.
+
+    Attributes:
+        model: the network.
+        report: how the weights were loaded, if they were.
+        together: images that go through the network at a time unless a caller says.
+        behind: batches that are started before the results of the first are asked for.
+    """
+
+    model: Network
+    report: Report | None = None
+    together: int = 1
+    behind: int = 0
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """How the model takes images."""
+        return self.model.config.preprocess
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names; labels index into them."""
+        return self.model.names
+
+    @overload
+    def predict(self, images: ImageLike, score: float = ..., batch_size: int | None = ...) -> Result: ...  # type: ignore[overload-overlap]
+    @overload
+    def predict(
+        self, images: Sequence[ImageLike], score: float = ..., batch_size: int | None = ...
+    ) -> list[Result]: ...
+    def predict(self, images: Any, score: float = 0.5, batch_size: int | None = None) -> Result | list[Result]:
+        """Find the objects in an image, or in each of a list of images.
+
+        Args:
+            images: path, URL, PIL image or array [H, W] or [H, W, C] of uint8 or uint16; or a list of them. A model of
+                other channels than RGB takes those it was trained on.
+            score: objects below it are left out.
+            batch_size: images that go through the network together; 1 on a CPU, 8 elsewhere unless given.
+
+        Raises:
+            MaskRCNNError: an image cannot be read; the message names it.
+        """
+        several = isinstance(images, list | tuple)
+        results = []
+        for result in self.stream(images if several else [images], score, batch_size):
+            if isinstance(result, MaskRCNNError):
+                raise result
+            results.append(result)
+        return results if several else results[0]
+
+    def stream(
+        self, images: Iterable[ImageLike], score: float = 0.5, batch_size: int | None = None
+    ) -> Iterator[Result | MaskRCNNError]:
+        """What `predict` gives, image by image in their order, while the next ones are read in the background.
+
+        An image that cannot be read comes as its error and costs no other. On CUDA the network works on the next batch
+        while the results of one are used.
+        """
+        if not 0 <= score <= 1:
+            raise MaskRCNNError(f"score: expected a number from 0 to 1, found {score}")
+        size = batch_size or self.together
+        started: deque[_Started] = deque()
+        for group in batched(read_ahead(images, lambda image: read(image, self.preprocess), size), size):
+            started.append(self._start(group, score))
+            if len(started) > self.behind:
+                yield from self._results(started.popleft(), score)
+        for batch in started:
+            yield from self._results(batch, score)
+
+    @abstractmethod
+    def _detect(self, images: Sequence[np.ndarray], score: float) -> Pending:
+        """Begin to find the objects in images [H, W, C] such as the model takes; masks of scores below are not used."""
+
+    def _start(self, group: list[_Read | MaskRCNNError], score: float) -> _Started:
+        images = [item[0].pixels for item in group if not isinstance(item, MaskRCNNError)]
+        return _Started(group, self._detect(images, score) if images else None)
+
+    def _results(self, started: _Started, score: float) -> Iterator[Result | MaskRCNNError]:
+        found = started.detections.arrays() if started.detections is not None else None
+        row = 0
+        for item in started.group:
+            if isinstance(item, MaskRCNNError):
+                yield item
+            else:
+                assert found is not None
+                yield self._result(item, *found, row, score)
+                row += 1
+
+    def _result(self, item: _Read, found: Found, sizes: list[list[int]], row: int, score: float) -> Result:
+        image, path = item
+        height, width = image.pixels.shape[:2]
+        picture, shown = as_picture(image.pixels)
+        keep = found.valid[row] & (found.scores[row] >= score)
+        scale = np.array([width / sizes[row][1], height / sizes[row][0]] * 2, dtype=np.float32)
+        boxes = found.boxes[row][keep] * scale
+        quantize = self.model.config.paste_quantized
+        return Result(
+            boxes=boxes,
+            scores=found.scores[row][keep],
+            labels=found.labels[row][keep],
+            masks=Masks.from_probs(found.masks[row][keep], boxes, (height, width), quantize=quantize),
+            class_names=self.names,
+            size=(height, width),
+            image=picture,
+            path=path,
+            notes=(*image.notes, *shown),
+        )
+
+
+_Read = tuple[ReadImage, Path | None]
+
+
+@dataclass
+class _Started:
+    """A batch in the network: what was read, errors in their places, and the detections of what could be."""
+
+    group: list[_Read | MaskRCNNError]
+    detections: Pending | None
+
+
+def read(image: ImageLike, preprocess: Preprocess) -> tuple[ReadImage, Path | None]:
+    """The pixels of whatever a user calls an image, as a model takes them, and its path if it has one."""
+    if isinstance(image, np.ndarray):
+        return as_model_takes(image, preprocess), None
+    if isinstance(image, Image.Image):
+        # Pillow itself would cut 16-bit grey off at 255.
+        if preprocess.rgb and image.mode not in GREY16:
+            image = image.convert("RGBA" if "A" in image.getbands() else "RGB")
+        return as_model_takes(np.asarray(image), preprocess), None
+    if isinstance(image, str | Path):
+        return read_source(image, preprocess), Path(image)
+    raise MaskRCNNError(f"expected a path, URL, PIL image or numpy array, found {type(image).__name__}")

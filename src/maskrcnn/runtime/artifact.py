@@ -1,0 +1,197 @@
+"""An exported model: a graph that a runtime executes, and what the exporter wrote about it.
+
+What every artifact keeps to, whatever its format:
+
+    images  float32 [B, C, H, W]  values as stored (RGB 0..255), filled from the top left; H, W multiples of the divisor
+    sizes   int64 [B, 2]          (height, width) of each image within the padding
+    score   float32 []            lowest score asked for
+    →
+    boxes   float32 [B, D, 4]     pixels of the network input, best object first
+    scores  float32 [B, D]
+    labels  int64 [B, D]
+    valid   bool or uint8 [B, D]  rows that are not valid mean nothing
+    masks   float32 [B, D, M, M]  probabilities in the box's frame
+
+Under the key ``maskrcnn`` it carries JSON: format, names, config, precision, and the version that wrote it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.model.config import Config, from_dict
+from maskrcnn.predict.image_predictor import Found
+from maskrcnn.runtime.resize import prepare
+
+KEY = "maskrcnn"
+FORMAT = "maskrcnn-artifact-1"
+INPUTS = ("images", "sizes", "score")
+OUTPUTS = ("boxes", "scores", "labels", "valid", "masks")
+
+
+class Session(Protocol):
+    """A graph loaded into a runtime.
+
+    Attributes:
+        runtime: its name and version, for people.
+        inputs, outputs: names of the graph's, in its order.
+        shape: of ``images``, [B, C, H, W]; None where any number is taken.
+        smallest: height and width that it takes at least, in pixels.
+    """
+
+    runtime: str
+    inputs: list[str]
+    outputs: list[str]
+    shape: tuple[int | None, ...]
+    smallest: int
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> Sequence[np.ndarray]:
+        """The arrays of `OUTPUTS`, in that order, for those of `INPUTS` by name."""
+        ...
+
+
+class Artifact:
+    """The network of an exported file.
+
+    Args:
+        session: the graph.
+        metadata: the text under `KEY`, None if there is none.
+        path: the file.
+
+    Attributes:
+        names: class names; labels index into them.
+        precision: what it was exported in: fp32, bf16, fp16 or int8.
+        version: of the maskrcnn that exported it.
+
+    Raises:
+        MaskRCNNError: the file was not written by ``maskrcnn export``, or not by one that this version understands.
+    """
+
+    def __init__(self, session: Session, metadata: str | None, path: Path) -> None:
+        self.session, self.path = session, path
+        about = _parsed(metadata, session, path)
+        self.names: tuple[str, ...] = tuple(about["names"])
+        self.precision, self.version = str(about.get("precision", "fp32")), str(about.get("maskrcnn", "unknown"))
+        try:
+            self._exported = self._config = from_dict(about["config"])
+        except MaskRCNNError as error:
+            what = f"exported by maskrcnn {self.version} with settings that are not known here: {error.what}"
+            raise MaskRCNNError(what, where=path, fix="update maskrcnn, or export the model again") from error
+        _check_graph(session, self._exported, path)
+
+    @property
+    def config(self) -> Config:
+        """Settings that hold for the next image.
+
+        All but two are part of the graph. Images may be resized otherwise, and fewer detections be asked for.
+        """
+        return self._config
+
+    @config.setter
+    def config(self, config: Config) -> None:
+        own = self._exported
+        if config.max_detections > own.max_detections:
+            raise MaskRCNNError(
+                f"exported with at most {own.max_detections} detections an image, {config.max_detections} asked for",
+                where=self.path,
+                fix=f"ask for fewer, or export the model again with --max-detections {config.max_detections}",
+            )
+        fixed = dataclasses.replace(config, preprocess=own.preprocess, max_detections=own.max_detections)
+        if fixed != own or _pixels(config) != _pixels(own):
+            names = [
+                field.name
+                for field in dataclasses.fields(own)
+                if getattr(fixed, field.name) != getattr(own, field.name)
+            ]
+            raise MaskRCNNError(
+                f"an exported model's {', '.join(names) or 'channels and normalisation'} cannot be changed",
+                where=self.path,
+                fix="change the model it came from and export that again",
+            )
+        self._config = config
+
+    def detect(self, images: Sequence[np.ndarray], score: float) -> tuple[Found, list[list[int]]]:
+        """Objects in images [H, W, C] such as the model takes, and each one's (height, width) in the network input."""
+        batch, sizes = prepare(images, self._config.preprocess, self.session.smallest)
+        lowest = np.array(score, dtype=np.float32)
+        step = self.session.shape[0] or len(batch)
+        try:
+            parts = [
+                self.session.run({"images": batch[at : at + step], "sizes": sizes[at : at + step], "score": lowest})
+                for at in range(0, len(batch), step)
+            ]
+        except Exception as error:  # each runtime has classes of its own
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            what = f"{self.session.runtime} cannot run it on an input of {list(batch.shape)}: {reason[:200]}"
+            raise MaskRCNNError(what, where=self.path, fix="export the model again, or free memory") from error
+        boxes, scores, labels, valid, masks = (np.concatenate(part) for part in zip(*parts, strict=True))
+        limit = self._config.max_detections
+        found = (boxes, scores, labels.astype(np.int64, copy=False), valid.astype(bool), masks)
+        return Found(*(part[:, :limit] for part in found)), sizes.tolist()
+
+    def __repr__(self) -> str:
+        return f"Artifact({self.path.name}: {len(self.names)} classes, {self.precision}, {self.session.runtime})"
+
+
+def _pixels(config: Config) -> tuple[Any, ...]:
+    """What the graph takes for granted of its input's pixels."""
+    own = config.preprocess
+    return own.mean, own.std, own.divisor, own.depth
+
+
+def _parsed(metadata: str | None, session: Session, path: Path) -> dict[str, Any]:
+    """The metadata as a record with names and a config."""
+    if metadata is None:
+        raise MaskRCNNError(
+            f"not a model that maskrcnn exported: it has no {KEY!r} metadata, takes {_listed(session.inputs)} and "
+            f"gives {_listed(session.outputs)}",
+            where=path,
+            fix=f"make one from a checkpoint: maskrcnn export CHECKPOINT --out {path.name}",
+        )
+    try:
+        about = json.loads(metadata)
+        kind = about["format"]
+        if kind == FORMAT and not (about["names"] and all(isinstance(name, str) for name in about["names"])):
+            raise ValueError("names")
+        if kind == FORMAT and not isinstance(about["config"], dict):
+            raise ValueError("config")
+    except (ValueError, KeyError, TypeError) as error:
+        raise MaskRCNNError(
+            f"damaged metadata under {KEY!r}: expected JSON with format, names and config, found {metadata[:60]!r}",
+            where=path,
+            fix="export the model again",
+        ) from error
+    if kind != FORMAT:
+        what = f"expected an artifact of format {FORMAT}, found {str(kind)[:60]!r}"
+        raise MaskRCNNError(what, where=path, fix="update maskrcnn, or export the model again")
+    plain: dict[str, Any] = about
+    return plain
+
+
+def _check_graph(session: Session, config: Config, path: Path) -> None:
+    """Raises unless the graph has the inputs and outputs of an artifact, for images of this config."""
+    for kind, expected, found in (("takes", INPUTS, session.inputs), ("gives", OUTPUTS, session.outputs)):
+        if missing := [name for name in expected if name not in found]:
+            raise MaskRCNNError(
+                f"expected a graph that {kind} {_listed(expected)}; {_listed(missing)} missing, found {_listed(found)}",
+                where=path,
+                fix="export the model again",
+            )
+    _, channels, height, width = session.shape
+    if channels not in (None, config.preprocess.channels):
+        what = f"its settings tell of {config.preprocess.channels} channels, its graph takes {channels}"
+        raise MaskRCNNError(what, where=path, fix="export the model again")
+    if height is not None or width is not None:
+        what = f"expected a graph of any height and width, found one of {height or 'any'} x {width or 'any'} pixels"
+        raise MaskRCNNError(what, where=path, fix="export the model again")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "") or "nothing"

@@ -1,0 +1,91 @@
+"""OpenVINO models, an .xml with its .bin, on the CPU."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.runtime.artifact import KEY, OUTPUTS, Artifact
+
+# Left alone OpenVINO computes in bf16 where the CPU has it, which moves boxes: each layer keeps the type that the graph
+# gives it.
+SETTINGS = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+
+
+class OpenVINOSession:
+    """A `Session` of OpenVINO. Calls from several threads wait for each other."""
+
+    smallest = 1
+
+    def __init__(self, model: Any, version: str) -> None:
+        self.runtime = f"openvino {version}"
+        self.inputs = [_name(port) for port in model.inputs]
+        self.outputs = [_name(port) for port in model.outputs]
+        shapes = [port.get_partial_shape() for port in model.inputs if "images" in port.get_names()]
+        edges = shapes[0] if shapes and shapes[0].rank.is_static else []
+        self.shape: tuple[int | None, ...] = (
+            tuple(edge.get_length() if edge.is_static else None for edge in edges) or (None,) * 4
+        )
+        self._model, self._lock = model, threading.Lock()
+        self._request: Any = None
+
+    def compile(self, core: Any, settings: Mapping[str, Any]) -> None:
+        """Make it ready to run."""
+        self._request = core.compile_model(self._model, "CPU", dict(settings)).create_infer_request()
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> Sequence[np.ndarray]:
+        with self._lock:
+            self._request.infer(dict(feeds))
+            return [np.array(self._request.get_tensor(name).data) for name in OUTPUTS]
+
+
+def open_openvino(path: Path, device: str = "auto", threads: int | None = None) -> Artifact:
+    """The artifact in an .xml file. Raises `MaskRCNNError` as `maskrcnn.runtime.load` does."""
+    if device not in ("auto", "cpu"):
+        raise MaskRCNNError(f"OpenVINO models run on the CPU here, found device {device!r}", fix="use --device auto")
+    try:
+        import openvino
+    except ImportError as error:
+        raise MaskRCNNError(
+            "an OpenVINO .xml needs openvino, which is not installed",
+            where=path,
+            fix='pip install openvino, or "maskrcnn[openvino]"',
+        ) from error
+    weights = path.with_suffix(".bin")
+    if not weights.is_file():
+        raise MaskRCNNError(f"no {weights.name} beside it, which holds the weights", where=path, fix="copy both files")
+    core = openvino.Core()
+    try:
+        model = core.read_model(path)
+        session = OpenVINOSession(model, openvino.__version__.partition("-")[0])
+        metadata = str(model.get_rt_info(KEY).value) if model.has_rt_info(KEY) else None
+    except Exception as error:  # OpenVINO raises RuntimeError for whatever goes wrong
+        raise _damaged(path, error) from error
+    artifact = Artifact(session, metadata, path)
+    settings: dict[str, Any] = dict(SETTINGS)
+    if threads is not None:
+        settings["INFERENCE_NUM_THREADS"] = threads
+    try:
+        session.compile(core, settings)
+    except Exception as error:
+        raise _damaged(path, error) from error
+    return artifact
+
+
+def _damaged(path: Path, error: Exception) -> MaskRCNNError:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reason = lines[-1] if lines else type(error).__name__
+    return MaskRCNNError(
+        f"truncated, damaged or no OpenVINO model: {reason[:200]}", where=path, fix="copy the .xml and the .bin again"
+    )
+
+
+def _name(port: Any) -> str:
+    """One of the port's names; of ours if it has one."""
+    names = sorted(port.get_names())
+    return next((name for name in names if name in (*OUTPUTS, "images", "sizes", "score")), names[0] if names else "?")

@@ -1,0 +1,217 @@
+"""detectron2's yaml: the settings that parameters do not tell, and a check of those they do.
+
+Keys that a yaml leaves out have detectron2's values for pyramids (its Base-RCNN-FPN.yaml).
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.model.backbone import RESNETS
+from maskrcnn.model.config import Config
+
+# What detectron2's models have in common, in our terms.
+ASSUMED: dict[str, Any] = {
+    "anchor_rounding": False,
+    "anchor_offset": 0.0,
+    "roi_aligned": True,
+    "roi_sampling": 0,
+    "box_loss": "l1",
+    "paste_quantized": False,
+    "rpn_before_nms": (2000, 1000),
+    "proposals": (1000, 1000),
+    "preprocess": {"antialias": True, "nearest_size": True, "whole_values": True},
+}
+_ANY_SIZE = 10**6
+
+
+class Settings(NamedTuple):
+    """A yaml in our terms; statistics are of values 0..255 in the order the network takes them."""
+
+    pixel_mean: tuple[float, ...]
+    pixel_std: tuple[float, ...]
+    bgr: bool
+    stride_in_1x1: bool
+    preprocess: dict[str, Any]
+    changes: dict[str, Any]  # other fields of `Config`
+
+
+def find_yaml(path: Path) -> Path | None:
+    """The yaml beside a weight file: one of its name, or the config.yaml that detectron2 writes into a run's folder."""
+    for beside in (path.with_suffix(".yaml"), path.with_suffix(".yml"), path.parent / "config.yaml"):
+        if beside.is_file():
+            return beside
+    return None
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A yaml file of plain values. Raises `MaskRCNNError` when it is none, or no mapping."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        reason = str(error).splitlines()[0]
+        raise MaskRCNNError(f"not a readable yaml: {reason}", where=path, fix="write plain values only") from None
+    if not isinstance(content, dict):
+        raise MaskRCNNError(f"expected a yaml of settings, found {type(content).__name__}", where=path)
+    return content
+
+
+def settings_of(written: dict[str, Any] | None, grouped: bool, where: Path) -> Settings:
+    """What a yaml says.
+
+    Args:
+        written: the yaml, or None.
+        grouped: whether the backbone is a ResNeXt, whose published model has its own pixel statistics and strides.
+        where: the weight file, for messages.
+
+    Raises:
+        MaskRCNNError: a value is of no use to us, or of an architecture that we do not have.
+    """
+    get = _getter(written or {})
+    changes: dict[str, Any] = {}
+    for name, key in _PAIRS.items():
+        ours = ASSUMED[name]
+        changes[name] = (int(get(f"{key}_TRAIN", ours[0])), int(get(f"{key}_TEST", ours[1])))
+    for name, (key, convert) in _FIELDS.items():
+        value = get(key)
+        if value is not None:
+            try:
+                changes[name] = convert(value)
+            except (TypeError, ValueError, IndexError, KeyError):
+                raise MaskRCNNError(f"yaml: {key} is {value!r}, which we cannot express", where=where) from None
+    for key, (fits, expected) in _REQUIRED.items():
+        value = get(key)
+        if value is not None and not fits(value):
+            raise MaskRCNNError(
+                f"yaml: {key} is {value!r}, an architecture we do not have; expected {expected}",
+                where=where,
+                fix="train one here from the backbone's weights, with --preset",
+            )
+    for part in ("POOLER_TYPE", "POOLER_SAMPLING_RATIO"):
+        box, mask = (get(f"MODEL.ROI_{head}_HEAD.{part}") for head in ("BOX", "MASK"))
+        if None not in (box, mask) and box != mask:
+            raise MaskRCNNError(f"yaml: {part} is {box} for boxes, {mask} for masks; we have one for both", where=where)
+    short, long = int(get("INPUT.MIN_SIZE_TEST", 800)), int(get("INPUT.MAX_SIZE_TEST", 1333))
+    # An edge of 0 means there: as the image is.
+    size = {"short": (short, short), "long": long} if short else {"short": (1, _ANY_SIZE), "long": _ANY_SIZE}
+    std = [57.375, 57.12, 58.395] if grouped and written is None else [1.0, 1.0, 1.0]
+    return Settings(
+        tuple(get("MODEL.PIXEL_MEAN", [103.53, 116.28, 123.675])),
+        tuple(get("MODEL.PIXEL_STD", std)),
+        get("INPUT.FORMAT", "BGR") == "BGR",
+        bool(get("MODEL.RESNETS.STRIDE_IN_1X1", not (grouped and written is None))),
+        size,
+        changes,
+    )
+
+
+def check_against(written: dict[str, Any], config: Config, classes: int, where: Path) -> None:
+    """Raise `MaskRCNNError`, naming both values, where a yaml and the parameters disagree."""
+    get = _getter(written)
+    bottleneck = config.backbone not in ("resnet18", "resnet34")
+    told: dict[str, Any] = {
+        "MODEL.RESNETS.DEPTH": int(config.backbone.removeprefix("resnet")),
+        "MODEL.FPN.OUT_CHANNELS": config.fpn_channels,
+        "MODEL.ROI_HEADS.NUM_CLASSES": classes,
+        "MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION": config.box_bins,
+        "MODEL.ROI_BOX_HEAD.NUM_FC": len(config.box_hidden),
+        "MODEL.ROI_BOX_HEAD.NUM_CONV": len(config.box_convs),
+        "MODEL.ROI_MASK_HEAD.NUM_CONV": len(config.mask_convs),
+    }
+    if bottleneck:
+        told["MODEL.RESNETS.NUM_GROUPS"] = config.backbone_groups
+        told["MODEL.RESNETS.WIDTH_PER_GROUP"] = config.backbone_group_width
+    if config.box_hidden:
+        told["MODEL.ROI_BOX_HEAD.FC_DIM"] = config.box_hidden[0]
+    if classes > 1:
+        told["MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG"] = config.box_class_agnostic
+        told["MODEL.ROI_MASK_HEAD.CLS_AGNOSTIC_MASK"] = config.mask_class_agnostic
+    for key, found in told.items():
+        value = get(key)
+        if value is not None and value != found:
+            raise MaskRCNNError(
+                f"yaml and weights disagree: {key} is {value} in the yaml, {found} in the weights",
+                where=where,
+                fix="pass the yaml of the run that wrote the weights as config=, or move the other one away",
+            )
+
+
+def _getter(written: dict[str, Any]) -> Callable[..., Any]:
+    def get(key: str, default: Any = None) -> Any:
+        value: Any = written
+        for part in key.split("."):
+            if not isinstance(value, dict) or part not in value:
+                return default
+            value = value[part]
+        # Base files write tuples, which YAML takes for text.
+        if isinstance(value, str) and value.startswith(("(", "[")):
+            try:
+                value = ast.literal_eval(value)
+            except (ValueError, SyntaxError):
+                return value
+        return value
+
+    return get
+
+
+def _one_a_level(value: Any) -> tuple[float, ...]:
+    (sizes,) = {len(level) for level in value}
+    if sizes != 1 or len(value) != 5:
+        raise ValueError
+    return tuple(float(level[0]) for level in value)
+
+
+def _one_for_all(value: Any) -> tuple[float, ...]:
+    if any(list(level) != list(value[0]) for level in value):
+        raise ValueError
+    return tuple(float(ratio) for ratio in value[0])
+
+
+_FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "anchor_sizes": ("MODEL.ANCHOR_GENERATOR.SIZES", _one_a_level),
+    "anchor_ratios": ("MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS", _one_for_all),
+    "anchor_offset": ("MODEL.ANCHOR_GENERATOR.OFFSET", float),
+    "rpn_nms": ("MODEL.RPN.NMS_THRESH", float),
+    "rpn_iou": ("MODEL.RPN.IOU_THRESHOLDS", lambda value: (float(value[0]), float(value[1]))),
+    "rpn_samples": ("MODEL.RPN.BATCH_SIZE_PER_IMAGE", int),
+    "rpn_positive_share": ("MODEL.RPN.POSITIVE_FRACTION", float),
+    "roi_samples": ("MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE", int),
+    "roi_positive_share": ("MODEL.ROI_HEADS.POSITIVE_FRACTION", float),
+    "roi_iou": ("MODEL.ROI_HEADS.IOU_THRESHOLDS", lambda value: float(value[0])),
+    "score_threshold": ("MODEL.ROI_HEADS.SCORE_THRESH_TEST", float),
+    "nms_threshold": ("MODEL.ROI_HEADS.NMS_THRESH_TEST", float),
+    "box_weights": ("MODEL.ROI_BOX_HEAD.BBOX_REG_WEIGHTS", lambda value: tuple(float(weight) for weight in value)),
+    "roi_sampling": ("MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO", int),
+    "roi_aligned": ("MODEL.ROI_BOX_HEAD.POOLER_TYPE", {"ROIAlignV2": True, "ROIAlign": False}.__getitem__),
+    "box_loss": ("MODEL.ROI_BOX_HEAD.SMOOTH_L1_BETA", lambda beta: "smooth_l1" if beta > 0 else "l1"),
+    "mask_bins": ("MODEL.ROI_MASK_HEAD.POOLER_RESOLUTION", int),
+    "max_detections": ("TEST.DETECTIONS_PER_IMAGE", int),
+}
+
+
+_PAIRS = {"rpn_before_nms": "MODEL.RPN.PRE_NMS_TOPK", "proposals": "MODEL.RPN.POST_NMS_TOPK"}
+
+
+def _is(*values: Any) -> tuple[Callable[[Any], bool], str]:
+    return (lambda value: value in values), " or ".join(repr(value) for value in values)
+
+
+_DEPTHS = tuple(int(name.removeprefix("resnet")) for name in RESNETS)
+_REQUIRED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "MODEL.META_ARCHITECTURE": _is("GeneralizedRCNN"),
+    "MODEL.MASK_ON": _is(True),
+    "MODEL.KEYPOINT_ON": _is(False),
+    "MODEL.BACKBONE.NAME": _is("build_resnet_fpn_backbone"),
+    "MODEL.RESNETS.DEPTH": _is(*_DEPTHS),
+    "MODEL.RESNETS.RES5_DILATION": _is(1),
+    "MODEL.FPN.FUSE_TYPE": _is("sum"),
+    "MODEL.ROI_HEADS.NAME": _is("StandardROIHeads"),
+    "MODEL.RPN.BBOX_REG_WEIGHTS": _is([1.0, 1.0, 1.0, 1.0], (1.0, 1.0, 1.0, 1.0)),
+    "MODEL.ROI_MASK_HEAD.NAME": _is("MaskRCNNConvUpsampleHead"),
+}

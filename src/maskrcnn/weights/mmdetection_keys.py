@@ -1,0 +1,149 @@
+"""mmdetection's Mask R-CNN checkpoints (2.x and 3.x) in our names, and what file and parameters tell.
+
+Its ResNets have torchvision's names; background comes last there as here.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.model.config import preset
+from maskrcnn.weights.architecture import architecture, renamed, rgb_order
+from maskrcnn.weights.foreign import Foreign, pixel_statistics
+
+_RENAMES = [
+    (r"neck\.lateral_convs\.(\d)\.conv\.", r"fpn.lateral.\1.0."),
+    (r"neck\.lateral_convs\.(\d)\.bn\.", r"fpn.lateral.\1.1."),
+    (r"neck\.fpn_convs\.(\d)\.conv\.", r"fpn.output.\1.0."),
+    (r"neck\.fpn_convs\.(\d)\.bn\.", r"fpn.output.\1.1."),
+    (r"rpn_head\.rpn_conv\.(\d)\.conv\.", r"rpn.convs.\1.0."),
+    (r"rpn_head\.rpn_conv\.", "rpn.convs.0.0."),
+    (r"rpn_head\.rpn_cls\.", "rpn.logits."),
+    (r"rpn_head\.rpn_reg\.", "rpn.deltas."),
+    (r"roi_head\.bbox_head\.shared_convs\.(\d)\.conv\.", r"box_head.convs.\1.0."),
+    (r"roi_head\.bbox_head\.shared_convs\.(\d)\.bn\.", r"box_head.convs.\1.1."),
+    (r"roi_head\.bbox_head\.shared_fcs\.(\d)\.", r"box_head.hidden.\1."),
+    (r"roi_head\.bbox_head\.fc_cls\.", "box_head.logits."),
+    (r"roi_head\.bbox_head\.fc_reg\.", "box_head.deltas."),
+    (r"roi_head\.mask_head\.convs\.(\d)\.conv\.", r"mask_head.convs.\1.0."),
+    (r"roi_head\.mask_head\.convs\.(\d)\.bn\.", r"mask_head.convs.\1.1."),
+    (r"roi_head\.mask_head\.upsample\.", "mask_head.upsample."),
+    (r"roi_head\.mask_head\.conv_logits\.", "mask_head.logits."),
+]
+_ASSUMED: dict[str, Any] = {
+    "anchor_rounding": False,
+    "anchor_offset": 0.0,
+    "roi_aligned": True,
+    "roi_sampling": 0,
+    "box_loss": "l1",
+    "paste_quantized": False,
+    "rpn_before_nms": (2000, 1000),
+    "proposals": (1000, 1000),
+    "preprocess": {
+        "antialias": False,
+        "nearest_size": True,
+        "whole_values": True,
+        **pixel_statistics((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), bgr=False),
+    },
+}
+
+
+def is_mmdetection(state: dict[str, Tensor]) -> bool:
+    """Whether these are the parameters of a two-stage detector of mmdetection 2 or 3."""
+    return any(key.startswith(("roi_head.bbox_head.", "neck.lateral_convs.", "rpn_head.")) for key in state)
+
+
+def from_mmdetection(state: dict[str, Tensor], rest: dict[str, Any], where: Path) -> Foreign:
+    """The model in our terms.
+
+    Args:
+        state: parameters under mmdetection's names.
+        rest: what else the file holds; ``meta`` has the class names and the text of the config.
+
+    Raises:
+        MaskRCNNError: parameters are missing, or of what we have not.
+    """
+    if any(key.startswith("neck.fpn_convs.4.") for key in state):
+        raise MaskRCNNError(
+            "a pyramid with extra convolutions (add_extra_convs), which our detector from mmdetection has not",
+            where=where,
+            fix="train one here with --preset",
+        )
+    # Its norms keep their statistics in training (norm_eval), as frozen ones do.
+    state = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
+    ours = renamed(state, _RENAMES)
+    config, classes = architecture(ours, preset("resnet50_fpn").replace(**_ASSUMED), where)
+    meta = rest.get("meta") if isinstance(rest.get("meta"), dict) else {}
+    assert isinstance(meta, dict)
+    text = meta.get("cfg", meta.get("config"))
+    written = _written(text) if isinstance(text, str) else {}
+    notes = []
+    bgr = written.get("bgr", False)
+    if "mean" in written:
+        statistics = pixel_statistics(written["mean"], written["std"], bgr)
+        config = config.replace(preprocess=statistics)
+        notes.append(f"from the config in the file: {'BGR' if bgr else 'RGB'}, pixel mean and std")
+    else:
+        notes.append("the file holds no pixel statistics: ImageNet's in RGB are taken, as in most of its configs")
+    if "style" in written:
+        config = config.replace(backbone_stride_in_1x1=written["style"] == "caffe")
+    else:
+        notes.append("the file does not tell the backbone's style: 'pytorch' is taken (stride in the 3x3 convolutions)")
+    notes.append("thresholds, anchors and input size: mmdetection's defaults (800 to 1333, scales of 8, score 0.05)")
+    if bgr:
+        rgb_order(ours)
+        notes.append("trained on BGR: the first layer's channels are turned, the model takes RGB")
+    return Foreign("mmdetection", ours, config, classes, _names(meta), notes)
+
+
+def _names(meta: dict[str, Any]) -> tuple[str, ...] | None:
+    """Class names as 2.x (``CLASSES``) and 3.x (``dataset_meta``) keep them."""
+    about = meta.get("dataset_meta")
+    about = about if isinstance(about, dict) else {}
+    names = about.get("classes", about.get("CLASSES", meta.get("CLASSES")))
+    if isinstance(names, str):
+        return (names,)
+    if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+        return tuple(names)
+    return None
+
+
+def _written(text: str) -> dict[str, Any]:
+    """Pixel statistics and the backbone's style in the text of a config, which is read and never run."""
+    found: dict[str, Any] = {}
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return found
+    for node in ast.walk(tree):
+        values = _literals(node)
+        if all(isinstance(values.get(name), list | tuple) and len(values[name]) == 3 for name in ("mean", "std")):
+            # 2.x says to_rgb, 3.x bgr_to_rgb; both turn what cv2 has read as BGR.
+            turned = values.get("to_rgb", values.get("bgr_to_rgb", False))
+            found |= {"mean": values["mean"], "std": values["std"], "bgr": not turned}
+        if values.get("style") in ("pytorch", "caffe"):
+            found["style"] = values["style"]
+    return found
+
+
+def _literals(node: ast.AST) -> dict[str, Any]:
+    """The plain values of a ``dict(…)`` call or of a dict display."""
+    pairs: list[tuple[str, ast.AST]] = []
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
+        pairs = [(item.arg, item.value) for item in node.keywords if item.arg]
+    elif isinstance(node, ast.Dict):
+        items = zip(node.keys, node.values, strict=True)
+        pairs = [(str(key.value), value) for key, value in items if isinstance(key, ast.Constant)]
+    values = {}
+    for name, value in pairs:
+        if name in ("mean", "std", "to_rgb", "bgr_to_rgb", "style"):
+            try:
+                values[name] = ast.literal_eval(value)
+            except (ValueError, TypeError):
+                continue
+    return values

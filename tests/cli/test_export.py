@@ -1,0 +1,92 @@
+"""`maskrcnn export` from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import maskrcnn
+from maskrcnn.cli import export as verb
+from maskrcnn.cli.main import app
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.export.parity import Differences
+from maskrcnn.export.trial import Row, Trial
+from maskrcnn.model.config import preset
+from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.weights.checkpoint import save_checkpoint
+
+
+def trial(*problems: str) -> Trial:
+    seen = Differences(np.array([0.01, 0.02]), np.array([1e-5, 2e-5]), np.array([1e-4, 3e-4]), lost=1, added=2)
+    row = Row("photo", (480, 640), 3, 4, seen, (0.5, 0.125))
+    return Trial([row], list(problems), ["few objects"], 12.5, {"mask_AP": (50.0, 49.5)})
+
+
+def test_what_passes_is_a_table_and_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verb, "run", lambda request: trial())
+    done = CliRunner().invoke(app, ["export", "nuclei", "--format", "openvino", "--out", "m.xml"])
+    assert done.exit_code == 0, done.output
+    cells = done.output.split()
+    assert all(cell in cells for cell in ("480x640", "0.02", "2e-05", "0.0003", "125", "500"))
+    assert "mask AP 50.0 → 49.5 (-0.5)" in done.output
+    assert "few objects" in done.output
+    assert "m.xml, m.bin" in done.output
+
+
+def test_what_differs_fails_and_is_kept_by_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verb, "run", lambda request: trial("box: 99% of objects differ by up to 3"))
+    done = CliRunner().invoke(app, ["export", "nuclei", "--out", "m.onnx"])
+    assert done.exit_code == 2
+    assert "differs box: 99% of objects" in done.output
+    assert "--force" in done.output
+    done = CliRunner().invoke(app, ["export", "nuclei", "--out", "m.onnx", "--force"])
+    assert done.exit_code == 0
+    assert "m.onnx" in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["nuclei", "--out", "m.onnx", "--precision", "bf16"], "onnx has no bf16"),
+        (["model.onnx", "--out", "m.onnx"], "exported already"),
+        (["nuclei", "--out", "m.onnx", "--data", "nowhere"], "no such data"),
+        (["nuclei", "--out", "m.pt2", "--format", "aoti", "--data", "."], "AP is not measured"),
+    ],
+)
+def test_refused_before_anything_is_done(arguments: list[str], says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verb, "run", lambda request: pytest.fail("ran"))
+    monkeypatch.setattr("maskrcnn.export.formats.shutil.which", lambda name: name)
+    done = CliRunner().invoke(app, ["export", *arguments])
+    assert isinstance(done.exception, MaskRCNNError)
+    assert says in str(done.exception)
+
+
+def test_a_checkpoint_goes_out_and_is_measured(shapes: Path, tmp_path: Path) -> None:
+    """The whole way: a checkpoint of ours, its ONNX file, AP of both on labelled data."""
+    torch.manual_seed(0)
+    settings = {"backbone": "timm:test_efficientnet", "fpn_channels": 8, "box_hidden": (16,), "mask_convs": (8,)}
+    config = preset("lite").replace(**settings, preprocess={"short": (128, 128), "long": 192})
+    save_checkpoint(MaskRCNN(config, ["disc", "triangle"]).eval(), tmp_path / "tiny.safetensors")
+    out = tmp_path / "out" / "tiny.onnx"
+    done = CliRunner().invoke(
+        app,
+        [
+            "export",
+            str(tmp_path / "tiny.safetensors"),
+            "--out",
+            str(out),
+            "--data",
+            str(shapes),
+            "--max-detections",
+            "30",
+        ],
+    )
+    assert done.exit_code == 0, done.output
+    assert "crowd" in done.output
+    assert "mask AP" in done.output
+    assert [path.name for path in out.parent.iterdir()] == ["tiny.onnx"]
+    assert maskrcnn.load(out).model.config.max_detections == 30

@@ -1,0 +1,196 @@
+"""Whole exports of a tiny model, run in the runtimes they are for and compared with `MaskRCNN.detect`."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import maskrcnn
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.export import exporter, onnx_file, openvino_file
+from maskrcnn.export.exporter import Request, export, export_model
+from maskrcnn.export.formats import FORMATS
+from maskrcnn.export.trial import Trial
+from maskrcnn.model.config import from_dict
+from maskrcnn.model.mask_rcnn import MaskRCNN
+
+Exported = Callable[..., tuple[Path, Trial]]
+FP32 = pytest.mark.parametrize("name", ["onnx", "openvino", "torch"])
+
+
+def picture(height: int, width: int, rows: int, columns: int, batch: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """A network input of smooth noise, with whatever in its padding."""
+    generator = torch.Generator().manual_seed(height + width)
+    coarse = torch.rand(batch, 3, 8, 8, generator=generator) * 255
+    images = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic").clamp(0, 255).numpy()
+    return images, np.array([[rows, columns]] * batch, np.int64)
+
+
+def run(path: Path, name: str, images: np.ndarray, sizes: np.ndarray, score: float = 0.0) -> list[np.ndarray]:
+    session = exporter.open_session(FORMATS[name], path)
+    return list(session.run({"images": images, "sizes": sizes, "score": np.array(score, np.float32)}))
+
+
+@torch.no_grad()
+def truth(model: MaskRCNN, images: np.ndarray, sizes: np.ndarray, score: float = 0.0) -> list[np.ndarray]:
+    found = model.detect(torch.from_numpy(images), torch.from_numpy(sizes), score)
+    return [part.numpy() for part in found]
+
+
+def same(got: list[np.ndarray], want: list[np.ndarray]) -> None:
+    """Place by place: nothing may be lost, added or exchanged."""
+    keep = want[3]
+    assert np.array_equal(got[3].astype(bool), keep)
+    for one, other, margin in zip(got, want, (0.05, 1e-3, 0, 0, 1e-3), strict=True):
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one[keep].astype(float), other[keep].astype(float), rtol=0, atol=margin)
+
+
+@FP32
+def test_it_is_the_model_at_sizes_it_was_not_traced_at(name: str, model: MaskRCNN, exported: Exported) -> None:
+    path, _ = exported(name)
+    most = 0
+    for size in ((160, 224, 150, 201), (224, 96, 224, 96), (96, 288, 90, 270)):
+        images, sizes = picture(*size)
+        want = truth(model, images, sizes)
+        most = max(most, int(want[3].sum()))
+        same(run(path, name, images, sizes), want)
+    assert most > 100
+
+
+@pytest.mark.parametrize("name", ["onnx", "openvino"])
+def test_any_batch_and_the_smallest_image(name: str, model: MaskRCNN, exported: Exported) -> None:
+    path, _ = exported(name)
+    for size in ((64, 64, 33, 33), (32, 64, 9, 40)):
+        same(run(path, name, *picture(*size)), truth(model, *picture(*size)))
+    images, _ = picture(128, 160, 0, 0, batch=3)
+    sizes = np.array([[128, 160], [40, 160], [128, 33]], np.int64)
+    same(run(path, name, images, sizes), truth(model, images, sizes))
+
+
+@FP32
+def test_nothing_found_is_an_ordinary_answer(name: str, model: MaskRCNN, exported: Exported) -> None:
+    path, _ = exported(name)
+    images, sizes = picture(128, 160, 128, 160)
+    got = run(path, name, images, sizes, score=1.5)
+    assert not got[3].any()
+    assert [part.shape for part in got] == [part.shape for part in truth(model, images, sizes)]
+    assert all(np.isfinite(part.astype(float)).all() for part in got)
+
+
+@FP32
+def test_the_score_asked_for_leaves_the_rest_as_it_is(name: str, model: MaskRCNN, exported: Exported) -> None:
+    path, _ = exported(name)
+    images, sizes = picture(128, 160, 128, 160)
+    score = float(np.median(truth(model, images, sizes)[1]))
+    want = truth(model, images, sizes, score)
+    assert 0 < want[3].sum() < 120
+    same(run(path, name, images, sizes, score), want)
+
+
+@FP32
+def test_parity_is_shown_and_passes(name: str, exported: Exported) -> None:
+    path, seen = exported(name)
+    assert seen.problems == []
+    assert seen.notes == []
+    assert len({row.size for row in seen.rows}) >= 3
+    assert max(row.objects for row in seen.rows) > 100
+    assert min(row.objects for row in seen.rows) == 0
+    assert seen.megabytes == pytest.approx(sum(f.stat().st_size for f in FORMATS[name].files(path)) / 1e6)
+
+
+@FP32
+def test_load_takes_it_and_it_tells_what_it_is(name: str, model: MaskRCNN, exported: Exported) -> None:
+    path, _ = exported(name)
+    predictor = maskrcnn.load(path)
+    assert predictor.names == model.names
+    assert predictor.model.config == model.config
+    assert predictor.model.precision == "fp32"
+    image = picture(160, 192, 0, 0)[0][0].transpose(1, 2, 0).astype(np.uint8)
+    want = maskrcnn.Predictor(model, "cpu", "fp32").predict(image, score=0.3)
+    got = predictor.predict(image, score=0.3)
+    assert len(want) > 10
+    np.testing.assert_allclose(got.boxes, want.boxes, atol=0.05)
+    np.testing.assert_array_equal(got.labels, want.labels)
+
+
+def test_onnx_carries_its_metadata_as_agreed(model: MaskRCNN, exported: Exported) -> None:
+    import onnx
+
+    path, _ = exported("onnx")
+    graph = onnx.load(path)
+    onnx.checker.check_model(graph)
+    about = json.loads({prop.key: prop.value for prop in graph.metadata_props}["maskrcnn"])
+    assert about["format"] == "maskrcnn-artifact-1"
+    assert about["names"] == ["cat", "dog", "cow"]
+    assert from_dict(about["config"]) == model.config
+    assert [port.name for port in graph.graph.input] == ["images", "sizes", "score"]
+    assert [port.name for port in graph.graph.output] == ["boxes", "scores", "labels", "valid", "masks"]
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16", "int8"])
+def test_openvino_in_other_precisions(precision: str, model: MaskRCNN, exported: Exported) -> None:
+    path, seen = exported("openvino", precision)
+    exact, _ = exported("openvino")
+    assert maskrcnn.load(path).model.precision == precision
+    assert path.with_suffix(".bin").stat().st_size < exact.with_suffix(".bin").stat().st_size * 0.95
+    sizes = [row.size for row in seen.rows]
+    assert len(sizes) == (7 if precision == "int8" else 5)
+    assert all(row.objects == row.artifact_objects == 0 for row in seen.rows if row.what == "blank")
+    # Untrained, it doubts everything, and which of many boxes is found follows from the last bits.
+    furthest = {"bf16": 4.0, "fp16": 1.0, "int8": 12.0}[precision]
+    assert 0 < np.median(seen.all.box) < furthest
+    assert np.median(seen.all.score) < 0.05
+
+
+def test_int8_computes_in_int8_and_leaves_scores_and_boxes_exact(exported: Exported) -> None:
+    path, _ = exported("openvino", "int8")
+    text = path.read_text(encoding="utf-8")
+    quantised = {line.split('name="')[1].split("/")[0] for line in text.splitlines() if "/fq_weights" in line}
+    for layers in ("fpn.output", "rpn.convs", "box_head.hidden", "mask_head"):
+        assert any(name.startswith(layers) for name in quantised)
+    exact = ("rpn.logits", "rpn.deltas", "box_head.logits", "box_head.deltas", "backbone.body_conv_stem")
+    assert not any(name.startswith(exact) for name in quantised)
+
+
+def test_one_that_differs_is_not_kept_unless_forced(
+    model: MaskRCNN, exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The artifact of this model, taken for that of another one."""
+    made, _ = exported("onnx")
+    other = copy.deepcopy(model)
+    other.box_head.deltas.bias.data += 0.1
+    monkeypatch.setattr(onnx_file, "write", lambda model, path, *_: shutil.copy(made, path))
+    out = tmp_path / "deep" / "model.onnx"
+    seen = export_model(other, Request("tiny", "onnx", out))
+    assert any("box: 99% of objects differ by up to" in line for line in seen.problems)
+    assert list(out.parent.iterdir()) == []
+    assert export_model(other, Request("tiny", "onnx", out, force=True)).problems
+    assert [path.name for path in out.parent.iterdir()] == ["model.onnx"]
+    assert export_model(model, Request("tiny", "onnx", tmp_path / "model.onnx")).problems == []
+    assert (tmp_path / "model.onnx").exists()
+
+
+def test_torch_export_tells_what_it_cannot_trace(model: MaskRCNN, tmp_path: Path) -> None:
+    adaptive = MaskRCNN(model.config.replace(roi_sampling=0), model.names)
+    with pytest.raises(MaskRCNNError, match="adapts its samples"):
+        export_model(adaptive, Request("tiny", "torch", tmp_path / "model.pt2"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_images_cannot_calibrate(model: MaskRCNN, exported: Exported, tmp_path: Path) -> None:
+    made, _ = exported("onnx")
+    with pytest.raises(MaskRCNNError, match="no image"):
+        openvino_file.convert(made, model, tmp_path / "model.xml", "int8", tmp_path)
+
+
+def test_an_unknown_model_is_told(tmp_path: Path) -> None:
+    with pytest.raises(MaskRCNNError, match="did you mean 'nuclei'"):
+        export(Request("nuclej", "onnx", tmp_path / "model.onnx"))
