@@ -158,6 +158,10 @@ def _seconds(images: list[np.ndarray], score: float, dense: bool) -> float:
     return time.perf_counter() - start
 
 
+def _count(image: np.ndarray, score: float) -> int:
+    return len(_contender.run([image], score)[0]["scores"])
+
+
 def _found(images: list[np.ndarray], score: float) -> list[Found]:
     return _contender.found(images, score)
 
@@ -217,6 +221,10 @@ class Contender:
     def seconds(self, images: list[np.ndarray], score: float, dense: bool = False) -> float:
         """Of one run over a batch, from decoded images to results on the host."""
         return self._ask(_seconds, images, score, dense)
+
+    def count(self, image: np.ndarray, score: float) -> int:
+        """How many objects torchvision finds in an image."""
+        return self._ask(_count, image, score)
 
     def found(self, images: list[np.ndarray], score: float) -> list[Found]:
         """The objects of each image of a batch."""

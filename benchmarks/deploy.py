@@ -19,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from peer import as_float, build, photos, weights_file
+from contenders import Contender, Spec
+from peer import photos, weights_file
 from PIL import Image
 
 from maskrcnn import runtime
@@ -48,10 +49,10 @@ def main() -> None:
     size: tuple[int, int] = tuple(arguments.size)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        peer = torchvision_peer(weights_file(folder), size)
+        runs = torchvision_peers(weights_file(folder), size)
         model = load_model(arguments.lite or weights_file(folder))[0]
         model.config = model.config.replace(preprocess={"short": [min(size)] * 2, "long": max(size)})
-        runs: dict[str, Run] = {"torchvision fp32": peer, "ours fp32": _predicts(Predictor(model, "cpu", "fp32"))}
+        runs["ours fp32"] = _predicts(Predictor(model, "cpu", "fp32"))
         for label, path in artifacts(model, folder, arguments).items():
             runs[label] = _predicts(runtime.load(path, threads=arguments.threads))
         photo = photos(1, *size)[0]
@@ -64,17 +65,13 @@ def scores_of(model: MaskRCNN, photo: np.ndarray) -> np.ndarray:
     return Predictor(model, "cpu", "fp32").predict(photo, 0.05).scores
 
 
-def torchvision_peer(weights: Path, size: tuple[int, int]) -> Run:
-    """torchvision's model, eager: the number of objects in a photo."""
-    network = build(min_size=min(size), max_size=max(size))
-    network.load_state_dict(torch.load(weights, weights_only=True))
-
-    @torch.inference_mode()
-    def run(photo: np.ndarray, score: float) -> int:
-        network.roi_heads.score_thresh = score
-        return len(network([as_float(photo)])[0]["scores"])
-
-    return run
+def torchvision_peers(weights: Path, size: tuple[int, int]) -> dict[str, Run]:
+    """torchvision's model, eager, in processes of its own: as its users have it, and with our allocator setting."""
+    peers: dict[str, Run] = {}
+    for name, keep in (("torchvision fp32", False), ("torchvision fp32, kept memory", True)):
+        contender = Contender(Spec(name, "torchvision", "fp32", "cpu", weights, size, keep))
+        peers[name] = lambda photo, score, contender=contender: contender.count(photo, score)
+    return peers
 
 
 def artifacts(model: MaskRCNN, folder: Path, arguments: argparse.Namespace) -> dict[str, Path]:
@@ -118,11 +115,12 @@ def report(runs: dict[str, Run], photo: np.ndarray, scores: list[float], argumen
                 found[label] = run(photo, score)
                 if turn:  # the first warms up
                     times.setdefault(label, []).append(time.perf_counter() - start)
-        base = statistics.median(times["torchvision fp32"])
-        print(f"\n{f'at or above {score:.3f}':30}{'ms':>8}{'objects':>10}{'x torchvision':>16}")
+        peers = [statistics.median(times[name]) for name in times if name.startswith("torchvision")]
+        print(f"\n{f'at or above {score:.3f}':30}{'ms':>8}{'objects':>10}{'x torchvision':>16}{'x kept memory':>16}")
         for label, spent in times.items():
             median = statistics.median(spent)
-            print(f"{label:30}{median * 1e3:8.0f}{found[label]:10}{base / median:16.2f}", flush=True)
+            ratios = "".join(f"{peer / median:16.2f}" for peer in peers)
+            print(f"{label:30}{median * 1e3:8.0f}{found[label]:10}{ratios}", flush=True)
 
 
 if __name__ == "__main__":
