@@ -46,10 +46,12 @@ def quantize(network: Any, model: MaskRCNN, folder: Path) -> Any:
     folding = passes.Manager()
     folding.register_pass(passes.ConstantFolding())
     folding.run_passes(network)
-    inputs = list(_inputs(folder, model.config.preprocess))
+    inputs = list(_inputs(folder, model))
     if not inputs:
         raise MaskRCNNError(
-            "no image to calibrate on", where=folder, fix="name a folder that holds some hundred images"
+            "no image to calibrate on: none can be read and shows an object that the model finds",
+            where=folder,
+            fix="name a folder that holds some hundred images like those the model will see",
         )
     return nncf.quantize(
         network,
@@ -71,10 +73,14 @@ def calibration_images(folder: Path, preprocess: Preprocess, most: int = MOST_IM
             continue
 
 
-def _inputs(folder: Path, preprocess: Preprocess) -> Iterator[dict[str, np.ndarray]]:
+def _inputs(folder: Path, model: MaskRCNN) -> Iterator[dict[str, np.ndarray]]:
+    preprocess = model.config.preprocess
     for image in calibration_images(folder, preprocess):
         pixels = torch.from_numpy(np.require(image.pixels, requirements=["C", "W"])).permute(2, 0, 1)
         batch, sizes = prepare([pixels], preprocess)
+        with torch.inference_mode():
+            if not model.detect(batch, sizes).valid.any():
+                continue  # without an object the mask head sees nothing, and its ranges would be spoiled
         yield {"images": batch.numpy(), "sizes": sizes.numpy(), "score": np.array(0.0, np.float32)}
 
 
