@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from maskrcnn.errors import MaskRCNNError
 from maskrcnn.export.metadata import KEY, metadata
 from maskrcnn.export.program import INPUTS, trace
 from maskrcnn.model.mask_rcnn import MaskRCNN
@@ -19,11 +18,6 @@ from maskrcnn.model.mask_rcnn import MaskRCNN
 
 def write(model: MaskRCNN, path: Path, precision: str = "fp32", calibrate: Path | None = None) -> None:
     """Compile the model to ``path`` (.pt2), with what it says of itself as the metadata ``maskrcnn``."""
-    if not model.config.roi_sampling:
-        raise MaskRCNNError(
-            "this model's RoIAlign adapts its samples to each box, which torch.export cannot trace",
-            fix="use --format onnx or openvino",
-        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logging.getLogger("torch._inductor").setLevel(logging.ERROR)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from maskrcnn.errors import MaskRCNNError
 from maskrcnn.export.operators import WHOLE
 from maskrcnn.model.inference import for_inference
 from maskrcnn.model.mask_rcnn import MaskRCNN
@@ -36,7 +37,15 @@ def trace(model: MaskRCNN, dtype: torch.dtype = torch.float32, whole: bool = Tru
         dtype: precision of the layers; those that score and move boxes stay in fp32.
         whole: keep suppression and RoIAlign as the operators of `export/operators.py`, for translation. Otherwise all
             is torch's own operators, and an input has at least 96 pixels each way and a batch of one.
+
+    Raises:
+        MaskRCNNError: not ``whole``, and the model's RoIAlign is adaptive.
     """
+    if not whole and not model.config.roi_sampling:
+        raise MaskRCNNError(
+            "this model's RoIAlign adapts its samples to each box, which torch.export cannot trace",
+            fix="use --format onnx or openvino",
+        )
     portable = for_inference(model, torch.device("cpu"), dtype, portable=True)
     channels = model.config.preprocess.channels
     images = torch.rand(2 if whole else 1, channels, 128, 192) * model.full_scale

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 
-from maskrcnn.errors import MaskRCNNError
 from maskrcnn.export.metadata import KEY, metadata
 from maskrcnn.export.program import trace
 from maskrcnn.model.mask_rcnn import MaskRCNN
@@ -17,11 +16,6 @@ NOTE = f"{KEY}.json"
 
 def write(model: MaskRCNN, path: Path, precision: str = "fp32", calibrate: Path | None = None) -> None:
     """Write the model to ``path`` (.pt2), with what it says of itself in the extra file ``maskrcnn.json``."""
-    if not model.config.roi_sampling:
-        raise MaskRCNNError(
-            "this model's RoIAlign adapts its samples to each box, which torch.export cannot trace",
-            fix="use --format onnx or openvino",
-        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.export.save(trace(model, whole=False), path, extra_files={NOTE: metadata(model, precision)})
