@@ -14,6 +14,7 @@ from torch import Tensor
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import preset
 from maskrcnn.weights.architecture import architecture, renamed, rgb_order
+from maskrcnn.weights.detectron2_config import ASSUMED
 from maskrcnn.weights.foreign import Foreign, pixel_statistics
 
 _RENAMES = [
@@ -36,14 +37,7 @@ _RENAMES = [
     (r"roi_head\.mask_head\.conv_logits\.", "mask_head.logits."),
 ]
 _ASSUMED: dict[str, Any] = {
-    "anchor_rounding": False,
-    "anchor_offset": 0.0,
-    "roi_aligned": True,
-    "roi_sampling": 0,
-    "box_loss": "l1",
-    "paste_quantized": False,
-    "rpn_before_nms": (2000, 1000),
-    "proposals": (1000, 1000),
+    **ASSUMED,
     "preprocess": {
         "antialias": False,
         "nearest_size": True,
