@@ -79,8 +79,17 @@ def save_state(
     with partial.open("rb") as file:
         os.fsync(file.fileno())
     if (folder / NAME).is_file():
-        (folder / NAME).replace(folder / PREVIOUS)
+        _keep_as_previous(folder)
     partial.replace(folder / NAME)
+
+
+def _keep_as_previous(folder: Path) -> None:
+    """Give the newest state its second name. It keeps the first until the next replaces it: somebody may be reading."""
+    (folder / PREVIOUS).unlink(missing_ok=True)
+    try:
+        os.link(folder / NAME, folder / PREVIOUS)
+    except OSError:  # a file system without links
+        (folder / NAME).replace(folder / PREVIOUS)
 
 
 def is_finished(folder: Path) -> bool:
@@ -154,7 +163,7 @@ def _read(path: Path, with_tensors: bool, damage: str) -> Saved:
         state = RunState(**json.loads(metadata["state"]))
         about, scaler = json.loads(metadata["about"]), json.loads(metadata["scaler"])
         return Saved(state, about, scaler, int(metadata["ema_steps"]), tensors, damage)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, RuntimeError, OSError, KeyError, TypeError, ValueError) as error:
         raise MaskRCNNError(f"the saved state is damaged: {error}", where=path) from None
 
 
