@@ -65,6 +65,7 @@ def test_the_table_and_the_advice(tiny: MaskRCNN, photos: Path, monkeypatch: pyt
     (chosen,) = [line for line in lines if line.startswith(("→ Keep the default", "→ Use --precision"))]
     assert "fp32" in chosen
     assert any(line.startswith("→ Other shortest edges") for line in lines)
+    assert any(line.startswith("  try it: maskrcnn predict --size ") for line in lines)
     assert f", {torch.get_num_threads()} thread" in text
     assert platform.node() not in text
     assert "left out fp16" in notes
@@ -132,7 +133,7 @@ def test_wrong_words_are_one_line_and_exit_code_two(tiny: MaskRCNN) -> None:
         (["--precision", "nonsense"], "found 'nonsense'"),
         (["--precision", "fp32,"], "found ''"),
         (["--sizes", "big"], "sizes: expected own, auto or shortest edges in pixels such as 480,320, found 'big'"),
-        (["--sizes", "16"], "expected shortest edges of 32 to 4096 pixels, found 16 (the model's own is 64)"),
+        (["--sizes", "16"], "expected a shortest edge of 32 to 4096 pixels, found 16 (the model's own is 64)"),
         (["--batch-size", "0"], "batch size: expected auto or numbers of images such as 1,8, found '0'"),
         (["--batch-size", "-1"], "batch size: expected"),
         (["--device", "tpu"], "unknown device 'tpu'"),

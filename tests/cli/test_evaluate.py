@@ -80,3 +80,12 @@ def test_the_limit_of_detections_is_passed_on(cells: Path, tmp_path: Path) -> No
     assert code == 0, text
     assert "The limit of 1 detections is reached in" in text
     assert "<img" not in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_at_another_input_size_it_finds_something_else(cells: Path, tmp_path: Path) -> None:
+    aps = []
+    for size in (64, 640):
+        code, text = run(cells, "--model", "nuclei", "--size", size, "--worst", 0, "--out", tmp_path / "out")
+        assert code == 0, text
+        aps.append(json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))["metrics"]["mask_AP"])
+    assert aps[0] != aps[1]

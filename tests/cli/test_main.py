@@ -107,6 +107,9 @@ def test_unknown_and_unsuitable_models(photos: Path, tmp_path: Path) -> None:
         code, text = run("predict", photos, "--model", model, "--out", tmp_path / "out")
         assert code == 2
         assert words in text, text
+    code, text = run("predict", photos, "--size", 9, "--out", tmp_path / "out")
+    assert code == 2
+    assert "expected a shortest edge of 32 to 4096 pixels, found 9" in text
     assert run("predict", photos, "--device", "cuda:9")[0] == 2 or torch.cuda.is_available()
 
 

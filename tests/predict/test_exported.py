@@ -57,6 +57,15 @@ def test_a_program_of_torch_predicts(program: Path, size: tuple[int, int]) -> No
     np.testing.assert_allclose(result.boxes, SHARES.numpy() * np.array([size[1], size[0]] * 2), atol=1e-3)
 
 
+def test_another_input_size_shows_it_other_pixels(program: Path) -> None:
+    model = maskrcnn.load(program, size=64)
+    assert (model.preprocess.short, model.preprocess.long) == ((64, 64), 256)
+    # A white line is thinner than a pixel of the small input, and grey there.
+    image = np.zeros((256, 256, 3), np.uint8)
+    image[100:101] = 255
+    assert model.predict(image, 0.0).scores[1] < maskrcnn.load(program).predict(image, 0.0).scores[1]
+
+
 def test_a_program_of_one_image_takes_batches(program: Path) -> None:
     images = [np.full((side, 64, 3), side, np.uint8) for side in (50, 100, 200)]
     results = maskrcnn.load(program).predict(images, 0.0, batch_size=3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,18 @@ def test_devices_and_precisions_by_name(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(MaskRCNNError, match="not there"):
         pick_device("cuda")
+
+
+def test_another_input_size(nuclei: Predictor, photo: np.ndarray) -> None:
+    smaller = load("nuclei", "cpu", size=320)
+    assert smaller.preprocess == replace(nuclei.preprocess, short=(320, 320), long=704)
+    assert nuclei.preprocess.short == (640, 1024)
+    want, got = nuclei.predict(photo), smaller.predict(photo)
+    assert got.size == want.size
+    assert not np.array_equal(got.scores, want.scores)
+    for edge in (31, 5000, -1):
+        with pytest.raises(MaskRCNNError, match=f"32 to 4096 pixels, found {edge}.*own is 640"):
+            load("nuclei", "cpu", size=edge)
 
 
 def test_what_is_no_image(nuclei: Predictor) -> None:

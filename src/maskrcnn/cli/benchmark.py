@@ -186,9 +186,9 @@ def show(speeds: Speeds, advice: Advice, model: str, score: float) -> None:
     out.print(f"[bold]→ {escape(advice.choice)}[/]", highlight=False)
     if advice.size is not None:
         out.print(f"→ {escape(advice.sizes)}", highlight=False)
-        change = f'preprocess={{"short": {advice.size.short}, "long": {advice.size.long}}}'
+        edge = advice.size.short[0]
         out.print(
-            escape(f"  {advice.size.size} in Python: model.model.config = model.model.config.replace({change})"),
+            f"  try it: maskrcnn predict --size {edge} (maskrcnn evaluate too; in Python load(…, size={edge}))",
             highlight=False,
         )
 

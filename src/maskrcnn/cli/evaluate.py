@@ -29,6 +29,9 @@ def evaluate(
     worst: Annotated[int, typer.Option(min=0, help="How many of the worst images the report shows.")] = 8,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    size: Annotated[
+        int | None, typer.Option(help="Shortest edge of the network input in pixels; the model's own unless given.")
+    ] = None,
     json_out: Annotated[Path | None, typer.Option("--json", help="Also write the numbers to this file.")] = None,
 ) -> None:
     """Measure a model on labelled images, and write a report on what goes wrong and what to do about it."""
@@ -38,7 +41,7 @@ def evaluate(
     from maskrcnn.evaluate.report import write_report
     from maskrcnn.predict.predictor import load
 
-    predictor = load(model, device, precision)
+    predictor = load(model, device, precision, size=size)
     split = split if has_split(data, split) else ""
     dataset = open_dataset(data, split or None)
     with Progress(console=out, transient=True) as progress:

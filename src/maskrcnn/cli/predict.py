@@ -27,6 +27,9 @@ def predict(
     score: Annotated[float, typer.Option(min=0, max=1, help="Leave out objects below this score.")] = 0.5,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    size: Annotated[
+        int | None, typer.Option(help="Shortest edge of the network input in pixels; the model's own unless given.")
+    ] = None,
     overlays: Annotated[bool, typer.Option(help="Draw the objects over each image.")] = True,
 ) -> None:
     """Segment images: an overlay of each as a PNG, and all objects in one predictions.json."""
@@ -40,7 +43,7 @@ def predict(
 
     from maskrcnn.predict.predictor import load
 
-    predictor = load(model, device, precision)
+    predictor = load(model, device, precision, size=size)
     show_report(predictor.report)
     skipped = run(predictor, found.images, folder, score, overlays) + len(found.problems)
     if skipped:

@@ -12,6 +12,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from maskrcnn.errors import MaskRCNNError
 
+LARGEST_EDGE = 4096  # pixels of the network input's shortest edge
+
 
 @dataclass(frozen=True)
 class Preprocess:
@@ -52,6 +54,16 @@ class Preprocess:
     def full_scale(self) -> int:
         """The largest stored value: 255 or 65535."""
         return 2**self.depth - 1
+
+    def at(self, edge: int) -> Preprocess:
+        """The same with one shortest edge, in pixels, and the longest in proportion. Raises on an absurd one."""
+        low = self.short[0]
+        if not self.divisor <= edge <= LARGEST_EDGE:
+            raise MaskRCNNError(
+                f"input size: expected a shortest edge of {self.divisor} to {LARGEST_EDGE} pixels, found {edge}",
+                fix=f"the model's own is {low}",
+            )
+        return dataclasses.replace(self, short=(edge, edge), long=round(self.long * edge / low))
 
     @property
     def rgb(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +102,7 @@ def load(
     precision: str = "auto",
     names: Sequence[str] | None = None,
     config: str | Path | None = None,
+    size: int | None = None,
 ) -> ImagePredictor:
     """A model ready to use, from a bundled name ("nuclei"), a catalog name ("coco", "coco-v2") or a file.
 
@@ -111,14 +112,19 @@ def load(
     Args:
         names: the classes of a checkpoint that carries none, or other names for them; background left out.
         config: a yaml for what a checkpoint cannot tell: detectron2's own, or settings of ours.
+        size: shortest edge of the network input in pixels, if not the model's own; smaller is faster.
 
     Raises:
-        MaskRCNNError: unknown name, unreadable file, or a checkpoint of another architecture.
+        MaskRCNNError: unknown name, unreadable file, a checkpoint of another architecture, or an absurd size.
     """
     if is_exported(source):
-        return load_exported(source, device, precision)
-    model, report = load_model(source, names, config)
-    return Predictor(model, device, precision, report)
+        predictor: ImagePredictor = load_exported(source, device, precision)
+    else:
+        model, report = load_model(source, names, config)
+        predictor = Predictor(model, device, precision, report)
+    if size is not None:
+        predictor.model.config = replace(predictor.model.config, preprocess=predictor.preprocess.at(size))
+    return predictor
 
 
 def pick_device(name: str) -> torch.device:

@@ -29,7 +29,6 @@ from maskrcnn.runtime import Artifact, Runtime
 
 EXACT = "fp32"
 SMALLER = (0.75, 0.5)  # input sizes tried beside the model's own, as shares of it
-LARGEST_EDGE = 4096  # pixels
 ENOUGH_TURNS = 3  # the median of fewer is no protection against a busy moment
 FEWEST_IMAGES = 4  # measured even where the time does not suffice
 
@@ -129,18 +128,10 @@ def input_sizes(own: Preprocess, edges: Sequence[int] | None = None) -> list[tup
     Raises:
         MaskRCNNError: an edge is too short or too long.
     """
-    low = own.short[0]
     if edges is None:
-        edges = [max(round(low * share / own.divisor), 1) * own.divisor for share in SMALLER]
-    for edge in edges:
-        if not own.divisor <= edge <= LARGEST_EDGE:
-            raise MaskRCNNError(
-                f"sizes: expected shortest edges of {own.divisor} to {LARGEST_EDGE} pixels, found {edge}",
-                fix=f"the model's own is {low}",
-            )
-    usual = (own.short, own.long)
-    others = [((edge, edge), round(own.long * edge / low)) for edge in sorted({*edges}, reverse=True)]
-    return [usual, *(size for size in others if size != usual)]
+        edges = [max(round(own.short[0] * share / own.divisor), 1) * own.divisor for share in SMALLER]
+    sizes = [(size.short, size.long) for size in (own, *map(own.at, sorted({*edges}, reverse=True)))]
+    return list(dict.fromkeys(sizes))
 
 
 def settings(
