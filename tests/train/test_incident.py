@@ -17,6 +17,7 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.batch import Batch
 from maskrcnn.model.losses import Losses, Term
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.train import journal
 from maskrcnn.train.incident import bad_numbers, is_out_of_memory
 from maskrcnn.train.learner import Learner
 from maskrcnn.train.trainer import Trainer, TrainingRun
@@ -45,6 +46,7 @@ def test_a_bad_loss_stops_with_its_batch_on_disk(
 ) -> None:
     """The second batch of step 3, found although steps after it were made before anything was read."""
     seen = poison(monkeypatch, 6)
+    monkeypatch.setattr(journal, "READ_EVERY_S", math.inf)  # on a slow machine it would read after every step
     with pytest.raises(
         MaskRCNNError, match=r"loss mask is not a finite number at step 3;.*\.png.*nan-step-3"
     ) as caught:
