@@ -17,6 +17,7 @@ from maskrcnn.export.operators import WHOLE, onnx_translations
 from maskrcnn.model.roi_align import Pyramid, assign_levels, pyramid_roi_align
 from maskrcnn.ops.nms import nms
 from maskrcnn.ops.whole import keep_whole, whole
+from maskrcnn.runtime.openvino_session import openvino_core
 
 
 class Suppress(nn.Module):
@@ -46,9 +47,7 @@ def run(module: nn.Module, path: Path, inputs: Sequence[Tensor]) -> list[list[np
     feeds = {name: value.numpy() for name, value in zip(names, inputs, strict=True)}
     first = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, feeds)
     silence()
-    import openvino
-
-    request = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).create_infer_request()
+    request = openvino_core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).create_infer_request()
     request.infer(feeds)
     return [first, [np.array(request.get_output_tensor(place).data) for place in range(len(first))]]
 

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper, save
 
 from maskrcnn.model.config import Config, preset, to_dict
 from maskrcnn.runtime.artifact import FORMAT
+from maskrcnn.runtime.openvino_session import openvino_core
 
 NAMES = ("disc", "triangle")
 # Shares of (x1, y1, x2, y2), class and score of each object; the third one's score is the brightest value over 255.
@@ -90,7 +91,7 @@ def write(path: Path, config: Config, note: str | None = "", **changes: Any) -> 
     save(model, str(source))
     if path != source:
         openvino = pytest.importorskip("openvino")
-        network = openvino.Core().read_model(str(source))
+        network = openvino_core().read_model(str(source))
         if note is not None:
             network.set_rt_info(note, "maskrcnn")
         openvino.save_model(network, str(path), compress_to_fp16=False)

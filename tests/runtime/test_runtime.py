@@ -279,3 +279,24 @@ def test_it_works_where_there_is_no_torch(artifact: Path, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "drawn.png").is_file()
     assert len(json.loads((tmp_path / "found.json").read_text())) == 3
+
+
+STOPPED = """
+import gc, os, signal, sys
+from maskrcnn import runtime
+first, second = runtime.load(sys.argv[1]), runtime.load(sys.argv[1])
+del first
+gc.collect()
+del second
+gc.collect()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("stopped")
+"""
+
+
+def test_ctrl_c_after_models_came_and_went(artifact: Path) -> None:
+    """Plugins of OpenVINO that come and go would leave the process without a stack for its signals."""
+    done = subprocess.run([sys.executable, "-c", STOPPED, str(artifact)], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "stopped\n"), done.stderr

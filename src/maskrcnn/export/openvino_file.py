@@ -11,6 +11,7 @@ import torch
 from maskrcnn.export.metadata import KEY, metadata
 from maskrcnn.export.onnx_file import write_program
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.runtime.openvino_session import openvino_core
 
 
 def silence() -> None:
@@ -38,7 +39,7 @@ def convert(source: Path, model: MaskRCNN, path: Path, precision: str, calibrate
     silence()
     import openvino
 
-    network = openvino.Core().read_model(str(source))
+    network = openvino_core().read_model(str(source))
     if precision == "int8":
         from maskrcnn.export.quantize import quantize
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,20 @@ from maskrcnn.runtime.artifact import KEY, OUTPUTS, Artifact
 # Left alone OpenVINO computes in bf16 where the CPU has it, which moves boxes: each layer keeps the type that the graph
 # gives it.
 SETTINGS = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+
+
+@functools.cache
+def openvino_core() -> Any:
+    """The one Core of this process, which stays. Raises `ImportError` without openvino.
+
+    A Core's CPU plugin gives the thread a stack for signals and, when it goes, puts back the one that it found. If that
+    one's plugin went before it, the next Ctrl-C is a segmentation fault.
+    """
+    import openvino
+
+    core = openvino.Core()
+    core.get_property("CPU", "FULL_DEVICE_NAME")  # before another Core's plugin comes and goes
+    return core
 
 
 class OpenVINOSession:
@@ -50,6 +65,8 @@ def open_openvino(path: Path, device: str = "auto", threads: int | None = None) 
         raise MaskRCNNError(f"OpenVINO models run on the CPU here, found device {device!r}", fix="use --device auto")
     try:
         import openvino
+
+        core = openvino_core()
     except ImportError as error:
         raise MaskRCNNError(
             "an OpenVINO .xml needs openvino, which is not installed",
@@ -59,7 +76,6 @@ def open_openvino(path: Path, device: str = "auto", threads: int | None = None) 
     weights = path.with_suffix(".bin")
     if not weights.is_file():
         raise MaskRCNNError(f"no {weights.name} beside it, which holds the weights", where=path, fix="copy both files")
-    core = openvino.Core()
     try:
         model = core.read_model(path)
         session = OpenVINOSession(model, openvino.__version__.partition("-")[0])
