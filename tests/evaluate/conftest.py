@@ -13,6 +13,7 @@ import pytest
 
 from maskrcnn.data.dataset import open_dataset
 from maskrcnn.data.objects import Objects
+from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluate.sample import Sample
 from maskrcnn.masks import Crop, Masks
 from maskrcnn.model.config import preset
@@ -81,8 +82,15 @@ class Oracle(Predictor):
         self.data, self.first = open_dataset(data, "val"), first
         self.limits: list[int] = []
 
-    def predict(self, images, score=0.5, batch_size=None):  # type: ignore[no-untyped-def, override]
-        index = next(i for i in range(len(self.data)) if np.array_equal(self.data.pixels(i), images))
+    def stream(self, images, score=0.5, batch_size=None):  # type: ignore[no-untyped-def]
+        for image in images:
+            try:
+                yield self._answer(image())
+            except MaskRCNNError as error:
+                yield error
+
+    def _answer(self, image: np.ndarray) -> Result:
+        index = next(i for i in range(len(self.data)) if np.array_equal(self.data.pixels(i), image))
         self.limits.append(self.model.config.max_detections)
         objects = self.data.objects(index)
         rows = np.arange(len(objects.labels))
@@ -91,10 +99,10 @@ class Oracle(Predictor):
         labels = np.array([self.names.index(name) for name in names], dtype=np.int64)
         if self.first == "misnamed":
             labels[0] = (labels[0] + 1) % len(self.names)
-        size = images.shape[:2]
+        size = image.shape[:2]
         scores = np.linspace(0.9, 0.5, len(labels), dtype=np.float32)
         masks = Masks([objects.crops[row] for row in rows], size)
-        return Result(objects.boxes[rows], scores, labels, masks, self.names, size)
+        return Result(objects.boxes[rows], scores, labels, masks, self.names, size, image)
 
 
 @pytest.fixture(scope="session")

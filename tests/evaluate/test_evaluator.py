@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import maskrcnn
 from maskrcnn.data.dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluate.evaluator import evaluate
-from maskrcnn.evaluate.observer import Observer, class_map
+from maskrcnn.evaluate.observer import Observation, Observer, class_map
+from maskrcnn.evaluate.sample import Sample
+from maskrcnn.model.config import preset
+from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.predict.predictor import Predictor
 
 MakeOracle = Callable[..., Predictor]
@@ -49,6 +54,39 @@ def test_an_unreadable_image_is_told_and_the_rest_measured(oracle: MakeOracle, s
     assert "3.png" in result.problems[0]
     assert result.analysis is not None
     assert result.analysis.records.images["index"].tolist() == [0, 1, 3]
+
+
+def test_images_go_through_the_network_in_batches_of_its_own(shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on CUDA: each image keeps its labels, also behind one that cannot be read."""
+    config = preset("lite").replace(backbone="resnet18", box_hidden=(8,), preprocess={"short": (128, 128), "long": 128})
+    torch.manual_seed(0)
+    model = Predictor(MaskRCNN(config.replace(score_threshold=0.0), ("disc", "triangle")), "cpu", "fp32")
+    (shapes / "val" / "2.png").write_bytes(b"")
+    seen: list[int] = []
+    detect = Predictor._detect
+
+    def watched(self: Predictor, images: Sequence[np.ndarray], score: float) -> Any:
+        seen.append(len(images))
+        return detect(self, images, score)
+
+    def observed() -> list[Sample]:
+        with Observer(model, open_dataset(shapes, "val")) as observer:
+            found = list(observer.stream([3, 1, 0, 2]))
+        assert isinstance(found[1], MaskRCNNError)
+        assert "2.png" in str(found[1])
+        return [part.sample for part in found if isinstance(part, Observation)]
+
+    alone = observed()
+    monkeypatch.setattr(Predictor, "_detect", watched)
+    model.together = 3
+    together = observed()
+    assert seen == [2, 1]
+    assert [sample.image_id for sample in alone] == [4, 1, 3]
+    for one, other in zip(alone, together, strict=True):
+        assert one.image_id == other.image_id
+        assert len(one.truth.labels) == len(other.truth.labels)
+        np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-2)
+        np.testing.assert_allclose(one.scores, other.scores, atol=1e-4)
 
 
 def test_names_and_paths_will_do_as_often_as_you_like(shapes: Path) -> None:

@@ -143,6 +143,24 @@ def test_a_broken_image_costs_no_other(
         nuclei.predict([photo[:64], missing], batch_size=batch_size)
 
 
+def test_a_function_gives_its_image_in_the_background(nuclei: Predictor, photo: np.ndarray, tmp_path: Path) -> None:
+    callers: list[str] = []
+
+    def shown() -> np.ndarray:
+        callers.append(threading.current_thread().name)
+        return photo
+
+    def broken() -> np.ndarray:
+        raise MaskRCNNError("not there", where=tmp_path)
+
+    first, error, second = nuclei.stream([shown, broken, photo], 0.8)
+    assert isinstance(first, Result)
+    assert isinstance(second, Result)
+    assert np.array_equal(first.boxes, second.boxes)
+    assert "not there" in str(error)
+    assert callers[0].startswith("maskrcnn-read")
+
+
 def test_only_broken_images(nuclei: Predictor, tmp_path: Path) -> None:
     for count in (1, 3):
         missing = [tmp_path / f"{number}.png" for number in range(count)]

@@ -95,11 +95,9 @@ def evaluate(
     done = 0
     with Observer(predictor, dataset, max_detections) as observer:
         metrics = CocoMetrics(dataset.names, observer.limit)
-        for index in range(len(dataset)):
-            try:
-                observation = observer.observe(index)
-            except MaskRCNNError as error:
-                problems.append(str(error))
+        for index, observation in enumerate(observer.stream(range(len(dataset)))):
+            if isinstance(observation, MaskRCNNError):
+                problems.append(str(observation))
                 continue
             metrics.update(observation.sample)
             if analyse:

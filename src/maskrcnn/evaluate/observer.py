@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 
 import numpy as np
@@ -14,6 +15,7 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluate.finding import listed, plural
 from maskrcnn.evaluate.sample import Sample
 from maskrcnn.predict.image_predictor import ImagePredictor
+from maskrcnn.predict.result import Result
 
 
 @dataclass(frozen=True)
@@ -22,17 +24,17 @@ class Observation:
 
     Attributes:
         sample: its labels, and the detections of classes that the data set has.
-        pixels: [H, W, C] as the model takes them.
+        picture: uint8 [H, W, 3], the image to look at.
         found: how many detections the model gave.
     """
 
     sample: Sample
-    pixels: np.ndarray
+    picture: np.ndarray
     found: int
 
 
 class Observer:
-    """Runs the model on single images of the data set; inside `with`, under the given limit of detections.
+    """Runs the model on images of the data set; inside `with`, under the given limit of detections.
 
     Args:
         max_detections: objects an image; the model's own limit unless given.
@@ -63,21 +65,27 @@ class Observer:
     ) -> None:
         self.predictor.model.config = self._own_config
 
-    def observe(self, index: int) -> Observation:
-        """Labels and detections of the index-th image.
+    def stream(self, indices: Sequence[int]) -> Iterator[Observation | MaskRCNNError]:
+        """Labels and detections of these images in their order, while the next ones are read in the background.
 
-        Raises:
-            MaskRCNNError: the image or its labels cannot be read; the message names it.
+        An image that cannot be read, or its labels, comes as the error, whose message names it.
         """
-        pixels = self.dataset.pixels(index, self.config.preprocess)
+        pixels = [partial(self.dataset.pixels, index, self.config.preprocess) for index in indices]
+        for index, result in zip(indices, self.predictor.stream(pixels, score=0.0), strict=True):
+            try:
+                yield result if isinstance(result, MaskRCNNError) else self._observation(index, result)
+            except MaskRCNNError as error:
+                yield error
+
+    def _observation(self, index: int, result: Result) -> Observation:
         truth = self.dataset.objects(index)
-        result = self.predictor.predict(pixels, score=0.0)
         labels = self._to_dataset[result.labels]
         known = labels >= 0
         self._unknown += int((~known).sum())
         parts = result.boxes[known], result.scores[known], labels[known], result.masks[known]
         sample = Sample(self.dataset.records[index].id, result.size, truth, *parts)
-        return Observation(sample, pixels, len(result))
+        assert result.image is not None
+        return Observation(sample, result.image, len(result))
 
     def notes(self) -> list[str]:
         """A line on the classes that only the data or only the model has."""

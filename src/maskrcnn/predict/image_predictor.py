@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, overload
@@ -28,7 +28,7 @@ from maskrcnn.predict.sources import read_source
 if TYPE_CHECKING:
     from maskrcnn.weights.load import Report
 
-ImageLike = str | Path | np.ndarray | Image.Image
+ImageLike = str | Path | np.ndarray | Image.Image | Callable[[], np.ndarray]
 
 
 class Found(NamedTuple):
@@ -91,8 +91,8 @@ class ImagePredictor(ABC):
         """Find the objects in an image, or in each of a list of images.
 
         Args:
-            images: path, URL, PIL image or array [H, W] or [H, W, C] of uint8 or uint16; or a list of them. A model of
-                other channels than RGB takes those it was trained on.
+            images: path, URL, PIL image or array [H, W] or [H, W, C] of uint8 or uint16, or a function that gives such
+                an array; or a list of them. A model of other channels than RGB takes those it was trained on.
             score: objects below it are left out.
             batch_size: images that go through the network together; 1 on a CPU, 8 elsewhere unless given.
 
@@ -179,6 +179,8 @@ class _Started:
 
 def read(image: ImageLike, preprocess: Preprocess) -> tuple[ReadImage, Path | None]:
     """The pixels of whatever a user calls an image, as a model takes them, and its path if it has one."""
+    if callable(image):
+        image = image()
     if isinstance(image, np.ndarray):
         return as_model_takes(image, preprocess), None
     if isinstance(image, Image.Image):

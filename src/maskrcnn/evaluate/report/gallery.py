@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from maskrcnn.data.channels import as_picture
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluate.analysis import Analysis
 from maskrcnn.evaluate.errors import KINDS, split_errors
@@ -56,15 +55,14 @@ def worst_pairs(analysis: Analysis, observer: Observer, limit: int) -> Iterator[
     An image that can no longer be read is left out.
     """
     counting, records = analysis.counting, analysis.records
-    for row in counting.worst(limit).tolist():
-        index = int(records.images["index"][row])
-        try:
-            observation = observer.observe(index)
-        except MaskRCNNError:
+    rows = counting.worst(limit).tolist()
+    indices = [int(records.images["index"][row]) for row in rows]
+    for row, index, observation in zip(rows, indices, observer.stream(indices), strict=True):
+        if isinstance(observation, MaskRCNNError):
             continue
-        sample, (pixels, _) = observation.sample, as_picture(observation.pixels)
+        sample, picture = observation.sample, observation.picture
         numbers = int(counting.truth[row]), int(counting.counted[row]), int(counting.found[row])
-        pictures = map(_data_uri, draw_pair(sample, pixels, records.names, analysis.threshold, records.kind))
+        pictures = map(_data_uri, draw_pair(sample, picture, records.names, analysis.threshold, records.kind))
         yield Pair(observer.dataset.records[index].path.name, sample.size, *numbers, *pictures)
 
 
