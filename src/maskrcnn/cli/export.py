@@ -81,8 +81,16 @@ def _table(trial: Trial, tolerance: Tolerance, title: str) -> Table:
             f"{row.objects}",
             f"{seen.lost}",
             f"{seen.added}",
-            *(f"{tolerance.of(part):.2g}" for part in seen.parts),
+            *(_short(tolerance.of(part)) for part in seen.parts),
             f"{row.seconds[1] * 1e3:.0f}",
             f"{row.seconds[0] * 1e3:.0f}",
         )
     return table
+
+
+def _short(difference: float) -> str:
+    """In five characters, so that the table fits where a terminal's width is not known: 0.18, 2e-4."""
+    if not 0 < difference < 0.01:
+        return f"{difference:.2g}"
+    digits, _, exponent = f"{difference:.0e}".partition("e")
+    return f"{digits}e{int(exponent)}"
