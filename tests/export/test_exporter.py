@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import maskrcnn
 from maskrcnn.errors import MaskRCNNError
@@ -189,6 +190,14 @@ def test_a_folder_without_images_cannot_calibrate(model: MaskRCNN, exported: Exp
     made, _ = exported("onnx")
     with pytest.raises(MaskRCNNError, match="no image"):
         openvino_file.convert(made, model, tmp_path / "model.xml", "int8", tmp_path)
+
+
+def test_the_folder_to_calibrate_on_is_looked_into_first(tmp_path: Path) -> None:
+    """Before the model is even looked for."""
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "images" / "a.png")
+    with pytest.raises(MaskRCNNError, match=r"nothing to calibrate on.*found 1 in its sub-folders"):
+        export(Request("none.pth", "openvino", tmp_path / "m.xml", "int8", tmp_path))
 
 
 def test_an_unknown_model_is_told(tmp_path: Path) -> None:

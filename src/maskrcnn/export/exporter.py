@@ -60,6 +60,11 @@ class Request:
             raise MaskRCNNError("AP is not measured for aoti", fix="leave --data out, or use --format torch")
         if self.data is not None and not self.data.exists():
             raise MaskRCNNError("no such data", where=self.data, fix="check the path")
+        if self.calibrate is not None:
+            from maskrcnn.predict.sources import resolve_sources
+
+            if problems := resolve_sources([self.calibrate]).problems:
+                raise MaskRCNNError(f"nothing to calibrate on: {problems[0]}")
         return kind
 
 
