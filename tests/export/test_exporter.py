@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from PIL import Image
 
 import maskrcnn
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.evaluate import evaluator
 from maskrcnn.export import exporter, onnx_file, openvino_file
 from maskrcnn.export.exporter import Request, export, export_model
 from maskrcnn.export.formats import FORMATS
@@ -190,6 +193,25 @@ def test_a_folder_without_images_cannot_calibrate(model: MaskRCNN, exported: Exp
     made, _ = exported("onnx")
     with pytest.raises(MaskRCNNError, match="no image"):
         openvino_file.convert(made, model, tmp_path / "model.xml", "int8", tmp_path)
+
+
+def test_what_it_costs_is_told_of_the_classes_that_the_model_knows(
+    model: MaskRCNN, exported: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A class that only the data has counts 0 before and after, and one without objects has no value."""
+    made, _ = exported("onnx")
+    first, second, *_ = model.names
+    rows = {first: 40.0, "zebra": 0.0, second: math.nan}
+    losses = iter([0.0, 10.0])
+
+    def measured(predictor: object, data: Path) -> SimpleNamespace:
+        loss = next(losses)
+        return SimpleNamespace(
+            per_class={name: {"box_AP": value, "mask_AP": max(value - loss, 0)} for name, value in rows.items()}
+        )
+
+    monkeypatch.setattr(evaluator, "evaluate", measured)
+    assert exporter._metrics(model, made.parent, made) == {"box_AP": (40.0, 40.0), "mask_AP": (40.0, 30.0)}
 
 
 def test_the_folder_to_calibrate_on_is_looked_into_first(tmp_path: Path) -> None:
