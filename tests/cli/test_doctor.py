@@ -117,6 +117,7 @@ def test_the_environment_tells_which_fast_forms_run(monkeypatch: pytest.MonkeyPa
     import torch
 
     from maskrcnn.ops.fused_conv import fused_form
+    from maskrcnn.ops.linear import linear_form
     from maskrcnn.predict import speed
 
     found = environment()
@@ -124,6 +125,7 @@ def test_the_environment_tells_which_fast_forms_run(monkeypatch: pytest.MonkeyPa
     assert "roi align" in found["kernels"]
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         assert f"{fused_form(torch.device('cpu'), dtype)} for {name} on cpu" in found["convolutions"]
+        assert f"{linear_form(torch.device('cpu'), dtype)} for {name} on cpu" in found["linear layers"]
     assert found["winograd"].startswith("yes")
     assert found["memory kept"].split()[0] in ("yes", "no")
     monkeypatch.setattr(speed, "bf16_hardware", lambda: "")

@@ -71,18 +71,19 @@ def _fast_forms() -> dict[str, str]:
     from maskrcnn.model.inference import WIDE
     from maskrcnn.ops.fused_conv import fused_form
     from maskrcnn.ops.kernels import status
+    from maskrcnn.ops.linear import linear_form
     from maskrcnn.predict.speed import bf16_hardware
 
     devices = [torch.device(name) for name in ("cpu", "cuda") if name == "cpu" or torch.cuda.is_available()]
     dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16}
-    convolutions = [
-        f"{fused_form(device, dtype)} for {name} on {device.type}"
-        for device in devices
-        for name, dtype in dtypes.items()
-    ]
+    convolutions, linear = (
+        [f"{form(where, dtype)} for {name} on {where.type}" for where in devices for name, dtype in dtypes.items()]
+        for form in (fused_form, linear_form)
+    )
     return {
         "kernels": "; ".join(f"{name}: {form}" for name, form in status().items()),
         "convolutions": ", ".join(convolutions),
+        "linear layers": ", ".join(linear),
         "winograd": f"yes, for fp32 on cpu, 3x3 convolutions of {WIDE} channels and more",
         "memory kept": _memory_kept(),
         "bf16 on cpu": bf16_hardware() or "no instructions for it: slower than fp32",
