@@ -23,6 +23,7 @@ from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.ops.fused_conv import Conv, fused_conv
 from maskrcnn.ops.host import plain_only
 from maskrcnn.ops.linear import linear
+from maskrcnn.ops.rounding import round_filters
 from maskrcnn.ops.winograd import winograd_conv, winograd_weight
 
 WIDE = 256  # channels from which Winograd's fewer multiplications outweigh its transforms; measured
@@ -51,7 +52,7 @@ def for_inference(model: MaskRCNN, device: torch.device, dtype: torch.dtype, por
         if module not in exact and not isinstance(module, _BatchNorm):
             for name, value in (*module._parameters.items(), *module._buffers.items()):
                 if value is not None and value.is_floating_point() and name not in ("mean", "std"):
-                    value.data = value.data.to(dtype)
+                    value.data = round_filters(value.data, dtype, isinstance(module, nn.ConvTranspose2d))
     if device.type == "cpu" and dtype == torch.float32 and not plain_only() and not portable:
         _use_winograd(fast)
     return fast.to(memory_format=torch.channels_last)
