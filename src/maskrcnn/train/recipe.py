@@ -78,7 +78,7 @@ class Recipe(BaseModel):
     ema: float = Field(0.998, ge=0, lt=1, description="decay of the averaged weights; 0 turns averaging off")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto, fp32, bf16 or fp16")
     compile: bool = Field(
-        False, description="compile backbone and pyramid: a minute or two at the start, for long runs on a GPU"
+        False, description="compile backbone and pyramid: a minute or two at the start; on a CPU it does not pay"
     )
     skip_bad_steps: int = Field(
         0, ge=0, description="leave out so many steps whose loss or gradient is no finite number before giving up"
