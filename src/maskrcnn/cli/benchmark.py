@@ -188,7 +188,7 @@ def show(speeds: Speeds, advice: Advice, model: str, score: float) -> None:
         out.print(f"→ {escape(advice.sizes)}", highlight=False)
         edge = advice.size.short[0]
         out.print(
-            f"  such a size is asked for with: maskrcnn predict --size {edge} (maskrcnn evaluate too; in Python load(…, size={edge}))",
+            f"  such a size is asked for with: maskrcnn predict --size {edge} (evaluate too; in Python size={edge})",
             highlight=False,
         )
 
