@@ -46,14 +46,7 @@ def whole_roi_align(
 
 @whole_roi_align.register_fake
 def _(
-    levels: Sequence[Tensor],
-    strides: Sequence[int],
-    boxes: Tensor,
-    level: Tensor,
-    image_index: Tensor,
-    bins: int,
-    sampling: int,
-    aligned: bool,
+    levels: Sequence[Tensor], strides: object, boxes: Tensor, level: object, images: object, bins: int, *_: object
 ) -> Tensor:
     return levels[0].new_empty(boxes.shape[0], levels[0].shape[1], bins, bins)
 

@@ -12,6 +12,9 @@ from torch import Tensor
 
 from maskrcnn.ops.whole import keeps_whole
 
+# What torch raises for an operator of its own that this release lacks, or whose arguments or CPU do not suit it.
+NO_SUCH_OPERATOR = (AttributeError, TypeError, RuntimeError)
+
 
 def on_host(tensor: Tensor) -> bool:
     """Whether reading this tensor's values costs nothing."""
