@@ -59,6 +59,16 @@ def test_a_transposed_convolutions_filters_run_along_its_first_axis() -> None:
     assert torch.equal(found.permute(1, 2, 3, 0).flatten(0, 2), want)
 
 
+def test_how_a_weight_lies_in_memory_changes_nothing() -> None:
+    square = drawn((2 * RUN, 2 * RUN))
+    assert torch.equal(
+        round_filters(square.t(), torch.bfloat16), round_filters(square.t().contiguous(), torch.bfloat16)
+    )
+    kernels = drawn((5, 7, 3, 3))
+    last = kernels.contiguous(memory_format=torch.channels_last)
+    assert torch.equal(round_filters(last, torch.bfloat16), round_filters(kernels, torch.bfloat16))
+
+
 @pytest.mark.parametrize("shape", [(7,), (0, 3), (4, 3)])
 def test_what_needs_no_care_is_only_moved(shape: tuple[int, ...]) -> None:
     weight = drawn(shape)

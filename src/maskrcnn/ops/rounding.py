@@ -37,7 +37,7 @@ def round_filters(weight: Tensor, dtype: torch.dtype, transposed: bool = False) 
 def _diffused(filters: Tensor, dtype: torch.dtype) -> Tensor:
     """[O, N] → the same in dtype, each row's errors handed on."""
     count, length = filters.shape
-    runs = F.pad(filters, (-length % RUN, 0)).view(count, -1, RUN).permute(2, 1, 0).contiguous()
+    runs = F.pad(filters, (-length % RUN, 0)).reshape(count, -1, RUN).permute(2, 1, 0).contiguous()
     carry = torch.zeros_like(runs[0])
     for values in runs:
         carry += values
