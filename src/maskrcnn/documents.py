@@ -1,0 +1,195 @@
+"""YAML and JSON written by somebody else: size, depth and expansion are limited before anything is built from them."""
+
+from __future__ import annotations
+
+import json
+import reprlib
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+from maskrcnn.errors import MaskRCNNError
+
+MAX_YAML_BYTES = 4 * 2**20
+MAX_DEPTH = 64
+# Aliases make a short YAML long: nodes are counted as if each alias were written out.
+MAX_YAML_NODES = 500_000
+
+_PLAIN = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "seq", "map"))
+_TEXT = "tag:yaml.org,2002:str"
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 3, 60, 60, 30
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """``repr(value)`` for a message, cut to ``limit`` characters without building the whole text first."""
+    try:
+        text = _SHORT.repr(value)
+    except ValueError:  # an integer of more digits than Python writes out
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def read_yaml(path: Path, *, as_written: Collection[str] = ()) -> Any:
+    """The content of a YAML file: dicts, lists, str, int, float, bool and None.
+
+    Dates stay text. A tag that asks for anything else is an error, and so are cycles.
+
+    Args:
+        as_written: top-level keys below which every scalar is the text that stands in the file: ``no``, ``02146``.
+
+    Raises:
+        MaskRCNNError: the file cannot be read, is no YAML, or exceeds MAX_YAML_BYTES, MAX_DEPTH or MAX_YAML_NODES.
+    """
+    import yaml
+
+    text = _text(path, MAX_YAML_BYTES, "YAML")
+    try:
+        return _built(text, as_written)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
+        raise MaskRCNNError(
+            f"not valid YAML: {str(problem)[:200]}{where}", where=path, fix="correct the file"
+        ) from None
+    except (ValueError, OverflowError, RecursionError, AttributeError, TypeError) as error:
+        # Numbers that Python does not take, such as one of 5,000 digits or 0x.
+        raise MaskRCNNError(f"not valid YAML: {str(error)[:200]}", where=path, fix="correct the file") from None
+
+
+def read_json(
+    path: Path, *, max_bytes: int | None = None, object_hook: Callable[[dict[str, Any]], Any] | None = None
+) -> Any:
+    """The content of a JSON file, in UTF-8 or UTF-16.
+
+    Args:
+        max_bytes: the largest file that is read.
+        object_hook: as of `json.loads`.
+
+    Raises:
+        MaskRCNNError: the file cannot be read, is no JSON, is nested too deeply or too large.
+    """
+    return parse_json(_text(path, max_bytes, "JSON"), path, object_hook=object_hook)
+
+
+def parse_json(text: str, where: object = None, *, object_hook: Callable[[dict[str, Any]], Any] | None = None) -> Any:
+    """As `read_json`, from text.
+
+    Args:
+        where: what an error names as the place.
+    """
+    try:
+        return json.loads(text, object_hook=object_hook)
+    except RecursionError:
+        raise MaskRCNNError("not readable JSON: nested too deeply", where=where, fix="correct the file") from None
+    except ValueError as error:
+        raise MaskRCNNError(f"not valid JSON: {str(error)[:200]}", where=where, fix="correct the file") from None
+
+
+def _text(path: Path, max_bytes: int | None, kind: str) -> str:
+    try:
+        size = path.stat().st_size
+        if max_bytes is not None and size > max_bytes:
+            raise MaskRCNNError(f"expected at most {max_bytes:,} bytes of {kind}, found {size:,}", where=path)
+        content = path.read_bytes()
+        encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise MaskRCNNError(
+            f"not valid {kind}: not {error.encoding} text, byte {error.start} is {error.object[error.start]:#04x}",
+            where=path,
+            fix="save it as UTF-8",
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise MaskRCNNError(f"cannot be read: {reason}", where=path, fix="check the path") from None
+
+
+def _built(text: str, as_written: Collection[str]) -> Any:
+    import yaml
+
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    _check_depth(text, base)
+
+    class Loader(base):
+        yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own attribute
+            start: [pair for pair in pairs if not pair[0].endswith(":timestamp")]
+            for start, pairs in base.yaml_implicit_resolvers.items()
+        }
+
+    loader = Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _check_nodes(node)
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if isinstance(key, yaml.ScalarNode) and key.value in as_written and not _is_null(value):
+                    _keep_text(value)
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _check_depth(text: str, loader: Any) -> None:
+    """Raises before the nodes are composed, which recurses."""
+    import yaml
+
+    depth = 0
+    event: Any
+    for event in yaml.parse(text, Loader=loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise yaml.MarkedYAMLError(problem=f"nested more than {MAX_DEPTH} deep", problem_mark=event.start_mark)
+
+
+def _check_nodes(root: Any) -> None:
+    """Raises for cycles, for tags of other types, and where aliases multiply to more than MAX_YAML_NODES nodes."""
+    import yaml
+
+    counts: dict[int, int | None] = {}
+
+    def count(node: Any) -> int:
+        known = counts.get(id(node), 0)
+        if known is None:
+            raise yaml.MarkedYAMLError(problem="an alias of what it stands in", problem_mark=node.start_mark)
+        if known:
+            return known
+        if node.tag not in _PLAIN and not node.tag.endswith(":merge"):
+            tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+            raise yaml.MarkedYAMLError(problem=f"a value of type {tag[:60]}", problem_mark=node.start_mark)
+        counts[id(node)] = None
+        children: list[Any] = []
+        if isinstance(node, yaml.SequenceNode):
+            children = node.value
+        elif isinstance(node, yaml.MappingNode):
+            children = [part for pair in node.value for part in pair]
+        total = 1 + sum(map(count, children))
+        if total > MAX_YAML_NODES:
+            what = f"aliases that expand to more than {MAX_YAML_NODES:,} values"
+            raise yaml.MarkedYAMLError(problem=what, problem_mark=node.start_mark)
+        counts[id(node)] = total
+        return total
+
+    count(root)
+
+
+def _is_null(node: Any) -> bool:
+    return bool(node.tag.endswith(":null"))
+
+
+def _keep_text(node: Any) -> None:
+    """Make every scalar below a text, keys included."""
+    import yaml
+
+    if isinstance(node, yaml.ScalarNode):
+        node.tag = _TEXT
+    elif isinstance(node, yaml.SequenceNode):
+        for part in node.value:
+            _keep_text(part)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            _keep_text(key)
+            _keep_text(value)
