@@ -64,7 +64,7 @@ def test_every_kind_of_image_is_segmented(photos: Path, tmp_path: Path) -> None:
     for noted in ("sixteen.png", "moving.gif", "rgba.png"):
         assert noted in text
     for entry in json.loads((tmp_path / "out" / "predictions.json").read_text()):
-        assert set(entry) >= {"file_name", "category_name", "segmentation", "bbox", "score", "image_id", "category_id"}
+        assert set(entry) >= {"file_name", "category_name", "segmentation", "box", "score", "image_id", "category_id"}
         with Image.open(photos / entry["file_name"]) as image:
             assert entry["segmentation"]["size"] == [image.height, image.width]
         assert decode(entry["segmentation"]).area >= 0

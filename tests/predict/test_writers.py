@@ -42,7 +42,7 @@ def test_overlays_and_coco_results(tmp_path):
     last = written[1]
     assert last["category_id"] == 1
     assert last["category_name"] == "çell"
-    assert last["bbox"] == [1, 1, 3, 2]
+    assert last["box"] == [1, 1, 4, 3]
     assert last["score"] == 0.75
     assert coco_mask.decode(last["segmentation"]).sum() == 6
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
+from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.masks import Masks
 from maskrcnn.predict.draw import count_line, draw_objects
@@ -112,12 +113,18 @@ class Result:
             canvas[crop.y : crop.y + h, crop.x : crop.x + w][crop.bitmap] = values[k]
         return canvas
 
-    def to_coco(self, image_id: int) -> list[dict[str, Any]]:
-        """The objects as COCO results: JSON-ready dicts.
+    def to_coco(self, image_id: int, iou_type: Literal["segm", "bbox"] = "segm") -> list[dict[str, Any]]:
+        """The objects as COCO results: JSON-ready dicts, for ``COCO.loadRes`` and a ``COCOeval`` of the same iou_type.
 
-        Each holds image_id, category_id (label + 1), category_name, bbox [x, y, width, height], score, segmentation
-        (compressed RLE), area in pixels, and file_name where the image came from a file.
+        Each holds image_id, category_id (label + 1), category_name, score, area in pixels, and file_name if the image came
+        from a file. With "segm" also segmentation (compressed RLE) and box [x1, y1, x2, y2]; with "bbox" instead
+        bbox [x, y, width, height]. Never both: pycocotools would sort masks into sizes by the areas of their boxes.
+
+        Raises:
+            MaskRCNNError: iou_type is neither.
         """
+        if iou_type not in ("segm", "bbox"):
+            raise MaskRCNNError(f"expected an iou_type 'segm' or 'bbox', found {shown(iou_type)}")
         file_name = {"file_name": self.path.name} if self.path else {}
         objects = zip(
             self.labels, self.names, self.boxes, self.scores, self.masks.rle(), self.masks.area(), strict=True
@@ -125,16 +132,18 @@ class Result:
         results = []
         for label, name, box, score, rle, area in objects:
             x1, y1, x2, y2 = (float(value) for value in box)
+            if iou_type == "segm":
+                place = {"area": int(area), "box": [x1, y1, x2, y2], "segmentation": rle}
+            else:
+                place = {"area": (x2 - x1) * (y2 - y1), "bbox": [x1, y1, x2 - x1, y2 - y1]}
             results.append(
                 {
                     "image_id": image_id,
                     **file_name,
                     "category_id": int(label) + 1,
                     "category_name": name,
-                    "bbox": [x1, y1, x2 - x1, y2 - y1],
                     "score": float(score),
-                    "area": int(area),
-                    "segmentation": rle,
+                    **place,
                 }
             )
         return results
