@@ -116,8 +116,8 @@ class Result:
     def to_coco(self, image_id: int, iou_type: Literal["segm", "bbox"] = "segm") -> list[dict[str, Any]]:
         """The objects as COCO results: JSON-ready dicts, for ``COCO.loadRes`` and a ``COCOeval`` of the same iou_type.
 
-        Each holds image_id, category_id (label + 1), category_name, score, area in pixels, and file_name if the image came
-        from a file. With "segm" also segmentation (compressed RLE) and box [x1, y1, x2, y2]; with "bbox" instead
+        Each holds image_id, category_id (label + 1), category_name, score, area in pixels, and file_name of an image
+        that is a file. With "segm" also segmentation (compressed RLE) and box [x1, y1, x2, y2]; with "bbox" instead
         bbox [x, y, width, height]. Never both: pycocotools would sort masks into sizes by the areas of their boxes.
 
         Raises:
