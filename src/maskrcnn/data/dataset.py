@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from maskrcnn.data.channels import read_for_model
+from maskrcnn.data.image_formats import left_out
 from maskrcnn.data.image_io import find_images
 from maskrcnn.data.objects import Annotation, Drawn, Objects, draw_all, draw_each
 from maskrcnn.data.problem import Problem
@@ -178,7 +179,9 @@ def open_detected(path: Path, split: str | None = None, names: Sequence[str] | N
         what = f"expected {expected()}, a label file or a .yaml naming such folders; found {_contents(path)}"
         raise MaskRCNNError(what, where=path, fix="arrange the files like that")
     form, splits = found
-    return form.read(splits[match_split(list(splits), split, path)], names)
+    dataset = form.read(splits[match_split(list(splits), split, path)], names)
+    dataset.problems += _left_out(dataset, path)
+    return dataset
 
 
 def has_split(path: str | Path, split: str) -> bool:
@@ -243,10 +246,20 @@ def _manifest(path: Path) -> Path | None:
     return next((file for file in files if describes(file)), None)
 
 
+def _left_out(dataset: Dataset, path: Path) -> list[Problem]:
+    """One line if the folders of images also have files of kinds that are not read."""
+    folders = sorted({record.path.parent for record in dataset.records})
+    what = left_out(file for folder in folders if folder.is_dir() for file in folder.iterdir())
+    return [Problem("left-out", str(path), what, severity="note")] if what else []
+
+
 def _contents(path: Path) -> str:
     if not path.is_dir():
         return f"the file {path.name}" if path.exists() else "nothing"
     names = sorted(p.name + "/" * p.is_dir() for p in path.iterdir() if not p.name.startswith("."))
     images = len(find_images(path))
     shown = ", ".join(names[:8]) + (f", … ({len(names)} in all)" if len(names) > 8 else "")
-    return (shown or "an empty folder") + (f" with {images} images" if images else "")
+    others = left_out(path.iterdir())
+    return (
+        (shown or "an empty folder") + (f" with {images} images" if images else "") + (f"; {others}" if others else "")
+    )

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from maskrcnn.data.image_formats import CONVERT, HAS_HEIF, HEIF_FIX, PILLOW_FORMATS, is_heif
 from maskrcnn.errors import MaskRCNNError
 
 MAX_PIXELS = 200_000_000
@@ -33,11 +34,11 @@ def opened(path: Path) -> Iterator[ImageFile.ImageFile]:
     try:
         image = _header(path)
     except UnidentifiedImageError as error:
-        with path.open("rb") as file:
-            start = file.read(12)
-        raise MaskRCNNError(
-            f"not an image: no known format begins with {start!r}", where=path, fix="convert it to PNG or JPEG"
-        ) from error
+        start = _start(path)
+        what, fix = f"not an image: no known format begins with {start!r}", CONVERT
+        if is_heif(start):
+            what, fix = "a HEIC image, which needs pillow-heif", HEIF_FIX
+        raise MaskRCNNError(what, where=path, fix=fix) from error
     except Exception as error:
         raise MaskRCNNError(f"damaged image header: {error}", where=path, fix="copy or download it again") from error
     with image:
@@ -143,8 +144,19 @@ def _no_pillow_limit() -> Iterator[None]:
 
 
 def _header(path: Path) -> ImageFile.ImageFile:
+    formats = PILLOW_FORMATS
+    if HAS_HEIF and is_heif(_start(path)):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        formats = ("HEIF",)
     with _no_pillow_limit():
-        return Image.open(path)
+        return Image.open(path, formats=formats)
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(12)
 
 
 def _jpeg(path: Path) -> np.ndarray | None:

@@ -12,9 +12,8 @@ import numpy as np
 
 from maskrcnn.data.channel_file import MAX_CHANNELS, is_stack, open_stack
 from maskrcnn.data.image_file import GREY16, TURNED, frames, loaded, opened, orientation, oriented, stored
+from maskrcnn.data.image_formats import IMAGE_SUFFIXES
 from maskrcnn.errors import MaskRCNNError
-
-IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 
 class ReadImage(NamedTuple):

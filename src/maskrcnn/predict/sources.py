@@ -18,7 +18,8 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from maskrcnn.data.channels import read_for_model
-from maskrcnn.data.image_io import IMAGE_SUFFIXES, ReadImage, find_images
+from maskrcnn.data.image_formats import IMAGE_SUFFIXES, left_out
+from maskrcnn.data.image_io import ReadImage, find_images
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import Preprocess
 
@@ -87,19 +88,27 @@ def _expand(argument: str | Path, notes: list[str]) -> list[Path] | list[str]:
         )
     matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207 - absolute patterns
     images = [match for match in matches if match.suffix.lower() in IMAGE_SUFFIXES and match.is_file()]
+    others = left_out(matches)
     if not images:
-        raise MaskRCNNError(f"expected a pattern that matches images, it matches {_summary(matches)}", where=argument)
+        what = f"expected a pattern that matches images, it matches {_summary(matches)}"
+        raise MaskRCNNError(f"{what}; {others}" if others else what, where=argument)
+    if others:
+        notes.append(f"{argument}: {others}")
     return images
 
 
 def _images_of(folder: Path, notes: list[str]) -> list[Path]:
-    images = find_images(folder, recursive=False)
-    below = sum(len(find_images(child, recursive=False)) for child in folder.iterdir() if child.is_dir())
+    images = find_images(folder)
+    others = left_out(sorted(folder.iterdir()))
+    below = sum(len(find_images(child)) for child in folder.iterdir() if child.is_dir())
     wider = folder / "**" / "*"
     if not images:
         found = f"{below} in its sub-folders" if below else _summary(sorted(folder.iterdir()))
         fix = f'to read the sub-folders, give "{wider}"' if below else "give a folder of images"
-        raise MaskRCNNError(f"expected images in this folder, found {found}", where=folder, fix=fix)
+        what = f"expected images in this folder, found {found}"
+        raise MaskRCNNError(f"{what}; {others}" if others else what, where=folder, fix=fix)
+    if others:
+        notes.append(f"{folder}: {others}")
     if below:
         notes.append(
             f'{folder}: {len(images)} taken, {below} in sub-folders left out (to read them all, give "{wider}")'

@@ -81,6 +81,7 @@ _ALL = [
     Check(
         "size-spread", "note", "image sizes are far apart", "check that objects look alike at the network's input size"
     ),
+    Check("left-out", "note", "files beside the images are of no kind that is read", "convert those that are images"),
     Check("unlisted-image", "note", "an image file lies beside the others and no label names it", "label or remove it"),
     # The same picture again.
     Check("duplicate-image", "warning", "two files of one split are the same", "keep one", True),

@@ -11,7 +11,7 @@ from maskrcnn.data.doctor.catalogue import FINEST_STRIDE, RECTANGLES_SHARE, SIZE
 from maskrcnn.data.doctor.finding import Finding, found
 from maskrcnn.data.doctor.look import Look
 from maskrcnn.data.doctor.numbering import missing_ids
-from maskrcnn.data.image_io import IMAGE_SUFFIXES
+from maskrcnn.data.image_formats import IMAGE_SUFFIXES
 from maskrcnn.model.config import Config
 
 _PARTS_USUAL = 0.05  # share of masks in several pieces, from which objects are often hidden in part

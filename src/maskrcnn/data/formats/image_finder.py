@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
-from maskrcnn.data.image_io import IMAGE_SUFFIXES
+from maskrcnn.data.image_formats import IMAGE_SUFFIXES
 
 
 class ImageFinder:

@@ -26,7 +26,7 @@ from maskrcnn.data.formats.image_finder import ImageFinder
 from maskrcnn.data.formats.location import Location, json_kind, split_folders
 from maskrcnn.data.formats.shapes import Shape, checked_points, ellipse, objects_of
 from maskrcnn.data.formats.writer import Item, Writer, polygons_of
-from maskrcnn.data.image_io import IMAGE_SUFFIXES
+from maskrcnn.data.image_formats import IMAGE_SUFFIXES
 from maskrcnn.data.objects import Annotation, Drawn, clipped_box
 from maskrcnn.data.problem import DataError, Problem
 from maskrcnn.masks.crop import Crop

@@ -28,7 +28,7 @@ from maskrcnn.data.formats.shapes import union
 from maskrcnn.data.formats.voc_map import VOID, colour_numbers, colours, number_of, read_map, write_map
 from maskrcnn.data.formats.voc_objects import VocObject, read_objects, write_objects
 from maskrcnn.data.formats.writer import Item, Writer
-from maskrcnn.data.image_io import IMAGE_SUFFIXES
+from maskrcnn.data.image_formats import IMAGE_SUFFIXES
 from maskrcnn.data.objects import Annotation
 from maskrcnn.data.problem import DataError, Problem
 from maskrcnn.errors import MaskRCNNError

@@ -20,7 +20,8 @@ from maskrcnn.data.formats.checks import require_images
 from maskrcnn.data.formats.location import Location, split_folders
 from maskrcnn.data.formats.losses import Losses
 from maskrcnn.data.formats.writer import Item, Writer
-from maskrcnn.data.image_io import IMAGE_SUFFIXES, find_images, image_size
+from maskrcnn.data.image_formats import IMAGE_SUFFIXES
+from maskrcnn.data.image_io import find_images, image_size
 from maskrcnn.data.objects import Annotation, Drawn, clipped_box
 from maskrcnn.data.problem import DataError, Problem, unreadable
 from maskrcnn.errors import MaskRCNNError
