@@ -13,5 +13,11 @@ class MaskRCNNError(Exception):
     """
 
     def __init__(self, what: str, *, where: object = None, fix: str = "") -> None:
-        self.what, self.where, self.fix = what, where, fix
-        super().__init__("".join((f"{where}: " if where is not None else "", what, f" ({fix})" if fix else "")))
+        self.what, self.where, self.fix = shortened(what), where, shortened(fix)
+        place = f"{shortened(str(where))}: " if where is not None else ""
+        super().__init__("".join((place, self.what, f" ({self.fix})" if self.fix else "")))
+
+
+def shortened(text: str, limit: int = 1000) -> str:
+    """The text, its middle left out where it is longer: messages quote files, whose values have any length."""
+    return text if len(text) <= limit else f"{text[: limit // 2]} … {text[-limit // 2 :]}"

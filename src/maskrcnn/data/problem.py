@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from maskrcnn.errors import MaskRCNNError
+from maskrcnn.errors import MaskRCNNError, shortened
 
 Severity = Literal["error", "warning", "note"]
 
@@ -33,7 +33,8 @@ class Problem:
 
     def __str__(self) -> str:
         lost = "dropped, " if self.images_lost or self.objects_lost else ""
-        return f"{self.where}: {lost}{self.what}" + (f" ({self.fix})" if self.fix else "")
+        fix = f" ({shortened(self.fix)})" if self.fix else ""
+        return f"{shortened(self.where)}: {lost}{shortened(self.what)}{fix}"
 
 
 class DataError(MaskRCNNError):
