@@ -11,10 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage
+import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 from maskrcnn.cli.main import app
+from maskrcnn.model.config import preset
+from maskrcnn.model.mask_rcnn import MaskRCNN
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -69,6 +72,28 @@ def test_every_file_they_name_is_there() -> None:
     for folder, text in ((ROOT, README), (ROOT / "docs", TUTORIAL)):
         for target in re.findall(r"\]\((?!http)([^)]+)\)", text):
             assert (folder / target).exists(), target
+
+
+def test_figures_that_can_be_counted_are_true() -> None:
+    package = ROOT / "src" / "maskrcnn"
+    files = [path for path in (package / "model").glob("*.py") if path.name != "__init__.py"]
+    lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files)
+    (said,) = re.findall(r"The model is (\d+) files and under ([\d,]+) lines", README)
+    assert int(said[0]) == len(files)
+    assert lines < int(said[1].replace(",", "")) <= lines + 200
+    for name, megabytes in re.findall(r"`(\w+)` \(bundled, (\d+) MB\)", README):
+        size = (package / "weights" / "bundled" / f"{name}.safetensors").stat().st_size
+        assert round(size / 1e6) == int(megabytes), name
+    (millions,) = re.findall(r"([\d.]+) M parameters", README)
+    with torch.device("meta"):
+        lite = MaskRCNN(preset("lite"), ["one class"])
+    assert round(sum(value.numel() for value in lite.parameters()) / 1e6, 1) == float(millions)
+
+
+def test_every_extra_that_export_needs_is_named() -> None:
+    for page in (README, (ROOT / "docs" / "deploy.md").read_text("utf-8")):
+        assert '"maskrcnn[onnx]"' in page
+    assert '"maskrcnn[onnx]"' in TUTORIAL
 
 
 def labelme_folder(folder: Path, source: Path, split: str, count: int) -> None:
