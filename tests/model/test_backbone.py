@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 import torchvision
@@ -133,6 +136,54 @@ def test_unknown_names_are_told_with_a_suggestion() -> None:
         build_backbone(Config(backbone="resnet5"))
     with pytest.raises(MaskRCNNError, match=r"'convnext_tinny'.*near: .*convnext_"):
         build_backbone(Config(backbone="timm:convnext_tinny"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "hf-hub:timm/resnet18.a1_in1k",
+        "hf_hub:timm/resnet18",
+        "HF-HUB:timm/resnet18",
+        "local-dir:{folder}",
+        "local_dir:{folder}",
+        "timm/resnet18",
+        "./resnet18",
+        "{folder}",
+        "..\\resnet18",
+        "http://127.0.0.1/resnet18",
+        "file:///etc/passwd",
+        "resnet18@main",
+        "resnet18\n",
+        "resnet18.a1_in1k.more",
+        "résnet18",
+        "",
+        "r" * 100_000,
+    ],
+)
+def test_a_name_that_is_no_architecture_is_looked_for_nowhere(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """timm would ask an address for some of these, and take others for a folder that holds a config.json."""
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "test_resnet", "pretrained_cfg": {}}))
+    asked: list[object] = []
+    for call in ("connect", "connect_ex"):
+        monkeypatch.setattr(f"socket.socket.{call}", lambda self, address: asked.append(address))
+    monkeypatch.setattr("socket.getaddrinfo", lambda *address, **more: asked.append(address) or [])
+    with pytest.raises(MaskRCNNError, match="timm offers no feature pyramid") as caught:
+        build_backbone(Config(backbone=f"timm:{name.format(folder=tmp_path)}"))
+    assert not asked
+    assert "no such architecture" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_tag_names_the_same_network_and_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.getaddrinfo", lambda *address, **more: pytest.fail(f"asked {address}"))
+    plain, tagged = (build_backbone(Config(backbone=f"timm:{name}")) for name in ("resnet10t", "resnet10t.c3_in1k"))
+    shapes = [{name: value.shape for name, value in body.state_dict().items()} for body in (plain, tagged)]
+    assert shapes[0] == shapes[1]
+    with pytest.raises(MaskRCNNError, match="unheard_of"):
+        build_backbone(Config(backbone="timm:resnet10t.unheard_of"))
 
 
 def test_a_misspelt_first_word_gets_a_suggestion_too() -> None:

@@ -7,11 +7,13 @@ network that offers features at those strides.
 from __future__ import annotations
 
 import difflib
+import re
 from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import Config
 from maskrcnn.model.layers import conv_norm, norm_layer
@@ -104,18 +106,29 @@ class ResNet(nn.Module):
 
 
 class TimmBackbone(nn.Module):
-    """Any timm network with features at strides 4, 8, 16 and 32, randomly initialised."""
+    """Any timm network with features at strides 4, 8, 16 and 32, randomly initialised.
+
+    Args:
+        name: one of timm's own architectures, with or without a tag (``resnet50.a1_in1k``); weights are not fetched.
+
+    Raises:
+        MaskRCNNError: timm has no such architecture, or it has no features at those strides.
+    """
 
     def __init__(self, name: str, image_channels: int = 3) -> None:
         super().__init__()
         import timm
 
         try:
+            # The name may come from a file, and timm takes some for an address to ask or a folder to read.
+            if not re.fullmatch(r"\w+(\.\w+)?", name, re.ASCII) or not timm.is_model(name):
+                raise RuntimeError("it has no such architecture")
             self.body = timm.create_model(name, features_only=True, pretrained=False, in_chans=image_channels)
-        except RuntimeError as error:
-            close = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.5)
+        except Exception as error:  # the networks that offer no features say so in many ways
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            close = difflib.get_close_matches(name[:100], timm.list_models(), n=3, cutoff=0.5)
             raise MaskRCNNError(
-                f"timm offers no feature pyramid {name!r}: {error}",
+                f"timm offers no feature pyramid {shown(name)}: {reason[:200]}",
                 fix=f"near: {', '.join(close) or 'nothing'}; see timm.list_models()",
             ) from None
         levels: Any = self.body.feature_info
@@ -151,6 +164,6 @@ def build_backbone(config: Config) -> ResNet | TimmBackbone:
         return TimmBackbone(config.backbone.removeprefix("timm:"), config.preprocess.channels)
     if config.backbone not in RESNETS:
         raise MaskRCNNError(
-            f"unknown backbone {config.backbone!r}", fix=f"known: {', '.join(RESNETS)}, timm:NAME (timm:convnext_tiny)"
+            f"unknown backbone {shown(config.backbone)}", fix=f"known: {', '.join(RESNETS)}, timm:NAME (timm:convnext_tiny)"
         )
     return ResNet(*RESNETS[config.backbone], config)
