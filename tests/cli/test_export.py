@@ -39,6 +39,13 @@ def test_what_passes_is_a_table_and_a_file(monkeypatch: pytest.MonkeyPatch) -> N
     assert "m.xml, m.bin" in done.output
 
 
+def test_who_uses_a_program_is_told_of_trust(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verb, "run", lambda request: trial())
+    done = CliRunner().invoke(app, ["export", "nuclei", "--format", "torch", "--out", "my m.pt2"])
+    assert "maskrcnn predict SOURCE --model 'my m.pt2' --trust" in done.output
+    assert "--trust" not in CliRunner().invoke(app, ["export", "nuclei", "--out", "m.onnx"]).output
+
+
 def test_what_differs_fails_and_is_kept_by_force(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verb, "run", lambda request: trial("box: 99% of objects differ by up to 3"))
     done = CliRunner().invoke(app, ["export", "nuclei", "--out", "m.onnx"])

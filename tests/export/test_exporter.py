@@ -113,7 +113,7 @@ def test_parity_is_shown_and_passes(name: str, exported: Exported) -> None:
 @FP32
 def test_load_takes_it_and_it_tells_what_it_is(name: str, model: MaskRCNN, exported: Exported) -> None:
     path, _ = exported(name)
-    predictor = maskrcnn.load(path)
+    predictor = maskrcnn.load(path, trust=path.suffix == ".pt2")
     assert predictor.names == model.names
     assert predictor.model.config == model.config
     assert predictor.model.precision == "fp32"

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from maskrcnn.cli.console import SOME_SKIPPED, errors, out, show_report, warn
+from maskrcnn.cli.options import Trust
 from maskrcnn.errors import MaskRCNNError
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def benchmark(
     seconds: Annotated[
         float, typer.Option(min=1, help="Time for the measurement, roughly; more makes it steadier.")
     ] = 20,
+    trust: Trust = False,
     json_out: Annotated[
         str | None, typer.Option("--json", help="Write all numbers to this file; - for standard output.")
     ] = None,
@@ -72,7 +74,7 @@ def benchmark(
     from maskrcnn.predict.speed import measure, settings
     from maskrcnn.predict.speed_advice import advise
 
-    network, report, where, wanted, unsuited, usual, exact = _load(model, device, precision)
+    network, report, where, wanted, unsuited, usual, exact = _load(model, device, precision, trust)
     preprocess = network.config.preprocess
     contenders = settings(preprocess, wanted, edges, batches or ([1, 8] if where.type == "cuda" else [1]), exact)
     images, skipped = _read(sources, preprocess) if sources else (sample_photos(network.names, preprocess), 0)
@@ -128,7 +130,7 @@ class _Loaded(NamedTuple):
     exact: str
 
 
-def _load(source: str, device: str, precision: str) -> _Loaded:
+def _load(source: str, device: str, precision: str, trust: bool) -> _Loaded:
     from maskrcnn.predict.exported import is_exported, load_exported
     from maskrcnn.predict.predictor import pick_device
     from maskrcnn.predict.speed import EXACT, chosen_precisions, precisions_for
@@ -136,7 +138,7 @@ def _load(source: str, device: str, precision: str) -> _Loaded:
 
     if is_exported(source):
         where = pick_device("cpu" if device == "auto" else device)
-        artifact = load_exported(source, device, "auto" if precision == "all" else precision).model
+        artifact = load_exported(source, device, "auto" if precision == "all" else precision, trust).model
         return _Loaded(artifact, None, where, [artifact.precision], [], artifact.precision, artifact.precision)
     where = pick_device(device)
     wanted, unsuited = precisions_for(where)

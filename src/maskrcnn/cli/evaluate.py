@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from maskrcnn.cli.console import SOME_SKIPPED, class_table, metrics_table, out, warn
+from maskrcnn.cli.options import Trust
 
 
 def evaluate(
@@ -32,6 +33,7 @@ def evaluate(
     size: Annotated[
         int | None, typer.Option(help="Shortest edge of the network input in pixels; the model's own unless given.")
     ] = None,
+    trust: Trust = False,
     json_out: Annotated[Path | None, typer.Option("--json", help="Also write the numbers to this file.")] = None,
 ) -> None:
     """Measure a model on labelled images, and write a report on what goes wrong and what to do about it."""
@@ -41,7 +43,7 @@ def evaluate(
     from maskrcnn.evaluate.report import write_report
     from maskrcnn.predict.predictor import load
 
-    predictor = load(model, device, precision, size=size)
+    predictor = load(model, device, precision, size=size, trust=trust)
     split = split if has_split(data, split) else ""
     dataset = open_dataset(data, split or None)
     with Progress(console=out, transient=True) as progress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,6 +67,8 @@ def export(
         errors.print("nothing is kept; --force keeps a file that differs", highlight=False)
         raise typer.Exit(ALL_FAILED)
     out.print(f"{', '.join(str(path) for path in kind.files(file))}: {kind.dynamic} may vary", highlight=False)
+    if kind.use:
+        out.print(escape(kind.use.format(shlex.quote(str(file)))), highlight=False)
 
 
 def _table(trial: Trial, tolerance: Tolerance, title: str) -> Table:

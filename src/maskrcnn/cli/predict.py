@@ -9,6 +9,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from maskrcnn.cli.console import ALL_FAILED, SOME_SKIPPED, out, show_report, warn
+from maskrcnn.cli.options import Trust
 from maskrcnn.errors import MaskRCNNError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def predict(
     size: Annotated[
         int | None, typer.Option(help="Shortest edge of the network input in pixels; the model's own unless given.")
     ] = None,
+    trust: Trust = False,
     overlays: Annotated[bool, typer.Option(help="Draw the objects over each image.")] = True,
 ) -> None:
     """Segment images: an overlay of each as a PNG, and all objects in one predictions.json."""
@@ -43,7 +45,7 @@ def predict(
 
     from maskrcnn.predict.predictor import load
 
-    predictor = load(model, device, precision, size=size)
+    predictor = load(model, device, precision, size=size, trust=trust)
     show_report(predictor.report)
     skipped = run(predictor, found.images, folder, score, overlays) + len(found.problems)
     if skipped:

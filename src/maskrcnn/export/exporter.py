@@ -126,7 +126,7 @@ def open_session(kind: Format, path: Path) -> Session:
         return CompiledSession(path)
     from maskrcnn.predict.exported import load_exported
 
-    return load_exported(path).model.session
+    return load_exported(path, trust=True).model.session  # it was written here, a moment ago
 
 
 def _own(model: MaskRCNN, request: Request) -> list[Any]:
@@ -144,7 +144,8 @@ def _metrics(model: MaskRCNN, data: Path, made: Path) -> dict[str, tuple[float, 
     from maskrcnn.predict.exported import load_exported
     from maskrcnn.predict.predictor import Predictor
 
-    before, after = (evaluate(it, data).per_class for it in (Predictor(model, "cpu", "fp32"), load_exported(made)))
+    both = Predictor(model, "cpu", "fp32"), load_exported(made, trust=True)
+    before, after = (evaluate(it, data).per_class for it in both)
     names = list(before)
     shared = {names[label] for label in class_map(model.names, names) if label >= 0}
     return {metric: (_mean(before, shared, metric), _mean(after, shared, metric)) for metric in METRICS}

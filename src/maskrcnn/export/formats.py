@@ -30,6 +30,7 @@ class Format:
     dynamic: str  # what may differ from run to run
     compiler: bool = False
     beside: tuple[str, ...] = field(default=())  # suffixes of files that belong to it
+    use: str = ""  # what whoever uses the file has to know
 
     def files(self, path: Path) -> list[Path]:
         """All files of an artifact at ``path``."""
@@ -80,6 +81,7 @@ FORMATS = {
                 "int8": "int8 is made by OpenVINO's tools; use --format openvino",
             },
             "height, width",
+            use="to use it: maskrcnn predict SOURCE --model {} --trust (a .pt2 is a program, and can run any code)",
         ),
         Format(
             "aoti",
@@ -94,6 +96,7 @@ FORMATS = {
             },
             "height, width",
             compiler=True,
+            use="to use it: torch._inductor.aoti_load_package; maskrcnn does not run machine code",
         ),
     )
 }

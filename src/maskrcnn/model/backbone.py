@@ -164,6 +164,7 @@ def build_backbone(config: Config) -> ResNet | TimmBackbone:
         return TimmBackbone(config.backbone.removeprefix("timm:"), config.preprocess.channels)
     if config.backbone not in RESNETS:
         raise MaskRCNNError(
-            f"unknown backbone {shown(config.backbone)}", fix=f"known: {', '.join(RESNETS)}, timm:NAME (timm:convnext_tiny)"
+            f"unknown backbone {shown(config.backbone)}",
+            fix=f"known: {', '.join(RESNETS)}, timm:NAME (timm:convnext_tiny)",
         )
     return ResNet(*RESNETS[config.backbone], config)

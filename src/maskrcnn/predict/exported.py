@@ -1,4 +1,8 @@
-"""Exported files for `maskrcnn.load`: those of `maskrcnn.runtime`, and `torch.export` programs, which torch runs."""
+"""Exported files for `maskrcnn.load`: those of `maskrcnn.runtime`, and `torch.export` programs, which torch runs.
+
+A program is opened on the caller's word alone. torch evaluates text of the archive as Python (the expressions of its
+shapes, its guards), imports modules that its trees name, and which text that is changes with torch's version.
+"""
 
 from __future__ import annotations
 
@@ -30,15 +34,21 @@ def is_exported(source: str | Path) -> bool:
     return Path(source).suffix.lower() in (*runtime.SUFFIXES, PROGRAM)
 
 
-def load_exported(path: str | Path, device: str = "auto", precision: str = "auto") -> runtime.Runtime:
+def load_exported(
+    path: str | Path, device: str = "auto", precision: str = "auto", trust: bool = False
+) -> runtime.Runtime:
     """The predictor of an exported file.
 
+    Args:
+        trust: open a program although what is written in it may run as code.
+
     Raises:
-        MaskRCNNError: as `maskrcnn.runtime.load`, or the file was exported in another precision.
+        MaskRCNNError: as `maskrcnn.runtime.load`; the file is a program and not trusted; or it was exported in another
+            precision.
     """
     path = Path(path)
     if path.suffix.lower() == PROGRAM:
-        predictor = runtime.Runtime(_open_program(path, device))
+        predictor = runtime.Runtime(_open_program(path, device, trust))
     else:
         predictor = runtime.load(path, device)
     own = predictor.model.precision
@@ -70,14 +80,21 @@ class ProgramSession:
             return [part.numpy() for part in self._module(*(torch.from_numpy(feeds[name]) for name in INPUTS))]
 
 
-def _open_program(path: Path, device: str) -> Artifact:
+def _open_program(path: Path, device: str, trust: bool) -> Artifact:
     if device not in ("auto", "cpu"):
         raise MaskRCNNError(f"exported programs run on the CPU, found device {device!r}", fix="use --device cpu")
     if not path.is_file():
         raise MaskRCNNError("no such model file", where=path, fix="check the path")
+    if trust is not True:
+        raise MaskRCNNError(
+            f"a {PROGRAM} is a program: whoever wrote it decides what runs on this machine when it is opened",
+            where=path,
+            fix="if you trust whom it comes from, pass --trust, in Python trust=True; an .onnx or .safetensors of the "
+            "same model needs no trust",
+        )
     notes = {NOTE: ""}
     try:
-        _refuse_code(path)
+        _refuse_pickles(path)
         program = torch.export.load(path, extra_files=notes)
     except MaskRCNNError:
         raise
@@ -89,10 +106,10 @@ def _open_program(path: Path, device: str) -> Artifact:
     return Artifact(ProgramSession(program), notes[NOTE] or None, path)
 
 
-def _refuse_code(path: Path) -> None:
-    """Raises unless the archive is such that `torch.export.load` reads it without running anything it contains.
+def _refuse_pickles(path: Path) -> None:
+    """Raises for an archive that holds what no program of ours does: pickles, or machine code.
 
-    Tensors lie in it as plain bytes, described in JSON. What is not such a tensor torch unpickles, and where a pickle
+    Tensors lie in ours as plain bytes, described in JSON. What is not such a tensor torch unpickles, and where a pickle
     asks for more than tensors it lets it have its way.
     """
     with zipfile.ZipFile(path) as archive:

@@ -103,6 +103,7 @@ def load(
     names: Sequence[str] | None = None,
     config: str | Path | None = None,
     size: int | None = None,
+    trust: bool = False,
 ) -> ImagePredictor:
     """A model ready to use, from a bundled name ("nuclei"), a catalog name ("coco", "coco-v2") or a file.
 
@@ -113,12 +114,14 @@ def load(
         names: the classes of a checkpoint that carries none, or other names for them; background left out.
         config: a yaml for what a checkpoint cannot tell: detectron2's own, or settings of ours.
         size: shortest edge of the network input in pixels, if not the model's own; smaller is faster.
+        trust: open a .pt2, which can run any code. No other file can, nor is it asked for one.
 
     Raises:
-        MaskRCNNError: unknown name, unreadable file, a checkpoint of another architecture, or an absurd size.
+        MaskRCNNError: unknown name, unreadable file, a checkpoint of another architecture, an absurd size, or a .pt2
+            that is not trusted.
     """
     if is_exported(source):
-        predictor: ImagePredictor = load_exported(source, device, precision)
+        predictor: ImagePredictor = load_exported(source, device, precision, trust)
     else:
         model, report = load_model(source, names, config)
         predictor = Predictor(model, device, precision, report)
