@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -62,3 +64,15 @@ def shapes(tmp_path: Path) -> Path:
     write_coco(folder, "train", 4)
     write_coco(folder, "val", 4)
     return folder
+
+
+@pytest.fixture
+def file_size_limit() -> Iterator[Callable[[int], None]]:
+    """``file_size_limit(bytes)``: no file can grow beyond, as on a full disk; to the end of the test."""
+    if sys.platform == "win32":
+        pytest.skip("needs the limits of Unix")
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -116,3 +117,84 @@ def test_an_output_folder_that_cannot_be(tmp_path):
     with pytest.raises(MaskRCNNError, match="cannot write to this folder"), PredictionWriter(file / "out"):
         pass
     assert file.read_text() == "mine"
+
+
+def test_a_folder_in_use_is_refused_and_its_run_loses_nothing(tmp_path):
+    with PredictionWriter(tmp_path) as first:
+        first.add("a.jpg", "a", result(2))
+        with pytest.raises(MaskRCNNError, match=r"in use.*choose another place"), PredictionWriter(tmp_path):
+            pytest.fail("two writers in one folder")
+        first.add("b.jpg", "b", result(1))
+    assert [row["image_id"] for row in rows(tmp_path)] == [1, 1, 2]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png", "predictions.json"]
+
+
+def test_an_error_before_the_first_image_keeps_the_earlier_results(tmp_path):
+    with PredictionWriter(tmp_path) as writer:
+        writer.add("a.jpg", "a", result(2))
+    with pytest.raises(MaskRCNNError, match="no such model"), PredictionWriter(tmp_path):
+        raise MaskRCNNError("no such model")
+    assert len(rows(tmp_path)) == 2
+    with pytest.raises(MaskRCNNError, match="no such model"), PredictionWriter(tmp_path / "new"):
+        raise MaskRCNNError("no such model")
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_does_not_fit_on_the_disk_is_an_error_of_its_image(tmp_path, file_size_limit):
+    with PredictionWriter(tmp_path, overlays=False) as writer:
+        writer.add("a.jpg", "a", result(2))
+        file_size_limit(next(tmp_path.glob("*.part.json")).stat().st_size + 400)
+        with pytest.raises(MaskRCNNError, match=r"predictions\.json: cannot write: File too large.*ulimit -f"):
+            writer.add("b.jpg", "b", result(9))
+        writer.add("c.jpg", "c", result(1))
+        with pytest.raises(MaskRCNNError, match="File too large"):
+            writer.add("d.jpg", "d", result(3))
+    assert [(row["image_id"], row["file_name"]) for row in rows(tmp_path)] == [(1, "a.jpg")] * 2 + [(2, "c.jpg")]
+
+
+def test_a_disk_that_is_full_keeps_the_earlier_results(tmp_path, file_size_limit):
+    with PredictionWriter(tmp_path, overlays=False) as writer:
+        writer.add("a.jpg", "a", result(2))
+    file_size_limit(200)
+    with PredictionWriter(tmp_path, overlays=False) as writer, pytest.raises(MaskRCNNError, match="File too large"):
+        writer.add("b.jpg", "b", result(2))
+    assert [row["file_name"] for row in rows(tmp_path)] == ["a.jpg"] * 2
+    assert [path.name for path in tmp_path.iterdir()] == ["predictions.json"]
+
+
+def test_an_overlay_that_does_not_fit_leaves_no_part_and_the_result(tmp_path, file_size_limit):
+    with PredictionWriter(tmp_path) as writer:
+        large = result(1)
+        large.image = np.random.default_rng(0).integers(0, 256, (10, 12, 3), dtype=np.uint8)
+        file_size_limit(300)
+        with pytest.raises(MaskRCNNError, match=r"a\.png: cannot write: File too large"):
+            writer.add("a.jpg", "a", large)
+    assert [path.name for path in tmp_path.iterdir()] == ["predictions.json"]
+    assert len(rows(tmp_path)) == 1
+
+
+def test_a_killed_run_leaves_a_whole_list(tmp_path):
+    with PredictionWriter(tmp_path, overlays=False) as writer:
+        for count in (0, 1, 2):
+            writer.add("a.jpg", "a", result(count))
+            (part,) = tmp_path.glob("predictions.*.part.json")
+            assert len(json.loads(part.read_text())) == (0, 1, 3)[count]
+
+
+def test_places_of_the_wrong_kind_are_found_before_the_work(tmp_path):
+    (tmp_path / "predictions.json").mkdir()
+    with pytest.raises(MaskRCNNError, match=r"predictions\.json.*found a folder"), PredictionWriter(tmp_path):
+        pytest.fail("the work was begun")
+
+
+def test_files_have_the_rights_that_the_umask_gives(tmp_path):
+    before = os.umask(0o027)
+    try:
+        with PredictionWriter(tmp_path) as writer:
+            writer.add("a.jpg", "a", result(1))
+    finally:
+        os.umask(before)
+    assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {
+        "a.png": 0o640,
+        "predictions.json": 0o640,
+    }

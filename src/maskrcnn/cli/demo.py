@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maskrcnn.cli.console import out
+from maskrcnn.cli.console import out, warn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,8 +34,10 @@ def demo(
         ("nuclei", "section-nuclear-stain", nuclear_stain(section), section),
     ]
     scores = {"people": 0.5, "nuclei": 0.4}
-    predictors = {name: load(name, device) for name in scores}
     with PredictionWriter(folder) as writer:
+        for line in writer.notes:
+            warn(line)
+        predictors = {name: load(name, device) for name in scores}
         for model, name, photo, background in photos:
             result = predictors[model].predict(photo, score=scores[model])
             if background is not None:

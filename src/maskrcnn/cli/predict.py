@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from maskrcnn.predict.image_predictor import ImagePredictor
     from maskrcnn.predict.sources import Source
+    from maskrcnn.predict.writers import PredictionWriter
 
 
 def predict(
@@ -43,25 +44,28 @@ def predict(
     if not found.images:
         raise MaskRCNNError("no image to segment", fix="name image files or folders that hold some")
 
-    from maskrcnn.predict.predictor import load
+    from maskrcnn.predict.writers import PredictionWriter
 
-    predictor = load(model, device, precision, size=size, trust=trust)
-    show_report(predictor.report)
-    skipped = run(predictor, found.images, folder, score, overlays) + len(found.problems)
+    with PredictionWriter(folder, overlays=overlays) as writer:
+        for line in writer.notes:
+            warn(line)
+        from maskrcnn.predict.predictor import load
+
+        predictor = load(model, device, precision, size=size, trust=trust)
+        show_report(predictor.report)
+        skipped = run(predictor, found.images, writer, score) + len(found.problems)
     if skipped:
         done = len(found.images) + len(found.problems) - skipped
         raise typer.Exit(SOME_SKIPPED if done > 0 else ALL_FAILED)
 
 
-def run(predictor: ImagePredictor, images: Sequence[Source], folder: Path, score: float, overlays: bool = True) -> int:
-    """Segment the images one after another into the folder; how many had to be skipped."""
-    from maskrcnn.predict.writers import PredictionWriter
-
+def run(predictor: ImagePredictor, images: Sequence[Source], writer: PredictionWriter, score: float) -> int:
+    """Segment the images one after another; how many had to be skipped."""
     skipped = objects = 0
     progress = Progress(
         TextColumn("segment"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=out, transient=True
     )
-    with PredictionWriter(folder, overlays=overlays) as writer, progress:
+    with progress:
         results = predictor.stream((source.path_or_url for source in images), score)
         for source, result in zip(progress.track(images), results, strict=True):
             try:
@@ -76,5 +80,5 @@ def run(predictor: ImagePredictor, images: Sequence[Source], folder: Path, score
                 warn(f"{source.name}: {note}")
             objects += len(result)
             out.print(f"{source.name}: {len(result)} objects", highlight=False)
-    out.print(f"{objects} objects in {len(images) - skipped} images → {folder}", highlight=False)
+    out.print(f"{objects} objects in {len(images) - skipped} images → {writer.out_dir}", highlight=False)
     return skipped

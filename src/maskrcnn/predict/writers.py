@@ -1,18 +1,24 @@
 """Results on disk: OUT/<stem>.png overlays and OUT/predictions.json, a list of COCO results.
 
-predictions.json appears whole, when the writer closes: also after an error or Ctrl-C, with what was done by then.
+predictions.json appears whole, when the writer closes: also after an error or Ctrl-C, with what was done by then. After
+a power cut the results so far are in predictions.….part.json. One writer at a time holds the folder.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import secrets
+from contextlib import ExitStack
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.output.claim import claim_folder
+from maskrcnn.output.whole_file import cannot_write, replacing, try_out
 from maskrcnn.predict.result import Result
 
 OVERLAY_MARK = "maskrcnn overlay"
@@ -29,31 +35,35 @@ class PredictionWriter:
         out_dir: made if missing. An overlay and a predictions.json of an earlier run are replaced, other files never.
         overlays: also draw each result.
 
+    Attributes:
+        notes: (once entered) what to tell the user about the folder.
+
     Raises:
-        MaskRCNNError: (on entering) out_dir is a file, or nothing can be written there.
+        MaskRCNNError: (on entering) out_dir is a file, another run writes there, or nothing can be written.
     """
 
     def __init__(self, out_dir: str | Path, *, overlays: bool = True) -> None:
         self.out_dir, self.overlays = Path(out_dir), overlays
         self.path = self.out_dir / "predictions.json"
         self.images = 0
-        self._part = self.out_dir / "predictions.json.part"
-        self._file: IO[bytes]
+        self.notes: list[str] = []
+        self._part = self.out_dir / f"predictions.{secrets.token_hex(4)}.part.json"
+        self._file: FileIO
         self._end = 0
+        self._failed = False
+        self._claim = ExitStack()
 
     def __enter__(self) -> PredictionWriter:
-        if self.out_dir.exists() and not self.out_dir.is_dir():
-            raise MaskRCNNError(
-                "expected an output folder, found a file", where=self.out_dir, fix="name another folder"
-            )
-        try:
-            self.out_dir.mkdir(parents=True, exist_ok=True)
-            self._file = self._part.open("wb")
-        except OSError as error:
-            reason = error.strerror or error
-            raise MaskRCNNError(
-                f"cannot write to this folder: {reason}", where=self.out_dir, fix="name another"
-            ) from error
+        with ExitStack() as claim:
+            self.notes = claim.enter_context(claim_folder(self.out_dir))
+            try_out(self.path)
+            try:
+                # Unbuffered: once `add` returns the rows are in the file.
+                self._file = claim.enter_context(FileIO(self._part, "xb"))
+                self._write(b"")
+            except OSError as error:
+                raise cannot_write(error, self.path) from error
+            self._claim = claim.pop_all()
         return self
 
     def add(self, source_name: str, stem: str, result: Result) -> Path | None:
@@ -75,39 +85,54 @@ class PredictionWriter:
         if text and not self._end:
             text = "[" + text[1:]
         try:
-            self._file.write(text.encode())
-            self._end = self._file.tell()
+            self._write(text.encode())
         except OSError as error:
-            raise MaskRCNNError(f"cannot write: {error.strerror or error}", where=self._part) from error
+            self._failed = True
+            raise cannot_write(error, self.path) from error
         self.images += 1
         return self._draw(stem, result) if self.overlays else None
 
+    def _write(self, rows: bytes) -> None:
+        """Append rows and the end of the list, which the next rows overwrite: the file is whole after each image."""
+        end = self._end + len(rows)
+        content = rows + (b"\n]\n" if end else b"[]\n")
+        self._file.seek(self._end)
+        while content:
+            content = content[self._file.write(content) or 0 :]
+        self._file.truncate()
+        self._end = end
+
     def _draw(self, stem: str, result: Result) -> Path:
         path = self.out_dir / f"{stem}.png"
-        if path.exists() and not _is_overlay(path):
-            raise MaskRCNNError("not overwritten: no overlay of ours", where=path, fix="choose another output folder")
         mark = PngImagePlugin.PngInfo()
         mark.add_text("Software", OVERLAY_MARK)
-        part = path.with_name(f"{path.name}.part")
-        try:
+        with replacing(path) as part:
+            if path.exists() and not _is_overlay(path):
+                raise MaskRCNNError(
+                    "not overwritten: no overlay of ours", where=path, fix="choose another output folder"
+                )
             # Fast compression: the default takes longer on a large photo than all the drawing.
             result.draw().save(part, format="PNG", pnginfo=mark, compress_level=1)
-            part.replace(path)
-        except OSError as error:
-            raise MaskRCNNError(f"cannot write: {error.strerror or error}", where=path) from error
-        finally:
-            part.unlink(missing_ok=True)
         return path
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._file:
-            # Drops what an interrupted write left after the last whole image.
-            self._file.seek(self._end)
-            self._file.truncate()
-            self._file.write(b"\n]\n" if self._end else b"[]\n")
-        self._part.replace(self.path)
+        with self._claim:
+            try:
+                with self._file:
+                    # Drops what an interrupted write left. The list's end fits on a full disk too: it was there before.
+                    self._write(b"")
+                    os.fsync(self._file.fileno())
+                if self.images or not (error or self._failed):
+                    self._part.replace(self.path)
+                else:  # the results of an earlier run stay
+                    self._part.unlink()
+            except OSError as problem:
+                raise MaskRCNNError(
+                    f"cannot write: {problem.strerror or problem}; the results so far are in {self._part}",
+                    where=self.path,
+                ) from problem
 
 
 def _is_overlay(path: Path) -> bool:

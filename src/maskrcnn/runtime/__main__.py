@@ -35,12 +35,12 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _run(chosen: argparse.Namespace) -> tuple[int, int]:
     """How many images were skipped and how many done."""
-    model = load(chosen.model, threads=chosen.threads)
     found = resolve_sources(chosen.sources)
-    for line in (*found.problems, *found.notes):
-        print(f"note {line}", file=sys.stderr)
     skipped = len(found.problems)
     with PredictionWriter(chosen.out, overlays=not chosen.no_overlays) as writer:
+        model = load(chosen.model, threads=chosen.threads)
+        for line in (*writer.notes, *found.problems, *found.notes):
+            print(f"note {line}", file=sys.stderr)
         results = model.stream((source.path_or_url for source in found.images), chosen.score)
         for source, result in zip(found.images, results, strict=True):
             try:

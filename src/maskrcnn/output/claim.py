@@ -1,0 +1,168 @@
+"""One run a place: an output folder or file is claimed while it is written, and a second run is refused.
+
+A claim is a lock of the operating system on a small file. It ends with the process that holds it, however that dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.output.whole_file import NOT_THIS_FOLDER, cannot_write, make_folder, try_out
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+LOCK = ".maskrcnn.lock"
+_TAKEN = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}
+_BEYOND = 2**30  # Windows forbids reading what is locked: this byte is none of the text
+_held: set[int] = set()
+
+
+@contextmanager
+def claim_folder(folder: str | Path) -> Iterator[list[str]]:
+    """Hold an output folder, made if missing; one that was made and stays empty goes again.
+
+    Yields:
+        What to tell the user: a line where the file system has no locks.
+
+    Raises:
+        MaskRCNNError: another run writes there, or nothing can be written.
+    """
+    folder = Path(folder)
+    made = make_folder(folder)
+    try:
+        with _locked(folder / LOCK, folder) as notes:
+            yield notes
+    finally:
+        with contextlib.suppress(OSError):
+            for place in made:
+                place.rmdir()
+
+
+@contextmanager
+def claim_file(path: str | Path) -> Iterator[list[str]]:
+    """As `claim_folder`, of one output file, which is tried out; folders above it are made."""
+    path = Path(path)
+    try_out(path)
+    if path.exists() and not path.is_file():  # a device or a pipe
+        yield []
+        return
+    target = Path(os.path.realpath(path))
+    # Of fixed length: a name that just fits would not with anything added.
+    name = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
+    with _locked(target.with_name(f".{name}.lock"), path) as notes:
+        yield notes
+
+
+@contextmanager
+def _locked(lock: Path, place: Path) -> Iterator[list[str]]:
+    """Hold the lock file of a place."""
+    try:
+        descriptor, locked = _take(lock, place)
+    except OSError as error:
+        raise cannot_write(error, place, NOT_THIS_FOLDER if place.is_dir() else "cannot write") from error
+    _held.add(descriptor)
+    try:
+        _sign(descriptor, place)
+        yield [] if locked else [f"{place}: this file system has no locks: no other run should write there now"]
+    finally:
+        if descriptor in _held:  # not in a child process that has left it
+            _held.discard(descriptor)
+            if sys.platform != "win32":  # while it is held: nobody takes a file that is about to go
+                _remove(lock)
+            os.close(descriptor)
+            if sys.platform == "win32":
+                _remove(lock)
+
+
+def _take(lock: Path, place: Path) -> tuple[int, bool]:
+    """Open and lock the file; whether the file system has locks."""
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    while True:
+        try:
+            descriptor = os.open(lock, flags, 0o666)
+        except FileNotFoundError:
+            lock.parent.mkdir(parents=True, exist_ok=True)  # its holder has removed it meanwhile
+            continue
+        except PermissionError:
+            if not lock.exists():
+                raise
+            descriptor = os.open(lock, os.O_RDONLY)  # left by a run of somebody else
+        try:
+            locked = _lock(descriptor)
+        except BlockingIOError:
+            who = os.read(descriptor, 200).decode(errors="replace").strip()
+            os.close(descriptor)
+            raise MaskRCNNError(
+                f"in use: another run writes there ({who or 'it has just started'})",
+                where=place,
+                fix="wait until it ends, or choose another place",
+            ) from None
+        if not locked or _is_there(lock, descriptor):
+            return descriptor, locked
+        os.close(descriptor)  # likewise
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock an open file; False where the file system cannot. Raises `BlockingIOError` if another process holds it."""
+    try:
+        if sys.platform == "win32":
+            os.lseek(descriptor, _BEYOND, os.SEEK_SET)
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except OSError as error:
+        if error.errno in _TAKEN:
+            raise BlockingIOError from None
+        return False
+    finally:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+
+
+def _sign(descriptor: int, place: Path) -> None:
+    """Write into a lock file whose it is."""
+    who = f"process {os.getpid()} on {platform.node()} since {datetime.now().isoformat(' ', 'seconds')}\n"
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, who.encode())
+    except OSError as error:
+        if error.errno not in (errno.EBADF, errno.EINVAL):  # it is somebody else's, and locked all the same
+            raise cannot_write(error, place) from error
+
+
+def _is_there(lock: Path, descriptor: int) -> bool:
+    """Whether the open file still has its name."""
+    try:
+        return os.path.samestat(lock.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _remove(lock: Path) -> None:
+    with contextlib.suppress(OSError):
+        lock.unlink()
+
+
+def _leave() -> None:
+    """In a child process: a copy of an open file would keep the lock when the process that took it is dead."""
+    for descriptor in _held:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave)

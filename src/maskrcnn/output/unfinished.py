@@ -1,0 +1,71 @@
+"""Data sets that are being written say so: a file in their folder, written first and removed last."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from maskrcnn.output.claim import LOCK
+from maskrcnn.output.whole_file import cannot_write, write_text
+
+MARK = "UNFINISHED"
+_FIRST = "maskrcnn has not finished writing this data set."
+_OURS = "The folder was empty before: writing into it again replaces all that it holds."
+_ABOVE = 2  # folders above that are looked into: train/images is the third from its data set
+
+
+@contextmanager
+def unfinished_while(folder: Path) -> Iterator[None]:
+    """Mark a folder as unfinished; only if the block ends without an error the mark goes.
+
+    What a run that never finished left in a folder that was empty before is removed first.
+
+    Raises:
+        MaskRCNNError: the folder cannot be written to.
+    """
+    try:
+        if _is_ours(folder):
+            for path in _contents(folder):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+        lines = [_FIRST, "Some of its images and labels are missing. Run the same command again, or delete the folder."]
+        lines += [] if any(_contents(folder)) else [_OURS]
+        write_text(folder / MARK, "\n".join([*lines, ""]))
+        yield
+        (folder / MARK).unlink(missing_ok=True)
+    except OSError as error:
+        raise cannot_write(error, folder) from error
+
+
+def is_free(folder: Path) -> bool:
+    """Whether a new data set may be written there: nothing is in the folder, or only what a run left unfinished."""
+    return not folder.exists() or (folder.is_dir() and (_is_ours(folder) or not any(_contents(folder))))
+
+
+def unfinished_folder(path: Path) -> Path | None:
+    """The data set that a folder or label file belongs to, if it is unfinished."""
+    folder = path if path.is_dir() else path.parent
+    return next((place for place in [folder, *folder.resolve().parents][: _ABOVE + 1] if _mark(place)), None)
+
+
+def _contents(folder: Path) -> list[Path]:
+    """What is in a folder, the mark last, so that it stays while anything else does."""
+    return sorted((path for path in folder.iterdir() if path.name != LOCK), key=lambda path: path.name == MARK)
+
+
+def _is_ours(folder: Path) -> bool:
+    return _OURS in _mark(folder)
+
+
+def _mark(folder: Path) -> list[str]:
+    """The lines of a folder's mark; none if it has no mark of ours."""
+    try:
+        with (folder / MARK).open(encoding="utf-8") as file:
+            lines = file.read(1000).splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+    return lines if lines[:1] == [_FIRST] else []
