@@ -27,10 +27,12 @@ from maskrcnn.data.image_io import image_size, read_channels, read_header, read_
 from maskrcnn.data.objects import Annotation
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks import Crop
-from maskrcnn.model.config import Config, Preprocess, preset
+from maskrcnn.model.config import Config, Preprocess, from_dict, preset, to_dict
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.predict.sources import resolve_sources
+from maskrcnn.train.ema import EMA
 from maskrcnn.train.recipe import read_recipe
+from maskrcnn.train.state import RunState, read_about, save_state
 from maskrcnn.weights.checkpoint import save_checkpoint
 from maskrcnn.weights.detectron2_config import read_yaml as read_detectron2_yaml
 from maskrcnn.weights.detectron2_config import settings_of
@@ -210,6 +212,28 @@ def _use_pickles(folder: Path) -> int:
     return read
 
 
+def _make_run(folder: Path) -> None:
+    model = tiny_model()
+    learner = torch.optim.AdamW(model.parameters())
+    about = {
+        "recipe": {"preset": "lite"},
+        "config": to_dict(model.config),
+        "images_a_step": 8,
+        "data": 1,
+        "source": "x",
+    }
+    save_state(folder, RunState(3, 24, 1.5, 1, 0, {"mask_AP": 1.0}), about, model, EMA(model, 0.9), learner, None)
+
+
+def _use_run(folder: Path) -> int:
+    """What ``train --resume`` takes from a run before it opens the data."""
+    state, about = read_about(folder)
+    from_dict(about["config"])
+    read_recipe(None, about["recipe"])
+    assert state.steps >= 0
+    return 1
+
+
 # Exported models
 
 
@@ -353,6 +377,7 @@ TARGETS: dict[str, Target] = {
     **{name: Target(_labelled(name), _use_data, _LABELS, 4) for name in BY_NAME},
     "images": Target(_make_images, _use_images, {".png": in_png, "": in_bytes}, 70),
     "checkpoint": Target(_make_checkpoint, _use_weights, {".safetensors": in_safetensors}),
+    "run": Target(_make_run, _use_run, {".safetensors": in_safetensors}),
     "pickles": Target(_make_pickles, _use_pickles, {".pth": in_zip, "": in_bytes}, 3),
     "exported": Target(_make_exported, _use_exported, {".onnx": _in_artifact_note, "": in_bytes}, 2),
     "recipe": Target(_make_recipe, _use_recipe, {".yaml": in_yaml}),

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.train import state
 from maskrcnn.train.state import NAME, PREVIOUS, RunState, read_about, read_state, save_state
 from maskrcnn.train.trainer import Trainer
+
+ABOUT = {"recipe": {}, "config": {}, "images_a_step": 8, "data": 0, "source": ""}
 
 
 @pytest.fixture
@@ -22,7 +28,7 @@ def save(shapes: Path, tmp_path: Path, trainer: Callable[..., tuple[Trainer, Any
 
     def saved(steps: int) -> Path:
         parts = (learner.model, learner.ema, learner.optimizer, learner.scaler)
-        save_state(tmp_path / "run", RunState(steps=steps), {}, *parts)
+        save_state(tmp_path / "run", RunState(steps=steps), ABOUT, *parts)
         return tmp_path / "run"
 
     return saved
@@ -67,3 +73,44 @@ def test_an_unreadable_state_is_an_error_of_ours(save: Callable[[int], Path], mo
     monkeypatch.setattr(state, "safe_open", gone)
     with pytest.raises(MaskRCNNError, match=rf"{NAME}.*damaged.*unable to open"):
         read_state(folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "place"),
+    [
+        ("state", {"steps": -1}, "steps"),
+        ("state", {"steps": "many"}, "steps"),
+        ("state", {"seconds": float("nan")}, "seconds"),
+        ("state", {"best": {"mask_AP": "high"}}, "best.mask_AP"),
+        ("state", [], "dictionary"),
+        ("about", ABOUT | {"images_a_step": 0}, "images_a_step"),
+        ("about", ABOUT | {"source": 3}, "source"),
+        ("about", {"recipe": {}}, "config"),
+        ("scaler", {"scale": [1]}, "scale"),
+        ("ema_steps", "x", "invalid literal"),
+    ],
+)
+def test_values_that_no_run_has_are_refused(save: Callable[[int], Path], key: str, value: Any, place: str) -> None:
+    folder = save(1)
+    with safe_open(folder / NAME, "pt") as file:
+        metadata = file.metadata()
+    metadata[key] = json.dumps(value)
+    save_file(load_file(folder / NAME), folder / NAME, metadata)
+    with pytest.raises(MaskRCNNError, match=rf"damaged.*{place}"):
+        read_state(folder)
+    metadata[key] = "[" * 100_000
+    save_file(load_file(folder / NAME), folder / NAME, metadata)
+    with pytest.raises(MaskRCNNError, match="damaged"):
+        read_about(folder)
+
+
+def test_tensors_of_another_model_are_refused(
+    save: Callable[[int], Path], tmp_path: Path, shapes: Path, trainer: Any
+) -> None:
+    saved = read_state(save(1))
+    learner = trainer(shapes, tmp_path / "other")[0].learner
+    name = next(name for name in saved.tensors if name.startswith("model.") and name.endswith("weight"))
+    parts = (learner.model, learner.ema, learner.optimizer, learner.scaler)
+    for tensors in ({**saved.tensors, name: torch.ones(3)}, {}, saved.tensors | {"optimizer.x": torch.ones(1)}):
+        with pytest.raises(MaskRCNNError, match="not of this model"):
+            state.restore(saved._replace(tensors=tensors), *parts)

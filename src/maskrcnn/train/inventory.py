@@ -8,7 +8,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
 from maskrcnn.data.dataset import Dataset
+from maskrcnn.documents import read_json, shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.train.recipe import Recipe
 
@@ -16,6 +20,15 @@ NAME = "data.json"
 # What may change between runs without changing what is computed.
 FREE = {"workers", "track", "save_minutes", "batch_size", "accumulate"}
 SHOWN = 3
+
+
+class _Inventory(TypedDict):
+    names: list[str]
+    images: list[tuple[str, int, int]]
+    labels: dict[str, int]
+
+
+_INVENTORY = TypeAdapter(_Inventory)
 
 
 def inventory(dataset: Dataset) -> dict[str, Any]:
@@ -46,7 +59,7 @@ def check_resumable(
     then, now = about["recipe"], json.loads(recipe.model_dump_json())
     for name in now:
         if name in then and name not in FREE and then[name] != now[name]:
-            differ.append(f"{name} was {then[name]!r}, is {now[name]!r}")
+            differ.append(f"{name} was {shown(then[name])}, is {shown(now[name])}")
     if about["images_a_step"] != images_a_step:
         differ.append(f"a step took {about['images_a_step']} images, takes {images_a_step}")
     if about["data"] != digest(found):
@@ -61,8 +74,8 @@ def check_resumable(
 
 def _data_differences(folder: Path, now: dict[str, Any]) -> list[str]:
     try:
-        then = json.loads((folder / NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        then = _INVENTORY.validate_python(read_json(folder / NAME))
+    except (MaskRCNNError, ValidationError):
         return ["the training data is another"]
     differ = []
     if then["names"] != now["names"]:
@@ -73,7 +86,7 @@ def _data_differences(folder: Path, now: dict[str, Any]) -> list[str]:
             names = [str(name) for name, *_ in lines]
             more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
             differ.append(f"{what}: {', '.join(names[:SHOWN])}{more}")
-    if not differ and then["images"] != now["images"]:
+    if not differ and [list(image) for image in then["images"]] != now["images"]:
         differ.append("the images come in another order")
     changed = [name for name, size in now["labels"].items() if then["labels"].get(name) != size]
     if changed:

@@ -11,13 +11,16 @@ import os
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
+from pydantic import ConfigDict, Field, NonNegativeInt, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from typing_extensions import TypedDict
 
+from maskrcnn.documents import parse_json, shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.train.ema import EMA
@@ -30,13 +33,29 @@ NAME, PREVIOUS = "state.safetensors", "state.previous.safetensors"
 class RunState:
     """Where a run is."""
 
-    steps: int = 0
-    images: int = 0  # taken from the stream, by all processes
-    seconds: float = 0.0
-    evaluations: int = 0
-    stale: int = 0  # evaluations since the best
+    steps: NonNegativeInt = 0
+    images: NonNegativeInt = 0  # taken from the stream, by all processes
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    evaluations: NonNegativeInt = 0
+    stale: NonNegativeInt = 0  # evaluations since the best
     best: dict[str, float] = field(default_factory=dict)  # metrics, and the step
-    bad_steps: int = 0  # left out, as no finite number came of them
+    bad_steps: NonNegativeInt = 0  # left out, as no finite number came of them
+
+
+class _About(TypedDict):
+    """What a later run must know to go on."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    recipe: dict[str, Any]
+    config: dict[str, Any]
+    images_a_step: Annotated[int, Field(ge=1)]
+    data: int
+    source: str
+
+
+_STATE, _ABOUT = TypeAdapter(RunState), TypeAdapter(_About)
+_SCALER: TypeAdapter[dict[str, float]] = TypeAdapter(dict[str, float])
 
 
 class Saved(NamedTuple):
@@ -157,13 +176,19 @@ def _read(path: Path, with_tensors: bool, damage: str) -> Saved:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()} if with_tensors else {}  # noqa: SIM118
         if metadata.get("format") != FORMAT:
-            raise MaskRCNNError(f"expected the state of a run, {FORMAT}, found {metadata.get('format')}", where=path)
+            raise ValueError(f"expected the state of a run, {FORMAT}, found {shown(metadata.get('format'))}")
         if with_tensors and str(_checksum(tensors)) != metadata["checksum"]:
-            raise MaskRCNNError("the saved state is damaged: its checksum does not fit", where=path)
-        state = RunState(**json.loads(metadata["state"]))
-        about, scaler = json.loads(metadata["about"]), json.loads(metadata["scaler"])
-        return Saved(state, about, scaler, int(metadata["ema_steps"]), tensors, damage)
-    except (SafetensorError, RuntimeError, OSError, KeyError, TypeError, ValueError) as error:
+            raise ValueError("its checksum does not fit")
+        state = _STATE.validate_python(parse_json(metadata["state"]))
+        about = _ABOUT.validate_python(parse_json(metadata["about"]))
+        scaler = _SCALER.validate_python(parse_json(metadata["scaler"]))
+        return Saved(state, dict(about), scaler, int(metadata["ema_steps"]), tensors, damage)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "its record"
+        what = f"{place}: {first['msg']}, found {shown(first['input'])}"
+        raise MaskRCNNError(f"the saved state is damaged: {what}", where=path) from None
+    except (MaskRCNNError, SafetensorError, RuntimeError, OSError, KeyError, TypeError, ValueError) as error:
         raise MaskRCNNError(f"the saved state is damaged: {error}", where=path) from None
 
 
@@ -178,7 +203,20 @@ def restore(
     """Give model, average, optimiser and scaler what was saved.
 
     Tensors keep the memory format they have here, as it decides how sums are rounded.
+
+    Raises:
+        MaskRCNNError: a tensor is missing, or of another shape.
     """
+    try:
+        _restore(saved, model, ema, optimizer)
+    except (KeyError, ValueError, IndexError, RuntimeError) as error:
+        what = f"the saved state is not of this model: {str(error).splitlines()[0]}"
+        raise MaskRCNNError(what, fix="start a new run with --init and the run's last.safetensors") from None
+    if scaler is not None and saved.scaler:
+        scaler.load_state_dict(saved.scaler)
+
+
+def _restore(saved: Saved, model: MaskRCNN, ema: EMA, optimizer: torch.optim.Optimizer) -> None:
     for prefix, target in (("model.", model), ("ema.", ema.model)):
         for name, value in target.state_dict().items():
             value.copy_(saved.tensors[prefix + name])
@@ -191,8 +229,6 @@ def restore(
             if value.shape == like.shape:
                 value = torch.empty_like(like, dtype=value.dtype, requires_grad=False).copy_(value)
             optimizer.state[like][moment] = value
-    if scaler is not None and saved.scaler:
-        scaler.load_state_dict(saved.scaler)
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
