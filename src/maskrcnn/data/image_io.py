@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from maskrcnn.data.channel_file import MAX_CHANNELS, is_stack, open_stack
-from maskrcnn.data.image_file import GREY16, TURNED, frames, loaded, opened, orientation, oriented, stored
+from maskrcnn.data.id_file import open_ids, whole_numbers
+from maskrcnn.data.image_file import GREY16, TURNED, frames, opened, orientation, oriented, stored
 from maskrcnn.data.image_formats import IMAGE_SUFFIXES
 from maskrcnn.errors import MaskRCNNError
 
@@ -172,29 +173,19 @@ def read_header(path: str | Path) -> Header:
 
 
 def read_ids(path: str | Path, page: int = 0) -> np.ndarray:
-    """An id map, whole numbers [H, W], as stored: palette indices and 16-bit values are kept, nothing is turned.
+    """An id map, whole numbers [H, W], as stored: palette indices are kept, nothing is turned.
+
+    Any type that holds whole numbers is read: those of 64 bits and floating ones become int32, or int64 where they
+    do not fit.
 
     Args:
         page: which of several pages, from 0 on.
 
     Raises:
-        MaskRCNNError: as `read_image`, or the file has colours or fractions instead of ids.
+        MaskRCNNError: as `read_image`, or the file has colours, fractions or numbers below 0 instead of ids.
     """
     path = Path(path)
-    with opened(path) as image:
-        image.seek(page)
-        if image.mode not in ("1", "L", "P", *GREY16):
-            raise MaskRCNNError(
-                f"expected a mask of object ids with one channel of whole numbers, found mode {image.mode}",
-                where=path,
-                fix="save the ids as an 8- or 16-bit grey PNG",
-            )
-        ids = loaded(image)
-    if ids.dtype.kind == "i" and ids.min() < 0:
-        raise MaskRCNNError(
-            f"expected object ids from 0 up, found {ids.min()}", where=path, fix="number the objects from 1"
-        )
-    return ids.astype(np.uint8) if ids.dtype == bool else ids.astype(ids.dtype.newbyteorder("="), copy=False)
+    return whole_numbers(open_ids(path).numbers(page), path)
 
 
 def find_images(folder: str | Path, recursive: bool = False) -> list[Path]:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from maskrcnn.data import Dataset, open_dataset
@@ -174,3 +175,28 @@ def test_workers_get_a_copy(tmp_path: Path) -> None:
     image(tmp_path / "images" / "a.jpg")
     mask(tmp_path / "masks" / "a" / "1.png", 1)
     assert seen(pickle.loads(pickle.dumps(open_dataset(tmp_path)))) == [("object", 1)]
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int64, np.float32, np.float64, np.uint32])
+@pytest.mark.parametrize("suffix", ["tif", "npy"])
+def test_masks_of_any_type_are_read(tmp_path: Path, dtype: type, suffix: str) -> None:
+    image(tmp_path / "images" / "a.jpg")
+    (tmp_path / "masks" / "a").mkdir(parents=True)
+    pixels = np.zeros((H, W), dtype=dtype)
+    pixels[4:7, 5:7] = 1
+    if np.dtype(dtype).kind == "f":
+        pixels[0, 0], pixels[4, 5] = 0.4, 0.7
+    file = tmp_path / "masks" / "a" / f"1.{suffix}"
+    tifffile.imwrite(file, pixels) if suffix == "tif" else np.save(file, pixels)
+    assert seen(open_dataset(tmp_path)) == [("object", 5)]
+
+
+def test_advice_for_a_broken_mask_is_for_masks(tmp_path: Path) -> None:
+    image(tmp_path / "images" / "a.jpg")
+    mask(tmp_path / "masks" / "a" / "1.png", 3)
+    (tmp_path / "masks" / "a" / "2.png").write_bytes(b"no image")
+    dataset = open_dataset(tmp_path)
+    assert seen(dataset) == [("object", 3)]
+    (problem,) = dataset.problems
+    assert problem.check == "unreadable-mask"
+    assert "PNG or TIFF" in problem.fix

@@ -50,6 +50,7 @@ _ALL = [
         "missing-image", "error", "the labels name an image that is not there", "add the file or its labels go", True
     ),
     Check("missing-mask", "error", "an image has no mask file", "add the mask, an empty one if there is no object"),
+    Check("several-masks", "warning", "several mask files fit one image", "keep one"),
     Check("unlabelled-image", "note", "images have no label file", "label them if they show objects"),
     Check("unreadable-image", "error", "an image is empty, truncated or no image", "copy or download it again", True),
     Check("unreadable-labels", "error", "the labels of one image cannot be read", "export them again"),

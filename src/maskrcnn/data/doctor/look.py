@@ -63,7 +63,8 @@ def look(dataset: Dataset, index: int) -> Look:
         annotations, readable = dataset.annotations(index), True
     except MaskRCNNError as error:
         annotations, readable = [], False
-        findings.append(found("unreadable-labels", record.labels or record.path, error.what))
+        finding = found("unreadable-labels", record.labels or record.path, error.what)
+        findings.append(replace(finding, fix=error.fix or finding.fix))
     objects, problems = draw_each(annotations, record.size, record.path)
     problems = [*dataset.problems[told:], *problems]
     findings += [replace(from_problem(problem), file=str(record.path)) for problem in problems]

@@ -72,7 +72,7 @@ FORMATS = (
     Format(
         "idmask",
         "id masks",
-        "train/images and train/masks, or images and masks",
+        "train/images and train/masks, or images and masks, or a.png and a_masks.png",
         idmask.find,
         idmask.read,
         idmask.IdmaskWriter,

@@ -25,7 +25,8 @@ from maskrcnn.data.formats.class_table import DEFAULT_NAME, ClassTable, TableWri
 from maskrcnn.data.formats.location import Location, split_folders, subfolders
 from maskrcnn.data.formats.losses import Losses
 from maskrcnn.data.formats.writer import Item, Writer
-from maskrcnn.data.image_io import find_images, image_size, read_ids, read_image
+from maskrcnn.data.id_file import open_ids
+from maskrcnn.data.image_io import find_images, image_size, read_image
 from maskrcnn.data.objects import Annotation
 from maskrcnn.data.problem import DataError, Problem, unreadable
 from maskrcnn.errors import MaskRCNNError
@@ -187,16 +188,18 @@ class _Files:
 def _read_mask(file: Path, size: tuple[int, int]) -> Crop:
     """The tight mask in a file."""
     try:
-        values = read_ids(file)
-    except MaskRCNNError:
+        values = open_ids(file).numbers(0)
+    except MaskRCNNError as error:
         try:
             values = read_image(file).pixels.max(axis=2)
-        except MaskRCNNError as error:
+        except MaskRCNNError:
             raise DataError("unreadable-mask", error.what, fix=error.fix) from error
+    if values.dtype.kind == "f":
+        values = np.nan_to_num(values)
     if values.shape != size:
         what = f"the image has {size[0]} x {size[1]}, its mask {values.shape[0]} x {values.shape[1]}"
         raise DataError("size-mismatch", what, fix="make both the same size")
-    crop = crop_of(values > values.max() // 2)
+    crop = crop_of(values > values.max(initial=0) / 2)
     if not crop.bitmap.size:
         raise DataError("empty-mask", "its mask covers no pixel of the image", fix="correct or remove it")
     return crop

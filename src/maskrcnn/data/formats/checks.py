@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from maskrcnn.data.dataset import ImageRecord
+from maskrcnn.data.id_file import open_ids
 from maskrcnn.data.image_file import MAX_PIXELS
 from maskrcnn.data.image_io import image_size
 from maskrcnn.data.objects import Annotation
@@ -34,7 +35,7 @@ def checked_size(height: Any, width: Any, image: Path) -> tuple[int, int]:
 def paired(number: int, image: Path, labels: Path, called: str) -> ImageRecord | Problem:
     """The record of an image with a map of its objects; a problem if one cannot be read, or their sizes differ."""
     try:
-        size, map_size = image_size(image), image_size(labels)
+        size, map_size = image_size(image), open_ids(labels).size
     except MaskRCNNError as error:
         return unreadable(error, "unreadable-image")
     if size != map_size:

@@ -1,7 +1,9 @@
-"""Images and id maps: images/<stem>.* with masks/<stem>.png or .tif, whose pixels are 0 or the number of an object.
+"""Images and id maps, whose pixels are 0 or the number of an object: images/a.jpg with masks/a.png.
 
-Maps have 8, 16 or 32 bits. A TIFF may have several pages, by which objects can overlap: an object is all pixels of its
-number on any page. Classes are told by `class_table`. Objects without a mask cannot be written.
+Masks may have an ending, and lie beside their images in one folder, as cellpose has them: a.png and a_masks.png (see
+`mask_pairs`). Maps are PNG, TIFF, .npy and whatever else keeps numbers exact, of any type that holds whole numbers. A
+TIFF may have several pages, by which objects can overlap: an object is all pixels of its number on any page. Classes
+are told by `class_table`. Objects without a mask cannot be written.
 """
 
 from __future__ import annotations
@@ -20,20 +22,21 @@ from maskrcnn.data.formats.class_table import ClassTable, TableWriter, names_of,
 from maskrcnn.data.formats.id_map import draw_ids
 from maskrcnn.data.formats.location import Location, split_folders
 from maskrcnn.data.formats.losses import Losses
+from maskrcnn.data.formats.mask_pairs import pairs
 from maskrcnn.data.formats.shapes import union
 from maskrcnn.data.formats.writer import Item, Writer
-from maskrcnn.data.image_io import find_images, read_header, read_ids
+from maskrcnn.data.id_file import open_ids
+from maskrcnn.data.image_io import read_ids
 from maskrcnn.data.objects import Annotation
 from maskrcnn.data.problem import DataError, Problem
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
 
-_MASK_SUFFIXES = (".png", ".tif", ".tiff")
 _MAX_PAGES = 64
 
 
 def find(path: Path) -> dict[str, Location]:
-    """The folders with images/ and masks/ of the splits of a folder, or the folder itself."""
+    """The folders with images and masks of the splits of a folder, or the folder itself."""
     found = {name: Location(place, root=path) for name, place in split_folders(path).items() if _fits(place)}
     if not found and _fits(path):
         return {"": Location(path)}
@@ -41,11 +44,11 @@ def find(path: Path) -> dict[str, Location]:
 
 
 def _fits(folder: Path) -> bool:
-    return (folder / "images").is_dir() and (folder / "masks").is_dir() and not binmask.fits(folder)
+    return pairs(folder) is not None and not binmask.fits(folder)
 
 
 def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Dataset:
-    """The data set of a folder with images/ and masks/.
+    """The data set of a folder of images and masks.
 
     Args:
         location: of the folder.
@@ -56,23 +59,20 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
     """
     place = Location.of(location)
     folder = place.path
-    masks = {p.stem: p for p in find_images(folder / "masks") if p.suffix.lower() in _MASK_SUFFIXES}
-    images = find_images(folder / "images")
+    found = pairs(folder) or []
     records: list[ImageRecord] = []
     table, problems = read_table(folder)
-    for image in images:
-        mask = masks.get(image.stem)
+    for image, mask, problem in found:
+        problems += [problem] if problem is not None else []
         if mask is None:
-            what, fix = f"no masks/{image.stem}.png", "add the mask, an empty one if no object"
-            problems.append(Problem("missing-mask", str(image), what, fix, images_lost=1))
             continue
         pair = paired(len(records) + 1, image, mask, "mask")
         if isinstance(pair, Problem):
             problems.append(pair)
         else:
             records.append(pair)
-    found = f"{len(images)} images and {len(masks)} masks but no usable pair"
-    what = f"expected images with a mask of the same name, found {found}"
+    count = f"{len(found)} images and {sum(pair.mask is not None for pair in found)} masks but no usable pair"
+    what = f"expected images with a mask of the same name, found {count}"
     require_images(records, what, problems, folder, "name each mask as its image, masks/<image's name>.png")
     classes = names_of(folder, (other.path for other in find(place.root).values()) if place.root else ())
     return Dataset(classes, records, _Maps(table, classes), problems)
@@ -87,7 +87,7 @@ class _Maps:
     def __call__(self, index: int, record: ImageRecord) -> tuple[list[Annotation], list[Problem]]:
         assert record.labels is not None
         layers = []
-        if (pages := read_header(record.labels).frames) > _MAX_PAGES:
+        if (pages := open_ids(record.labels).pages) > _MAX_PAGES:
             what = f"expected at most {_MAX_PAGES} pages, found {pages}"
             raise MaskRCNNError(what, where=record.labels, fix="save one map an image")
         for page in range(pages):
@@ -102,7 +102,7 @@ class _Maps:
         annotations, problems = [], []
         for annotation in _united(layers):
             try:
-                label, crowd = self.table.of(record.labels.stem, str(annotation.id), self.labels)
+                label, crowd = self.table.of(record.path.stem, str(annotation.id), self.labels)
             except DataError as error:
                 problems.append(error.problem(f"{record.labels}, object {annotation.id}", objects_lost=1))
                 continue

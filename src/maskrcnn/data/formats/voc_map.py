@@ -12,7 +12,8 @@ from typing import overload
 import numpy as np
 from PIL import Image
 
-from maskrcnn.data.image_io import image_size, read_ids, read_image
+from maskrcnn.data.id_file import open_ids
+from maskrcnn.data.image_io import read_ids, read_image
 from maskrcnn.errors import MaskRCNNError
 
 VOID = 255
@@ -57,7 +58,7 @@ def read_map(file: Path, size: tuple[int, int]) -> tuple[np.ndarray, bool]:
     Raises:
         MaskRCNNError: the file cannot be read, or has another size.
     """
-    if (found := image_size(file)) != size:
+    if (found := open_ids(file).size) != size:
         raise MaskRCNNError(
             f"expected a map of {size[0]} x {size[1]}, found {found[0]} x {found[1]}",
             where=file,
@@ -65,5 +66,8 @@ def read_map(file: Path, size: tuple[int, int]) -> tuple[np.ndarray, bool]:
         )
     try:
         return read_ids(file).astype(np.int64), False
-    except MaskRCNNError:
-        return colour_numbers(read_image(file).pixels), True
+    except MaskRCNNError as error:
+        try:
+            return colour_numbers(read_image(file).pixels), True
+        except MaskRCNNError:
+            raise error from None
