@@ -12,6 +12,7 @@ from pycocotools.mask import area
 from maskrcnn.cli.predict import run
 from maskrcnn.predict.predictor import load
 from maskrcnn.predict.sources import resolve_sources
+from maskrcnn.predict.writers import PredictionWriter
 
 
 def test_predictions_ids(case: Path, tmp_path: Path) -> None:
@@ -22,7 +23,8 @@ def test_predictions_ids(case: Path, tmp_path: Path) -> None:
     truth = COCO(str(data / "val.json"))
     images = {image["file_name"]: image["id"] for image in truth.dataset["images"]}
     sources = resolve_sources([data / "val"]).images[:3]
-    assert run(load("people", "cpu"), sources, tmp_path, 0.05, overlays=False) == 0
+    with PredictionWriter(tmp_path, overlays=False) as writer:
+        assert run(load("people", "cpu"), sources, writer, 0.05) == 0
     rows = json.loads((tmp_path / "predictions.json").read_text())
     assert len(rows) > 3
     assert not any("bbox" in row for row in rows)
