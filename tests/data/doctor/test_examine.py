@@ -254,6 +254,18 @@ def one_class_from_zero(coco: Any) -> None:
             annotation["category_id"] = 0 if split == "train" else 1
 
 
+@plant("bad-category")
+def a_class_without_a_name(coco: Any) -> None:
+    coco.content["train"]["categories"].append({"id": 3})
+
+
+@plant("root-category")
+def a_class_above_all(coco: Any) -> None:
+    for content in coco.content.values():
+        content["categories"].insert(0, {"id": 0, "name": "things", "supercategory": "none"})
+        content["categories"][1]["supercategory"] = "things"
+
+
 @plant("duplicate-category")
 def one_name_twice(coco: Any) -> None:
     coco.content["train"]["categories"].append({"id": 3, "name": NAMES[0]})
@@ -303,6 +315,17 @@ def nothing_drawn(coco: Any) -> None:
 @plant("bad-box")
 def three_numbers(coco: Any) -> None:
     coco.objects()[0]["bbox"] = [1, 2, 3]
+    del coco.objects()[0]["segmentation"]
+
+
+@plant("box-mask-disagree")
+def three_numbers_beside_a_mask(coco: Any) -> None:
+    coco.objects()[0]["bbox"] = [1, 2, 3]
+
+
+@plant("box-mask-disagree")
+def zeros_beside_a_mask(coco: Any) -> None:
+    coco.objects()[0]["bbox"] = [0, 0, 0, 0]
 
 
 @plant("bad-segmentation")
@@ -330,6 +353,7 @@ def shares_of_the_image(coco: Any) -> None:
 @plant("zero-area")
 def flat_box(coco: Any) -> None:
     coco.objects()[0]["bbox"][2] = 0
+    del coco.objects()[0]["segmentation"]
 
 
 @plant("outside-image")
@@ -696,7 +720,7 @@ def test_a_manifest_of_several_places(coco: Any, maps: Any, tmp_path: Path) -> N
     assert diagnosis.images == {"train": 13, "val": 4}
     coco.objects()[0]["bbox"][2] = 0
     coco.save()
-    assert checks(examine(file)) == {"zero-area"}
+    assert checks(examine(file)) == {"box-mask-disagree"}
 
 
 def test_an_image_whose_objects_are_lost_is_not_called_unannotated(coco: Any) -> None:

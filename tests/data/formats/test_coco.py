@@ -77,11 +77,14 @@ def test_every_form_of_segmentation(tmp_path: Path) -> None:
         ({"image_id": 99}, "no image has the id 99"),
         ({"image_id": [1]}, r"no image has the id \[1\]"),
         ({"category_id": 8}, "no category has the id 8"),
-        ({"bbox": [2, 3, 0, 6]}, "no area"),
-        ({"bbox": [2, 3, 6, -1]}, "no area"),
-        ({"bbox": [2, 3, float("nan"), 6]}, "no area"),
-        ({"bbox": [2, 3, 6]}, "expected bbox"),
-        ({"bbox": [40, 3, 6, 6]}, "outside the 30 x 20 image"),
+        ({"bbox": [2, 3, 0, 6], "segmentation": ...}, "no area"),
+        ({"bbox": [2, 3, 6, -1], "segmentation": ...}, "no area"),
+        ({"bbox": [2, 3, float("nan"), 6], "segmentation": []}, "no area"),
+        ({"bbox": [2, 3, 6], "segmentation": [[]]}, "expected bbox"),
+        ({"bbox": [40, 3, 6, 6], "segmentation": None}, "outside the 30 x 20 image"),
+        # What is outside or flat as a whole is told once.
+        ({"bbox": [40, 3, 6, 6], "segmentation": [[40, 3, 46, 3, 46, 9]]}, "outside the 30 x 20 image"),
+        ({"bbox": [5, 3, 0, 0], "segmentation": [[5, 3, 5, 3, 5, 3]]}, "no area"),
         ({"segmentation": ..., "bbox": ...}, "neither a mask nor a box"),
         ({"segmentation": [], "bbox": []}, "neither a mask nor a box"),
         ({"segmentation": [[1, 2, 3, 4]]}, "no polygon has 3 points"),
@@ -127,6 +130,24 @@ def test_a_wrong_bbox_gives_way_to_the_mask(tmp_path: Path) -> None:
     assert dataset.dropped == 0
 
 
+@pytest.mark.parametrize("box", [[0, 0, 0, 0], [2, 3, 6, -1], [2, 3, float("nan"), 6], [2, 3, 6], "?", [99, 99, 6, 6]])
+@pytest.mark.parametrize("mask", [[SQUARE], SQUARE, {"size": [H, W], "counts": [43, 6, H * W - 49]}])
+def test_a_box_that_is_none_gives_way_to_the_mask(tmp_path: Path, box: object, mask: object) -> None:
+    dataset = coco.read(write(tmp_path, annotation(bbox=box, segmentation=mask)))
+    expected = [2, 3, 8, 9] if isinstance(mask, list) else [2, 3, 3, 9]
+    for _ in range(2):
+        assert dataset.objects(0).boxes.tolist() == [expected]
+        (problem,) = dataset.problems
+        assert (problem.check, problem.severity, problem.objects_lost) == ("box-mask-disagree", "warning", 0)
+
+
+def test_a_polygon_that_is_the_box_again_is_no_mask(tmp_path: Path) -> None:
+    corners, sides = annotation(id=1, segmentation=[[2, 3, 8, 9]]), annotation(id=2, segmentation=[2, 3, 6, 6])
+    objects = coco.read(write(tmp_path, corners, sides)).objects(0)
+    assert objects.boxes.tolist() == [[2, 3, 8, 9]] * 2
+    assert objects.crops == [None, None]
+
+
 def test_a_box_and_polygon_partly_outside_are_clipped(tmp_path: Path) -> None:
     out = annotation(segmentation=[[-5, -5, 6, -5, 6, 4, -5, 4]], bbox=[-5, -5, 11, 9])
     dataset = coco.read(write(tmp_path, out))
@@ -138,7 +159,7 @@ def test_images(tmp_path: Path) -> None:
     images = [
         {"id": 1, "file_name": "a.png", "height": H, "width": W},
         {"id": 2, "file_name": "gone.png", "height": H, "width": W},
-        {"id": 1, "file_name": "b.png", "height": H, "width": W},
+        {"id": 1, "file_name": "a.png", "height": H, "width": W},
         {"id": "4", "file_name": "C:\\data\\b.png"},
         {"id": 5},
         "nonsense",
@@ -179,7 +200,8 @@ def test_numbers_beyond_all_bounds_are_no_crash(tmp_path: Path, place: str, huge
     value = {"bbox": [2, 3, huge, 6], "segmentation": [[huge, 1, 2, 3, 4, 5]]}.get(place, huge)
     dataset = coco.read(write(tmp_path, annotation(id=41), annotation(**({"id": 42} | {place: value}))))
     assert 41 in used(dataset)
-    assert dataset.dropped == (place not in ("area", "id"))
+    # A box gives way to the mask beside it.
+    assert dataset.dropped == (place not in ("area", "id", "bbox"))
 
 
 def test_numbers_as_text_are_numbers(tmp_path: Path) -> None:
@@ -190,6 +212,102 @@ def test_numbers_as_text_are_numbers(tmp_path: Path) -> None:
     assert dataset.objects(0).boxes.tolist() == [[2, 3, 8, 9]] * 3
     assert dataset.objects(0).crowd.tolist() == [False, False, True]
     assert dataset.problems == []
+
+
+def test_ids_and_sizes_in_any_type(tmp_path: Path) -> None:
+    images = [
+        {"id": "img_a", "file_name": "a.png", "height": str(H), "width": f"{W}.0"},
+        {"id": 2.0, "file_name": "b.png", "height": float(H), "width": W},
+    ]
+    categories = [{"id": "7", "name": "cat"}, {"id": "d", "name": 0}, {"id": 9.0, "name": "no"}]
+    path = write(
+        tmp_path,
+        annotation(id="x", image_id="img_a", category_id=7),
+        annotation(id=5.0, image_id="2", category_id="d"),
+        annotation(id="6", image_id=2, category_id="9.0"),
+        images=images,
+        categories=categories,
+    )
+    dataset = coco.read(path)
+    assert dataset.names == ("cat", "no", "0")
+    assert [(record.id, record.size) for record in dataset.records] == [(3, (H, W)), (2, (H, W))]
+    assert [dataset.objects(i).labels.tolist() for i in range(2)] == [[0], [2, 1]]
+    assert [dataset.objects(i).ids.tolist() for i in range(2)] == [[7], [5, 6]]
+    assert dataset.problems == []
+
+
+@pytest.mark.parametrize(
+    "bad", ["x", None, {"id": 8}, {"name": "owl"}, {"id": 8, "name": None}, {"id": 7, "name": "b"}]
+)
+def test_one_bad_category_is_one_line(tmp_path: Path, bad: object) -> None:
+    categories = [{"id": 7, "name": "cat"}, bad]
+    dataset = coco.read(write(tmp_path, annotation(), annotation(id=2, category_id=8), categories=categories))
+    assert dataset.names == ("cat",)
+    assert used(dataset) == [1]
+    assert [problem.check for problem in dataset.problems] == ["bad-category", "unknown-category"]
+
+
+ROOT = {"id": 0, "name": "pets", "supercategory": "none"}
+LEAF = {"id": 7, "name": "cat", "supercategory": "pets"}
+
+
+@pytest.mark.parametrize(
+    ("categories", "category_id", "names"),
+    [
+        ([ROOT, LEAF], 7, ("cat",)),
+        ([LEAF, ROOT], "7", ("cat",)),
+        # Roboflow names the root after the project, which may be a class's name too.
+        ([ROOT | {"name": "cat"}, LEAF | {"supercategory": "cat"}], 7, ("cat",)),
+        # With an object, an id above 0, a class above it or none below it, it is a class.
+        ([ROOT, LEAF], 0, ("pets", "cat")),
+        ([ROOT | {"id": 1}, LEAF], 7, ("pets", "cat")),
+        ([ROOT | {"supercategory": "things"}, LEAF], 7, ("pets", "cat")),
+        ([ROOT, LEAF | {"supercategory": "none"}], 7, ("pets", "cat")),
+        ([ROOT], 0, ("pets",)),
+    ],
+)
+def test_a_category_above_all_is_no_class(
+    tmp_path: Path, categories: list[dict[str, Any]], category_id: object, names: tuple[str, ...]
+) -> None:
+    dataset = coco.read(write(tmp_path, annotation(category_id=category_id), categories=categories))
+    assert dataset.names == names
+    assert used(dataset) == [1]
+    assert [problem.check for problem in dataset.problems] == ["root-category"] * (len(names) < len(categories))
+
+
+def test_a_huge_size_is_compared_with_the_image(tmp_path: Path) -> None:
+    images = [
+        {"id": 1, "file_name": "a.png", "height": 14000, "width": 14000},
+        {"id": 2, "file_name": "b.png", "height": H, "width": W},
+    ]
+    dataset = coco.read(write(tmp_path, annotation(), images=images))
+    assert [record.id for record in dataset.records] == [2]
+    assert [(p.check, p.images_lost, p.objects_lost) for p in dataset.problems] == [("size-mismatch", 1, 1)]
+
+
+@pytest.mark.parametrize(
+    ("files", "splits"),
+    [
+        (("instances_Train.json", "instances_Validation.json"), ["train", "validation"]),
+        (("TRAIN.json", "Valid.JSON", "test.json"), ["train", "valid", "test"]),
+        (("annotations/instances_train2017.json", "annotations/instances_Val2017.json"), ["train", "val"]),
+        (("training.json", "testing.json"), ["training", "test"]),
+    ],
+)
+def test_splits_in_any_case(tmp_path: Path, files: tuple[str, ...], splits: list[str]) -> None:
+    for file in files:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text('{"images": [], "annotations": [], "categories": []}')
+    assert list(coco.find(tmp_path)) == splits
+    assert [location.path for location in coco.find(tmp_path).values()] == [tmp_path / file for file in files]
+
+
+def test_images_in_folders_of_their_split(tmp_path: Path) -> None:
+    path = write(tmp_path).rename(tmp_path / "instances_val.json")
+    (tmp_path / "images" / "Validation" / "cam1").mkdir(parents=True)
+    (tmp_path / "images" / "a.png").rename(tmp_path / "images" / "Validation" / "cam1" / "a.png")
+    (record,) = coco.read(path).records
+    assert record.path == tmp_path / "images" / "Validation" / "cam1" / "a.png"
 
 
 def test_large_files_stay_small_in_memory(tmp_path: Path) -> None:

@@ -119,6 +119,8 @@ _ALL = [
         "all class ids are off by one",
         "add the offset to every category_id, or number the categories like the annotations",
     ),
+    Check("bad-category", "error", "a class is listed without an id or a name of its own", "correct the entry"),
+    Check("root-category", "note", "a category is only the supercategory of others, and no class", "nothing"),
     Check("duplicate-category", "warning", "two categories have one name", "rename them if they are not the same"),
     Check("class-names-alike", "warning", "names of two classes differ in case or spaces alone", "use one name"),
     Check("class-order", "error", "splits list the same classes in different orders", "use one list of classes"),

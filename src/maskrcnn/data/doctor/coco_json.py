@@ -5,7 +5,6 @@ Boxes as written are [x, y, width, height] in continuous image pixels.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,10 +16,16 @@ from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.doctor.finding import Finding, found
 from maskrcnn.data.doctor.look import Look
 from maskrcnn.data.doctor.numbering import missing_ids
+from maskrcnn.data.formats.checks import whole
+from maskrcnn.data.formats.coco_categories import read_categories
+from maskrcnn.data.formats.coco_ids import Ids, numbered
+from maskrcnn.data.formats.coco_images import file_name
+from maskrcnn.data.formats.coco_shapes import plain_box, plain_segmentation
+from maskrcnn.data.formats.image_finder import means
 from maskrcnn.data.image_io import find_images
+from maskrcnn.documents import read_json
 
 _LISTS = ("images", "annotations", "categories")
-_NUMBERS = ("id", "image_id", "category_id")
 _ROUNDING = 1.0  # pixels
 _FEW = 5  # boxes without masks, from which their system can be told
 _BEYOND = 0.1  # their share that reaches beyond the image if x2, y2 are taken for width and height
@@ -28,16 +33,16 @@ _NAMED = 8
 
 
 def coco_files(dataset: Dataset) -> dict[Path, dict[str, Any]]:
-    """The contents of the COCO label files that a data set was read from."""
+    """The contents of the COCO label files that a data set was read from, with ids, boxes and masks in plain form."""
     files = dict.fromkeys(record.labels for record in dataset.records)
     if len(files) > max(8, len(dataset) // 2):
         return {}  # a label file an image is some other format
     contents = {}
     for file in files:
         if file is not None and file.suffix.lower() == ".json":
-            content = json.loads(file.read_text(encoding="utf-8-sig"))
+            content = read_json(file)
             if isinstance(content, dict) and all(isinstance(content.get(key), list) for key in _LISTS):
-                contents[file] = content
+                contents[file] = _plain(content, file)
     return {file: content for file, content in contents.items() if _numbered_alike(dataset, file, content)}
 
 
@@ -45,14 +50,51 @@ def _numbered_alike(dataset: Dataset, file: Path, content: Mapping[str, Any]) ->
     """Whether images have the numbers of the file: where several data sets are used as one, they are new."""
     names: dict[int | None, str] = {}
     for entry in content["images"]:
-        names.setdefault(whole(entry, "id"), _last_part(_file_name(entry)))
+        if isinstance(entry, dict):
+            names.setdefault(entry["id"], file_name(entry))
     records = [record for record in dataset.records if record.labels == file]
-    return all(names.get(record.id) == record.path.name for record in records)
+    return all(means(names.get(record.id, ""), record.path) for record in records)
 
 
-def _file_name(entry: Any) -> str:
-    """LVIS has only a URL."""
-    return str(entry.get("file_name") or entry.get("coco_url")) if isinstance(entry, dict) else ""
+def _plain(content: dict[str, Any], file: Path) -> dict[str, Any]:
+    """The content with the numbers that the reader gives to ids (None for what is none), and plain boxes and masks."""
+    entries = content["annotations"]
+    classes = read_categories(content["categories"], entries, file).ids
+    images = Ids(entry.get("id") for entry in content["images"] if isinstance(entry, dict))
+    numbers = numbered(entry.get("id") if isinstance(entry, dict) else None for entry in entries)
+    for number, entry in zip(numbers, entries, strict=True):
+        if isinstance(entry, dict):
+            entry["id"] = number
+            entry["image_id"] = images.number(entry.get("image_id"))
+            known = classes.number(entry.get("category_id"))
+            entry["category_id"] = whole(entry.get("category_id")) if known is None else known
+            entry.update({key: _plainest[key](entry[key]) for key in _plainest if key in entry})
+    for ids, listed in ((images, content["images"]), (classes, content["categories"])):
+        for entry in listed:
+            if isinstance(entry, dict):
+                entry["id"] = ids.number(entry.get("id"))
+    return content
+
+
+def _box(value: Any) -> Any:
+    box = plain_box(value)
+    try:
+        return [side if type(side) in (int, float) else float(side) for side in box]
+    except (TypeError, ValueError, OverflowError):
+        return box
+
+
+def _shape(value: Any) -> Any:
+    shape = plain_segmentation(value)
+    if isinstance(shape, list):
+        return [part.tolist() if isinstance(part, np.ndarray) else part for part in shape]
+    if isinstance(shape, dict) and isinstance(shape.get("counts"), np.ndarray | bytes):
+        counts = shape["counts"]
+        return {**shape, "counts": counts.decode() if isinstance(counts, bytes) else counts.tolist()}
+    return shape
+
+
+_plainest = {"bbox": _box, "segmentation": _shape}
 
 
 def _last_part(name: str) -> str:
@@ -62,7 +104,7 @@ def _last_part(name: str) -> str:
 def counting_lost(looks: Sequence[Look], contents: Mapping[Path, Mapping[str, Any]]) -> list[Look]:
     """The looks, told how many annotations the files have for each image that their reader did not hand on."""
     written = {
-        file: Counter(whole(entry, "image_id") for entry in content["annotations"])
+        file: Counter(entry["image_id"] for entry in content["annotations"] if isinstance(entry, dict))
         for file, content in contents.items()
     }
     return [
@@ -75,28 +117,16 @@ def counting_lost(looks: Sequence[Look], contents: Mapping[Path, Mapping[str, An
 
 def coco_findings(file: Path, content: Mapping[str, Any], looks: Sequence[Look]) -> list[Finding]:
     """Faults of one label file; `looks` are those of its images."""
-    annotations = [
-        {**entry, **{key: whole(entry, key) for key in _NUMBERS}}
-        for entry in content["annotations"]
-        if isinstance(entry, dict)
-    ]
+    annotations = [entry for entry in content["annotations"] if isinstance(entry, dict)]
     by_image = {look.record.id: look for look in looks}
     findings = [*_gaps(annotations, file), *_offset(annotations, content["categories"], file)]
     scaled = _normalised(annotations, by_image, file)
     return [*findings, *(scaled or _boxes(annotations, by_image, file))]
 
 
-def whole(entry: Any, key: str) -> int | None:
-    """A whole number of an entry, which some exports write as text; None for anything else."""
-    value = entry.get(key) if isinstance(entry, dict) else None
-    if isinstance(value, str) and value.isdecimal() and len(value) < 20:
-        value = int(value)
-    return value if type(value) is int and 0 <= value < 2**63 else None
-
-
 def listed_names(content: Mapping[str, Any], looks: Sequence[Look]) -> set[str]:
     """Names of the image files, without folders, that a label file lists."""
-    return {_last_part(_file_name(entry)) for entry in content["images"]} | {look.record.path.name for look in looks}
+    return {_last_part(file_name(entry)) for entry in content["images"]} | {look.record.path.name for look in looks}
 
 
 def unlisted_findings(listed: Mapping[Path, set[str]], folders: set[Path]) -> list[Finding]:
@@ -122,7 +152,7 @@ def _gaps(annotations: list[dict[str, Any]], file: Path) -> list[Finding]:
 
 def _offset(annotations: list[dict[str, Any]], categories: list[Any], file: Path) -> list[Finding]:
     """Whether all class ids fit if one is added or taken away, and do not as they are."""
-    known = {number for entry in categories if (number := whole(entry, "id")) is not None}
+    known = {entry["id"] for entry in categories if isinstance(entry, dict) and entry["id"] is not None}
     used = {entry["category_id"] for entry in annotations if entry["category_id"] is not None}
     if not known or not used or used <= known or any(entry["category_id"] is None for entry in annotations):
         return []

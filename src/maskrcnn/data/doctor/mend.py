@@ -169,7 +169,7 @@ def _clip(entry: _Entry, size: tuple[int, int]) -> bool:
     if isinstance(shape, list) and shape:
         clipped = [clip_polygon(np.asarray(polygon, dtype=np.float64), size) for polygon in shape]
         entry["segmentation"] = [polygon.tolist() for polygon in clipped if polygon.size >= 6]
-    if entry.get("bbox"):
+    if isinstance(entry.get("bbox"), list) and len(entry["bbox"]) == 4:
         x, y, width, height = entry["bbox"]
         x1, y1, x2, y2 = max(x, 0), max(y, 0), min(x + width, size[1]), min(y + height, size[0])
         entry["bbox"] = [x1, y1, x2 - x1, y2 - y1]

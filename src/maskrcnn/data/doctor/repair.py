@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from maskrcnn.data.dataset import Dataset, open_dataset, split_names
-from maskrcnn.data.doctor.coco_json import coco_files, whole
+from maskrcnn.data.doctor.coco_json import coco_files
 from maskrcnn.data.doctor.examine import examine
 from maskrcnn.data.doctor.finding import Diagnosis
 from maskrcnn.data.doctor.mend import Mended, mend, own_ids
 from maskrcnn.data.formats import BY_NAME, detect
+from maskrcnn.data.formats.coco_categories import read_categories
 from maskrcnn.data.formats.convert import convert
 from maskrcnn.data.problem import Problem
+from maskrcnn.documents import read_json
 from maskrcnn.errors import MaskRCNNError
 
 _ROUNDS = 6  # mending one fault may uncover another, such as a duplicate that was outside before
@@ -95,9 +97,7 @@ def _copy(datasets: Mapping[str, Dataset], out: Path) -> tuple[dict[str, Path], 
         content["images"] = _copy_images(content["images"], dataset, folder)
         kept = {entry["id"] for entry in content["images"]}
         content["annotations"] = [
-            {**entry, "image_id": number}
-            for entry in content["annotations"]
-            if (number := whole(entry, "image_id")) in kept
+            entry for entry in content["annotations"] if isinstance(entry, dict) and entry["image_id"] in kept
         ]
         done.findings["duplicate-id"] += own_ids(content["annotations"])
         _write(files[split], content)
@@ -110,11 +110,11 @@ def _content_of(dataset: Dataset) -> dict[str, Any] | None:
     contents = coco_files(dataset)
     if len(contents) != 1 or not all(record.labels in contents for record in dataset.records):
         return None
-    content = next(iter(contents.values()))
+    file, content = next(iter(contents.items()))
     if any(isinstance(entry, dict) and "neg_category_ids" in entry for entry in content["images"]):
         return None
-    names = [str(entry["name"]) for entry in sorted(content["categories"], key=lambda entry: int(entry["id"]))]
-    return content if tuple(dict.fromkeys(names)) == dataset.names else None
+    classes = read_categories(content["categories"], content["annotations"], file)
+    return content if tuple(classes.names) == dataset.names else None
 
 
 def _copy_images(entries: list[Any], dataset: Dataset, folder: Path) -> list[dict[str, Any]]:
@@ -122,7 +122,7 @@ def _copy_images(entries: list[Any], dataset: Dataset, folder: Path) -> list[dic
     records = {record.id: record for record in dataset.records}
     images: dict[int, dict[str, Any]] = {}
     for entry in entries:
-        number = whole(entry, "id")
+        number = entry["id"] if isinstance(entry, dict) else None
         record = None if number is None or number in images else records.get(number)
         if record is not None:
             target = folder / _free_name(folder, record.path.name)
@@ -146,7 +146,7 @@ def _mend(file: Path, split: str, after: Diagnosis) -> Mended:
     findings = [finding for finding in after.findings if finding.fixable and finding.split == split]
     if not findings:
         return Mended(Counter(), Counter(), Counter())
-    content = json.loads(file.read_text(encoding="utf-8"))
+    content = read_json(file)
     done = mend(content, file.parent / (split or "images"), findings)
     _write(file, content)
     return done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,22 +15,44 @@ from maskrcnn.data.objects import Annotation
 from maskrcnn.data.problem import DataError, Problem, unreadable
 from maskrcnn.errors import MaskRCNNError
 
+_WHOLE = re.compile(r"[+-]?[0-9]{1,19}(\.0*)?")
+# Pixels up to which the size that a label file claims is taken as it is.
+_BELIEVED = 2**25
+
+
+def whole(value: Any) -> int | None:
+    """A whole number below 2**63 as exporters write it: 7, 7.0, "7", "7.0"; None for anything else."""
+    if isinstance(value, str):
+        text = value.strip()
+        value = int(text.partition(".")[0]) if _WHOLE.fullmatch(text) else None
+    elif isinstance(value, float):
+        value = int(value) if value.is_integer() else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63 else None
+
 
 def checked_size(height: Any, width: Any, image: Path) -> tuple[int, int]:
     """(H, W) as a label file claims it, or from the image's header where it claims none.
 
+    A size that masks could fill the memory with is compared with the header.
+
     Raises:
-        DataError: it claims more pixels than are read, or the image cannot be read either.
+        DataError: it claims more pixels than are read or than the image has, or the image cannot be read either.
     """
-    if isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0:
-        if height * width > MAX_PIXELS:
-            what = f"expected at most {MAX_PIXELS:,} pixels, found width {width:,} and height {height:,}"
-            raise DataError("bad-size", what, fix="correct the size, or cut the image into tiles")
+    height, width = whole(height), whole(width)
+    claimed = height is not None and width is not None and min(height, width) > 0
+    if claimed and height * width > MAX_PIXELS:
+        what = f"expected at most {MAX_PIXELS:,} pixels, found width {width:,} and height {height:,}"
+        raise DataError("bad-size", what, fix="correct the size, or cut the image into tiles")
+    if claimed and height * width <= _BELIEVED:
         return height, width
     try:
-        return image_size(image)
+        found = image_size(image)
     except MaskRCNNError as error:
         raise DataError("unreadable-image", str(error), fix="") from error
+    if claimed and found != (height, width):
+        what = f"the labels are for {height} x {width} (height x width), the image has {found[0]} x {found[1]}"
+        raise DataError("size-mismatch", what, fix="make both the same size")
+    return found
 
 
 def paired(number: int, image: Path, labels: Path, called: str) -> ImageRecord | Problem:

@@ -7,20 +7,24 @@ well: `coco_url` names the image, and what is known of absent classes is kept. `
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from maskrcnn.data.dataset import SPLITS, Dataset, ImageRecord, StoredAnnotations
-from maskrcnn.data.formats.checks import boxes_only, checked_size
-from maskrcnn.data.formats.image_finder import ImageFinder
-from maskrcnn.data.formats.location import Location, json_kind, split_folders
+from maskrcnn.data.dataset import Dataset, ImageRecord, StoredAnnotations
+from maskrcnn.data.formats.checks import boxes_only
+from maskrcnn.data.formats.coco_categories import Categories, read_categories
+from maskrcnn.data.formats.coco_ids import Ids, numbered
+from maskrcnn.data.formats.coco_images import entry_id, read_records
+from maskrcnn.data.formats.coco_shapes import is_set, plain_box, plain_segmentation
+from maskrcnn.data.formats.location import SPLIT_NAMES, Location, json_kind, split_folders, split_of
 from maskrcnn.data.objects import Annotation, checked_polygons, clipped_box
 from maskrcnn.data.problem import DataError, Problem
+from maskrcnn.documents import read_json, shown
 from maskrcnn.errors import MaskRCNNError
 
 
@@ -40,24 +44,32 @@ def find(path: Path, kinds: tuple[str, ...] = ("coco",)) -> dict[str, Location]:
 
 
 def _named(root: Path, kinds: tuple[str, ...]) -> dict[str, Location]:
-    names = [name for aliases in SPLITS.values() for name in aliases]
-    return {name: Location(file) for name in names if (file := _of_split(root, name, kinds))}
+    files = [file for place in (root, root / "annotations") for file in _jsons(place)]
+    found: dict[str, Location] = {}
+    for name in SPLIT_NAMES:
+        patterns = (f"{name}.json", f"instances_{name}*.json", f"{name}*.json", "*")
+        own = [file for file in files if split_of(file.stem) == name]
+        ranked = sorted(own, key=lambda file: (file.parent != root, _first(patterns, file.name.lower())))
+        file = next((file for file in ranked if json_kind(file) in kinds), None)
+        folder = split_folders(root).get(name)
+        file = file or (_only(folder, kinds) if folder else None)
+        if file is not None:
+            found[name] = Location(file)
+    return found
 
 
-def _of_split(root: Path, name: str, kinds: tuple[str, ...]) -> Path | None:
-    patterns = (f"{name}.json", f"instances_{name}*.json", f"{name}*.json", f"*_{name}*.json")
-    for place, pattern in ((place, pattern) for place in (root, root / "annotations") for pattern in patterns):
-        for file in sorted(place.glob(pattern)) if place.is_dir() else ():
-            if json_kind(file) in kinds:
-                return file
-    folder = split_folders(root).get(name)
-    return _only(folder, kinds) if folder else None
+def _first(patterns: Sequence[str], name: str) -> int:
+    return next(rank for rank, pattern in enumerate(patterns) if fnmatchcase(name, pattern))
+
+
+def _jsons(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() == ".json") if folder.is_dir() else []
 
 
 def _only(folder: Path, kinds: tuple[str, ...]) -> Path | None:
     """The one .json of a folder."""
     for place in (folder, folder / "annotations"):
-        files = sorted(place.glob("*.json")) if place.is_dir() else []
+        files = _jsons(place)
         if len(files) == 1 and json_kind(files[0]) in kinds:
             return files[0]
     return None
@@ -75,52 +87,48 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
     """
     file = Location.of(location).path
     content = _content(file)
-    problems: list[Problem] = []
-    classes, labels = _categories(content["categories"], file, problems)
-    images = {_whole(image.get("id")) for image in content["images"] if isinstance(image, dict)}
-    orphans: Counter[int | None] = Counter(
-        _whole(entry.get("image_id")) for entry in content["annotations"] if isinstance(entry, dict)
-    )
-    called = {number: classes[label] for number, label in labels.items()}
-    records = _records(content["images"], file, orphans, called, problems)
+    entries = content["annotations"]
+    classes = read_categories(content["categories"], entries, file)
+    problems = list(classes.problems)
+    ids = Ids(entry.get("id") for entry in content["images"] if isinstance(entry, dict))
+    orphans = Counter(ids.number(entry.get("image_id")) for entry in entries if isinstance(entry, dict))
+    records = read_records(content["images"], ids, file, orphans, classes, problems)
     row = {record.id: i for i, record in enumerate(records)}
     annotations: list[list[Annotation]] = [[] for _ in records]
     seen: set[int] = set()
-    entries = content["annotations"]
-    for number, entry in enumerate(entries, start=1):
-        entries[number - 1] = None  # large files do not fit into memory twice
-        where = f"{file}, annotation {entry.get('id', f'number {number}') if isinstance(entry, dict) else number}"
+    numbers = numbered(entry.get("id") if isinstance(entry, dict) else None for entry in entries)
+    for place, (number, entry) in enumerate(zip(numbers, entries, strict=True), start=1):
+        entries[place - 1] = None  # large files do not fit into memory twice
+        where = f"{file}, annotation {entry_id(entry, place)}"
         try:
             if not isinstance(entry, dict):
                 raise DataError(
                     "bad-entry", f"expected an object, found {type(entry).__name__}", fix="correct or remove it"
                 )
-            image_id = _whole(entry.get("image_id"))
-            if image_id is None or image_id not in images:
-                what = f"no image has the id {entry.get('image_id')!r}"
+            image_id = ids.number(entry.get("image_id"))
+            if image_id is None:
+                what = f"no image has the id {shown(entry.get('image_id'))}"
                 raise DataError("unknown-image", what, fix="correct image_id or remove it")
             if image_id not in row:
                 continue  # lost with its image
-            annotation = _annotation(entry, number, labels, records[row[image_id]])
+            annotation, box_fault = _annotation(entry, number, classes, records[row[image_id]])
         except DataError as error:
             problems.append(error.problem(where, objects_lost=1))
             continue
+        if box_fault:
+            what = f"{box_fault}, the mask's is used"
+            problems.append(Problem("box-mask-disagree", where, what, "bbox is [x, y, width, height]", "warning"))
         if annotation.id in seen:
             what = "kept, but another annotation has the same id"
             problems.append(Problem("duplicate-id", where, what, "give each its own id", "warning"))
         seen.add(annotation.id)
         annotations[row[image_id]].append(annotation)
     problems += boxes_only(annotations, file)
-    return Dataset(classes, records, StoredAnnotations(annotations), problems)
+    return Dataset(classes.names, records, StoredAnnotations(annotations), problems)
 
 
 def _content(file: Path) -> dict[str, list[Any]]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"), object_hook=_compact)
-    except OSError as error:
-        raise MaskRCNNError(f"cannot be read: {error}", where=file, fix="check the path") from error
-    except (ValueError, RecursionError) as error:
-        raise MaskRCNNError(f"not valid JSON: {error}", where=file, fix="export the annotations again") from error
+    content = read_json(file, object_hook=_compact)
     keys = ("images", "annotations", "categories")
     if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in keys):
         found = ", ".join(list(map(str, content))[:6]) if isinstance(content, dict) else type(content).__name__
@@ -136,7 +144,12 @@ def _compact(entry: dict[str, Any]) -> dict[str, Any]:
     """The same JSON object with its numbers as arrays, which take a quarter of the memory of lists."""
     try:
         if isinstance(polygons := entry.get("segmentation"), list):
-            entry["segmentation"] = [np.array(polygon, dtype=np.float64) for polygon in polygons]
+            flat = bool(polygons) and isinstance(polygons[0], int | float | str)
+            entry["segmentation"] = (
+                [np.array(polygons, dtype=np.float64)]
+                if flat
+                else [np.array(polygon, dtype=np.float64) for polygon in polygons]
+            )
         if isinstance(counts := entry.get("counts"), list):
             entry["counts"] = np.array(counts)
     except (TypeError, ValueError, OverflowError):
@@ -144,116 +157,59 @@ def _compact(entry: dict[str, Any]) -> dict[str, Any]:
     return entry
 
 
-def _categories(entries: list[Any], file: Path, problems: list[Problem]) -> tuple[list[str], dict[int, int]]:
-    """Names in the order of the category ids, and category id → label. Ids with the same name share a label."""
-    try:
-        pairs = sorted((int(entry["id"]), str(entry["name"])) for entry in entries)
-    except (TypeError, KeyError, ValueError, OverflowError) as error:
-        raise MaskRCNNError("expected categories with an id and a name each", where=file, fix="correct them") from error
-    if not pairs:
-        raise MaskRCNNError("expected at least one category, found none", where=file, fix="add the categories")
-    names = list(dict.fromkeys(name for _, name in pairs))
-    if len(names) < len(pairs):
-        what = "categories of the same name count as one class"
-        problems.append(Problem("duplicate-category", str(file), what, "rename them if they are not", "warning"))
-    place = {name: label for label, name in enumerate(names)}
-    return names, {number: place[name] for number, name in pairs}
-
-
-def _records(
-    entries: list[Any], file: Path, objects: Counter[int | None], called: dict[int, str], problems: list[Problem]
-) -> list[ImageRecord]:
-    """The images that can be used; `objects` counts the annotations of each image id."""
-    finder = _finder(entries, file)
-    records: dict[int, ImageRecord] = {}
-    for number, entry in enumerate(entries, start=1):
-        image_id = _whole(entry.get("id")) if isinstance(entry, dict) else None
-        where = f"{file}, image {f'number {number}' if image_id is None else image_id}"
-        try:
-            record = _record(entry, image_id, finder, file, called)
-            if record.id in records:
-                raise DataError("duplicate-image-id", "another image has the same id", fix="give each image its own id")
-            records[record.id] = record
-        except DataError as error:
-            lost = objects[image_id] if image_id is not None and image_id not in records else 0
-            problems.append(error.problem(where, 1, lost))
-    if entries and not records:
-        raise MaskRCNNError(
-            f"none of its {len(entries)} images can be used, the first: {problems[-len(entries)]}",
-            where=file,
-            fix=f"put the images into {file.parent / file.stem}",
-        )
-    return list(records.values())
-
-
-def _record(entry: Any, image_id: int | None, finder: ImageFinder, file: Path, called: dict[int, str]) -> ImageRecord:
-    name = _file_name(entry)
-    if image_id is None or not name:
-        raise DataError("bad-entry", "expected a whole number id and a file_name", fix="correct the entry")
-    path = finder.find(name)
-    if path is None:
-        what = f"no file {name} in {finder.folders[0]}"
-        raise DataError("missing-image", what, fix="add the file or remove the entry")
-    height, width = checked_size(entry.get("height"), entry.get("width"), path)
-    absent = entry.get("neg_category_ids")
-    return ImageRecord(
-        image_id,
-        path,
-        height,
-        width,
-        file,
-        _names(absent, called) if isinstance(absent, list) else None,
-        _names(entry.get("not_exhaustive_category_ids"), called),
-    )
-
-
-def _file_name(entry: Any) -> str:
-    """LVIS has only a URL, whose last two parts are the folder and the name."""
-    if not isinstance(entry, dict):
-        return ""
-    return str(entry.get("file_name") or "/".join(str(entry.get("coco_url") or "").split("/")[-2:]))
-
-
-def _finder(entries: list[Any], file: Path) -> ImageFinder:
-    """Looks first where most of the first images are, among the folders that such files usually lie beside."""
-    stem = file.stem.removeprefix("instances_").removeprefix("lvis_v1_")
-    roots = (file.parent, file.parent.parent)
-    folders = [root / part for root in roots for part in (stem, f"images/{stem}", "images", "")]
-    folders += [root / f"{stem}{year}" for root in roots for year in ("2017", "2014")]
-    finders = [ImageFinder([folder]) for folder in folders]
-    first = [name for entry in entries[:20] if (name := _file_name(entry))]
-    best = max(finders, key=lambda finder: sum(finder.find(name) is not None for name in first))
-    return ImageFinder([*best.folders, *roots])
-
-
-def _annotation(entry: dict[str, Any], number: int, labels: dict[int, int], record: ImageRecord) -> Annotation:
-    category = _whole(entry.get("category_id"))
-    if category is None or category not in labels:
-        what = f"no category has the id {entry.get('category_id')!r}"
+def _annotation(entry: dict[str, Any], number: int, classes: Categories, record: ImageRecord) -> tuple[Annotation, str]:
+    """An annotation, and what is wrong with its box if its mask makes up for it."""
+    category = classes.ids.number(entry.get("category_id"))
+    if category is None or category not in classes.labels:
+        what = f"no category has the id {shown(entry.get('category_id'))}"
         raise DataError("unknown-category", what, fix="correct category_id or add the category")
-    box = clipped_box(entry.get("bbox"), record.size)
-    segmentation = entry.get("segmentation") or None
+    segmentation, fault = plain_segmentation(entry.get("segmentation")), ""
+    written = plain_box(entry.get("bbox"))
+    try:
+        box = clipped_box(written, record.size)
+    except DataError as error:
+        if not _enters(segmentation, record.size):
+            raise
+        box, fault = None, error.what
     if isinstance(segmentation, dict):
         if segmentation.get("size") != [record.height, record.width]:
-            what = f"expected an RLE of size {[record.height, record.width]}, found {segmentation.get('size')}"
+            what = f"expected an RLE of size {[record.height, record.width]}, found {shown(segmentation.get('size'))}"
             raise DataError("rle-size", what, fix="write the RLE again at the size of the image")
-    elif segmentation is not None:
+    elif segmentation is not None and not _is_box(segmentation, written):
         segmentation = checked_polygons(segmentation)
     elif box is None:
         raise DataError("no-shape", "it has neither a mask nor a box", fix="draw or remove it")
-    annotation_id = _whole(entry.get("id"))
-    number = number if annotation_id is None else annotation_id
-    area = entry.get("area")
-    area = float(area) if isinstance(area, int | float) and 0 < area < 1e12 else None
-    return Annotation(number, labels[category], entry.get("iscrowd") in (1, True, "1"), box, area, segmentation)
+    else:
+        segmentation = None
+    return Annotation(
+        number, classes.labels[category], is_set(entry.get("iscrowd")), box, _area(entry), segmentation
+    ), fault
 
 
-def _names(ids: Any, called: dict[int, str]) -> tuple[str, ...]:
-    return tuple(called[i] for i in ids if isinstance(i, int) and i in called) if isinstance(ids, list) else ()
+def _enters(segmentation: Any, size: tuple[int, int]) -> bool:
+    """Whether a segmentation, as far as can be seen without drawing it, covers a part of an image of `size` (H, W)."""
+    if not isinstance(segmentation, list):
+        return isinstance(segmentation, dict)
+    polygons = [part for part in segmentation if isinstance(part, np.ndarray) and part.size >= 6]
+    polygons = [part[: part.size // 2 * 2].reshape(-1, 2) for part in polygons]
+    return any((np.minimum(part.max(axis=0), size[::-1]) > np.maximum(part.min(axis=0), 0)).all() for part in polygons)
 
 
-def _whole(value: Any) -> int | None:
-    """An id as a number: some exports write it as text."""
-    if isinstance(value, str) and value.isdecimal() and len(value) < 20:
-        value = int(value)
-    return int(value) if isinstance(value, int) and abs(value) < 2**63 else None
+def _is_box(segmentation: Any, written: Any) -> bool:
+    """Whether polygons are the box once more, as [x, y, width, height] or as its corners."""
+    polygon = segmentation[0] if isinstance(segmentation, list) and len(segmentation) == 1 else None
+    if not (isinstance(polygon, np.ndarray) and polygon.shape == (4,)):
+        return False
+    try:
+        x, y, width, height = map(float, written)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return any(np.allclose(polygon, sides) for sides in ((x, y, width, height), (x, y, x + width, y + height)))
+
+
+def _area(entry: dict[str, Any]) -> float | None:
+    try:
+        area = float(entry.get("area") or 0)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return area if 0 < area < 1e12 else None

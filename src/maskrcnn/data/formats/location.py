@@ -10,6 +10,8 @@ from typing import NamedTuple
 from maskrcnn.data.dataset import SPLITS
 
 _SNIFFED = 1 << 16
+SPLIT_NAMES = tuple(name for aliases in SPLITS.values() for name in aliases)
+_YEAR = re.compile(r"[-_]?(19|20)\d\d$")
 _JSON_KEYS = re.compile(rb'"(shapes|imagePath|imageData|images|annotations|categories)"\s*:')
 _LVIS_KEYS = re.compile(rb'"(neg_category_ids|not_exhaustive_category_ids|synset)"\s*:')
 
@@ -42,9 +44,32 @@ def subfolders(folder: Path) -> list[Path]:
 
 
 def split_folders(folder: Path) -> dict[str, Path]:
-    """Subfolders named as splits are (train, valid, Test, …), by their name in lower case, training first."""
+    """Subfolders named as splits are (train, Test, val2017, …), by the split's name in lower case, training first."""
     found = {place.name.lower(): place for place in subfolders(folder)}
-    return {name: found[name] for aliases in SPLITS.values() for name in aliases if name in found}
+    dated = {undated(name): place for name, place in reversed(found.items())}
+    return {name: place for name in SPLIT_NAMES if (place := found.get(name) or dated.get(name))}
+
+
+def undated(name: str) -> str:
+    """A folder's name in lower case without the year that COCO's have."""
+    return _YEAR.sub("", name.lower())
+
+
+def split_of(stem: str) -> str:
+    """The split that a file is named after, as instances_Val2017 is: its name in lower case; "" for none."""
+    named = ""
+    for word in re.split(r"[_\-. ]+", stem.lower()):
+        named = max((name for name in SPLIT_NAMES if word.startswith(name)), key=len, default=named)
+    return named
+
+
+def other_splits(split: str) -> frozenset[str]:
+    """Names of folders that hold other splits than this; none for data that does not divide."""
+    if split not in SPLIT_NAMES:
+        return frozenset()
+    group = next(aliases for aliases in SPLITS.values() if split in aliases)
+    same = {split} if split == "test" else {*group} - {"test"}
+    return frozenset({*SPLIT_NAMES} - same)
 
 
 def json_kind(file: Path) -> str:

@@ -1,0 +1,93 @@
+"""COCO and YOLO data as people and other programs write them: nothing valid is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from maskrcnn.data import Dataset, open_dataset
+from maskrcnn.data.dataset import split_names
+from maskrcnn.data.doctor import examine
+from maskrcnn.errors import MaskRCNNError
+
+# The polygon that most cases hold: 50 x 40 pixels from (10, 10).
+BOX = [10, 10, 60, 50]
+
+
+def areas(dataset: Dataset) -> list[list[float]]:
+    """Pixels of the objects of each image."""
+    return [dataset.objects(i).areas.tolist() for i in range(len(dataset))]  # type: ignore[union-attr]
+
+
+def errors(folder: Path) -> list[str]:
+    """What the doctor calls an error, unless it follows from the case being small."""
+    small = {"no-validation", "class-too-rare", "class-without-examples"}
+    return [str(f) for f in examine(folder).findings if f.severity == "error" and f.check not in small]
+
+
+def test_coco_cat_gap_zero(case: Path) -> None:
+    dataset = open_dataset(case / "data")
+    assert dataset.names == ("cat", "dog")
+    assert dataset.objects(0).labels.tolist() == [0]
+    (problem,) = dataset.problems
+    assert (problem.check, problem.severity) == ("root-category", "note")
+    assert "'objects'" in problem.what
+    assert not any("objects" in f.what for f in examine(case / "data").findings if f.check != "root-category")
+
+
+def test_coco_cvat_project_subsets(case: Path) -> None:
+    assert split_names(case / "data") == ["train", "validation"]
+    for split, name in (("train", "Train.png"), ("val", "Validation.png")):
+        dataset = open_dataset(case / "data", split)
+        assert [record.path.name for record in dataset.records] == [name]
+        assert areas(dataset) == [[2000]]
+    assert errors(case / "data") == []
+
+
+def test_coco_flat_segmentation_str_imageid(case: Path) -> None:
+    dataset = open_dataset(case / "data")
+    assert areas(dataset) == [[2000]]
+    assert dataset.objects(0).boxes.tolist() == [BOX]
+    assert dataset.problems == []
+    assert errors(case / "data") == []
+
+
+def test_coco_float_ids(case: Path) -> None:
+    dataset = open_dataset(case / "data")
+    assert [record.id for record in dataset.records] == [1]
+    assert dataset.objects(0).ids.tolist() == [1]
+    assert areas(dataset) == [[2000]]
+    assert dataset.problems == []
+    assert errors(case / "data") == []
+
+
+def test_coco_percent(case: Path) -> None:
+    dataset = open_dataset(case / "data")
+    assert [record.path.name for record in dataset.records] == ["my image #1.png"]
+    assert dataset.problems == []
+    assert errors(case / "data") == []
+    assert "unlisted-image" not in examine(case / "data").counts
+
+
+def test_coco_string_ids(case: Path) -> None:
+    dataset = open_dataset(case / "data")
+    assert areas(dataset) == [[2000]]
+    assert dataset.problems == []
+    assert errors(case / "data") == []
+
+
+def test_coco_twin_basenames(case: Path) -> None:
+    with pytest.raises(MaskRCNNError, match=r"none of its 2 images can be used.*cam1.*0001\.png.*ambiguous"):
+        open_dataset(case / "data")
+
+
+def test_coco_zero_bbox_with_polygon(case: Path) -> None:
+    dataset = open_dataset(case / "data")
+    assert dataset.objects(0).boxes.tolist() == [BOX]
+    assert [(problem.check, problem.severity) for problem in dataset.problems] == [("box-mask-disagree", "warning")]
+    assert dataset.dropped == 0
+    diagnosis = examine(case / "data")
+    assert diagnosis.errors == 0
+    assert diagnosis.objects == {"": 1}
+    assert diagnosis.counts["box-mask-disagree"] == 1
