@@ -11,11 +11,12 @@ from maskrcnn.data import Objects
 from maskrcnn.evaluate.advice import advise
 from maskrcnn.evaluate.analysis import analyse
 from maskrcnn.evaluate.coco import CocoMetrics
-from maskrcnn.evaluate.finding import Finding, listed, plural
+from maskrcnn.evaluate.finding import Finding
 from maskrcnn.evaluate.records import Recorder
 from maskrcnn.evaluate.sample import Sample
 from maskrcnn.masks import Crop, Masks
 from maskrcnn.model.config import preset
+from maskrcnn.text import listed, plural
 
 NAMES = ("cat", "dog", "bird")
 SIZE = (400, 400)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
-from rich.box import SIMPLE
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Table
 
-from maskrcnn.cli.console import SOME_SKIPPED, errors, out, show_report, warn
+from maskrcnn.cli.bars import Bar
+from maskrcnn.cli.console import SOME_SKIPPED, bold, json_text, paragraph, say, say_json, show_report, show_table, warn
 from maskrcnn.cli.options import Trust
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.text import plural
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,19 +78,10 @@ def benchmark(
     if json_out != "-":
         show_report(report)
         if is_exported(model):
-            out.print(escape(repr(network)), highlight=False)
-        out.print(escape(machine(where)), highlight=False)
-    with Progress(TextColumn("{task.description}"), BarColumn(), console=errors, transient=True) as progress:
-        task = progress.add_task("load", total=1.0)
-        speeds = measure(
-            network,
-            images,
-            contenders,
-            where,
-            score,
-            seconds,
-            lambda what, share: progress.update(task, description=what, completed=share),
-        )
+            say(repr(network))
+        say(machine(where))
+    with Bar("load", 1.0, counted=False, beside=True) as bar:
+        speeds = measure(network, images, contenders, where, score, seconds, bar.show)
     advice = advise(speeds, usual)
     left_out = [*unsuited, *speeds.left_out]
     if json_out != "-":
@@ -101,11 +89,11 @@ def benchmark(
     for line in (*(f"left out {line}" for line in left_out), *advice.cautions):
         warn(line)
     content = {"model": model, "machine": machine(where), "score": score, **_content(speeds, advice)}
-    text = json.dumps({**content, "left_out": left_out}, indent=1, ensure_ascii=False)
+    content["left_out"] = left_out
     if json_out == "-":
-        print(text)
+        say_json(content)
     elif json_out is not None:
-        _write(Path(json_out), text)
+        _write(Path(json_out), json_text(content))
     if skipped:
         raise typer.Exit(SOME_SKIPPED)
 
@@ -154,45 +142,36 @@ def show(speeds: Speeds, advice: Advice, model: str, score: float) -> None:
     from maskrcnn.predict.speed_advice import percent, times
 
     exact = speeds.rows[0]
-    turns, images = _counted(speeds.turns, "turn"), _counted(speeds.images, "image")
-    table = Table(
-        title=f"{escape(model)} on {images}, objects from score {score:g}, median of {turns}",
-        title_justify="left",
-        box=SIMPLE,
-        pad_edge=False,
-        collapse_padding=True,
-    )
+    turns, images = plural(speeds.turns, "turn"), plural(speeds.images, "image")
     several = len({row.setting.batch for row in speeds.rows}) > 1
-    table.add_column("precision")
-    table.add_column("shortest edge")
-    for heading in (*["batch"] * several, "ms/image", "images/s", "speed", "objects", "agree"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    head = ("precision", "shortest edge", *["batch"] * several, "ms/image", "images/s", "speed", "objects", "agree")
+    rows: list[tuple[object, ...]] = [head]
     for row in speeds.rows:
         setting, found = row.setting, row.agreement
-        table.add_row(
-            setting.precision,
-            f"{setting.size} (own)" if setting.own else setting.size,
-            *[str(setting.batch)] * several,
-            f"{row.seconds * 1000:.1f}",
-            f"{1 / row.seconds:.2f}" if row.seconds > 0.1 else f"{1 / row.seconds:.1f}",
-            times(exact.seconds, row),
-            f"{row.objects} (-{found.lost} +{found.added})",
-            percent(row),
+        rows.append(
+            (
+                setting.precision,
+                f"{setting.size} (own)" if setting.own else setting.size,
+                *[setting.batch] * several,
+                f"{row.seconds * 1000:.1f}",
+                f"{1 / row.seconds:.2f}" if row.seconds > 0.1 else f"{1 / row.seconds:.1f}",
+                times(exact.seconds, row),
+                f"{row.objects} (-{found.lost} +{found.added})",
+                percent(row),
+            )
         )
-    out.print(table)
-    out.print(
+    title = f"{model} on {images}, objects from score {score:g}, median of {turns}"
+    show_table(rows, title, words=2, compact=True)
+    paragraph(
         "Time: from decoded pixels to objects. Agree: of the objects that the first row, the exact form, finds, the "
         f"share that is found too, by class and a mask of IoU {SAME_OBJECT:g} or more; -lost, +new.",
-        highlight=False,
+        indent=0,
     )
-    out.print(f"[bold]→ {escape(advice.choice)}[/]", highlight=False)
+    say(bold(f"→ {advice.choice}"))
     if advice.size is not None:
-        out.print(f"→ {escape(advice.sizes)}", highlight=False)
+        say(f"→ {advice.sizes}")
         edge = advice.size.short[0]
-        out.print(
-            f"  such a size is asked for with: maskrcnn predict --size {edge} (evaluate too; in Python size={edge})",
-            highlight=False,
-        )
+        say(f"  such a size is asked for with: maskrcnn predict --size {edge} (evaluate too; in Python size={edge})")
 
 
 def sample_photos(names: Sequence[str], preprocess: Preprocess) -> list[np.ndarray]:
@@ -301,7 +280,3 @@ def _numbers(name: str, text: str, expected: str) -> list[int]:
 
 def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(",")]
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"

@@ -1,62 +1,205 @@
-"""What verbs share: where text goes, exit codes, and the table of metrics."""
+"""The one door to the terminal: plain text, unless styled here. Also exit codes, and the tables that verbs share.
+
+No text is ever read as markup, and what a terminal would obey or hide is shown as an escape (`maskrcnn.text.visible`).
+Words that cannot be written, because a pipe was closed or a disk is full, do not stop the work.
+"""
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import sys
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.markup import escape
+from rich.box import HEAVY_HEAD, SIMPLE
+from rich.console import Console, RenderableType
+from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
+
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.text import plural, visible
 
 if TYPE_CHECKING:
     from maskrcnn.evaluate.evaluator import Evaluation
     from maskrcnn.weights.load import Report
 
-out = Console(soft_wrap=True)
-errors = Console(stderr=True, soft_wrap=True)
-
 SOME_SKIPPED = 1
 ALL_FAILED = 2
+INTERRUPTED = 130
 
 
-def warn(line: str) -> None:
-    """One line on what was skipped or changed."""
-    errors.print(f"[yellow]note[/] {escape(line)}", highlight=False)
+class _Door(Console):
+    """A stream that takes words as long as it can."""
+
+    failure: OSError | None = None
+
+    def __init__(self, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
+
+    def show(self, content: RenderableType, *, wrap: bool = True, width: int | None = None) -> None:
+        """Print; a line that does not wrap is left to the terminal."""
+        try:
+            self.print(content, soft_wrap=not wrap, width=width, crop=False)
+        except OSError as error:
+            self.fail(error)
+
+    def fail(self, error: OSError) -> None:
+        """Keep quiet from now on; what is still in buffers goes nowhere."""
+        self.failure = self.failure or error
+        self.quiet = True
+        stream = sys.stderr if self.stderr else sys.stdout
+        try:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+        except (OSError, ValueError, AttributeError):  # a stream without a file
+            pass
+
+    def on_broken_pipe(self) -> None:
+        self.fail(BrokenPipeError())
+
+
+out = _Door()
+errors = _Door(stderr=True)
+
+
+def bold(text: str) -> Text:
+    """A part for `say` that stands out."""
+    return styled(text, "bold")
+
+
+def styled(text: str, style: str) -> Text:
+    """A part for `say` in a colour or weight."""
+    return Text(visible(text), style)
+
+
+def say(*parts: str | Text) -> None:
+    """One line of results on standard output."""
+    out.show(_line(parts), wrap=False)
+
+
+def warn(line: str, label: str = "note", style: str = "yellow") -> None:
+    """One line on standard error on what was skipped, changed or went wrong."""
+    errors.show(_line((styled(label, style), " ", line)), wrap=False)
+
+
+def fail(error: object) -> None:
+    """The line of an error that ends the verb."""
+    warn(str(error), "error", "red")
+
+
+def paragraph(text: str, indent: int = 4) -> None:
+    """Text wrapped to the width of the terminal."""
+    out.show(Padding(Text(visible(text)), (0, 0, 0, indent)))
+
+
+def silence() -> None:
+    """Show no more results: of several processes, the first one talks."""
+    out.quiet = True
+
+
+def on_terminal() -> bool:
+    """Whether somebody watches standard output."""
+    return out.is_terminal
+
+
+def closing(code: int) -> int:
+    """The exit code, once everything is written: results that could not be told are told of and are no success.
+
+    A reader who closed the pipe has seen enough.
+    """
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        out.fail(error)
+    if out.failure is None or isinstance(out.failure, BrokenPipeError):
+        return code
+    fail(f"cannot write to standard output: {out.failure.strerror}")
+    return code or SOME_SKIPPED
+
+
+def json_text(content: object, ascii_only: bool = False) -> str:
+    """Content as JSON that any encoding of Unicode can hold: bytes of file names that are no UTF-8 are escaped."""
+    text = json.dumps(content, indent=1, ensure_ascii=ascii_only)
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def say_json(content: object) -> None:
+    """Content for programs on standard output.
+
+    Raises:
+        MaskRCNNError: it cannot be written.
+    """
+    unicode = (getattr(sys.stdout, "encoding", None) or "").lower().startswith("utf")
+    try:
+        print(json_text(content, ascii_only=not unicode), flush=True)
+    except OSError as error:
+        out.fail(error)
+        if not isinstance(error, BrokenPipeError):
+            raise MaskRCNNError(f"cannot write to standard output: {error.strerror}") from error
 
 
 def show_report(report: Report | None) -> None:
     """How weights were loaded."""
     for line in report.lines() if report else ():
-        out.print(escape(line), highlight=False)
+        say(line)
 
 
-def metrics_table(evaluation: Evaluation, title: str) -> Table:
+def show_table(
+    rows: Iterable[Sequence[object]], title: str = "", *, words: int = 1, compact: bool = False, totals: int = 0
+) -> None:
+    """A table on standard output. Long cells are folded; where numbers do not fit, it is wider than the terminal.
+
+    Args:
+        rows: cells, shown as text; the first row is the head.
+        words: columns of words, on the left; the others hold numbers.
+        compact: without lines between columns.
+        totals: rows at the end that stand apart.
+    """
+    head, *lines = [[Text(visible(str(cell))) for cell in row] for row in rows]
+    table = Table(
+        title=Text(visible(title)) if title else None,
+        title_justify="left",
+        box=SIMPLE if compact else HEAVY_HEAD,
+        pad_edge=not compact,
+        collapse_padding=compact,
+    )
+    for place, cell in enumerate(head):
+        number = place >= words
+        table.add_column(cell, justify="right" if number else "left", no_wrap=number, overflow="fold")
+    for place, line in enumerate(lines):
+        if place == len(lines) - totals:
+            table.add_section()
+        table.add_row(*line)
+    needed = Measurement.get(out, out.options, table).minimum
+    out.show(table, width=max(out.width, needed))
+
+
+def metrics_table(evaluation: Evaluation, title: str) -> None:
     """AP of boxes, masks and, where it was measured, of their boundaries, a row each."""
-    table = Table(title=title, title_justify="left")
     columns = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AR")
-    table.add_column("")
-    for column in columns:
-        table.add_column(column.replace("_", " "), justify="right")
+    rows: list[tuple[str, ...]] = [("", *(column.replace("_", " ") for column in columns))]
     for kind in ("box", "mask", "boundary"):
         if f"{kind}_AP" in evaluation.metrics:
             values = (evaluation.metrics.get(f"{kind}_{column}", math.nan) for column in columns)
-            table.add_row(kind, *map(_number, values))
-    return table
+            rows.append((kind, *map(_number, values)))
+    show_table(rows, title)
 
 
-def class_table(evaluation: Evaluation, limit: int = 20) -> Table:
+def class_table(evaluation: Evaluation, limit: int = 20) -> None:
     """AP of each class, at most `limit` rows: those with most objects."""
-    rows = sorted(evaluation.per_class.items(), key=lambda item: -item[1]["objects"])
-    more = f", the {limit} with most objects; all are in the report" if len(rows) > limit else ""
-    table = Table(title=f"{len(rows)} classes{more}", title_justify="left")
+    found = sorted(evaluation.per_class.items(), key=lambda item: -item[1]["objects"])
+    more = f", the {limit} with most objects; all are in the report" if len(found) > limit else ""
     columns = {"objects": "objects", "mask_AP": "mask AP", "box_AP": "box AP", "best_threshold": "best score"}
-    table.add_column("class")
-    for heading in columns.values():
-        table.add_column(heading, justify="right")
-    for name, values in rows[:limit]:
-        table.add_row(escape(name), *(_number(values[key], _DECIMALS.get(key, 1)) for key in columns))
-    return table
+    rows: list[tuple[str, ...]] = [("class", *columns.values())]
+    for name, values in found[:limit]:
+        rows.append((name, *(_number(values[key], _DECIMALS.get(key, 1)) for key in columns)))
+    show_table(rows, f"{plural(len(found), 'class')}{more}")
 
 
 _DECIMALS = {"objects": 0, "best_threshold": 2}
@@ -64,3 +207,7 @@ _DECIMALS = {"objects": 0, "best_threshold": 2}
 
 def _number(value: float, decimals: int = 1) -> str:
     return "-" if math.isnan(value) else f"{value:.{decimals}f}"
+
+
+def _line(parts: Iterable[str | Text]) -> Text:
+    return Text.assemble(*(Text(visible(part)) if isinstance(part, str) else part for part in parts))

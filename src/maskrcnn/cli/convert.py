@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
-from maskrcnn.cli.console import out, show_report
+from maskrcnn.cli.console import say, show_report, show_table
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,23 +36,19 @@ def convert(
     given = [name.strip() for name in names.split(",")] if names else None
     model, checkpoint, report = load_any(source, given, config)
     keys = [key for key in model.state_dict() if not key.endswith("num_batches_tracked")]
-    out.print(table(keys, report))
+    show_table(rows(keys, report), "parameters", totals=1)
     show_report(report)
     save_checkpoint(model, target, checkpoint.provenance)
-    out.print(f"{len(model.names)} classes → {escape(str(target))}", highlight=False)
+    say(f"{plural(len(model.names), 'class')} → {target}")
 
 
-def table(keys: Iterable[str], report: Report) -> Table:
+def rows(keys: Iterable[str], report: Report) -> list[tuple[object, ...]]:
     """How many parameters of each part of the model were in the file, and how many of the file's were not used."""
     missing = {key for key, _ in report.reinitialised}
-    rows = Table("part", title="parameters", title_justify="left")
-    for heading in ("matched", "not in the file"):
-        rows.add_column(heading, justify="right")
+    lines: list[tuple[object, ...]] = [("part", "matched", "not in the file")]
     keys = list(keys)
     for part in PARTS:
         of_part = [key for key in keys if key.startswith(f"{part}.")]
         lacking = sum(key in missing for key in of_part)
-        rows.add_row(part.replace("_", " "), str(len(of_part) - lacking), str(lacking))
-    rows.add_section()
-    rows.add_row("of the file, not used", str(len(report.unused)), "")
-    return rows
+        lines.append((part.replace("_", " "), len(of_part) - lacking, lacking))
+    return [*lines, ("of the file, not used", len(report.unused), "")]

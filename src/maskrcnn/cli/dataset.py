@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
-from rich.progress import Progress
-from rich.table import Table
 
-from maskrcnn.cli.console import SOME_SKIPPED, out, warn
+from maskrcnn.cli.bars import bar
+from maskrcnn.cli.console import SOME_SKIPPED, say, show_table, warn
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.text import plural
 
 if TYPE_CHECKING:
     from maskrcnn.data.dataset import Dataset
@@ -73,19 +71,19 @@ def split(
     shares = {name: share for name, share in asked.items() if share}
     if len(shares) < 2:
         raise MaskRCNNError("expected shares for two parts at least", fix="for instance --val 0.2")
-    with _progress("compare", len(whole)) as advance:
+    with bar("compare", len(whole)) as advance:
         division = divide(whole, shares, seed, similar, advance)
     chosen = {name: subset(whole, indices) for name, indices in division.parts.items()}
-    with _progress("write", len(whole)) as advance:
+    with bar("write", len(whole)) as advance:
         done = write(chosen, folder, target, link, advance=advance)
     copies = [group for group in division.groups if len(group) > 1]
     if copies:
-        groups = "1 group" if len(copies) == 1 else f"{len(copies):,} groups"
-        out.print(f"near-duplicates stay together: {sum(map(len, copies)):,} images, {groups}")
-    out.print(_table(_split_rows(division, whole.names)))
+        groups = plural(len(copies), "group")
+        say(f"near-duplicates stay together: {plural(sum(map(len, copies)), 'image')}, {groups}")
+    show_table(_split_rows(division, whole.names))
     for line in _missing_classes(division, whole.names):
         warn(line)
-    out.print(f"{target.title} → {folder}", markup=False, highlight=False)
+    say(f"{target.title} → {folder}")
     _tell([*whole.problems, *division.problems, *done.problems, *done.losses])
 
 
@@ -108,21 +106,22 @@ def stats(
 
     config = read_any(init)[0].config if init else preset_named(preset)
     dataset = _opened(data, split)
-    with _progress("measure", len(dataset)) as advance:
+    with bar("measure", len(dataset)) as advance:
         surveyed = survey(dataset, advance)
     start = ("init", init) if init else ("preset", preset)
     report = StatsReport(str(data), surveyed, config, start, Recipe.model_fields["canvas"].default)
-    out.print(report.headline(), highlight=False)
-    out.print(_table(report.quantile_rows()))
+    say(report.headline())
+    show_table(report.quantile_rows())
     if len(dataset.names) > 1:
-        out.print(_table(report.class_rows()))
+        show_table(report.class_rows())
     if report.suggestions:
-        out.print(_table(report.suggestion_rows(), numbers=False))
-        out.print(report.command(), markup=False, highlight=False)
+        rows = list(report.suggestion_rows())
+        show_table(rows, words=len(rows[0]))
+        say(report.command())
     else:
-        out.print("There are no objects to derive settings from.")
+        say("There are no objects to derive settings from.")
     for path in report.write(folder) if folder else ():
-        out.print(f"→ {path}", markup=False, highlight=False)
+        say(f"→ {path}")
     _tell([*dataset.problems, *surveyed.problems])
 
 
@@ -150,17 +149,17 @@ def view(
     else:
         surveyed = None
         if labels is not None or sort is not Sort.random:
-            with _progress("measure", len(dataset)) as advance:
+            with bar("measure", len(dataset)) as advance:
                 surveyed = survey(dataset, advance)
         chosen = choose(dataset, images, sort.value, seed, labels, surveyed)
     if not chosen:
         raise MaskRCNNError("no image to show", where=data, fix="choose other classes, or add images")
     sheets = ContactSheets(dataset, chosen, labels, columns, rows)
-    with _progress("draw", len(sheets)) as advance:
+    with bar("draw", len(sheets)) as advance:
         for page in save_pages(sheets, path):
-            out.print(f"→ {page}", markup=False, highlight=False)
+            say(f"→ {page}")
             advance()
-    out.print(f"{len(chosen):,} of {len(dataset):,} images")
+    say(f"{len(chosen):,} of {plural(len(dataset), 'image')}")
     _tell([*dataset.problems, *sheets.problems])
 
 
@@ -214,16 +213,13 @@ def convert(
     # Opening without a split tells what is wrong where nothing is found.
     splits = split or split_names(data) or [""]
     datasets = {name: open_dataset(data, name or None) for name in splits}
-    with _progress("convert", sum(map(len, datasets.values()))) as advance:
+    with bar("convert", sum(map(len, datasets.values()))) as advance:
         done = write(datasets, folder, form, link, force, advance)
     for name, written in done.splits.items():
-        crowd = f", {written.crowd:,} crowd regions" if written.crowd else ""
-        out.print(
-            f"{name or 'all'}: {written.images:,} images, {written.objects:,} objects{crowd}",
-            markup=False,
-            highlight=False,
-        )
-    out.print(f"{form.title} → {folder}", markup=False, highlight=False)
+        crowd = f", {plural(written.crowd, 'crowd region')}" if written.crowd else ""
+        images, objects = plural(written.images, "image"), plural(written.objects, "object")
+        say(f"{name or 'all'}: {images}, {objects}{crowd}")
+    say(f"{form.title} → {folder}")
     _tell([*done.problems, *done.losses])
 
 
@@ -245,24 +241,6 @@ def _labels(words: Sequence[str], dataset: Dataset) -> set[int]:
             known = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(dataset.names[:8])}"
             raise MaskRCNNError(f"the data has no class {word!r}", fix=known)
     return {dataset.names.index(word) for word in words}
-
-
-@contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
-    with Progress(console=out, transient=True, disable=not out.is_terminal) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda: progress.advance(task)
-
-
-def _table(rows: Iterable[Sequence[str]], numbers: bool = True) -> Table:
-    """The first row is the head; all columns but the first hold numbers."""
-    head, *lines = [[escape(cell) for cell in row] for row in rows]
-    table = Table()
-    for place, cell in enumerate(head):
-        table.add_column(cell, justify="right" if numbers and place else "left", overflow="fold")
-    for line in lines:
-        table.add_row(*line)
-    return table
 
 
 def _tell(problems: Sequence[Problem]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maskrcnn.cli.console import out, warn
+from maskrcnn.cli.console import paragraph, say, warn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,10 +43,11 @@ def demo(
             if background is not None:
                 result.image = background
             picture = writer.add(f"{name}.png", name, result)
-            out.print(f"{model}: {len(result)} in {name} → {picture}", highlight=False)
-    out.print(
+            say(f"{model}: {len(result)} in {name} → {picture}")
+    paragraph(
         "The section is tissue in which brown marks a protein and blue (haematoxylin) the nuclei; its second view "
-        "shows the model the blue stain alone, as a pathologist's software would."
+        "shows the model the blue stain alone, as a pathologist's software would.",
+        indent=0,
     )
 
 

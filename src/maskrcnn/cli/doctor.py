@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
-from rich.progress import Progress
 
-from maskrcnn.cli.console import errors, out
+from maskrcnn.cli.bars import Bar, busy
+from maskrcnn.cli.console import bold, json_text, say, say_json, styled
+from maskrcnn.text import plural
 
 if TYPE_CHECKING:
     from maskrcnn.data.doctor import Diagnosis, Finding
@@ -49,27 +48,20 @@ def doctor(
         from maskrcnn.cli.environment import environment
 
         for name, value in environment().items():
-            out.print(f"{name:<20}{escape(value)}", highlight=False)
+            say(f"{name:<20}{value}")
         if data is None:
             return
     if data is None:
         raise typer.BadParameter("expected a folder with data, or --env", param_hint="DATA")
     from maskrcnn.data.doctor import examine, repair
 
-    with Progress(console=errors, transient=True) as progress:
-        task = progress.add_task("images", total=None)
-        diagnosis = examine(
-            data,
-            preset,
-            workers,
-            lambda images: progress.update(task, total=images),
-            lambda: progress.advance(task),
-        )
+    with Bar("images", beside=True) as bar:
+        diagnosis = examine(data, preset, workers, bar.expect, bar.advance)
     content = diagnosis.to_dict()
     if json_out != "-":
         show(diagnosis)
     if fix is not None:
-        with errors.status("writing a corrected copy"):
+        with busy("writing a corrected copy"):
             repaired = repair(data, fix, preset, workers)
         diagnosis = repaired.after
         content["copy"] = {"folder": str(fix), "mended": repaired.mended, "left_out": repaired.left_out}
@@ -78,9 +70,9 @@ def doctor(
             show_repair(repaired.mended, repaired.left_out, fix)
             show(diagnosis)
     if json_out == "-":
-        print(json.dumps(content, indent=1, ensure_ascii=False))
+        say_json(content)
     elif json_out is not None:
-        Path(json_out).write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+        Path(json_out).write_text(json_text(content), encoding="utf-8")
     if diagnosis.errors:
         raise typer.Exit(ERRORS_FOUND)
 
@@ -96,32 +88,31 @@ def show(diagnosis: Diagnosis) -> None:
         first, count = findings[0], len(findings)
         about = CHECKS[check].about if check in CHECKS else first.what
         colour, fixable = _COLOURS[first.severity], ", fixable" * any(finding.fixable for finding in findings)
-        out.print(
-            f"[{colour}]{first.severity}[/] [bold]{check}[/] ({count:,}{fixable}): {escape(about)}", highlight=False
-        )
+        say(styled(first.severity, colour), " ", bold(check), f" ({count:,}{fixable}): {about}")
         for finding in findings[:_EXAMPLES]:
             split = f"[{finding.split}] " if finding.split else ""
-            out.print(escape(f"    {split}{_short(str(finding), diagnosis.path)}"), highlight=False)
+            say(f"    {split}{_short(str(finding), diagnosis.path)}")
         if count > _EXAMPLES:
-            out.print(f"    … and {count - _EXAMPLES:,} more", highlight=False)
-        out.print(f"    → {escape(first.fix)}", highlight=False)
+            say(f"    … and {count - _EXAMPLES:,} more")
+        say(f"    → {first.fix}")
     sizes = ", ".join(
-        f"{split or 'data'} {diagnosis.images[split]:,} images with {diagnosis.objects[split]:,} objects"
-        for split in diagnosis.images
+        f"{split or 'data'} {plural(images, 'image')} with {plural(diagnosis.objects[split], 'object')}"
+        for split, images in diagnosis.images.items()
     )
     counts = {severity: sum(f.severity == severity for f in diagnosis.findings) for severity in _COLOURS}
-    totals = ", ".join(f"{count:,} {severity}{'s' * (count != 1)}" for severity, count in counts.items() if count)
-    out.print(f"{escape(diagnosis.path)}: {sizes}: {totals or 'nothing found'}", highlight=False)
+    totals = ", ".join(plural(count, severity) for severity, count in counts.items() if count)
+    say(f"{diagnosis.path}: {sizes}: {totals or 'nothing found'}")
 
 
 def show_repair(mended: dict[str, int], left_out: list[str], folder: Path) -> None:
     """What was done in the corrected copy."""
-    out.print(f"\ncorrected copy in {escape(str(folder))}", highlight=False)
+    say()
+    say(f"corrected copy in {folder}")
     for check, count in mended.items():
-        out.print(f"    mended {check}: {count:,}", highlight=False)
+        say(f"    mended {check}: {count:,}")
     for line in left_out:
-        out.print(f"    {escape(line)}", highlight=False)
-    out.print("it was examined again:", highlight=False)
+        say(f"    {line}")
+    say("it was examined again:")
 
 
 def _short(text: str, root: str) -> str:

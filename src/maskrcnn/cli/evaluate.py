@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.progress import Progress
 
-from maskrcnn.cli.console import SOME_SKIPPED, class_table, metrics_table, out, warn
+from maskrcnn.cli.bars import bar
+from maskrcnn.cli.console import SOME_SKIPPED, bold, class_table, json_text, metrics_table, say, warn
 from maskrcnn.cli.options import Trust
+from maskrcnn.text import plural
 
 
 def evaluate(
@@ -46,23 +45,21 @@ def evaluate(
     predictor = load(model, device, precision, size=size, trust=trust)
     split = split if has_split(data, split) else ""
     dataset = open_dataset(data, split or None)
-    with Progress(console=out, transient=True) as progress:
-        task = progress.add_task("evaluate", total=len(dataset))
-        evaluation = run(predictor, dataset, max_detections, lambda: progress.advance(task), analyse=True)
+    with bar("evaluate", len(dataset)) as advance:
+        evaluation = run(predictor, dataset, max_detections, advance, analyse=True)
     for line in (*map(str, dataset.problems), *evaluation.problems, *evaluation.notes):
         warn(line)
-    out.print(
-        metrics_table(evaluation, f"{evaluation.images} images, at most {evaluation.max_detections} objects each")
-    )
+    most = plural(evaluation.max_detections, "object")
+    metrics_table(evaluation, f"{plural(evaluation.images, 'image')}, at most {most} each")
     if len(evaluation.per_class) > 1:
-        out.print(class_table(evaluation))
+        class_table(evaluation)
     for number, finding in enumerate(evaluation.findings, 1):
-        out.print(f"{number}. [bold]{escape(finding.what)}[/] {escape(finding.action)}", highlight=False)
+        say(f"{number}. ", bold(finding.what), f" {finding.action}")
     observer = Observer(predictor, dataset, max_detections)
     report = write_report(folder, evaluation, observer, model, str(data), split, worst)
-    out.print(f"report → {report}", highlight=False)
+    say(f"report → {report}")
     if json_out:
         content = {"model": model, "data": str(data), "split": split, **evaluation.to_json()}
-        json_out.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+        json_out.write_text(json_text(content), encoding="utf-8")
     if dataset.skipped or dataset.dropped or evaluation.problems:
         raise typer.Exit(SOME_SKIPPED)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.box import SIMPLE
-from rich.markup import escape
-from rich.table import Table
 
-from maskrcnn.cli.console import ALL_FAILED, errors, out, warn
+from maskrcnn.cli.console import ALL_FAILED, paragraph, say, show_table, warn
 from maskrcnn.export.exporter import LOWEST, Request
 from maskrcnn.export.exporter import export as run
 from maskrcnn.export.formats import FORMATS, PRECISIONS
@@ -47,48 +45,37 @@ def export(
 
     tolerance = TOLERANCES[precision]
     if trial.rows:
-        out.print(_table(trial, tolerance, f"{kind.name} {precision} beside the model in PyTorch, fp32"))
+        title = f"{kind.name} {precision} beside the model in PyTorch, fp32"
+        show_table(_rows(trial, tolerance), title, compact=True)
         judged = f" at a score of {LOWEST[precision]:g} or more" if LOWEST[precision] else ""
-        out.print(
+        paragraph(
             f"box, score, mask: {tolerance.share:.0%} of the objects that both find{judged} differ by no more. "
             "Allowed: "
             f"{tolerance.box:g} px, {tolerance.score:g} of score, {tolerance.mask:g} of mask probability, "
             f"{1 - tolerance.found:.0%} of objects lost. ms: median of one image, the artifact's and PyTorch's. "
             f"{trial.megabytes:.1f} MB.",
-            highlight=False,
+            indent=0,
         )
     for name, (before, after) in trial.metrics.items():
-        out.print(f"{name.replace('_', ' ')} {before:.1f} → {after:.1f} ({after - before:+.1f})", highlight=False)
+        say(f"{name.replace('_', ' ')} {before:.1f} → {after:.1f} ({after - before:+.1f})")
     for note in trial.notes:
         warn(note)
     for problem in trial.problems:
-        errors.print(f"[red]differs[/] {escape(problem)}", highlight=False)
+        warn(problem, "differs", "red")
     if trial.problems and not force:
-        errors.print("nothing is kept; --force keeps a file that differs", highlight=False)
+        warn("nothing is kept; --force keeps a file that differs")
         raise typer.Exit(ALL_FAILED)
-    out.print(f"{', '.join(str(path) for path in kind.files(file))}: {kind.dynamic} may vary", highlight=False)
+    say(f"{', '.join(str(path) for path in kind.files(file))}: {kind.dynamic} may vary")
     if kind.use:
-        out.print(escape(kind.use.format(shlex.quote(str(file)))), highlight=False)
+        say(kind.use.format(shlex.quote(str(file))))
 
 
-def _table(trial: Trial, tolerance: Tolerance, title: str) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False, collapse_padding=True)
-    table.add_column("input", no_wrap=True)
-    for heading in ("size", "objects", "lost", "new", "box px", "score", "mask", "ms", "torch"):
-        table.add_column(heading, justify="right", no_wrap=True)
+def _rows(trial: Trial, tolerance: Tolerance) -> Iterator[tuple[object, ...]]:
+    yield ("input", "size", "objects", "lost", "new", "box px", "score", "mask", "ms", "torch")
     for row in trial.rows:
-        seen = row.seen
-        table.add_row(
-            row.what,
-            f"{row.size[0]}x{row.size[1]}",
-            f"{row.objects}",
-            f"{seen.lost}",
-            f"{seen.added}",
-            *(_short(tolerance.of(part)) for part in seen.parts),
-            f"{row.seconds[1] * 1e3:.0f}",
-            f"{row.seconds[0] * 1e3:.0f}",
-        )
-    return table
+        size, parts = f"{row.size[0]}x{row.size[1]}", [_short(tolerance.of(part)) for part in row.seen.parts]
+        milliseconds = [f"{seconds * 1e3:.0f}" for seconds in (row.seconds[1], row.seconds[0])]
+        yield (row.what, size, row.objects, row.seen.lost, row.seen.added, *parts, *milliseconds)
 
 
 def _short(difference: float) -> str:

@@ -7,14 +7,15 @@ import sys
 import typer
 
 from maskrcnn.cli import benchmark, convert, dataset, demo, doctor, evaluate, export, models, predict, train
-from maskrcnn.cli.console import ALL_FAILED, errors
+from maskrcnn.cli.console import ALL_FAILED, INTERRUPTED, closing, fail, say
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.text import write_anyway
 
 app = typer.Typer(
     name="maskrcnn",
     help="Mask R-CNN: for every object in an image its class, score, box and pixel mask.",
     no_args_is_help=True,
-    add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 for verb in (
@@ -37,17 +38,31 @@ def root(version: bool = typer.Option(False, "--version", help="Print the versio
     if version:
         import maskrcnn
 
-        print(maskrcnn.__version__)
+        say(maskrcnn.__version__)
         raise typer.Exit()
 
 
 def main() -> None:
     """Run the command line; a user's mistake is one line and exit code 2."""
+    write_anyway()
+    sys.exit(closing(_code()))
+
+
+def _code() -> int:
     try:
         app()
     except MaskRCNNError as error:
-        errors.print(f"[red]error[/] {error}", highlight=False)
-        sys.exit(ALL_FAILED)
+        fail(error)
+        return ALL_FAILED
+    except OSError as error:  # a full disk, a folder that vanished: the system's own words are clear
+        fail(error)
+        return ALL_FAILED
+    except MemoryError:
+        fail("not enough memory")
+        return ALL_FAILED
     except KeyboardInterrupt:
-        errors.print("stopped")
-        sys.exit(130)
+        fail("stopped")
+        return INTERRUPTED
+    except SystemExit as exit:
+        return exit.code if isinstance(exit.code, int) else 0 if exit.code is None else ALL_FAILED
+    return 0

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from rich.table import Column, Table
-
-from maskrcnn.cli.console import out
+from maskrcnn.cli.console import bold, paragraph, say
 
 
 def models() -> None:
-    """List the models known by name: bundled ones first, then those that are fetched when asked for."""
+    """List the models known by name.
+
+    Bundled ones come first, then those that are fetched, once, when asked for.
+    """
     from maskrcnn.weights.catalog import BUNDLED, CATALOG, bundled_names
     from maskrcnn.weights.checkpoint import read_checkpoint
 
-    table = Table(Column("name", no_wrap=True), "finds", "measured", "licence", "where")
     for name in bundled_names():
         path = BUNDLED / f"{name}.safetensors"
         checkpoint = read_checkpoint(path)
-        about = checkpoint.provenance
-        classes = ", ".join(checkpoint.names)
+        about = {key: str(value) for key, value in checkpoint.provenance.items()}
         size = f"bundled, {path.stat().st_size / 1e6:.0f} MB"
-        table.add_row(name, about.get("what", classes), about.get("measured", ""), about.get("licence", ""), size)
+        what = about.get("what", ", ".join(checkpoint.names))
+        _show(name, size, what, about.get("measured", ""), about.get("licence", ""))
     for entry in CATALOG.values():
-        table.add_row(entry.name, entry.what, entry.measured, entry.licence, "fetched once")
-    out.print(table)
+        _show(entry.name, "fetched once", entry.what, entry.measured, entry.licence)
+
+
+def _show(name: str, where: str, what: str, measured: str, licence: str) -> None:
+    say(bold(name), f"  ({where})")
+    for line in (what, measured and f"measured: {measured}", licence and f"licence: {licence}"):
+        if line:
+            paragraph(line)

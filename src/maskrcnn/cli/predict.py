@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from maskrcnn.cli.console import ALL_FAILED, SOME_SKIPPED, out, show_report, warn
+from maskrcnn.cli.bars import Bar
+from maskrcnn.cli.console import ALL_FAILED, SOME_SKIPPED, say, show_report, warn
 from maskrcnn.cli.options import Trust
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,12 +63,10 @@ def predict(
 def run(predictor: ImagePredictor, images: Sequence[Source], writer: PredictionWriter, score: float) -> int:
     """Segment the images one after another; how many had to be skipped."""
     skipped = objects = 0
-    progress = Progress(
-        TextColumn("segment"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=out, transient=True
-    )
-    with progress:
+    with Bar("segment", len(images)) as bar:
         results = predictor.stream((source.path_or_url for source in images), score)
-        for source, result in zip(progress.track(images), results, strict=True):
+        for source, result in zip(images, results, strict=True):
+            bar.advance()
             try:
                 if isinstance(result, MaskRCNNError):
                     raise result
@@ -79,6 +78,6 @@ def run(predictor: ImagePredictor, images: Sequence[Source], writer: PredictionW
             for note in result.notes:
                 warn(f"{source.name}: {note}")
             objects += len(result)
-            out.print(f"{source.name}: {len(result)} objects", highlight=False)
-    out.print(f"{objects} objects in {len(images) - skipped} images → {writer.out_dir}", highlight=False)
+            say(f"{source.name}: {plural(len(result), 'object')}")
+    say(f"{plural(objects, 'object')} in {plural(len(images) - skipped, 'image')} → {writer.out_dir}")
     return skipped

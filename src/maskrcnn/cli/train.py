@@ -9,18 +9,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn
 
-from maskrcnn.cli.console import SOME_SKIPPED, metrics_table, out, warn
+from maskrcnn.cli.bars import LongBars
+from maskrcnn.cli.console import (
+    INTERRUPTED,
+    SOME_SKIPPED,
+    bold,
+    metrics_table,
+    on_terminal,
+    paragraph,
+    say,
+    silence,
+    warn,
+)
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.text import plural
 from maskrcnn.train.recipe import Recipe, read_recipe
 
 if TYPE_CHECKING:
     from maskrcnn.evaluate.evaluator import Evaluation
     from maskrcnn.train.trainer import TrainingRun
 
-INTERRUPTED = 130
 # Without a terminal, a line each half minute is enough for a log.
 LINE_EVERY_S = 30.0
 
@@ -34,7 +43,8 @@ def _show_settings(wanted: bool) -> None:
     if wanted:
         for name, field in Recipe.model_fields.items():
             default = field.get_default(call_default_factory=True)
-            out.print(f"[bold]{name}[/] = {escape(json.dumps(default))}\n    {field.description}", highlight=False)
+            say(bold(name), f" = {json.dumps(default)}")
+            paragraph(str(field.description))
         raise typer.Exit()
 
 
@@ -79,7 +89,8 @@ def train(
     changes |= dict(_setting(text) for text in setting or ())
     changes = {name: value for name, value in changes.items() if value not in (None, [])}
     # Of several processes, the first one talks.
-    out.quiet = int(os.environ.get("RANK", "0")) > 0
+    if int(os.environ.get("RANK", "0")) > 0:
+        silence()
     if resume is not None:
         if overfit is not None:
             raise MaskRCNNError("--resume and --overfit do not go together", fix="use one of them")
@@ -125,7 +136,7 @@ def run_overfit(data: Path, folder: Path, recipe: Recipe, given: set[str], image
     _show(run)
     learned, lines = verdict(run, few, config)
     for line in lines:
-        (out.print if learned else warn)(line)
+        (say if learned else warn)(line)
     if not learned:
         raise typer.Exit(INTERRUPTED if run.interrupted else SOME_SKIPPED)
 
@@ -135,7 +146,7 @@ def _saved(resume: Path, data: Path | None, recipe: Path | None, changes: dict[s
     from maskrcnn.train.state import is_finished, read_about
 
     if is_finished(resume):
-        out.print(f"the run in {resume} is finished; to train on, start with --init {resume}/last.safetensors")
+        say(f"the run in {resume} is finished; to train on, start with --init {resume}/last.safetensors")
         raise typer.Exit()
     _, about = read_about(resume)
     data = data or (Path(about["source"]) if about["source"] else None)
@@ -144,10 +155,12 @@ def _saved(resume: Path, data: Path | None, recipe: Path | None, changes: dict[s
 
 def _show(run: TrainingRun) -> None:
     rate = run.images / max(run.seconds, 1e-9)
-    out.print(f"{run.steps} steps, {run.images} images in {run.seconds / 60:.1f} min, {rate:.3g} images/s")
+    say(
+        f"{plural(run.steps, 'step')}, {plural(run.images, 'image')} in {run.seconds / 60:.1f} min, {rate:.3g} images/s"
+    )
     if run.best:
-        out.print(f"best on val: mask AP {run.best['mask_AP']:.1f}, box AP {run.best['box_AP']:.1f}")
-    out.print(f"checkpoints in {run.folder}", highlight=False)
+        say(f"best on val: mask AP {run.best['mask_AP']:.1f}, box AP {run.best['box_AP']:.1f}")
+    say(f"checkpoints in {run.folder}")
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -164,27 +177,18 @@ class LiveDisplay:
     """Progress bars for a terminal: losses, images a second, time left."""
 
     def __init__(self) -> None:
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[text]}"),
-            console=out,
-            disable=not out.is_terminal,
-        )
-        self.training = self.progress.add_task("train", total=1.0, text="starting")
-        self.evaluation: Any = None
+        self.bars = LongBars("train", "starting")
         self.printed_at = -LINE_EVERY_S
 
     def __enter__(self) -> LiveDisplay:
-        self.progress.start()
+        self.bars.__enter__()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.progress.stop()
+        self.bars.__exit__(*exception)
 
     def say(self, line: str) -> None:
-        out.print(escape(line), highlight=False)
+        say(line)
 
     def note(self, line: str) -> None:
         warn(line)
@@ -195,18 +199,14 @@ class LiveDisplay:
         text = (
             f"loss {sum(losses.values()):.3f} ({parts})  {images_per_second:.3g} images/s  {minutes}:{seconds:02d} left"
         )
-        self.progress.update(self.training, completed=progress, text=text)
-        if not out.is_terminal and (time.monotonic() - self.printed_at >= LINE_EVERY_S or progress >= 1):
+        self.bars.show(progress, text)
+        if not on_terminal() and (time.monotonic() - self.printed_at >= LINE_EVERY_S or progress >= 1):
             self.printed_at = time.monotonic()
-            out.print(f"{progress:.1%}  {text}", highlight=False)
+            say(f"{progress:.1%}  {text}")
 
     def evaluating(self, done: int, total: int) -> None:
-        if self.evaluation is None:
-            self.evaluation = self.progress.add_task("evaluate", total=total, text="")
-        self.progress.update(self.evaluation, completed=done, text=f"{done} of {total} images")
+        self.bars.part("evaluate", done, total, f"{done} of {plural(total, 'image')}")
 
     def evaluated(self, evaluation: Evaluation, best: bool) -> None:
-        if self.evaluation is not None:
-            self.progress.remove_task(self.evaluation)
-            self.evaluation = None
-        out.print(metrics_table(evaluation, "validation" + (" (best so far)" if best else "")))
+        self.bars.end_part()
+        metrics_table(evaluation, "validation" + (" (best so far)" if best else ""))

@@ -8,8 +8,9 @@ import numpy as np
 
 from maskrcnn.evaluate.analysis import DEFAULT_SCORE, Analysis
 from maskrcnn.evaluate.error_advice import error_findings
-from maskrcnn.evaluate.finding import Finding, listed, plural
+from maskrcnn.evaluate.finding import Finding
 from maskrcnn.model.config import Config
+from maskrcnn.text import listed, plural
 
 _FEW_OBJECTS, _FEW_IMAGES = 10, 20
 

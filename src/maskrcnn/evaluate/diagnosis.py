@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from hotcoco import mask as coco_mask
 
-from maskrcnn.evaluate.finding import Finding, listed, plural
+from maskrcnn.evaluate.finding import Finding
 from maskrcnn.evaluate.records import Records
 from maskrcnn.evaluate.sample import Sample, to_xywh
+from maskrcnn.text import listed, plural
 
 _IMAGES, _BOXES = 64, 100
 _FITS, _GAIN = 0.5, 0.3

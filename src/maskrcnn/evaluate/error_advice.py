@@ -9,9 +9,10 @@ import numpy as np
 from maskrcnn.evaluate.analysis import Analysis
 from maskrcnn.evaluate.confusion import confused_pairs
 from maskrcnn.evaluate.errors import KINDS, SIZES
-from maskrcnn.evaluate.finding import Finding, listed, plural
+from maskrcnn.evaluate.finding import Finding
 from maskrcnn.model.config import Config
 from maskrcnn.model.input_size import resize_scale
+from maskrcnn.text import listed, plural
 
 # A kind is worth a line from so many AP50 points and such a share of what is lost.
 _POINTS, _SHARE = 1.0, 0.05

@@ -23,15 +23,3 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.what} {self.action}"
-
-
-def plural(count: int, noun: str) -> str:
-    """ "1 image", "2 images"."""
-    ending = "es" if noun.endswith("s") else "s"
-    return f"{count:,} {noun}{'' if count == 1 else ending}"
-
-
-def listed(names: list[str], limit: int = 5) -> str:
-    """Names in quotes, shortened: "'a', 'b' and 7 more"."""
-    shown = ", ".join(f"'{name}'" for name in names[:limit])
-    return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")

@@ -12,10 +12,10 @@ import numpy as np
 
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.evaluate.finding import listed, plural
 from maskrcnn.evaluate.sample import Sample
 from maskrcnn.predict.image_predictor import ImagePredictor
 from maskrcnn.predict.result import Result
+from maskrcnn.text import listed, plural
 
 
 @dataclass(frozen=True)

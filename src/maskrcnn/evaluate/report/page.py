@@ -13,10 +13,10 @@ from maskrcnn.evaluate.analysis import Analysis
 from maskrcnn.evaluate.confusion import confused_pairs
 from maskrcnn.evaluate.errors import SIZES
 from maskrcnn.evaluate.evaluator import Evaluation
-from maskrcnn.evaluate.finding import plural
 from maskrcnn.evaluate.report import figures
 from maskrcnn.evaluate.report.gallery import NEARLY, REGION, RIGHT, WRONG, Pair
 from maskrcnn.evaluate.report.markup import Column, card, confusion_table, number, plot, prose, sortable_table, table
+from maskrcnn.text import plural
 
 _SHOWN_CLASSES = 20
 _SHOWN_PROBLEMS = 200

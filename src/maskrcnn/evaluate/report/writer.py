@@ -9,10 +9,10 @@ from pathlib import Path
 import maskrcnn
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluate.evaluator import Evaluation
-from maskrcnn.evaluate.finding import plural
 from maskrcnn.evaluate.observer import Observer
 from maskrcnn.evaluate.report.gallery import worst_pairs
 from maskrcnn.evaluate.report.page import Page, subtitle
+from maskrcnn.text import plural
 
 WORST_IMAGES = 8
 

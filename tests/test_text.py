@@ -1,0 +1,59 @@
+"""Counts with their nouns, and text that a terminal must not obey."""
+
+from __future__ import annotations
+
+import io
+import sys
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maskrcnn.text import plural, visible, write_anyway
+
+
+def test_plurals() -> None:
+    nouns = {"image": "images", "class": "classes", "box": "boxes", "batch": "batches", "copy": "copies", "day": "days"}
+    for noun, many in nouns.items():
+        assert plural(1, noun) == f"1 {noun}"
+        assert plural(0, noun) == f"0 {many}"
+        assert plural(2000, noun) == f"2,000 {many}"
+
+
+def test_what_a_terminal_obeys_is_escaped_and_letters_stay() -> None:
+    for text, seen in (
+        ("\x1b[31mred", r"\x1b[31mred"),
+        ("two\nlines\tand\ra return", r"two\nlines\tand\ra return"),
+        ("a\u202egnp.exe", r"a\u202egnp.exe"),
+        ("bell\x07 next\x85 del\x7f csi\x9b", r"bell\x07 next\x85 del\x7f csi\x9b"),
+        (b"caf\xe9.png".decode("utf-8", "surrogateescape"), r"caf\xe9.png"),
+        ("\ud800", r"\ud800"),
+        ("\u2028", r"\u2028"),
+    ):
+        assert visible(text) == seen
+    for text in ("猫 [onnx] [/x] :dog: é", "नमस्\u200cते", "👩\u200d🔬", "\u00a0"):
+        assert visible(text) == text
+
+
+@given(st.text())
+def test_nothing_is_left_that_moves_the_cursor_or_cannot_be_encoded(text: str) -> None:
+    seen = visible(text)
+    assert not {unicodedata.category(c) for c in seen.replace("\u200c", "").replace("\u200d", "")} & {
+        "Cc", "Cf", "Cs", "Zl", "Zp",
+    }  # fmt: skip
+    seen.encode("utf-8")
+    assert len(seen.splitlines()) <= 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+def test_any_character_can_be_written(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
+    write_anyway()
+    print("1 → 2 猫 é", flush=True)
+    written = raw.getvalue().decode(encoding)
+    assert written == {
+        "utf-8": "1 → 2 猫 é\n",
+        "ascii": "1 -> 2 \\u732b \\xe9\n",
+    }.get(encoding, "1 -> 2 \\u732b é\n")
