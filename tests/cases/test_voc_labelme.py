@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import tifffile
+from PIL import Image
 
 from maskrcnn.data import open_dataset
 from maskrcnn.data.doctor.examine import examine
+from maskrcnn.data.formats import BY_NAME
+from maskrcnn.data.formats.convert import convert
 
 
 def test_mask_int64(case: Path) -> None:
@@ -22,3 +26,41 @@ def test_mask_int64(case: Path) -> None:
         assert objects.ids.tolist() == [1, 2, 3, 4]
         assert [crop.area for crop in objects.crops if crop] == [int((ids == value).sum()) for value in objects.ids]
     assert not examine(case / "data", workers=0).errors
+
+
+def test_labelme_ignore(case: Path) -> None:
+    dataset = open_dataset(case / "data")
+    objects = dataset.objects(0)
+    assert dataset.names == ("cat",)
+    assert objects.boxes.tolist() == [[10, 10, 60, 50], [70, 10, 110, 70]]
+    assert objects.crowd.tolist() == [False, True]
+    assert dataset.problems == []
+
+
+def test_labelme_imagedata_only(case: Path, tmp_path: Path) -> None:
+    dataset = open_dataset(case / "data")
+    pixels = dataset.pixels(0)
+    assert (pixels.shape, dataset.objects(0).boxes.tolist()) == ((80, 120, 3), [[10, 10, 60, 50]])
+    assert [problem.check for problem in dataset.problems] == ["embedded-image"]
+    assert not examine(case / "data", workers=0).errors
+    convert({"": dataset}, tmp_path / "coco", BY_NAME["coco"])
+    (written,) = (tmp_path / "coco").rglob("*.png")
+    with Image.open(written) as image:
+        assert (np.array(image.convert("RGB")) == pixels).all()
+    assert open_dataset(tmp_path / "coco").objects(0).boxes.tolist() == [[10, 10, 60, 50]]
+
+
+def test_labelme_imagepath_names_json(case: Path) -> None:
+    dataset = open_dataset(case / "data")
+    assert [record.path for record in dataset.records] == [case / "data" / "a.png"]
+    with Image.open(case / "data" / "a.png") as image:
+        assert (np.array(image.convert("RGB")) == dataset.pixels(0)).all()
+    assert dataset.problems == []
+
+
+def test_labelme_oriented_rectangle(case: Path) -> None:
+    dataset = open_dataset(case / "data")
+    objects = dataset.objects(0)
+    assert objects.boxes.tolist() == [[10, 10, 60, 50]] * 3
+    assert [crop.area for crop in objects.crops if crop is not None] == [50 * 40] * 3
+    assert dataset.problems == []

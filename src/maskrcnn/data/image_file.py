@@ -5,6 +5,7 @@ Nothing is turned or stretched here; `image_io` does that.
 
 from __future__ import annotations
 
+import io
 import stat
 import sys
 import threading
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from maskrcnn.data.embedded import embedded_image, is_embedded
 from maskrcnn.data.image_formats import CONVERT, HAS_HEIF, HEIF_FIX, PILLOW_FORMATS, is_heif
 from maskrcnn.errors import MaskRCNNError
 
@@ -39,6 +41,8 @@ def opened(path: Path) -> Iterator[ImageFile.ImageFile]:
         if is_heif(start):
             what, fix = "a HEIC image, which needs pillow-heif", HEIF_FIX
         raise MaskRCNNError(what, where=path, fix=fix) from error
+    except MaskRCNNError:
+        raise
     except Exception as error:
         raise MaskRCNNError(f"damaged image header: {error}", where=path, fix="copy or download it again") from error
     with image:
@@ -151,10 +155,12 @@ def _header(path: Path) -> ImageFile.ImageFile:
         pillow_heif.register_heif_opener()
         formats = ("HEIF",)
     with _no_pillow_limit():
-        return Image.open(path, formats=formats)
+        return Image.open(io.BytesIO(embedded_image(path)) if is_embedded(path) else path, formats=formats)
 
 
 def _start(path: Path) -> bytes:
+    if is_embedded(path):
+        return embedded_image(path)[:12]
     with path.open("rb") as file:
         return file.read(12)
 
@@ -165,7 +171,7 @@ def _jpeg(path: Path) -> np.ndarray | None:
     It is only used where a model has loaded it: that takes as long as a thousand images.
     """
     torchvision = sys.modules.get("torchvision")
-    if torchvision is None:
+    if torchvision is None or is_embedded(path):
         return None
     try:
         pixels = torchvision.io.decode_jpeg(torchvision.io.read_file(str(path)))

@@ -7,11 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from maskrcnn.data import open_dataset
 from maskrcnn.data.dataset import split_names
-from maskrcnn.data.formats import detect, labelme
+from maskrcnn.data.formats import BY_NAME, detect, labelme
+from maskrcnn.data.formats.convert import convert
+from maskrcnn.data.formats.labelme_shapes import annotations_of
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks import Masks
 
@@ -143,7 +147,7 @@ def test_one_bad_shape_is_one_problem_and_the_rest_survives(tmp_path: Path, bad:
         ('{"version": 1}', "found version, imageData", 0),
         ('{"shapes": {}}', "list shapes", 0),
         ('{"shapes": 1.5}', "list shapes", 0),
-        ('{"shapes": [1, 2], "imagePath": "gone.jpg", "imageData": "aGk="}', "labelme_export_json", 2),
+        ('{"shapes": [1, 2], "imagePath": "gone.jpg", "imageData": "aGk="}', "its copy in imageData cannot be read", 2),
         ('{"shapes": [], "imagePath": null}', "no image None", 0),
         ('{"shapes": [1], "imagePath": "a.jpg", "imageHeight": 100000, "imageWidth": 100000}', "200,000,000 pixels", 1),
         ("9" * 5000, "not valid JSON", 0),
@@ -179,7 +183,8 @@ def test_splits_agree_on_the_classes(tmp_path: Path) -> None:
     assert split_names(tmp_path) == ["train", "val"]
     train = open_dataset(tmp_path, "train")
     assert train.names == open_dataset(tmp_path, "val").names == ("cat", "owl")
-    assert [problem.check for problem in train.problems] == ["unknown-category"]
+    assert [problem.check for problem in train.problems] == ["background-shape"]
+    assert train.dropped == 0
     (tmp_path / "labels.txt").write_text("__ignore__\n_background_\nowl\nhen\n", encoding="utf-8-sig")
     assert open_dataset(tmp_path, "val").names == ("owl", "hen", "cat")
 
@@ -208,3 +213,166 @@ def test_no_usable_file_is_an_error(tmp_path: Path) -> None:
 def test_workers_get_a_copy(tmp_path: Path) -> None:
     write(tmp_path, shape())
     assert pickle.loads(pickle.dumps(labelme.read(tmp_path))).objects(0).ids.tolist() == [1]
+
+
+@given(st.floats(-6, W + 3), st.floats(-6, H + 3), st.integers(0, 2**30))
+@example(10.5, 3.5, 1)
+@example(11.5, 2.5, 1)
+@example(-0.5, -1.5, 1)
+@settings(max_examples=100, deadline=None)
+def test_a_mask_lies_at_the_nearest_pixel_halves_at_the_even_one(x: float, y: float, seed: int) -> None:
+    pixels = np.random.default_rng(seed).integers(0, 2, (5, 7)).astype(np.uint8)
+    entry = shape(points=[[x, y], [x + 6, y + 4]], kind="mask", mask=png(pixels))
+    (found,), problems = annotations_of([entry], Path("a.json"), {"cat": 0}, (H, W))
+    assert problems == []
+    # Python's own rounding is half to even.
+    left, top = round(x), round(y)
+    expected = {
+        (top + row, left + column)
+        for row, column in np.argwhere(pixels)
+        if 0 <= top + row < H and 0 <= left + column < W
+    }
+    bitmap, column, row = found.segmentation  # type: ignore[misc]
+    assert {(row + r, column + c) for r, c in np.argwhere(bitmap)} == expected
+
+
+def test_a_mask_lies_where_labelme_puts_it() -> None:
+    """Corner → first pixel, as labelme writes it out since it rounds: 2.5 is 2, 3.5 is 4."""
+    places = {0.4: 0, 0.5: 0, 0.51: 1, 1.5: 2, 2.5: 2, 3.5: 4, 7.999: 8, 8.0: 8}
+    for corner, pixel in places.items():
+        points = [[corner, corner], [corner + 1, corner + 1]]
+        entry = shape(points=points, kind="mask", mask=png(np.ones((2, 2), np.uint8)))
+        (found,), _ = annotations_of([entry], Path("a.json"), {"cat": 0}, (H, W))
+        assert found.segmentation[1:] == (pixel, pixel)  # type: ignore[index]
+
+
+@pytest.mark.parametrize("kind", ["oriented_rectangle", "rotation", "rotated_rectangle", "quadrilateral"])
+def test_turned_rectangles_are_their_corners(tmp_path: Path, kind: str) -> None:
+    diamond = [[10.0, 2.0], [16.0, 8.0], [10.0, 14.0], [4.0, 8.0]]
+    write(tmp_path, shape(points=diamond), shape(points=diamond, kind=kind, direction=0.785))
+    dataset = open_dataset(tmp_path)
+    polygon, turned = dataset.objects(0).crops
+    assert polygon is not None
+    assert turned is not None
+    assert (polygon.bitmap == turned.bitmap).all()
+    assert polygon[1:] == turned[1:]
+    assert polygon.area == pytest.approx(72, abs=6)
+    assert dataset.problems == []
+    write(tmp_path, shape(points=diamond[:3], kind=kind))
+    (problem,) = open_dataset(tmp_path).problems
+    assert "expected 4 corners, found 3" in problem.what
+
+
+def test_what_is_to_be_ignored_is_a_crowd_of_every_class(tmp_path: Path) -> None:
+    square = [[12.0, 3.0], [14.0, 3.0], [14.0, 5.0], [12.0, 5.0]]
+    write(
+        tmp_path,
+        shape("__ignore__", square),
+        shape("cat"),
+        shape("dog"),
+        shape("__ignore__", [[20.0, 3.0], [25.0, 9.0]], "rectangle"),
+        shape("_background_", [[1.0, 1.0]], "point"),
+    )
+    dataset = open_dataset(tmp_path)
+    objects = dataset.objects(0)
+    assert dataset.names == ("cat", "dog")
+    found = list(zip(objects.labels.tolist(), objects.boxes.tolist(), objects.crowd.tolist(), strict=True))
+    assert found == [
+        (0, [2, 3, 8, 9], False),
+        (1, [2, 3, 8, 9], False),
+        (0, [12, 3, 14, 5], True),
+        (1, [12, 3, 14, 5], True),
+        (0, [20, 3, 25, 9], True),
+        (1, [20, 3, 25, 9], True),
+    ]
+    assert len(set(objects.ids.tolist())) == 6
+    assert objects.ids.tolist()[:3] == [2, 3, 1]
+    assert [(problem.check, problem.objects_lost) for problem in dataset.problems] == [("background-shape", 0)]
+    assert "1 shapes labelled _background_" in dataset.problems[0].what
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [{"x": x, "y": y} for x, y in SQUARE],
+        [value for point in SQUARE for value in point],
+        [[str(x), str(y)] for x, y in SQUARE],
+    ],
+)
+def test_points_in_another_nesting(tmp_path: Path, points: Any) -> None:
+    write(tmp_path, shape(points=points))
+    dataset = open_dataset(tmp_path)
+    assert dataset.objects(0).boxes.tolist() == [[2, 3, 8, 9]]
+    assert dataset.problems == []
+
+
+def test_labels_that_are_numbers_are_names(tmp_path: Path) -> None:
+    write(tmp_path, shape(3), shape("3"), shape(2.0), shape(2.5), shape(True))
+    dataset = open_dataset(tmp_path)
+    assert dataset.names == ("2", "2.5", "3")
+    assert dataset.objects(0).labels.tolist() == [2, 2, 0, 1]
+    assert [problem.check for problem in dataset.problems] == ["unknown-category"]
+
+
+def test_a_group_is_a_number_or_a_name_and_never_empty(tmp_path: Path) -> None:
+    groups = [0, 0.0, "0", "", "", -1, None]
+    write(tmp_path, *(shape(group_id=group) for group in groups))
+    assert open_dataset(tmp_path).objects(0).ids.tolist() == [1, 4, 5, 6, 7]
+
+
+def embedded(pixels: np.ndarray, kind: str = "PNG") -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, kind)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+PICTURE = np.random.default_rng(0).integers(0, 256, (H, W, 3)).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("kind", "prefix"), [("PNG", ""), ("BMP", "data:image/bmp;base64,"), ("TIFF", "")])
+def test_a_picture_in_the_label_file_is_used_and_written_out(tmp_path: Path, kind: str, prefix: str) -> None:
+    file = write(tmp_path / "data", shape(), imageData=prefix + embedded(PICTURE, kind))
+    file.with_suffix(".jpg").unlink()
+    dataset = open_dataset(tmp_path / "data")
+    assert (dataset.pixels(0) == PICTURE).all()
+    assert dataset.objects(0).boxes.tolist() == [[2, 3, 8, 9]]
+    assert [(problem.check, problem.severity) for problem in dataset.problems] == [("embedded-image", "note")]
+    for link in (False, True):
+        convert({"": dataset}, tmp_path / f"new{link}", BY_NAME["labelme"], link=link)
+        new = open_dataset(tmp_path / f"new{link}")
+        assert [record.path.name for record in new.records] == ["a" + {"TIFF": ".tif"}.get(kind, f".{kind.lower()}")]
+        assert (new.pixels(0) == PICTURE).all()
+        assert new.problems == []
+
+
+def test_the_file_goes_first_unless_only_the_copy_fits_the_labels(tmp_path: Path) -> None:
+    file = write(tmp_path, shape(), imageData=embedded(PICTURE))
+    dataset = open_dataset(tmp_path)
+    assert (dataset.pixels(0) == 0).all()
+    assert dataset.problems == []
+    smaller = base64.b64decode(embedded(np.zeros((5, 5, 3), dtype=np.uint8), "JPEG"))
+    for content in (b"no image", smaller):
+        file.with_suffix(".jpg").write_bytes(content)
+        dataset = open_dataset(tmp_path)
+        assert (dataset.pixels(0) == PICTURE).all()
+        assert [problem.check for problem in dataset.problems] == ["copy-differs", "embedded-image"]
+        assert dataset.skipped == 0
+
+
+@pytest.mark.parametrize("data", ["aGk=", "!!", "data:image/png;base64,", [1], {"a": 1}, 7, True])
+def test_a_copy_that_is_no_picture_is_told(tmp_path: Path, data: Any) -> None:
+    write(tmp_path, shape())
+    write(tmp_path, shape(), stem="b", imageData=data)
+    assert open_dataset(tmp_path).problems == []
+    (tmp_path / "b.jpg").unlink()
+    dataset = open_dataset(tmp_path)
+    assert [problem.check for problem in dataset.problems] == ["missing-image"]
+    assert "imageData cannot be read" in dataset.problems[0].what
+
+
+@pytest.mark.parametrize("name", ["a.json", "./a.json", "C:\\x\\a.json", "other.json", None, "", 7])
+def test_a_path_that_names_no_image_leaves_the_one_beside(tmp_path: Path, name: Any) -> None:
+    write(tmp_path, shape(), imagePath=name)
+    dataset = open_dataset(tmp_path)
+    assert [record.path.name for record in dataset.records] == ["a.jpg"]
+    assert dataset.problems == []

@@ -103,6 +103,19 @@ _ALL = [
     Check("bad-file", "error", "a label file is broken", "export it again"),
     Check("bad-size", "error", "the labels claim an image too large to read", "correct the size"),
     Check("unreadable-mask", "error", "the mask file of an object cannot be read", "export it again"),
+    Check(
+        "copy-differs",
+        "warning",
+        "the copy of an image inside its label file is used, the file has another size or cannot be read",
+        "label the file itself again",
+    ),
+    Check(
+        "embedded-image",
+        "note",
+        "images are read from the label files, which hold copies of them",
+        "maskrcnn dataset convert writes them out",
+    ),
+    Check("background-shape", "note", "shapes that mark the background are no objects", "nothing"),
     Check("image-tag", "note", "tags of whole images are no objects and are left out", "nothing"),
     Check(
         "not-normalised", "error", "coordinates are not shares of the image", "divide x by the width, y by the height"

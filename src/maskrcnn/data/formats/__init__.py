@@ -9,6 +9,7 @@ from pathlib import Path
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats import binmask, coco, cvat, idmask, labelme, lvis, voc, yolo
 from maskrcnn.data.formats.coco_writer import CocoWriter
+from maskrcnn.data.formats.labelme_writer import LabelmeWriter
 from maskrcnn.data.formats.location import Location
 from maskrcnn.data.formats.writer import Writer
 
@@ -96,7 +97,7 @@ FORMATS = (
         yolo.YoloWriter,
         crowd=False,
     ),
-    Format("labelme", "labelme", "images with a .json beside each", labelme.find, labelme.read, labelme.LabelmeWriter),
+    Format("labelme", "labelme", "images with a .json beside each", labelme.find, labelme.read, LabelmeWriter),
 )
 BY_NAME = {form.name: form for form in FORMATS}
 

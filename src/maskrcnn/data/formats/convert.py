@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from maskrcnn.data.dataset import Dataset, ImageRecord
+from maskrcnn.data.embedded import embedded_image, is_embedded, suffix_of
 from maskrcnn.data.formats import Format
 from maskrcnn.data.formats.image_finder import alike
 from maskrcnn.data.formats.losses import Losses
@@ -175,11 +176,16 @@ class _Images:
             raise DataError("size-mismatch", what, where=record.path, fix="make both the same size")
         if folder not in self.taken:
             folder.mkdir(parents=True, exist_ok=True)
-        target = folder / self._name(record.path, self.taken.setdefault(folder, set()))
+        picture = embedded_image(record.path) if is_embedded(record.path) else None
+        name = record.path if picture is None else record.path.with_suffix(suffix_of(picture))
+        target = folder / self._name(name, self.taken.setdefault(folder, set()))
         if not (target.exists() and target.samefile(record.path)):
             # Writing into an old link would change the file that it links to.
             target.unlink(missing_ok=True)
-            self._copy(record.path, target)
+            if picture is None:
+                self._copy(record.path, target)
+            else:
+                target.write_bytes(picture)
         self.losses.add("turned", int(header.orientation != 1))
         return target
 
