@@ -91,3 +91,55 @@ def test_coco_zero_bbox_with_polygon(case: Path) -> None:
     assert diagnosis.errors == 0
     assert diagnosis.objects == {"": 1}
     assert diagnosis.counts["box-mask-disagree"] == 1
+
+
+def opened(case: Path, names: tuple[str, ...], objects: list[list[int]]) -> Dataset:
+    """The data of a YOLO case, whose classes and labels are as expected, and in which the doctor finds no error."""
+    dataset = open_dataset(case / "data", "train")
+    assert dataset.names == names
+    assert [dataset.objects(i).labels.tolist() for i in range(len(dataset))] == objects
+    assert dataset.dropped == dataset.skipped == 0
+    assert errors(case / "data") == []
+    return dataset
+
+
+def test_yolo_cvat_train_txt(case: Path) -> None:
+    dataset = opened(case, ("cat",), [[0]])
+    assert dataset.records[0].path == case / "data" / "images" / "train" / "a.png"
+
+
+def test_yolo_names_dup(case: Path) -> None:
+    dataset = opened(case, ("Car",), [[0]])
+    assert [(problem.check, problem.severity) for problem in dataset.problems] == [("duplicate-category", "warning")]
+    assert examine(case / "data").counts["duplicate-category"] == 1
+
+
+def test_yolo_names_norway(case: Path) -> None:
+    assert opened(case, ("no", "yes"), [[0]]).problems == []
+
+
+def test_yolo_names_str(case: Path) -> None:
+    assert opened(case, ("cat",), [[0]]).problems == []
+
+
+def test_yolo_names_strkeys(case: Path) -> None:
+    assert opened(case, ("cat", "dog"), [[0]]).problems == []
+
+
+def test_yolo_pose(case: Path) -> None:
+    dataset = opened(case, ("cat",), [[0]])
+    assert [(problem.check, problem.severity) for problem in dataset.problems] == [("pose-data", "note")]
+    objects, (height, width) = dataset.objects(0), dataset.records[0].size
+    assert objects.crops == [None]
+    assert objects.boxes.tolist() == [[width / 4, height / 4, width * 3 / 4, height * 3 / 4]]
+    assert examine(case / "data").counts["pose-data"] == 1
+
+
+def test_yolo_subfolders_mixed(case: Path) -> None:
+    dataset = opened(case, ("cat",), [[0], [0]])
+    assert [record.path.name for record in dataset.records] == ["a.png", "top.png"]
+
+
+def test_yolo_txt_abs(case: Path) -> None:
+    dataset = opened(case, ("cat",), [[0]])
+    assert dataset.records[0].path == case / "data" / "images" / "train" / "a.png"

@@ -79,7 +79,7 @@ def test_a_corrected_copy(data: Path, tmp_path: Path) -> None:
     change(data / "val.json", lambda content: content["annotations"][0]["bbox"].__setitem__(2, 0))
     code, text, _ = run(data, "--fix", tmp_path / "copy", "--json", tmp_path / "found.json")
     assert "mended leak: 4" in text
-    assert "mended zero-area: 1" in text
+    assert "mended box-mask-disagree: 1" in text
     assert "it was examined again" in text
     assert code == 1  # the copies that leaked were all there was to train on
     content = json.loads((tmp_path / "found.json").read_text())

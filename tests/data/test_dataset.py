@@ -109,7 +109,10 @@ def test_a_yaml_in_the_folder_is_used_if_it_names_classes_and_splits(tmp_path: P
     dataset = open_dataset(tmp_path)
     assert (len(dataset), dataset.names) == (5, ("owl",))
     assert split_names(tmp_path) == ["train"]
-    # A file called data comes first.
+    # A file called data comes first, and is not passed over if it is broken.
+    (tmp_path / "data.yaml").write_text("val: other\nnames: !!python/name:os.system\n")
+    with pytest.raises(MaskRCNNError, match=r"data\.yaml: not valid YAML: a value of type"):
+        open_dataset(tmp_path)
     (tmp_path / "data.yaml").write_text("val: other\nnames: [nucleus]\n")
     assert open_dataset(tmp_path).names == ("nucleus",)
     file.write_text(f"train: {tmp_path}\nnames: [owl]\n")
@@ -134,7 +137,16 @@ def test_objects_are_drawn_one_by_one_with_their_annotations(tmp_path: Path) -> 
         ("hello", "found str"),
         ("train: nowhere", "train: .*nowhere: no such file or folder"),
         ("train: whole\nnames: [a, b]", r"expected 1 names .* found \['a', 'b'\]"),
-        ("train: whole\nnames: a", "names as a list"),
+        ("train: whole\nnames: []", "names as a list"),
+        ("train: whole\nnames: {0: a, 1: b, 7: c}", r"expected 1 names .* found \['a', 'b', 'c'\]"),
+        ("train: {path: whole, split: 5}", "train: expected split as a name, found 5"),
+        ("train: {path: whole, rename: {no: yes}}", "takes a name in rename for False, a bool"),
+        ("train: whole\nkpt_shape: 17", r"expected kpt_shape as \[keypoints, 2 or 3\], found 17"),
+        ("train: whole\nkpt_shape: [1000000000, 3]", "expected kpt_shape"),
+        ("train: " + 5000 * "a", "aaa.*: no such file or folder"),
+        ("train: '[/x]'", r"x\]: no such file or folder"),
+        ("train: whole\nx: 2001-99-99\nnames: {0: *a}", "not valid YAML"),
+        ("a: &a [x, x]\nb: &b [*a, *a]\nnames: [*b, *b]\ntrain: whole", "names as a list"),
         ("other: whole", "expected a split such as train or val, found other"),
     ],
 )
@@ -143,6 +155,34 @@ def test_a_wrong_yaml_is_told(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "data.yaml").write_text(text)
     with pytest.raises(MaskRCNNError, match=told):
         open_dataset(tmp_path / "data.yaml")
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["/home/user/data/whole", "C:\\\\data\\\\whole", "../whole", "data/whole", "./whole", "whole/", ".\\\\whole"],
+)
+def test_a_place_on_another_machine_is_found_by_its_last_folders(tmp_path: Path, place: str) -> None:
+    idmasks(tmp_path / "new" / "whole")
+    (tmp_path / "new" / "data.yaml").write_text(f'path: "/elsewhere"\ntrain: "{place}"\n')
+    assert len(open_dataset(tmp_path / "new" / "data.yaml")) == 1
+
+
+def test_splits_of_a_yaml_in_any_case(tmp_path: Path) -> None:
+    idmasks(tmp_path / "whole")
+    (tmp_path / "data.yaml").write_text("Train: whole\nVALID: whole\nnames: [owl]\n")
+    assert split_names(tmp_path) == ["train", "valid"]
+    assert open_dataset(tmp_path, "val").names == ("owl",)
+
+
+def test_two_classes_of_one_name_in_a_yaml_are_told(tmp_path: Path) -> None:
+    coco(tmp_path / "whole.json", tmp_path / "whole")
+    content = json.loads((tmp_path / "whole.json").read_text())
+    content["categories"].append({"id": 99, "name": "kitten"})
+    (tmp_path / "whole.json").write_text(json.dumps(content))
+    (tmp_path / "data.yaml").write_text("train: whole.json\nnames: [pet, pet]\nnc: 3\n")
+    dataset = open_dataset(tmp_path / "data.yaml")
+    assert dataset.names == ("pet",)
+    assert [problem.check for problem in dataset.problems] == ["class-count", "duplicate-category"]
 
 
 def test_splits_are_asked_for_and_found(tmp_path: Path) -> None:
@@ -182,7 +222,9 @@ def test_unknown_folders_say_what_was_expected_and_found(tmp_path: Path) -> None
 )
 def test_real_folders(name: str, train: int, val: int) -> None:
     dataset = open_dataset(SHARED / name, "train")
-    assert (len(dataset), dataset.problems, dataset.dropped) == (train, [], 0)
+    # Mushroom comes from Roboflow, with a category above its classes.
+    assert [problem.check for problem in dataset.problems] == ["root-category"] * (name == "mushroom")
+    assert (len(dataset), dataset.dropped) == (train, 0)
     assert has_split(SHARED / name, "val") == bool(val)
     if val:
         assert len(open_dataset(SHARED / name, "val")) == val

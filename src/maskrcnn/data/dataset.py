@@ -151,26 +151,38 @@ class Dataset:
         self.problems += new
 
 
-def open_dataset(path: str | Path, split: str | None = None, names: Sequence[str] | None = None) -> Dataset:
+def open_dataset(
+    path: str | Path,
+    split: str | None = None,
+    names: Sequence[str] | None = None,
+    keypoints: tuple[int, int] | None = None,
+) -> Dataset:
     """Open a labelled data set; its format is recognised from the folder alone.
 
     Args:
         path: folder of any known format, its label file, or .yaml naming folders (train: …, val: …; see `manifest`).
         split: "train" or "val" (also found under valid, validation, test); None for data without splits or with one.
-        names: class names, for data that only numbers its classes and has no file that names them.
+        names: class names, for data that only numbers its classes and has no file that names them; "" for a number
+            without a class.
+        keypoints: how many keypoints follow each box of YOLO pose labels, and the numbers of each.
 
     Raises:
         MaskRCNNError: nothing known is there, or not that split; says what was expected and found.
     """
-    path = Path(path)
+    path = _existing(path)
     if manifest := _manifest(path):
         from maskrcnn.data.manifest import open_manifest
 
         return open_manifest(manifest, split)
-    return open_detected(path, split, names)
+    return open_detected(path, split, names, keypoints)
 
 
-def open_detected(path: Path, split: str | None = None, names: Sequence[str] | None = None) -> Dataset:
+def open_detected(
+    path: Path,
+    split: str | None = None,
+    names: Sequence[str] | None = None,
+    keypoints: tuple[int, int] | None = None,
+) -> Dataset:
     """As `open_dataset`, without regard to a .yaml in the folder."""
     found = _found(path)
     if found is None:
@@ -179,7 +191,8 @@ def open_detected(path: Path, split: str | None = None, names: Sequence[str] | N
         what = f"expected {expected()}, a label file or a .yaml naming such folders; found {_contents(path)}"
         raise MaskRCNNError(what, where=path, fix="arrange the files like that")
     form, splits = found
-    dataset = form.read(splits[match_split(list(splits), split, path)], names)
+    location = splits[match_split(list(splits), split, path)]
+    dataset = form.read(location._replace(keypoints=keypoints), names)
     dataset.problems += _left_out(dataset, path)
     return dataset
 
@@ -191,7 +204,7 @@ def has_split(path: str | Path, split: str) -> bool:
 
 def split_names(path: str | Path) -> list[str]:
     """The splits that `open_dataset` would find, training first; [""] for data without splits, none for no data."""
-    path = Path(path)
+    path = _existing(path)
     if manifest := _manifest(path):
         from maskrcnn.data.manifest import splits_of
 
@@ -230,9 +243,22 @@ def _found(path: Path) -> tuple[Format, dict[str, Location]] | None:
     """The format of a folder or label file, and the labels of its splits."""
     from maskrcnn.data.formats import detect
 
-    if not path.exists():
+    return detect(_existing(path))
+
+
+def exists(path: Path) -> bool:
+    """Whether there is such a file or folder; no for what cannot be a path."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _existing(path: str | Path) -> Path:
+    path = Path(path)
+    if not exists(path):
         raise MaskRCNNError("no such file or folder", where=path, fix="check the path")
-    return detect(path)
+    return path
 
 
 def _manifest(path: Path) -> Path | None:

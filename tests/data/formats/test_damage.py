@@ -118,7 +118,23 @@ def test_strange_values_in_every_place(tmp_path: Path, name: str) -> None:
         use(folder)
 
 
-@pytest.mark.parametrize("names", ["{0: cat, x: dog}", "{1: cat, 2: dog}", "{0: cat, 1: 2}", "7", "{}", "[]"])
+@pytest.mark.parametrize(
+    "names",
+    [
+        "{0: cat, x: dog}",
+        "{1: cat, 2: dog}",
+        "{0: cat, '00': dog}",
+        "{0: cat, -1: dog}",
+        "{0: cat, 900000000: dog}",
+        "{0: cat, 1: [dog]}",
+        "{0: cat, 1: ''}",
+        "[cat, '']",
+        "[cat, [dog]]",
+        "' '",
+        "{}",
+        "[]",
+    ],
+)
 def test_names_of_a_yaml_that_are_none(tmp_path: Path, names: str) -> None:
     folder = write(tmp_path, "yolo")
     (folder / "data.yaml").write_text(f"train: images/train\nnames: {names}\n")

@@ -165,6 +165,155 @@ def test_names_without_a_yaml(tmp_path: Path) -> None:
     assert open_dataset(tmp_path / "images" / "val").names == ("cat", "dog")
 
 
+@pytest.mark.parametrize(
+    ("names", "known"),
+    [
+        ("[no, yes]", ("no", "yes")),
+        ("[02146, 1e3]", ("02146", "1e3")),
+        ("[2001-01-01, ~]", ("2001-01-01", "~")),
+        ("[0x1F, 'null']", ("0x1F", "null")),
+        ('{"0": cat, "1": dog}', ("cat", "dog")),
+        ("{1: dog, 0: cat}", ("cat", "dog")),
+        ("{0: off, 1: 7}", ("off", "7")),
+        ("\n- cat\n- '[x]'", ("cat", "[x]")),
+    ],
+)
+def test_names_are_the_text_that_stands_in_the_yaml(tmp_path: Path, names: str, known: tuple[str, ...]) -> None:
+    dataset = opened(tmp_path, f"1 {SQUARE}", f"train: images/train\nnames: {names}\nnc: 2\n")
+    assert dataset.names == known
+    assert dataset.objects(0).labels.tolist() == [1]
+    assert dataset.problems == []
+
+
+def test_one_name_may_be_a_word(tmp_path: Path) -> None:
+    for names, known in (("cat", "cat"), ("007", "007"), ("no", "no")):
+        dataset = opened(tmp_path, f"0 {SQUARE}", f"train: images/train\nnames: {names}\n")
+        assert dataset.names == (known,)
+        assert dataset.objects(0).labels.tolist() == [0]
+
+
+def test_numbers_keep_their_names_where_some_are_missing(tmp_path: Path) -> None:
+    dataset = opened(tmp_path, f"2 {SQUARE}\n1 {SQUARE}\n0 {SQUARE}", "train: images/train\nnames: {0: a, 2: c}\nnc: 3")
+    assert dataset.names == ("a", "c")
+    assert dataset.objects(0).labels.tolist() == [1, 0]
+    (problem,) = dataset.problems
+    assert (problem.check, problem.what) == ("unknown-category", "class 1 has no name")
+
+
+@pytest.mark.parametrize("file", ["data.yaml", "classes.txt"])
+def test_two_classes_of_one_name_are_one_and_told(tmp_path: Path, file: str) -> None:
+    names = {"data.yaml": "train: images/train\nnames: [Car, Bus, Car]\n", "classes.txt": "Car\nBus\nCar\n"}[file]
+    labelled(tmp_path, f"2 {SQUARE}\n0 {SQUARE}\n1 {SQUARE}")
+    (tmp_path / file).write_text(names)
+    dataset = open_dataset(tmp_path, "train")
+    assert dataset.names == ("Car", "Bus")
+    assert dataset.objects(0).labels.tolist() == [0, 0, 1]
+    (problem,) = dataset.problems
+    assert (problem.check, problem.severity) == ("duplicate-category", "warning")
+    assert "'Car'" in problem.what
+
+
+@pytest.mark.parametrize(("count", "told"), [("2", 0), ("'2'", 0), ("3", 1), ("two", 1), ("[2]", 1), (".nan", 1)])
+def test_a_number_of_classes_that_is_not_that_of_the_names_is_told(tmp_path: Path, count: str, told: int) -> None:
+    dataset = opened(tmp_path, f"1 {SQUARE}", f"train: images/train\nnames: [a, b]\nnc: {count}\n")
+    assert [problem.check for problem in dataset.problems] == ["class-count"] * told
+    assert dataset.names == ("a", "b")
+
+
+def test_poses_are_boxes_and_said_so(tmp_path: Path) -> None:
+    pose = "0.5 0.5 0.25 0.5 0.3 0.3 2 0.6 0.6 0"
+    yaml = "train: images/train\nnames: [cat]\nkpt_shape: [2, 3]\n"
+    dataset = opened(tmp_path, f"0 {pose}\n0 0.5 0.5 0.25 0.5\n0 {SQUARE}\n0 {pose} 1\n", yaml)
+    objects = dataset.objects(0)
+    assert objects.boxes.tolist() == [[15, 5, 25, 15]] * 2
+    assert objects.crops == [None, None]
+    checks = [problem.check for problem in dataset.problems]
+    assert checks == ["pose-data", "bad-segmentation", "bad-segmentation"]
+    assert "2 keypoints of 3 numbers, found 9 numbers" in dataset.problems[1].what
+
+
+def test_oriented_boxes_and_boxes_and_outlines_in_one_file(tmp_path: Path) -> None:
+    dataset = opened(tmp_path, f"0 {SQUARE}\n0 0.5 0.5 0.25 0.5\n1 0.5 0.1 0.7 0.5 0.5 0.9 0.3 0.5 0.4 0.3\n")
+    objects = dataset.objects(0)
+    assert [crop is not None for crop in objects.crops] == [True, False, True]
+    assert dataset.problems == []
+
+
+def test_images_in_folders_below(tmp_path: Path) -> None:
+    labelled(tmp_path, f"0 {SQUARE}", "top")
+    labelled(tmp_path, f"0 {SQUARE}\n1 {SQUARE}", "a", "train/cam1")
+    labelled(tmp_path, f"1 {SQUARE}", "a", "train/cam2")
+    image(tmp_path / "images" / "train" / ".ipynb_checkpoints" / "a.jpg")
+    (tmp_path / "data.yaml").write_text("train: images/train\nnames: [cat, dog]\n")
+    for split in (None, "train"):
+        dataset = open_dataset(tmp_path, split)
+        found = {str(r.path.relative_to(tmp_path / "images" / "train")): i for i, r in enumerate(dataset.records)}
+        assert {name: dataset.objects(i).labels.tolist() for name, i in found.items()} == {
+            "top.jpg": [0], "cam1/a.jpg": [0, 1], "cam2/a.jpg": [1],
+        }  # fmt: skip
+        assert dataset.problems == []
+    # Without images at the top, and without a YAML.
+    (tmp_path / "images" / "train" / "top.jpg").unlink()
+    (tmp_path / "data.yaml").unlink()
+    assert (len(open_dataset(tmp_path, "train")), open_dataset(tmp_path).names) == (2, ("0", "1"))
+
+
+def test_folders_without_labels_below_images_with_labels_beside(tmp_path: Path) -> None:
+    for place in ("photos", "photos/more", "photos/previews"):
+        image(tmp_path / place / "a.jpg")
+    for place in ("photos", "photos/more"):
+        (tmp_path / place / "a.txt").write_text(f"0 {SQUARE}\n")
+    dataset = open_dataset(tmp_path / "photos")
+    assert [record.path.parent.name for record in dataset.records] == ["photos", "more"]
+    (problem,) = dataset.problems
+    assert (problem.check, problem.images_lost) == ("unlabelled-image", 0)
+    assert "1 image in folders without labels left out" in problem.what
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "images/train/a.jpg",
+        "./images/train/a.jpg",
+        "data/images/train/a.jpg",
+        "/home/user/data/images/train/a.jpg",
+        "C:\\data\\images\\train\\a.jpg",
+        "train/a.jpg",
+        "../elsewhere/images/train/A.JPG",
+        "/elsewhere/a.jpg",
+        "  images/train/a.jpg  ",
+        '"images/train/a.jpg"',
+        "images/train/a.jpg?x=1",
+    ],
+)
+def test_a_list_of_another_machine(tmp_path: Path, line: str) -> None:
+    labelled(tmp_path, f"1 {SQUARE}")
+    (tmp_path / "train.txt").write_bytes(f"\ufeff# all images: 1.jpg\r\n\r\n{line}\r\n".encode())
+    (tmp_path / "data.yaml").write_text("path: /elsewhere\ntrain: train.txt\nnames: [cat, dog]\n")
+    dataset = open_dataset(tmp_path)
+    assert [record.path.name for record in dataset.records] == ["a.jpg"]
+    assert dataset.objects(0).labels.tolist() == [1]
+    assert dataset.problems == []
+
+
+def test_a_list_that_does_not_tell_images_apart(tmp_path: Path) -> None:
+    labelled(tmp_path, f"1 {SQUARE}")
+    labelled(tmp_path, f"1 {SQUARE}", "b")
+    lines = ["/x/cam1/a.jpg", "/x/cam2/a.jpg", "gone.jpg", "/x/b.jpg", "/x/b.jpg"]
+    (tmp_path / "train.txt").write_text("\n".join(lines))
+    dataset = open_dataset(tmp_path / "train.txt")
+    assert [record.path.name for record in dataset.records] == ["b.jpg"]
+    assert [(problem.check, problem.images_lost) for problem in dataset.problems] == [("missing-image", 1)] * 3
+    assert ["ambiguous" in problem.what for problem in dataset.problems] == [True, True, False]
+
+
+def test_folders_named_after_a_split_and_a_year(tmp_path: Path) -> None:
+    for split in ("train2017", "Val2017"):
+        labelled(tmp_path, f"0 {SQUARE}", split=split)
+    assert split_names(tmp_path) == ["train", "val"]
+    assert open_dataset(tmp_path, "val").objects(0).labels.tolist() == [0]
+
+
 def test_text_beside_images_is_no_label(tmp_path: Path) -> None:
     image(tmp_path / "a.jpg")
     (tmp_path / "a.txt").write_text("a photo of a cat")

@@ -134,7 +134,8 @@ _ALL = [
     ),
     Check("bad-category", "error", "a class is listed without an id or a name of its own", "correct the entry"),
     Check("root-category", "note", "a category is only the supercategory of others, and no class", "nothing"),
-    Check("duplicate-category", "warning", "two categories have one name", "rename them if they are not the same"),
+    Check("duplicate-category", "warning", "two classes have one name", "rename them if they are not the same"),
+    Check("class-count", "warning", "nc is not the number of the class names", "correct nc or the names"),
     Check("class-names-alike", "warning", "names of two classes differ in case or spaces alone", "use one name"),
     Check("class-order", "error", "splits list the same classes in different orders", "use one list of classes"),
     Check(
@@ -142,6 +143,9 @@ _ALL = [
         "warning",
         "class frequencies of two splits agree only if shifted by one id",
         "look at objects of both splits: one may be off by one",
+    ),
+    Check(
+        "pose-data", "note", "a label line is a box with keypoints, the box is read", "add outlines if you have them"
     ),
     Check("no-mask", "note", "objects have a box and no mask", "add masks if you have them"),
     Check("no-shape", "error", "an annotation has neither a mask nor a box", "draw or remove it", True),

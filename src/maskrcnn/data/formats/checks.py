@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from maskrcnn.data.image_file import MAX_PIXELS
 from maskrcnn.data.image_io import image_size
 from maskrcnn.data.objects import Annotation
 from maskrcnn.data.problem import DataError, Problem, unreadable
+from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,19}(\.0*)?")
@@ -75,6 +77,16 @@ def boxes_only(annotations: Sequence[Sequence[Annotation]], source: Path) -> lis
         return []
     what = f"{maskless:,} of {len(single):,} objects have a box and no mask: they train and measure boxes only"
     return [Problem("no-mask", str(source), what, "add masks if you have them", "note")]
+
+
+def doubled_names(names: Sequence[str], source: Path) -> list[Problem]:
+    """One line if a class name is listed twice; "" stands for a number without a class."""
+    doubled = [name for name, count in Counter(filter(None, names)).items() if count > 1]
+    if not doubled:
+        return []
+    what = f"classes of the same name count as one: {shown(doubled[0])}"
+    what += f" and {len(doubled) - 1:,} more names" if len(doubled) > 1 else ""
+    return [Problem("duplicate-category", str(source), what, "rename them if they are not the same", "warning")]
 
 
 def require_images(

@@ -76,13 +76,13 @@ class ImageFinder:
         Raises:
             DataError: there is none, or it cannot be told which.
         """
-        spellings = list(_spellings(name)) if len(name) <= _MAX_NAME else []
-        for spelling in spellings:
+        ways = list(spellings(name)) if len(name) <= _MAX_NAME else []
+        for spelling in ways:
             for folder in self.folders:
                 if _is_file(folder / spelling):
                     return folder / spelling
         told = f"no file {_cut(name)} in {self.folders[0]}" if self.folders else f"no file {_cut(name)}"
-        for parts in dict.fromkeys(map(_parts, spellings)):
+        for parts in dict.fromkeys(map(_parts, ways)):
             files, depth = self._fitting(parts)
             if not files:
                 continue
@@ -98,7 +98,7 @@ class ImageFinder:
 
     def directly(self, name: str) -> bool:
         """Whether a file of that name, or of its base name, lies in one of the folders."""
-        parts = (spelling for full in _spellings(name) for spelling in (full, full.rpartition("/")[2]))
+        parts = (spelling for full in spellings(name) for spelling in (full, full.rpartition("/")[2]))
         return len(name) <= _MAX_NAME and any(
             _is_file(folder / part) for part in parts if part for folder in self.folders
         )
@@ -122,7 +122,7 @@ class ImageFinder:
     def _shared(self, tail: tuple[str, ...]) -> bool:
         """Whether several entries end in these parts."""
         if self._sharing is None:
-            entries = {tuple(dict.fromkeys(map(_parts, _spellings(name)))) for name in self._names}
+            entries = {tuple(dict.fromkeys(map(_parts, spellings(name)))) for name in self._names}
             bases = Counter(base for ways in entries for base in {alike(parts[-1]) for parts in ways if parts})
             tails: Counter[tuple[str, ...]] = Counter()
             for ways in entries:
@@ -162,10 +162,10 @@ def alike(name: str) -> str:
 
 def means(name: str, path: Path) -> bool:
     """Whether a written name, without its folders, can be that of the file."""
-    return any(parts and alike(parts[-1]) == alike(path.name) for parts in map(_parts, _spellings(name)))
+    return any(parts and alike(parts[-1]) == alike(path.name) for parts in map(_parts, spellings(name)))
 
 
-def _spellings(name: str) -> Iterator[str]:
+def spellings(name: str) -> Iterator[str]:
     """A name as it is written, and what it means if it is a path of Windows, a URL, or percent-encoded."""
     forward = name.replace("\\", "/")
     bare = _SCHEME.sub("", forward)

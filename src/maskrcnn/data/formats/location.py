@@ -23,11 +23,13 @@ class Location(NamedTuple):
         path: the file or folder that the format's `read` takes.
         split: what the files themselves call the split; "" where they do not divide.
         root: the folder that holds all splits, for formats that list their classes once; None for `path` alone.
+        keypoints: of pose labels, how many follow each box and how many numbers each has; None for other labels.
     """
 
     path: Path
     split: str = ""
     root: Path | None = None
+    keypoints: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, place: Location | str | Path) -> Location:

@@ -2,8 +2,9 @@
 
 A line is `class x0 y0 x1 y1 …`, a polygon in fractions of the image's width and height, or `class x y w h`, a box by
 its centre: an object without a mask. One polygon is all an object has: several parts, and holes, are joined by bridges
-of no width that are walked there and back. Drawn even-odd such a polygon is exact, and so it is read. An image without
-a .txt has no objects. Names come from the data's YAML file, from classes.txt, or are the numbers themselves.
+of no width that are walked there and back. Drawn even-odd such a polygon is exact, and so it is read. Where the data's
+YAML file has a kpt_shape, keypoints follow each box, which are not read. An image without a .txt has no objects. Names
+come from the YAML file, from classes.txt, or are the numbers themselves. A .txt may list images instead of a folder.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ import numpy as np
 import yaml
 
 from maskrcnn.data.dataset import Dataset, ImageRecord
-from maskrcnn.data.formats.checks import require_images
-from maskrcnn.data.formats.location import Location, split_folders
+from maskrcnn.data.formats.checks import doubled_names, require_images
+from maskrcnn.data.formats.image_finder import ImageFinder, spellings
+from maskrcnn.data.formats.location import Location, split_folders, split_of
 from maskrcnn.data.formats.losses import Losses
 from maskrcnn.data.formats.writer import Item, Writer
+from maskrcnn.data.formats.yolo_lines import LabelFiles, text_lines
 from maskrcnn.data.image_formats import IMAGE_SUFFIXES
 from maskrcnn.data.image_io import find_images, image_size
-from maskrcnn.data.objects import Annotation, Drawn, clipped_box
+from maskrcnn.data.objects import Drawn
 from maskrcnn.data.problem import DataError, Problem, unreadable
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
@@ -32,10 +35,6 @@ from maskrcnn.masks.polygons import rasterise
 _NAME_FILES = ("classes.txt", "obj.names", "names.txt")
 _MAX_UNNAMED = 10_000
 _SNIFFED = 1 << 16
-# Fractions a little outside 0..1 are sloppy drawing, far outside they are pixels.
-_FAR_OUTSIDE = 2.0
-# Digits to which a product of a fraction and a size is what the fraction was made from.
-_DECIMALS = 9
 
 
 def find(path: Path) -> dict[str, Location]:
@@ -63,9 +62,9 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
         MaskRCNNError: no image there can be used.
     """
     place = Location.of(location)
-    images = _listed(place.path) if place.path.is_file() else find_images(place.path)
+    images, problems = _images(place)
+    missing = sum(problem.images_lost for problem in problems)
     label_folders = {folder: _label_folder(folder) for folder in {image.parent for image in images}}
-    problems: list[Problem] = []
     records: list[ImageRecord] = []
     bare = 0
     for image in images:
@@ -77,72 +76,59 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
         labels = label_folders[image.parent] / f"{image.stem}.txt"
         bare += not labels.is_file()
         records.append(ImageRecord(len(records) + 1, image, *size, labels))
-    require_images(records, f"none of {len(images)} images can be used", problems, place.path, "add the images")
+    what = f"none of {len(images) + missing} images can be used"
+    require_images(records, what, problems, place.path, "add the images")
     if bare:
         what = f"{bare:,} of {len(records):,} images have no .txt of labels: they count as images without objects"
         problems.append(Problem("unlabelled-image", str(place.path), what, "label them if they show objects", "note"))
+    if place.keypoints is not None:
+        what = f"pose data: each line is a box and {place.keypoints[0]} keypoints, the box is read and no mask"
+        problems.append(Problem("pose-data", str(place.path), what, "add outlines if you have them", "note"))
     if names is None:
         names = _names(place)
-    return Dataset(names, records, _Lines(len(names)), problems)
+    problems += doubled_names(names, place.path)
+    classes = {name: label for label, name in enumerate(dict.fromkeys(name for name in names if name))}
+    return Dataset(list(classes), records, LabelFiles([classes.get(name) for name in names], place.keypoints), problems)
 
 
-class _Lines:
-    """Reads the label file of an image."""
-
-    def __init__(self, classes: int) -> None:
-        self.classes = classes
-
-    def __call__(self, index: int, record: ImageRecord) -> tuple[list[Annotation], list[Problem]]:
-        assert record.labels is not None
-        annotations, problems = [], []
-        for number, line in enumerate(_lines(record.labels), start=1):
-            if not line.strip():
-                continue
-            try:
-                annotations.append(_annotation(line, number, self.classes, record.size))
-            except DataError as error:
-                problems.append(error.problem(f"{record.labels}, line {number}", objects_lost=1))
-        return annotations, problems
-
-
-def _annotation(line: str, number: int, classes: int, size: tuple[int, int]) -> Annotation:
-    try:
-        values = np.array(line.split(), dtype=np.float64)
-    except ValueError as error:
-        raise DataError("bad-entry", f"expected numbers, found {line[:60]!r}", fix="correct or remove it") from error
-    label = values[0]
-    if not (label.is_integer() and 0 <= label < classes):
-        what = f"expected a class from 0 to {classes - 1}, found {line.split()[0][:20]}"
-        raise DataError("unknown-category", what, fix="correct it, or add the class to the names")
-    scale = np.array(size[::-1], dtype=np.float64)
-    fractions = values[1:]
-    if not (np.abs(fractions) <= _FAR_OUTSIDE).all():
-        what = f"expected fractions of the image's width and height from 0 to 1, found {line[:60]!r}"
-        raise DataError("not-normalised", what, fix="divide x by the width and y by the height")
-    if len(fractions) == 4:
-        centre, extent = fractions[:2] * scale, fractions[2:] * scale
-        box = clipped_box(np.round([*(centre - extent / 2), *extent], _DECIMALS).tolist(), size)
-        return Annotation(number, int(label), False, box, None, None)
-    if len(fractions) < 6 or len(fractions) % 2:
-        what = f"expected a class and 3 or more points x y, or a box x y w h, found {len(values)} numbers"
-        raise DataError("bad-segmentation", what, fix="correct or remove it")
-    points = np.round(fractions.reshape(-1, 2) * scale, _DECIMALS)
-    return Annotation(number, int(label), False, None, None, [points.ravel()])
+def _images(place: Location) -> tuple[list[Path], list[Problem]]:
+    """The images of a folder with those below it, or of a .txt; and a problem for each that is not there."""
+    if not place.path.is_file():
+        images, passed = _below(place.path)
+        if not passed:
+            return images, []
+        many = "images" if len(passed) > 1 else "image"
+        what = f"{len(passed):,} {many} in folders without labels left out, the first: {passed[0]}"
+        return images, [Problem("unlabelled-image", str(place.path), what, "label them if they show objects", "note")]
+    folder, listed = place.path.parent, _listed(place.path)
+    finder = ImageFinder([folder, folder / "images"], listed, [folder / "images"], folder, split_of(place.path.stem))
+    images, problems = [], []
+    for name in listed:
+        try:
+            images.append(finder.found(name))
+        except DataError as error:
+            problems.append(error.problem(str(place.path), images_lost=1))
+    return list(dict.fromkeys(images)), problems
 
 
-def _lines(file: Path) -> list[str]:
-    if not file.is_file():
-        return []
-    try:
-        return file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise MaskRCNNError(f"cannot be read as text: {error}", where=file, fix="write the labels again") from error
+def _below(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The images of a folder and of those below it, and those passed over: where labels lie beside images, others."""
+    images = [
+        image
+        for image in find_images(folder, recursive=True)
+        if not any(part.startswith(".") for part in image.relative_to(folder).parts)
+    ]
+    if _label_folder(folder) != folder:
+        return images, []
+    used = {place for place in {image.parent for image in images} if place == folder or _labels_beside(place)}
+    return [image for image in images if image.parent in used], [i for i in images if i.parent not in used]
 
 
-def _listed(file: Path) -> list[Path]:
-    """The images that a .txt names, one a line, relative to it."""
-    lines = (line.strip().replace("\\", "/") for line in _lines(file))
-    return [file.parent / line for line in lines if Path(line).suffix.lower() in IMAGE_SUFFIXES]
+def _listed(file: Path) -> list[str]:
+    """The images that a .txt names, one a line, without its comments."""
+    lines = [line.strip().strip("\"'") for line in text_lines(file)]
+    names = [line for line in lines if any(Path(path).suffix.lower() in IMAGE_SUFFIXES for path in spellings(line))]
+    return [name for name in names if not name.startswith("#") or (file.parent / name).is_file()]
 
 
 def _label_folder(folder: Path) -> Path:
@@ -157,15 +143,28 @@ def _label_folder(folder: Path) -> Path:
 
 
 def _has_labels(folder: Path) -> bool:
-    """Whether there are images in a folder with a .txt for one of them; beside the images it must hold numbers."""
+    """Whether there are images in a folder, or below it, with a .txt for one of them."""
     if not folder.is_dir():
         return False
     place = _label_folder(folder)
-    labels = {file.stem: file for file in place.glob("*.txt")}
+    if place == folder:
+        return _labels_beside(folder)
+    if next(place.rglob("*.txt"), None) is None:
+        return False
+
+    def labelled(images: list[Path]) -> bool:
+        return any((_label_folder(image.parent) / f"{image.stem}.txt").is_file() for image in images)
+
+    return labelled(find_images(folder)) or labelled(_below(folder)[0])
+
+
+def _labels_beside(folder: Path) -> bool:
+    """Whether there are images in a folder with a .txt beside one of them, which must hold numbers."""
+    labels = {file.stem: file for file in folder.glob("*.txt")}
     images = find_images(folder) if labels else []
     first = next((labels[image.stem] for image in images if image.stem in labels), None)
-    if first is None or place != folder:
-        return first is not None
+    if first is None:
+        return False
     line = first.read_bytes()[:_SNIFFED].partition(b"\n")[0]
     return re.fullmatch(rb"(\xef\xbb\xbf)?[-+.\deE\s]*", line) is not None
 
@@ -173,10 +172,10 @@ def _has_labels(folder: Path) -> bool:
 def _names(place: Location) -> list[str]:
     """Names from a file beside the data, else the numbers in use."""
     root = place.root or place.path
-    label_folders = list(_label_folders(place))
+    label_folders = list(dict.fromkeys(_label_folders(place)))
     for folder in dict.fromkeys((root, place.path.parent, root.parent, *label_folders)):
         for file in (folder / name for name in _NAME_FILES):
-            if names := [line.strip() for line in _lines(file) if line.strip()]:
+            if names := [line.strip() for line in text_lines(file) if line.strip()]:
                 return names
     largest = -1
     for folder in label_folders:
@@ -188,14 +187,13 @@ def _names(place: Location) -> list[str]:
 def _label_folders(place: Location) -> Iterator[Path]:
     """Those of all splits, so that they agree on the classes."""
     everywhere = find(place.root) if place.root is not None and place.path.is_dir() else {}
-    folders = [location.path for location in everywhere.values()] or [place.path]
-    images = [image.parent for image in _listed(place.path)] if place.path.is_file() else folders
-    yield from dict.fromkeys(_label_folder(folder) for folder in images)
+    for location in everywhere.values() or [place]:
+        yield from {_label_folder(image.parent): None for image in _images(location)[0]}
 
 
 def _classes_in(file: Path) -> Iterator[int]:
     try:
-        lines = _lines(file)
+        lines = text_lines(file)
     except MaskRCNNError:
         return  # told when the image is read
     for line in lines:
