@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from maskrcnn.errors import MaskRCNNError
+from maskrcnn.limits import check_levels
 from maskrcnn.model.config import Config
 
 
@@ -21,9 +21,7 @@ class Anchors(nn.Module):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        levels = 4 + config.fpn_extra_levels
-        if len(config.anchor_sizes) != levels:
-            raise MaskRCNNError(f"anchor_sizes: expected {levels} sizes, one a level, found {config.anchor_sizes}")
+        levels = check_levels(config)
         self.strides = [4 * 2**level for level in range(levels)]
         self.rounding = config.anchor_rounding
         self.offset = 0.0 if self.rounding else config.anchor_offset

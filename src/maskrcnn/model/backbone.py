@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.limits import RESNET_DEPTHS, SHALLOW
 from maskrcnn.model.config import Config
 from maskrcnn.model.layers import conv_norm, norm_layer
 
@@ -150,11 +151,7 @@ class TimmBackbone(nn.Module):
 
 
 RESNETS: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...]]] = {
-    "resnet18": (BasicBlock, (2, 2, 2, 2)),
-    "resnet34": (BasicBlock, (3, 4, 6, 3)),
-    "resnet50": (Bottleneck, (3, 4, 6, 3)),
-    "resnet101": (Bottleneck, (3, 4, 23, 3)),
-    "resnet152": (Bottleneck, (3, 8, 36, 3)),
+    name: (BasicBlock if name in SHALLOW else Bottleneck, depths) for name, depths in RESNET_DEPTHS.items()
 }
 
 

@@ -1,6 +1,7 @@
 """What a model is: one frozen record, and the presets by name.
 
 A record is plain data: it travels in a checkpoint's metadata as JSON and rebuilds the same network anywhere.
+None exists whose values are out of their range (`maskrcnn.limits`).
 """
 
 from __future__ import annotations
@@ -8,11 +9,18 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
+from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
-
-LARGEST_EDGE = 4096  # pixels of the network input's shortest edge
+from maskrcnn.limits import (
+    ANY_LENGTH,
+    LARGEST_EDGE,
+    SMALLEST_STD,
+    check_order,
+    check_settings,
+    check_together,
+)
 
 
 @dataclass(frozen=True)
@@ -36,14 +44,20 @@ class Preprocess:
     depth: int = 8  # bits of a stored value, 8 or 16
 
     def __post_init__(self) -> None:
-        if not self.mean or len(self.mean) != len(self.std) or not min(self.std) > 0:
+        check_settings(self, "preprocess.")
+        if len(self.mean) != len(self.std) or not self.mean or not min(self.std) > SMALLEST_STD:
             raise MaskRCNNError(
-                f"preprocess: expected a mean and a positive std for each channel, found mean {list(self.mean)} and "
-                f"std {list(self.std)}",
+                f"preprocess: expected a mean and a positive std for each channel, found mean {shown(self.mean)} and "
+                f"std {shown(self.std)}",
                 fix="give as many of each as the images have channels",
             )
         if self.depth not in (8, 16):
-            raise MaskRCNNError(f"preprocess.depth: expected 8 or 16 bits, found {self.depth}")
+            raise MaskRCNNError(f"preprocess.depth: expected 8 or 16 bits, found {shown(self.depth)}")
+        check_order("preprocess.short", self.short)
+        if self.short[0] > LARGEST_EDGE:
+            raise MaskRCNNError(
+                f"preprocess.short: expected a shortest edge of at most {LARGEST_EDGE} pixels, found {self.short[0]}"
+            )
 
     @property
     def channels(self) -> int:
@@ -58,12 +72,12 @@ class Preprocess:
     def at(self, edge: int) -> Preprocess:
         """The same with one shortest edge, in pixels, and the longest in proportion. Raises on an absurd one."""
         low = self.short[0]
-        if not self.divisor <= edge <= LARGEST_EDGE:
+        if type(edge) is not int or not self.divisor <= edge <= LARGEST_EDGE:
             raise MaskRCNNError(
-                f"input size: expected a shortest edge of {self.divisor} to {LARGEST_EDGE} pixels, found {edge}",
+                f"input size: expected a shortest edge of {self.divisor} to {LARGEST_EDGE} pixels, found {shown(edge)}",
                 fix=f"the model's own is {low}",
             )
-        return dataclasses.replace(self, short=(edge, edge), long=round(self.long * edge / low))
+        return dataclasses.replace(self, short=(edge, edge), long=min(round(self.long * edge / low), ANY_LENGTH))
 
     @property
     def rgb(self) -> bool:
@@ -127,6 +141,10 @@ class Config:
     max_detections: int = 100
     paste_quantized: bool = True  # paste masks into boxes cut to whole pixels, as torchvision does
 
+    def __post_init__(self) -> None:
+        check_settings(self)
+        check_together(self)
+
     def replace(self, **changes: Any) -> Config:
         """A copy with some fields changed; ``preprocess`` may be a dict of its own fields. Raises on unknown names."""
         return from_dict({**to_dict(self), **changes}, defaults=self)
@@ -138,7 +156,9 @@ def to_dict(config: Config) -> dict[str, Any]:
 
 
 def from_dict(data: dict[str, Any], defaults: Config | None = None) -> Config:
-    """The record back from `to_dict`'s data. Raises `MaskRCNNError` on a name or a type that does not fit."""
+    """The record back from `to_dict`'s data. Raises `MaskRCNNError` on a name, a type or a value that does not fit."""
+    if not isinstance(data, dict):
+        raise MaskRCNNError(f"expected model settings by name, found {shown(data)}")
     defaults = defaults or Config()
     preprocess = data.get("preprocess", {})
     if isinstance(preprocess, dict):
@@ -150,35 +170,12 @@ def from_dict(data: dict[str, Any], defaults: Config | None = None) -> Config:
 def _fill(kind: type, data: dict[str, Any], defaults: Any, prefix: str = "") -> Any:
     names = {item.name for item in dataclasses.fields(kind)}
     for name in data.keys() - names:
-        close = difflib.get_close_matches(name, names, n=1)
+        close = difflib.get_close_matches(str(name)[:100], names, n=1)
         raise MaskRCNNError(
-            f"unknown model setting {prefix}{name!r}",
+            f"unknown model setting {prefix}{shown(name)}",
             fix=f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(names))}",
         )
-    kinds = get_type_hints(kind)
-    changes = {name: _checked(kinds[name], value, prefix + name) for name, value in data.items()}
-    return dataclasses.replace(defaults, **changes)
-
-
-def _checked(kind: Any, value: Any, name: str) -> Any:
-    """Value as the field's type: JSON and YAML know no tuples, and write 1 for 1.0."""
-    if get_origin(kind) is Literal:
-        fits, expected = value in get_args(kind), " or ".join(get_args(kind))
-    elif get_origin(kind) is tuple:
-        items = get_args(kind)
-        fits, expected = isinstance(value, list | tuple), str(kind)
-        if fits and items[-1] is not Ellipsis:
-            fits = len(value) == len(items)
-        if fits:
-            return tuple(_checked(items[0], item, name) for item in value)
-    elif kind is float:
-        fits, expected = isinstance(value, int | float) and not isinstance(value, bool), "a number"
-        value = float(value) if fits else value
-    else:
-        fits, expected = type(value) is kind, kind.__name__
-    if not fits:
-        raise MaskRCNNError(f"model setting {name}: expected {expected}, found {value!r}")
-    return value
+    return dataclasses.replace(defaults, **data)
 
 
 PRESETS: dict[str, Config] = {
@@ -214,10 +211,10 @@ PRESETS: dict[str, Config] = {
 
 def preset(name: str) -> Config:
     """The preset of this name. Raises `MaskRCNNError` naming the known ones."""
-    if name not in PRESETS:
-        close = difflib.get_close_matches(name, PRESETS, n=1)
+    if not isinstance(name, str) or name not in PRESETS:
+        close = difflib.get_close_matches(str(name)[:100], PRESETS, n=1)
         raise MaskRCNNError(
-            f"unknown preset {name!r}",
+            f"unknown preset {shown(name)}",
             fix=f"did you mean {close[0]!r}?" if close else f"known: {', '.join(PRESETS)}",
         )
     return PRESETS[name]

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from maskrcnn.limits import check_buildable
 from maskrcnn.model.backbone import STRIDES, build_backbone
 from maskrcnn.model.batch import Batch
 from maskrcnn.model.box_head import BoxHead
@@ -25,6 +26,7 @@ from maskrcnn.model.mask_head import MaskHead
 from maskrcnn.model.roi_align import Pyramid, pyramid_roi_align
 from maskrcnn.model.rpn import RPN
 from maskrcnn.ops.host import places
+from maskrcnn.ops.memory import available_memory
 
 
 class MaskRCNN(nn.Module):
@@ -33,6 +35,9 @@ class MaskRCNN(nn.Module):
     Args:
         config: architecture and thresholds; see `maskrcnn.model.config.PRESETS`.
         names: class names; a label is an index into them, background is nobody's.
+
+    Raises:
+        MaskRCNNError: the settings do not fit together, name an unknown backbone, or need more memory than is free.
     """
 
     mean: Tensor
@@ -40,6 +45,8 @@ class MaskRCNN(nn.Module):
 
     def __init__(self, config: Config, names: Sequence[str]) -> None:
         super().__init__()
+        on_meta = torch.get_default_device().type == "meta"  # shapes alone, which take no memory
+        check_buildable(config, len(names), None if on_meta else available_memory())
         self.config = config
         self.names = tuple(names)
         self.backbone = build_backbone(config)

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import Config, from_dict, to_dict
 from maskrcnn.model.mask_rcnn import MaskRCNN
@@ -68,8 +69,14 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         return Checkpoint(
             state,
             tuple(json.loads(metadata["names"])),
-            from_dict(json.loads(metadata["config"])),
+            _config(json.loads(metadata["config"])),
             json.loads(metadata["provenance"]),
         )
     except (SafetensorError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise MaskRCNNError(f"not a readable checkpoint: {error}", where=path, fix="copy the file again") from None
+
+
+def _config(data: Any) -> Config:
+    if not isinstance(data, dict):
+        raise TypeError(f"config is {shown(data)}")
+    return from_dict(data)

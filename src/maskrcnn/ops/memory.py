@@ -1,0 +1,36 @@
+"""How much memory the machine has left."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_MEMINFO, _CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+
+
+def available_memory() -> int | None:
+    """Bytes that this process can still take: of the machine and, on Linux, of its container; None if nobody tells."""
+    found = [amount for amount in (_machines(), _containers()) if amount is not None]
+    return min(found, default=None)
+
+
+def _machines() -> int | None:
+    try:
+        lines = _MEMINFO.read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, ValueError, IndexError, StopIteration):
+        pass
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _containers() -> int | None:
+    """The container's limit. What it uses counts files that would be dropped for the asking, so it says little."""
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        try:
+            return int((_CGROUP / name).read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            continue
+    return None

@@ -1,0 +1,37 @@
+"""The smaller of what the machine and its container have, from files as the kernel writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from maskrcnn.ops import memory
+from maskrcnn.ops.memory import available_memory
+
+
+@pytest.mark.parametrize(
+    ("container", "limit", "expected"),
+    [
+        (None, None, 2048 * 1024),
+        ("memory.max", "max\n", 2048 * 1024),
+        ("memory.max", "1048576\n", 1048576),
+        ("memory/memory.limit_in_bytes", "9223372036854771712\n", 2048 * 1024),
+        ("memory/memory.limit_in_bytes", "4096\n", 4096),
+    ],
+)
+def test_the_smaller_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, container: str | None, limit: str, expected: int
+) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal:  4096 kB\nMemFree:  1 kB\nMemAvailable:   2048 kB\n")
+    if container:
+        (tmp_path / container).parent.mkdir(exist_ok=True)
+        (tmp_path / container).write_text(limit)
+    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
+    assert available_memory() == expected
+
+
+def test_this_machine_tells() -> None:
+    found = available_memory()
+    assert found is None or 2**20 < found < 2**50
