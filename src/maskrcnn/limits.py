@@ -49,7 +49,7 @@ RANGES: dict[str, Range] = {
     "preprocess.short": Range(1, ANY_LENGTH),
     "preprocess.long": Range(1, ANY_LENGTH),
     "preprocess.mean": Range(-1e3, 1e3, most=1024),
-    "preprocess.std": Range(-1e3, 1e3, most=1024),  # the record itself asks for more than SMALLEST_STD
+    "preprocess.std": Range(-1e3, 1e3, most=1024),  # and more than SMALLEST_STD
     "preprocess.divisor": Range(1, 1024),
     "norm_eps": _SHARE,
     "backbone_groups": Range(1, 1024),
@@ -143,6 +143,28 @@ def _check_range(value: Any, name: str) -> None:
                 f"model setting {name}: expected {low} {limits.high:,.10g}, found {shown(number)}",
                 fix="correct the setting",
             )
+
+
+def check_pixels(record: Any) -> None:
+    """What no single field of a `Preprocess` tells, and its depth.
+
+    Raises:
+        MaskRCNNError: statistics and channels do not match, the bounds of ``short`` are the wrong way round, or the
+            lower is more than LARGEST_EDGE.
+    """
+    if len(record.mean) != len(record.std) or not record.mean or not min(record.std) > SMALLEST_STD:
+        raise MaskRCNNError(
+            f"preprocess: expected a mean and a positive std for each channel, found mean {shown(record.mean)} and "
+            f"std {shown(record.std)}",
+            fix="give as many of each as the images have channels",
+        )
+    if record.depth not in (8, 16):
+        raise MaskRCNNError(f"preprocess.depth: expected 8 or 16 bits, found {shown(record.depth)}")
+    check_order("preprocess.short", record.short)
+    if record.short[0] > LARGEST_EDGE:
+        raise MaskRCNNError(
+            f"preprocess.short: expected a shortest edge of at most {LARGEST_EDGE} pixels, found {record.short[0]}"
+        )
 
 
 def check_together(config: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from maskrcnn.ops import memory
 from maskrcnn.ops.memory import available_memory
@@ -35,3 +36,8 @@ def test_the_smaller_counts(
 def test_this_machine_tells() -> None:
     found = available_memory()
     assert found is None or 2**20 < found < 2**50
+
+
+def test_on_meta_nothing_is_taken() -> None:
+    with torch.device("meta"):
+        assert available_memory() is None

@@ -13,14 +13,7 @@ from typing import Any, Literal
 
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.limits import (
-    ANY_LENGTH,
-    LARGEST_EDGE,
-    SMALLEST_STD,
-    check_order,
-    check_settings,
-    check_together,
-)
+from maskrcnn.limits import ANY_LENGTH, LARGEST_EDGE, check_pixels, check_settings, check_together
 
 
 @dataclass(frozen=True)
@@ -45,19 +38,7 @@ class Preprocess:
 
     def __post_init__(self) -> None:
         check_settings(self, "preprocess.")
-        if len(self.mean) != len(self.std) or not self.mean or not min(self.std) > SMALLEST_STD:
-            raise MaskRCNNError(
-                f"preprocess: expected a mean and a positive std for each channel, found mean {shown(self.mean)} and "
-                f"std {shown(self.std)}",
-                fix="give as many of each as the images have channels",
-            )
-        if self.depth not in (8, 16):
-            raise MaskRCNNError(f"preprocess.depth: expected 8 or 16 bits, found {shown(self.depth)}")
-        check_order("preprocess.short", self.short)
-        if self.short[0] > LARGEST_EDGE:
-            raise MaskRCNNError(
-                f"preprocess.short: expected a shortest edge of at most {LARGEST_EDGE} pixels, found {self.short[0]}"
-            )
+        check_pixels(self)
 
     @property
     def channels(self) -> int:

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from maskrcnn.limits import check_buildable
 from maskrcnn.model.backbone import STRIDES, build_backbone
 from maskrcnn.model.batch import Batch
 from maskrcnn.model.box_head import BoxHead
@@ -26,18 +25,15 @@ from maskrcnn.model.mask_head import MaskHead
 from maskrcnn.model.roi_align import Pyramid, pyramid_roi_align
 from maskrcnn.model.rpn import RPN
 from maskrcnn.ops.host import places
-from maskrcnn.ops.memory import available_memory
+from maskrcnn.ops.memory import check_memory
 
 
 class MaskRCNN(nn.Module):
     """The network for one set of class names, randomly initialised.
 
     Args:
-        config: architecture and thresholds; see `maskrcnn.model.config.PRESETS`.
+        config: see `maskrcnn.model.config.PRESETS`. `MaskRCNNError` if it needs more memory than is free.
         names: class names; a label is an index into them, background is nobody's.
-
-    Raises:
-        MaskRCNNError: the settings do not fit together, name an unknown backbone, or need more memory than is free.
     """
 
     mean: Tensor
@@ -45,10 +41,8 @@ class MaskRCNN(nn.Module):
 
     def __init__(self, config: Config, names: Sequence[str]) -> None:
         super().__init__()
-        on_meta = torch.get_default_device().type == "meta"  # shapes alone, which take no memory
-        check_buildable(config, len(names), None if on_meta else available_memory())
-        self.config = config
-        self.names = tuple(names)
+        check_memory(config, len(names))
+        self.config, self.names = config, tuple(names)
         self.backbone = build_backbone(config)
         self.fpn = FPN(self.backbone.channels, config)
         self.rpn = RPN(config)

@@ -1,17 +1,32 @@
-"""How much memory the machine has left."""
+"""How much memory the machine has left, and whether a network fits."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
+
+import torch
+
+from maskrcnn.limits import check_buildable
 
 _MEMINFO, _CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 
 def available_memory() -> int | None:
-    """Bytes that this process can still take: of the machine and, on Linux, of its container; None if nobody tells."""
+    """Bytes that this process can still take: of the machine and, on Linux, of its container.
+
+    None if nobody tells, and where the default device is "meta", on which tensors take no memory.
+    """
+    if torch.get_default_device().type == "meta":
+        return None
     found = [amount for amount in (_machines(), _containers()) if amount is not None]
     return min(found, default=None)
+
+
+def check_memory(config: Any, classes: int) -> None:
+    """Raise `MaskRCNNError`, before it is made, if a network of these settings needs more memory than is free."""
+    check_buildable(config, classes, available_memory())
 
 
 def _machines() -> int | None:
