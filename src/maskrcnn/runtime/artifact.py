@@ -17,14 +17,15 @@ Under the key ``maskrcnn`` it carries JSON: format, names, config, precision, an
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from maskrcnn.documents import parse_json, shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import Config, from_dict
 from maskrcnn.predict.image_predictor import Found
@@ -34,6 +35,16 @@ KEY = "maskrcnn"
 FORMAT = "maskrcnn-artifact-1"
 INPUTS = ("images", "sizes", "score")
 OUTPUTS = ("boxes", "scores", "labels", "valid", "masks")
+# Of each output: the kinds of numbers it may hold (numpy's dtype.kind), and what they are.
+_MEANT = {
+    "boxes": ("f", "floats [B, D, 4]"),
+    "scores": ("f", "floats [B, D]"),
+    "labels": ("iu", "integers [B, D]"),
+    "valid": ("bu", "bools [B, D]"),
+    "masks": ("f", "floats [B, D, M, M]"),
+}
+MAX_METADATA = 32 * 2**20  # characters
+MAX_NAMES, MAX_NAME = 100_000, 1000  # class names, and characters of one
 
 
 class Session(Protocol):
@@ -78,7 +89,7 @@ class Artifact:
         self.session, self.path = session, path
         about = _parsed(metadata, session, path)
         self.names: tuple[str, ...] = tuple(about["names"])
-        self.precision, self.version = str(about.get("precision", "fp32")), str(about.get("maskrcnn", "unknown"))
+        self.precision, self.version = about.get("precision", "fp32"), about.get("maskrcnn", "unknown")
         try:
             self._exported = self._config = from_dict(about["config"])
         except MaskRCNNError as error:
@@ -127,14 +138,37 @@ class Artifact:
                 self.session.run({"images": batch[at : at + step], "sizes": sizes[at : at + step], "score": lowest})
                 for at in range(0, len(batch), step)
             ]
+            found = self._checked([np.concatenate(part) for part in zip(*parts, strict=True)], len(batch))
         except Exception as error:  # each runtime has classes of its own
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            what = f"{self.session.runtime} cannot run it on an input of {list(batch.shape)}: {reason[:200]}"
+            reason = error.what if isinstance(error, MaskRCNNError) else first_line(error)
+            what = f"{self.session.runtime} cannot run it on an input of {list(batch.shape)}: {reason}"
             raise MaskRCNNError(what, where=self.path, fix="export the model again, or free memory") from error
-        boxes, scores, labels, valid, masks = (np.concatenate(part) for part in zip(*parts, strict=True))
         limit = self._config.max_detections
-        found = (boxes, scores, labels.astype(np.int64, copy=False), valid.astype(bool), masks)
         return Found(*(part[:, :limit] for part in found)), sizes.tolist()
+
+    def _checked(self, parts: Sequence[np.ndarray], count: int) -> Found:
+        """The outputs for ``count`` images, if they are such as a graph of ours gives."""
+        sizes = [part.shape for part in parts]
+        places, side = (sizes[1][1:2] or (0,))[0], sizes[4][-1:]
+        expected = [(count, places, 4), *[(count, places)] * 3, (count, places, *side, *side)]
+        for name, part, shape in zip(OUTPUTS, parts, expected, strict=True):
+            kinds, meant = _MEANT[name]
+            if part.dtype.kind not in kinds or part.shape != shape:
+                raise MaskRCNNError(f"{name}: expected {meant}, found {part.dtype} {list(part.shape)}")
+        boxes, scores, labels, valid, masks = parts
+        valid = valid.astype(bool)
+        if masks.shape[-1] == 0:
+            raise MaskRCNNError("masks: expected [B, D, M, M] of 1 x 1 or more, found 0 x 0")
+        for name, part in (("boxes", boxes), ("scores", scores), ("masks", masks)):
+            if not np.isfinite(part[valid]).all():
+                raise MaskRCNNError(f"{name} that are no finite numbers")
+        if not ((scores[valid] >= 0) & (scores[valid] <= 1)).all():
+            raise MaskRCNNError(f"scores: expected 0..1, found {scores[valid].min():g}..{scores[valid].max():g}")
+        kept = labels[valid]
+        if kept.size and not 0 <= kept.min() <= kept.max() < len(self.names):
+            what = f"labels: expected 0..{len(self.names) - 1}, found {kept.min()}..{kept.max()}"
+            raise MaskRCNNError(what)
+        return Found(boxes, scores, labels.astype(np.int64, copy=False), valid, masks)
 
     def __repr__(self) -> str:
         return f"Artifact({self.path.name}: {len(self.names)} classes, {self.precision}, {self.session.runtime})"
@@ -155,24 +189,42 @@ def _parsed(metadata: str | None, session: Session, path: Path) -> dict[str, Any
             where=path,
             fix=f"make one from a checkpoint: maskrcnn export CHECKPOINT --out {path.name}",
         )
-    try:
-        about = json.loads(metadata)
-        kind = about["format"]
-        if kind == FORMAT and not (about["names"] and all(isinstance(name, str) for name in about["names"])):
-            raise ValueError("names")
-        if kind == FORMAT and not isinstance(about["config"], dict):
-            raise ValueError("config")
-    except (ValueError, KeyError, TypeError) as error:
+    about: Any = None
+    if len(metadata) <= MAX_METADATA:
+        with contextlib.suppress(MaskRCNNError):  # told below, with what was expected
+            about = parse_json(metadata, path)
+    about = about if isinstance(about, dict) else {}
+    kind = about.get("format")
+    if kind is None or (kind == FORMAT and not isinstance(about.get("config"), dict)):
         raise MaskRCNNError(
-            f"damaged metadata under {KEY!r}: expected JSON with format, names and config, found {metadata[:60]!r}",
+            f"damaged metadata under {KEY!r}: expected JSON with format, names and config, found {shown(metadata)}",
             where=path,
             fix="export the model again",
-        ) from error
+        )
     if kind != FORMAT:
-        what = f"expected an artifact of format {FORMAT}, found {str(kind)[:60]!r}"
+        what = f"expected an artifact of format {FORMAT}, found {shown(kind)}"
         raise MaskRCNNError(what, where=path, fix="update maskrcnn, or export the model again")
-    plain: dict[str, Any] = about
-    return plain
+    _check_names(about.get("names"), path)
+    for name in ("precision", "maskrcnn"):
+        if not isinstance(value := about.get(name, ""), str) or len(value) > MAX_NAME:
+            what = f"damaged metadata: expected a word under {name!r}, found {shown(value)}"
+            raise MaskRCNNError(what, where=path, fix="export the model again")
+    parsed: dict[str, Any] = about
+    return parsed
+
+
+def _check_names(names: Any, path: Path) -> None:
+    """Raises unless these are the names of classes, each once."""
+    if not isinstance(names, list) or not 0 < len(names) <= MAX_NAMES:
+        found = f"{len(names):,}" if isinstance(names, list) else shown(names)
+        what = f"damaged metadata: expected 1 to {MAX_NAMES:,} class names, found {found}"
+    elif wrong := [name for name in names if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME]:
+        what = f"damaged metadata: expected class names of 1 to {MAX_NAME:,} characters, found {shown(wrong[0])}"
+    elif len(set(names)) < len(names):
+        what = "damaged metadata: expected each class name once"
+    else:
+        return
+    raise MaskRCNNError(what, where=path, fix="export the model again")
 
 
 def _check_graph(session: Session, config: Config, path: Path) -> None:
@@ -184,6 +236,9 @@ def _check_graph(session: Session, config: Config, path: Path) -> None:
                 where=path,
                 fix="export the model again",
             )
+    if len(session.shape) != 4:
+        what = f"expected images of [B, C, H, W], found a graph that takes {len(session.shape)} dimensions"
+        raise MaskRCNNError(what, where=path, fix="export the model again")
     _, channels, height, width = session.shape
     if channels not in (None, config.preprocess.channels):
         what = f"its settings tell of {config.preprocess.channels} channels, its graph takes {channels}"
@@ -191,6 +246,12 @@ def _check_graph(session: Session, config: Config, path: Path) -> None:
     if height is not None or width is not None:
         what = f"expected a graph of any height and width, found one of {height or 'any'} x {width or 'any'} pixels"
         raise MaskRCNNError(what, where=path, fix="export the model again")
+
+
+def first_line(error: BaseException, last: bool = False) -> str:
+    """What a runtime says of itself in a line (its ``last`` where the first ones tell of its source), cut short."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return "".join(letter if letter.isprintable() else "?" for letter in lines[-1 if last else 0][:200])
 
 
 def _listed(names: Sequence[str]) -> str:

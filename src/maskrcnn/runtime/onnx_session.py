@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.runtime.artifact import KEY, OUTPUTS, Artifact
+from maskrcnn.runtime.artifact import KEY, OUTPUTS, Artifact, first_line
+from maskrcnn.runtime.onnx_wire import names_other_files
 
-_ERRORS_ONLY = 3
+_FATAL_ONLY = 4  # errors are raised
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
 class OnnxSession:
@@ -43,30 +47,39 @@ def open_onnx(path: Path, device: str = "auto", threads: int | None = None) -> A
             fix='pip install onnxruntime, or "maskrcnn[onnx]"',
         ) from error
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
+    options.log_severity_level = _FATAL_ONLY
     if threads is not None:
         options.intra_op_num_threads = threads
+    providers = _providers(device, onnxruntime)
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=_providers(device, onnxruntime))
+        if names_other_files(path):
+            name = repr(path.name)
+            raise MaskRCNNError(
+                "keeps tensors in other files, which are not read: a model could have any file of this machine read",
+                where=path,
+                fix=f"make it one file: onnx.save(onnx.load({name}), {name}, save_as_external_data=False)",
+            )
+        # Of a model that it cannot read onnxruntime tells on standard output too, unless that is of a GPU.
+        quiet = contextlib.redirect_stdout(io.StringIO()) if providers == [_CPU] else contextlib.nullcontext()
+        with quiet:
+            opened = onnxruntime.InferenceSession(str(path), options, providers=providers)
+        session = OnnxSession(opened, onnxruntime.__version__)
+        metadata = opened.get_modelmeta().custom_metadata_map.get(KEY)
     except MaskRCNNError:
         raise
     except Exception as error:  # onnxruntime's own classes are many and not public
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise MaskRCNNError(
-            f"truncated, damaged or no ONNX file: {reason}",
-            where=path,
-            fix="copy it again, with any .data file beside it",
+            f"truncated, damaged or no ONNX file: {first_line(error)}", where=path, fix="copy or export it again"
         ) from error
-    metadata = session.get_modelmeta().custom_metadata_map.get(KEY)
-    return Artifact(OnnxSession(session, onnxruntime.__version__), metadata, path)
+    return Artifact(session, metadata, path)
 
 
 def _providers(device: str, onnxruntime: Any) -> list[str]:
-    name, cpu, cuda = device.partition(":")[0], "CPUExecutionProvider", "CUDAExecutionProvider"
+    name = device.partition(":")[0]
     if name not in ("auto", "cpu", "cuda"):
         raise MaskRCNNError(f"onnxruntime runs on auto, cpu or cuda, found device {device!r}", fix="use --device auto")
-    there = cuda in onnxruntime.get_available_providers()
+    there = _CUDA in onnxruntime.get_available_providers()
     if name == "cuda" and not there:
         fix = "pip install onnxruntime-gpu, or use --device cpu"
         raise MaskRCNNError("this onnxruntime cannot use CUDA", fix=fix)
-    return [cuda, cpu] if there and name != "cpu" else [cpu]
+    return [_CUDA, _CPU] if there and name != "cpu" else [_CPU]

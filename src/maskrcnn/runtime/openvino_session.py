@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.runtime.artifact import KEY, OUTPUTS, Artifact
+from maskrcnn.runtime.artifact import KEY, OUTPUTS, Artifact, first_line
 
 # Left alone OpenVINO computes in bf16 where the CPU has it, which moves boxes: each layer keeps the type that the graph
 # gives it.
@@ -77,7 +77,7 @@ def open_openvino(path: Path, device: str = "auto", threads: int | None = None) 
     if not weights.is_file():
         raise MaskRCNNError(f"no {weights.name} beside it, which holds the weights", where=path, fix="copy both files")
     try:
-        model = core.read_model(path)
+        model = _read(path)
         session = OpenVINOSession(model, openvino.__version__.partition("-")[0])
         metadata = str(model.get_rt_info(KEY).value) if model.has_rt_info(KEY) else None
     except Exception as error:  # OpenVINO raises RuntimeError for whatever goes wrong
@@ -93,11 +93,19 @@ def open_openvino(path: Path, device: str = "auto", threads: int | None = None) 
     return artifact
 
 
+def _read(path: Path) -> Any:
+    """The graph of an .xml, and of nothing else: a Core would read an ONNX or TensorFlow model of that name too."""
+    from openvino.frontend import FrontEndManager
+
+    reader = FrontEndManager().load_by_framework("ir")
+    return reader.convert(reader.load(str(path)))
+
+
 def _damaged(path: Path, error: Exception) -> MaskRCNNError:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    reason = lines[-1] if lines else type(error).__name__
     return MaskRCNNError(
-        f"truncated, damaged or no OpenVINO model: {reason[:200]}", where=path, fix="copy the .xml and the .bin again"
+        f"truncated, damaged or no OpenVINO model: {first_line(error, last=True)}",
+        where=path,
+        fix="copy the .xml and the .bin again",
     )
 
 
