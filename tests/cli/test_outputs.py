@@ -18,6 +18,13 @@ from typer.testing import CliRunner
 from maskrcnn.cli import main as cli
 
 unix = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs to stop a process for a while")
+TINY = {
+    "backbone": "timm:test_convnext", "fpn_channels": 32, "box_hidden": [32], "mask_convs": [32], "roi_samples": 32,
+    "rpn_before_nms": [100, 100], "proposals": [100, 100], "max_detections": 10,
+    "preprocess": {"short": [64, 64], "long": 64, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]},
+}  # fmt: skip
+QUICK = ["--set", f"model={json.dumps(TINY)}", "--workers", "0", "--device", "cpu", "--precision", "fp32"]
+QUICK += ["--canvas", "64", "--batch-size", "2", "--evaluations", "0"]
 
 
 def run(*words: object) -> tuple[int, str]:
@@ -80,3 +87,22 @@ def test_a_killed_prediction_holds_nothing(photos: Path, tmp_path: Path) -> None
     code, said = run("predict", photos, "--out", out)
     assert code == 0, said
     json.loads((out / "predictions.json").read_text())
+
+
+@unix
+def test_a_run_of_training_has_its_folder_alone(shapes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    first = start("train", shapes, "--out", out, *QUICK, "--epochs", "100000")
+    wait_for(out, "history.csv", first)
+    os.kill(first.pid, signal.SIGSTOP)
+    before = sorted(path.name for path in out.iterdir())
+    for words in ((shapes, "--out", out, *QUICK, "--epochs", "1"), ("--resume", out)):
+        code, said = run("train", *words)
+        assert code == 2, said
+        assert f"{out}: in use" in said
+    assert sorted(path.name for path in out.iterdir()) == before
+    first.kill()
+    first.communicate()
+    code, said = run("train", shapes, "--out", out, *QUICK, "--epochs", "1")
+    assert code == 0, said
+    assert (out / "last.safetensors").stat().st_mode & 0o777 == (out / "log.txt").stat().st_mode & 0o777

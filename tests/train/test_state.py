@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.train import state
+from maskrcnn.train.history import read_history
+from maskrcnn.train.learner import Learner
 from maskrcnn.train.state import NAME, PREVIOUS, RunState, read_about, read_state, save_state
 from maskrcnn.train.trainer import Trainer
 
@@ -114,3 +118,69 @@ def test_tensors_of_another_model_are_refused(
     for tensors in ({**saved.tensors, name: torch.ones(3)}, {}, saved.tensors | {"optimizer.x": torch.ones(1)}):
         with pytest.raises(MaskRCNNError, match="not of this model"):
             state.restore(saved._replace(tensors=tensors), *parts)
+
+
+@pytest.mark.parametrize("room", [100, 200_000])
+def test_a_full_disk_ends_a_run_that_can_go_on(
+    shapes: Path,
+    tmp_path: Path,
+    trainer: Callable[..., tuple[Trainer, Any]],
+    file_size_limit: Callable[[int], None],
+    monkeypatch: pytest.MonkeyPatch,
+    room: int,
+) -> None:
+    """From the third step on no file can be larger than ``room`` bytes."""
+    update, calls = Learner.update, []
+
+    def filling(self: Learner, rate: float) -> Tensor:
+        calls.append(rate)
+        if len(calls) == 3:
+            file_size_limit(room)
+        return update(self, rate)
+
+    folder = tmp_path / "run"
+    monkeypatch.setattr(Learner, "update", filling)
+    built, display = trainer(shapes, folder, epochs=3, save_minutes=1e-9)
+    with pytest.raises(MaskRCNNError, match=r"File too large; the state saved before is kept.*--resume .*run"):
+        built.run()
+    assert any("log.txt lacks lines: File too large" in note for note in display.notes) == (room == 100)
+    file_size_limit(2**40)
+    assert not [path for path in folder.iterdir() if "part" in path.name or path.name.startswith(".")]
+    assert read_about(folder)[0].steps == 2
+    built, _ = trainer(shapes, folder, resume=True, epochs=3)
+    assert built.run().steps == 6
+    steps = [row["step"] for row in read_history(folder / "history.csv")]
+    assert steps == [str(step) for step in range(1, 7)]
+
+
+def test_a_disk_without_room_for_a_state_is_found_before_the_first_step(
+    shapes: Path, tmp_path: Path, trainer: Callable[..., tuple[Trainer, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 9, 1))  # type: ignore[attr-defined]
+    with pytest.raises(MaskRCNNError, match=r"expected \d+ MB of free space.*found 0 MB"):
+        trainer(shapes, tmp_path / "run")
+
+
+def test_files_have_the_rights_that_the_umask_gives(save: Callable[[int], Path]) -> None:
+    before = os.umask(0o027)
+    try:
+        folder = save(1)
+    finally:
+        os.umask(before)
+    assert (folder / NAME).stat().st_mode & 0o777 == 0o640
+
+
+def test_no_earlier_weights_are_lost(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / "last.safetensors").write_text(str(number))
+        state.make_room(tmp_path)
+    kept = ("last.earlier", "last.earlier-2", "last.earlier-3")
+    assert [(tmp_path / f"{name}.safetensors").read_text() for name in kept] == ["0", "1", "2"]
+
+
+def test_labels_called_as_a_file_of_a_run_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "data.json").write_text("{}")
+    with pytest.raises(MaskRCNNError, match=r"a file that one would replace: data\.json.*another --out"):
+        state.make_room(tmp_path)
+    (tmp_path / "log.txt").touch()
+    assert state.make_room(tmp_path) == []

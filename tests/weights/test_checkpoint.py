@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import to_dict
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.weights import checkpoint as module
+from maskrcnn.weights import tensor_file
 from maskrcnn.weights.checkpoint import FORMAT, read_checkpoint, save_checkpoint
 from maskrcnn.weights.load import load_model
 
@@ -67,10 +68,32 @@ def test_a_failed_write_leaves_the_old_file(tiny: Tiny, tmp_path: Path, monkeypa
         Path(path).write_bytes(b"half of it")
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(module, "save_file", full_disk)
-    with pytest.raises(OSError, match="no space"):
+    monkeypatch.setattr(tensor_file, "save_file", full_disk)
+    with pytest.raises(MaskRCNNError, match=r"m\.safetensors: cannot write: no space"):
         save_checkpoint(tiny("cat"), tmp_path / "m.safetensors")
     assert (tmp_path / "m.safetensors").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+def test_what_does_not_fit_is_an_error_with_a_fix(
+    tiny: Tiny, tmp_path: Path, file_size_limit: Callable[[int], None]
+) -> None:
+    save_checkpoint(tiny("cat"), tmp_path / "m.safetensors")
+    before = (tmp_path / "m.safetensors").read_bytes()
+    file_size_limit(len(before) // 2)
+    with pytest.raises(MaskRCNNError, match=r"m\.safetensors: cannot write: File too large.*ulimit -f"):
+        save_checkpoint(tiny("cat", "dog"), tmp_path / "m.safetensors")
+    assert (tmp_path / "m.safetensors").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+def test_it_has_the_rights_that_the_umask_gives(tiny: Tiny, tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        save_checkpoint(tiny("cat"), tmp_path / "deep" / "m.safetensors")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "deep" / "m.safetensors").stat().st_mode & 0o777 == 0o640
 
 
 @pytest.mark.parametrize("length", [0, 5, 200, -1])

@@ -22,6 +22,7 @@ from maskrcnn.cli.console import (
     silence,
     warn,
 )
+from maskrcnn.cli.place import own_folder
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.text import plural
 from maskrcnn.train.recipe import Recipe, read_recipe
@@ -88,22 +89,25 @@ def train(
     changes = {name: value for name, value in locals().items() if name in Recipe.model_fields}
     changes |= dict(_setting(text) for text in setting or ())
     changes = {name: value for name, value in changes.items() if value not in (None, [])}
-    # Of several processes, the first one talks.
-    if int(os.environ.get("RANK", "0")) > 0:
+    # Of several processes, the first one talks and writes.
+    first = int(os.environ.get("RANK", "0")) == 0
+    if not first:
         silence()
     if resume is not None:
         if overfit is not None:
             raise MaskRCNNError("--resume and --overfit do not go together", fix="use one of them")
         folder = resume
-        data, chosen = _saved(resume, data, recipe, changes)
     else:
         chosen = read_recipe(recipe, changes)
-    if data is None:
-        raise MaskRCNNError("expected DATA, the folder to train on", fix="maskrcnn train DATA, or --resume RUN")
-    if overfit is not None:
-        run_overfit(data, folder, chosen, set(changes), overfit, device)
-    else:
-        run_training(data, folder, chosen, device, resume is not None)
+    with own_folder(folder if first else None):
+        if resume is not None:
+            data, chosen = _saved(resume, data, recipe, changes)
+        if data is None:
+            raise MaskRCNNError("expected DATA, the folder to train on", fix="maskrcnn train DATA, or --resume RUN")
+        if overfit is not None:
+            run_overfit(data, folder, chosen, set(changes), overfit, device)
+        else:
+            run_training(data, folder, chosen, device, resume is not None)
 
 
 def run_training(data: Path, folder: Path, recipe: Recipe, device: str, resume: bool) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 from pathlib import Path
 
 from maskrcnn.model.losses import Losses
+from maskrcnn.output.whole_file import replacing
 
 COLUMNS = ("step", "seconds", "lr", *Losses._fields, "grad_norm", "mask_AP", "box_AP")
 
@@ -20,17 +22,16 @@ class History:
 
     def __init__(self, path: Path, after: int = 0) -> None:
         kept = [row for row in read_history(path) if int(row["step"]) <= after] if after and path.is_file() else []
-        partial = path.with_suffix(".partial")
-        with partial.open("w", newline="", encoding="utf-8") as file:
+        with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
             rows = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore")
             rows.writeheader()
             rows.writerows(kept)
-        partial.replace(path)
         self.file = path.open("a", newline="", encoding="utf-8")
         self.rows = csv.DictWriter(self.file, COLUMNS, restval="", extrasaction="ignore")
 
     def close(self) -> None:
-        self.file.close()
+        with contextlib.suppress(OSError):  # told when it was written
+            self.file.close()
 
     def write(self, step: int, seconds: float, values: dict[str, float]) -> None:
         """One row of those values that have a column. Nine digits tell any two float32 apart."""
@@ -38,7 +39,7 @@ class History:
         self.rows.writerow({"step": step, "seconds": round(seconds, 2), **row})
 
     def flush(self) -> None:
-        """Hand what was written to the system."""
+        """Hand what was written to the system. Raises `OSError` if it does not take it."""
         self.file.flush()
 
 

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.loader import Loaded
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.losses import Losses
+from maskrcnn.output.whole_file import make_folder, write_text
 from maskrcnn.train import state
 from maskrcnn.train.recipe import Recipe
+from maskrcnn.weights.tensor_file import write_tensors
 
 SHOWN = 4
 # How CPU allocators say it, on Linux, macOS and Windows.
@@ -59,7 +60,7 @@ def write_bad_step(folder: Path, step: Step, row: Sequence[float], dataset: Data
         row: the step's `Step.numbers`.
     """
     place = folder / f"nan-step-{step.number}"
-    place.mkdir(parents=True, exist_ok=True)
+    make_folder(place)
     count = len(Losses._fields)
     own = [list(row[start : start + count]) for start in range(count + 1, len(row), count)]
     guilty = [number for number, losses in enumerate(own) if not all(map(math.isfinite, losses))]
@@ -76,9 +77,9 @@ def write_bad_step(folder: Path, step: Step, row: Sequence[float], dataset: Data
             "losses_of_this_batch": dict(zip(Losses._fields, own[number], strict=True)),
             "images": describe(loaded, dataset),
         }
-        (place / f"{name}.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
+        write_text(place / f"{name}.json", json.dumps(report, indent=1))
         tensors = {field: part.contiguous() for field, part in loaded.batch._asdict().items()}
-        save_file(tensors, place / f"{name}.safetensors")
+        write_tensors(place / f"{name}.safetensors", tensors)
     return place
 
 

@@ -14,6 +14,7 @@ from typing_extensions import TypedDict
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.documents import read_json, shown
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.output.whole_file import write_text
 from maskrcnn.train.recipe import Recipe
 
 NAME = "data.json"
@@ -48,7 +49,7 @@ def digest(found: dict[str, Any]) -> int:
 
 def write_inventory(folder: Path, found: dict[str, Any]) -> None:
     """Keep it beside the run, so that a resumed one can say what differs."""
-    (folder / NAME).write_text(json.dumps(found), encoding="utf-8")
+    write_text(folder / NAME, json.dumps(found))
 
 
 def check_resumable(

@@ -101,8 +101,11 @@ class Journal:
     def record(self, step: int, seconds: float, values: dict[str, float]) -> None:
         """A row of the history, and a point in each tracker."""
         if self._history is not None:
-            self._history.write(step, seconds, values)
-            self._history.flush()
+            try:
+                self._history.write(step, seconds, values)
+                self._history.flush()
+            except OSError as error:  # a run is worth more than its history
+                self.log.tell([f"history.csv lacks steps: {error.strerror or error}"])
         if self.recipe.track:
             self.accelerator.log(values, step=step)
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from maskrcnn.data.problem import Problem
 from maskrcnn.evaluate.evaluator import Evaluation
+from maskrcnn.output.whole_file import write_text
 
 
 class Display(Protocol):
@@ -40,10 +41,10 @@ class Log:
     """
 
     def __init__(self, path: Path | None, display: Display, fresh: bool) -> None:
-        self.path, self.display = path, display
+        self.path, self.display, self.lacking = path, display, False
         self.problems: dict[Problem | str, None] = {}
         if path is not None and fresh:
-            path.write_text("", encoding="utf-8")
+            write_text(path, "")
 
     def say(self, *lines: str) -> None:
         """How the run goes."""
@@ -84,5 +85,10 @@ class Log:
 
     def _write(self, line: str) -> None:
         if self.path is not None:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(f"{datetime.now().isoformat(sep=' ', timespec='seconds')}  {line}\n")
+            try:
+                with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                    file.write(f"{datetime.now().isoformat(sep=' ', timespec='seconds')}  {line}\n")
+            except OSError as error:  # a run is worth more than its log
+                if not self.lacking:
+                    self.lacking = True
+                    self.display.note(f"log.txt lacks lines: {error.strerror or error}")

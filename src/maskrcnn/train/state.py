@@ -6,9 +6,13 @@ else is JSON in the file's metadata. No generator needs saving: what is random f
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import shutil
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -16,17 +20,19 @@ from typing import Annotated, Any, NamedTuple
 import torch
 from pydantic import ConfigDict, Field, NonNegativeInt, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from typing_extensions import TypedDict
 
 from maskrcnn.documents import parse_json, shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.output.whole_file import replacing, sync
 from maskrcnn.train.ema import EMA
+from maskrcnn.weights.tensor_file import save_tensors
 
 FORMAT = "maskrcnn-run-1"
 NAME, PREVIOUS = "state.safetensors", "state.previous.safetensors"
+LOG, OTHERS = "log.txt", ("data.json", "recipe.json", "history.csv")  # what else a run writes, its log first
 
 
 @dataclass
@@ -78,7 +84,7 @@ def save_state(
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler | None,
 ) -> None:
-    """Write all of it; whenever the process dies, a whole file is left."""
+    """Write all of it; whenever the process dies, a whole file is left. Raises `MaskRCNNError` if it does not fit."""
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     tensors |= {f"ema.{name}": value for name, value in ema.model.state_dict().items()}
     for number, value in enumerate(_parameters(optimizer)):
@@ -93,13 +99,11 @@ def save_state(
         "ema_steps": str(ema.steps),
         "checksum": str(_checksum(tensors)),
     }
-    partial = folder / "state.partial"
-    save_file(tensors, partial, metadata)
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    if (folder / NAME).is_file():
-        _keep_as_previous(folder)
-    partial.replace(folder / NAME)
+    with replacing(folder / NAME) as part:
+        save_tensors(part, tensors, metadata)
+        sync(part)
+        if (folder / NAME).is_file():
+            _keep_as_previous(folder)
 
 
 def _keep_as_previous(folder: Path) -> None:
@@ -126,7 +130,7 @@ def make_room(folder: Path) -> list[str]:
     """Keep an earlier run's weights in the folder under other names, and return those.
 
     Raises:
-        MaskRCNNError: that run is unfinished, and a new one would overwrite its state.
+        MaskRCNNError: that run is unfinished, and a new one would overwrite its state; or files there are no run's.
     """
     if any((folder / name).is_file() for name in (NAME, PREVIOUS)):
         raise MaskRCNNError(
@@ -134,12 +138,52 @@ def make_room(folder: Path) -> list[str]:
             where=folder,
             fix=f"go on with it: maskrcnn train --resume {folder}; or choose another --out, or delete the folder",
         )
+    if not (folder / LOG).exists() and (others := [name for name in OTHERS if (folder / name).exists()]):
+        raise MaskRCNNError(
+            f"there is no run, and a file that one would replace: {others[0]}",
+            where=folder,
+            fix="choose another --out",
+        )
     moved = []
     for name in ("last", "best"):
         if (folder / f"{name}.safetensors").is_file():
-            moved.append(f"{name}.earlier.safetensors")
+            moved.append(_free_name(folder, f"{name}.earlier"))
             (folder / f"{name}.safetensors").replace(folder / moved[-1])
     return moved
+
+
+def _free_name(folder: Path, stem: str) -> str:
+    """A name for weights that no file has: that of an earlier run, or of one before it."""
+    numbers = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+    names = (f"{stem}{number}.safetensors" for number in numbers)
+    return next(name for name in names if not (folder / name).exists())
+
+
+def check_space(folder: Path, model: MaskRCNN) -> None:
+    """Raises `MaskRCNNError` where the disk has no room for the first state: model, average, moments, and `last`."""
+    needed = 4 * sum(value.numel() * value.element_size() for value in model.state_dict().values())
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise MaskRCNNError(
+            f"expected {needed / 1e6:,.0f} MB of free space for the state of the run, found {free / 1e6:,.0f} MB",
+            where=folder,
+            fix="free some space there, or choose another --out",
+        )
+
+
+@contextmanager
+def saying_what_is_kept(folder: Path) -> Iterator[None]:
+    """An error of saving says whether there is a state to go on from."""
+    try:
+        yield
+    except MaskRCNNError as error:
+        kept, fix = "nothing of the run is saved", error.fix
+        if any((folder / name).is_file() for name in (NAME, PREVIOUS)):
+            kept = "the state saved before is kept"
+            fix += f", then go on with: maskrcnn train --resume {folder}"
+        elif (folder / "last.safetensors").is_file():
+            kept = "the weights are in last.safetensors"
+        raise MaskRCNNError(f"{error.what}; {kept}", where=error.where, fix=fix) from error
 
 
 def read_about(folder: Path) -> tuple[RunState, dict[str, Any]]:

@@ -22,6 +22,7 @@ from maskrcnn.data.problem import Problem
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluate.evaluator import Evaluation
 from maskrcnn.model.config import to_dict
+from maskrcnn.output.whole_file import make_folder, write_text
 from maskrcnn.predict.predictor import Predictor
 from maskrcnn.train import incident, trackers
 from maskrcnn.train.batch_size import free_memory
@@ -35,7 +36,17 @@ from maskrcnn.train.parallel import Processes
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.schedule import rate_factor
 from maskrcnn.train.setup import build_accelerator, build_loader, build_model, class_names
-from maskrcnn.train.state import RunState, Saved, make_room, read_state, remove_state, restore, save_state
+from maskrcnn.train.state import (
+    RunState,
+    Saved,
+    check_space,
+    make_room,
+    read_state,
+    remove_state,
+    restore,
+    save_state,
+    saying_what_is_kept,
+)
 from maskrcnn.train.validation import Validation
 from maskrcnn.weights.checkpoint import save_checkpoint
 
@@ -86,7 +97,7 @@ class Trainer:
         main = self.processes.main
         earlier = make_room(folder) if main and not resume else []
         saved = self.processes.from_main(read_state(folder) if main and resume else None)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self.log = Log(folder / "log.txt" if main else None, display if main else Quiet(), fresh=not resume)
         for name in earlier:
             self.log.note(f"the folder's earlier weights are kept as {name}")
@@ -206,7 +217,8 @@ class Trainer:
         elif self.processes.main:
             learner = self.learner
             parts = (learner.model, learner.ema, learner.optimizer, learner.scaler)
-            save_state(self.folder, self.state, self.about, *parts)
+            with saying_what_is_kept(self.folder):
+                save_state(self.folder, self.state, self.about, *parts)
 
     def _checkpoint(self, name: str) -> None:
         if self.processes.main:
@@ -217,7 +229,8 @@ class Trainer:
                 "images_seen": self.state.images,
                 "best": self.state.best,
             }
-            save_checkpoint(self.learner.ema.model, self.folder / f"{name}.safetensors", provenance)
+            with saying_what_is_kept(self.folder):
+                save_checkpoint(self.learner.ema.model, self.folder / f"{name}.safetensors", provenance)
 
     def _sized(self, recipe: Recipe, saved: Saved | None) -> tuple[Recipe, int]:
         """The recipe with its batch size as a number, and the images of a step of all processes."""
@@ -242,7 +255,8 @@ class Trainer:
             restore(saved, learner.model, learner.ema, learner.optimizer, learner.scaler)
         recipe = json.loads(self.recipe.model_dump_json())
         if self.processes.main:
-            (self.folder / "recipe.json").write_text(json.dumps(recipe, indent=2), encoding="utf-8")
+            check_space(self.folder, self.learner.model)
+            write_text(self.folder / "recipe.json", json.dumps(recipe, indent=2))
             write_inventory(self.folder, found)
         return {
             "recipe": recipe,

@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import Config, from_dict, to_dict
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.output.whole_file import make_folder
+from maskrcnn.weights.tensor_file import write_tensors
 
 FORMAT = "maskrcnn-1"
 
@@ -35,9 +36,12 @@ class Checkpoint(NamedTuple):
 def save_checkpoint(
     model: MaskRCNN, path: str | Path, provenance: dict[str, Any] | None = None, dtype: torch.dtype | None = None
 ) -> None:
-    """Write the model to ``path`` (.safetensors), its floating-point parameters as ``dtype`` if given. Atomic."""
+    """Write the model to ``path`` (.safetensors), its floating-point parameters as ``dtype`` if given. Atomic.
+
+    Raises:
+        MaskRCNNError: it cannot be written.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     state = {
         key: value.detach().cpu().to(dtype if dtype and value.is_floating_point() else value.dtype).contiguous()
         for key, value in model.state_dict().items()
@@ -48,9 +52,8 @@ def save_checkpoint(
         "config": json.dumps(to_dict(model.config)),
         "provenance": json.dumps(provenance or {}),
     }
-    partial = path.with_suffix(".partial")
-    save_file(state, partial, metadata)
-    partial.replace(path)
+    make_folder(path.parent)
+    write_tensors(path, state, metadata)
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
