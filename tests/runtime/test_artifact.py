@@ -57,6 +57,8 @@ def test_outputs_as_agreed_are_taken(note: Note, small: Callable[..., Config]) -
     assert (found.valid.dtype, found.labels.dtype) == (bool, np.int64)
     assert found.valid.tolist() == [[True, True, False]]
     # What rows that are not valid hold means nothing.
+    found = detect(Given(scores=row("scores", (0, 0), 1.0000002)), note, small())  # as rounding leaves it
+    assert found.valid.tolist() == [[True, True, False]]
     found = detect(Given(boxes=row("boxes", (0, 2), np.nan), scores=row("scores", (0, 2), 5)), note, small())
     assert found.valid.tolist() == [[True, True, False]]
 

@@ -43,6 +43,7 @@ _MEANT = {
     "valid": ("bu", "bools [B, D]"),
     "masks": ("f", "floats [B, D, M, M]"),
 }
+_SLACK = 1e-3  # of a score, for rounding
 MAX_METADATA = 32 * 2**20  # characters
 MAX_NAMES, MAX_NAME = 100_000, 1000  # class names, and characters of one
 
@@ -162,7 +163,7 @@ class Artifact:
         for name, part in (("boxes", boxes), ("scores", scores), ("masks", masks)):
             if not np.isfinite(part[valid]).all():
                 raise MaskRCNNError(f"{name} that are no finite numbers")
-        if not ((scores[valid] >= 0) & (scores[valid] <= 1)).all():
+        if not ((scores[valid] >= -_SLACK) & (scores[valid] <= 1 + _SLACK)).all():
             raise MaskRCNNError(f"scores: expected 0..1, found {scores[valid].min():g}..{scores[valid].max():g}")
         kept = labels[valid]
         if kept.size and not 0 <= kept.min() <= kept.max() < len(self.names):
