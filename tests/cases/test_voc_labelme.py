@@ -64,3 +64,13 @@ def test_labelme_oriented_rectangle(case: Path) -> None:
     assert objects.boxes.tolist() == [[10, 10, 60, 50]] * 3
     assert [crop.area for crop in objects.crops if crop is not None] == [50 * 40] * 3
     assert dataset.problems == []
+
+
+def test_cvat_skeleton_sublabels(case: Path) -> None:
+    dataset = open_dataset(case / "data")
+    assert dataset.names == ("cat",)
+    objects = dataset.objects(0)
+    assert objects.labels.tolist() == [0, 0, 0, 0]
+    told = {problem.check: problem.what for problem in dataset.problems}
+    assert "pose (skeleton), 1 (part of a skeleton), 2 (part of a skeleton)" in told["label-without-area"]
+    assert "a skeleton has no area" in told["no-shape"]

@@ -6,7 +6,8 @@ from PIL import Image
 
 from maskrcnn.data import open_dataset
 from maskrcnn.data.dataset import split_names
-from maskrcnn.data.formats import detect
+from maskrcnn.data.formats import BY_NAME, detect
+from maskrcnn.data.formats.convert import convert
 from maskrcnn.errors import MaskRCNNError
 
 W, H = 30, 20
@@ -209,3 +210,80 @@ def test_another_file_is_one_error(tmp_path: Path, text: str, told: str) -> None
 def test_workers_get_a_copy(tmp_path: Path) -> None:
     write(tmp_path, document(SQUARE))
     assert pickle.loads(pickle.dumps(open_dataset(tmp_path))).objects(0).ids.tolist() == [1]
+
+
+def labels(*entries: str) -> str:
+    return f"<meta><task><labels>{''.join(f'<label>{entry}</label>' for entry in entries)}</labels></task></meta>"
+
+
+@pytest.mark.parametrize("kind", ["skeleton", "points", "polyline", "cuboid", "tag"])
+def test_labels_of_what_has_no_area_are_no_classes(tmp_path: Path, kind: str) -> None:
+    meta = labels(f"<name>other</name><type>{kind}</type>", "<name>cat</name><type>polygon</type>")
+    write(tmp_path, document(SQUARE, meta=meta))
+    dataset = open_dataset(tmp_path)
+    assert dataset.names == ("cat",)
+    assert [problem.check for problem in dataset.problems] == ["label-without-area"]
+    assert f"other ({kind})" in dataset.problems[0].what
+    # Its type was changed after it was used.
+    write(tmp_path, document(SQUARE, SQUARE.replace("cat", "other"), meta=meta))
+    dataset = open_dataset(tmp_path)
+    assert dataset.names == ("cat", "other")
+    assert dataset.objects(0).labels.tolist() == [0, 1]
+    assert dataset.problems == []
+
+
+def test_a_name_that_is_a_part_and_a_label_is_a_class(tmp_path: Path) -> None:
+    meta = labels(
+        "<name>pose</name><type>skeleton</type>",
+        "<name>cat</name><type>points</type><parent>pose</parent>",
+        "<name>cat</name><type>any</type><parent></parent>",
+    )
+    write(tmp_path, document(SQUARE, meta=meta))
+    dataset = open_dataset(tmp_path)
+    assert dataset.names == ("cat",)
+    assert dataset.objects(0).labels.tolist() == [0]
+
+
+def test_without_a_list_only_shapes_with_area_name_classes(tmp_path: Path) -> None:
+    skeleton = '<skeleton label="pose"><points label="1" points="1,1"/></skeleton><points label="dot" points="1,1"/>'
+    write(tmp_path, document(SQUARE, skeleton, '<tag label="day"/>', meta=""))
+    assert open_dataset(tmp_path).names == ("cat",)
+
+
+def test_tracks_beside_images_are_told(tmp_path: Path) -> None:
+    text = document(SQUARE).replace(
+        "</annotations>", '<track id="0" label="cat"><box frame="0"/></track></annotations>'
+    )
+    write(tmp_path, text)
+    dataset = open_dataset(tmp_path)
+    assert len(dataset.objects(0).ids) == 1
+    assert [problem.check for problem in dataset.problems] == ["track"]
+
+
+def test_splits_are_looked_for_in_linear_time(tmp_path: Path) -> None:
+    write(tmp_path, "<annotations>" + "<image " * 200_000)
+    with pytest.raises(MaskRCNNError, match="not usable XML"):
+        open_dataset(tmp_path)
+
+
+def test_names_of_splits_stay_in_the_folder(tmp_path: Path) -> None:
+    subsets = ["../../evil", "..", "/tmp/x", "a\\b", "A b", "9" * 5000, "9" * 5001]
+    images = "".join(
+        f'<image id="{k}" name="{k}.jpg" subset="{name}" width="{W}" height="{H}">{SQUARE}</image>'
+        for k, name in enumerate(subsets)
+    )
+    text = f"<annotations>{META}{images}</annotations>"
+    write(tmp_path / "data", text, *(f"images/{k}.jpg" for k in range(len(subsets))))
+    splits = split_names(tmp_path / "data")
+    assert len(splits) == len(set(splits)) == len(subsets)
+    assert "a b" in splits
+    datasets = {split: open_dataset(tmp_path / "data", split) for split in splits}
+    assert {len(dataset.objects(0).ids) for dataset in datasets.values()} == {1}
+    new = tmp_path / "below" / "new"
+    convert(datasets, new, BY_NAME["cvat"])
+    written = [path for path in tmp_path.rglob("*.jpg") if not path.is_relative_to(tmp_path / "data")]
+    assert len(written) == len(subsets)
+    assert all(path.resolve().is_relative_to(new) for path in written)
+    with pytest.raises(MaskRCNNError, match="names of splits"):
+        convert({"../x": datasets["a b"]}, tmp_path / "other", BY_NAME["cvat"])
+    assert not (tmp_path / "x").exists()

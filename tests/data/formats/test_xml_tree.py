@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from maskrcnn.data.formats import xml_tree
 from maskrcnn.data.formats.xml_tree import elements
 from maskrcnn.errors import MaskRCNNError
 
@@ -66,3 +67,11 @@ def test_what_is_refused_is_one_error(tmp_path: Path, text: str | bytes, told: s
 def test_a_missing_file_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(MaskRCNNError, match="cannot be read"):
         list(elements(tmp_path / "gone.xml", ("image",), 1000))
+
+
+def test_one_element_has_a_largest_number_of_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xml_tree, "_MAX_PARTS", 10)
+    small = write(tmp_path, "<a>" + f"<image>{'<b/>' * 9}</image>" * 3 + "</a>")
+    assert len(list(elements(small, ("image",), 1000))) == 3
+    with pytest.raises(MaskRCNNError, match="more than 10 elements"):
+        list(elements(write(tmp_path, f"<image>{'<b/>' * 10}</image>"), ("image",), 1000))

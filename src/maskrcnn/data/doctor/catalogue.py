@@ -116,6 +116,13 @@ _ALL = [
         "maskrcnn dataset convert writes them out",
     ),
     Check("background-shape", "note", "shapes that mark the background are no objects", "nothing"),
+    Check("track", "warning", "tracks of a video are left out", "export them as single images"),
+    Check(
+        "label-without-area",
+        "note",
+        "labels for skeletons and their parts, points, lines or whole images are no classes",
+        "nothing",
+    ),
     Check("image-tag", "note", "tags of whole images are no objects and are left out", "nothing"),
     Check(
         "not-normalised", "error", "coordinates are not shares of the image", "divide x by the width, y by the height"

@@ -9,6 +9,7 @@ from pathlib import Path
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats import binmask, coco, cvat, idmask, labelme, lvis, voc, yolo
 from maskrcnn.data.formats.coco_writer import CocoWriter
+from maskrcnn.data.formats.cvat_writer import CvatWriter
 from maskrcnn.data.formats.labelme_writer import LabelmeWriter
 from maskrcnn.data.formats.location import Location
 from maskrcnn.data.formats.writer import Writer
@@ -60,7 +61,7 @@ FORMATS = (
         lvis.LvisWriter,
         verdicts=True,
     ),
-    Format("cvat", "CVAT for images", "annotations.xml beside images/", cvat.find, cvat.read, cvat.CvatWriter),
+    Format("cvat", "CVAT for images", "annotations.xml beside images/", cvat.find, cvat.read, CvatWriter),
     Format(
         "voc",
         "Pascal VOC",

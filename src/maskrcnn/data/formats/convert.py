@@ -24,6 +24,7 @@ from maskrcnn.data.formats.writer import Item
 from maskrcnn.data.image_io import read_header
 from maskrcnn.data.objects import Drawn
 from maskrcnn.data.problem import DataError, Problem
+from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
 
@@ -123,6 +124,10 @@ def _lost(error: MaskRCNNError, check: str, record: ImageRecord, objects: int = 
 
 
 def _prepare(folder: Path, datasets: Mapping[str, Dataset], force: bool) -> None:
+    for split in datasets:
+        if split == ".." or split != Path(split).name:
+            what = f"expected names of splits that can be folders, found {shown(split)}"
+            raise MaskRCNNError(what, where=folder, fix="rename the split")
     if folder.is_dir() and any(folder.iterdir()) and not force:
         raise MaskRCNNError("expected an empty folder", where=folder, fix="choose another one, or add --force")
     for dataset in datasets.values():

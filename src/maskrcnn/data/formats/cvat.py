@@ -2,9 +2,9 @@
 
 Polygons, ellipses and masks are parts of objects; shapes of one label and one group_id are one object. A box is an
 object with a box and no mask. Polylines, points, cuboids and skeletons have no area and are left out, tags are no
-objects. An image's `subset` is its split. A mask's `rle` are the lengths of runs of 0 and 1 in turn along the rows of
-its box. Written are polygons where they can say the mask and masks for those with holes; crowds have the attribute
-is_crowd, as CVAT's own conversion from COCO has it. Other attributes are not carried over.
+objects; a label that is only for those, or for a part of a skeleton, is no class. An image's `subset` is its split. A
+mask's `rle` are the lengths of runs of 0 and 1 in turn along the rows of its box. Crowds have the attribute is_crowd,
+as CVAT's own conversion from COCO has it. Other attributes are not carried over.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from html import unescape
 from pathlib import Path
 from xml.etree.ElementTree import Element
-from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
@@ -23,17 +22,19 @@ from maskrcnn.data.dataset import Dataset, ImageRecord, StoredAnnotations
 from maskrcnn.data.formats.checks import boxes_only, checked_size, require_images
 from maskrcnn.data.formats.image_finder import ImageFinder
 from maskrcnn.data.formats.location import Location, is_cvat, split_folders
-from maskrcnn.data.formats.losses import Losses
 from maskrcnn.data.formats.shapes import Shape, checked_points, ellipse, objects_of, turned
-from maskrcnn.data.formats.writer import Item, Writer, polygons_of
 from maskrcnn.data.formats.xml_tree import elements
-from maskrcnn.data.objects import Annotation, Drawn, clipped_box
+from maskrcnn.data.objects import Annotation, clipped_box
 from maskrcnn.data.problem import DataError, Problem
 from maskrcnn.masks.crop import Crop
 
 _MAX_BYTES = 2**31
-_CROWD = "is_crowd"
-_SUBSET = re.compile(rb"<image\b(?:[^>]*?\ssubset=(?:\"([^\"]*)\"|'([^']*)'))?")
+CROWD = "is_crowd"
+_SUBSET = re.compile(rb"<image\b(?:[^<>]*?\ssubset=(?:\"([^\"]*)\"|'([^']*)'))?")
+# A split's name becomes a folder's: it says nothing of other folders.
+_NO_FOLDER = re.compile(r"[^\w -]")
+_LONGEST = 60
+_WITH_AREA = ("polygon", "ellipse", "mask", "box")
 _WITHOUT_AREA = ("polyline", "points", "cuboid", "skeleton")
 
 
@@ -60,7 +61,12 @@ def _subsets(file: Path) -> dict[str, Location]:
     names = sorted(unescape(name.decode("utf-8", errors="replace")) for name in found)
     if len(names) == 1 and names[0].lower() in ("", "default"):
         return {"": Location(file, names[0])}
-    return {name.lower() or "default": Location(file, name) for name in names} or {"": Location(file)}
+    places: dict[str, Location] = {}
+    for name in names:
+        key = _NO_FOLDER.sub("_", name.lower())[:_LONGEST] or "default"
+        unique = next(k for k in (key, *(f"{key}_{number}" for number in range(2, len(names) + 2))) if k not in places)
+        places[unique] = Location(file, name)
+    return places or {"": Location(file)}
 
 
 def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Dataset:
@@ -93,6 +99,7 @@ class _Reader:
         self.finder = ImageFinder([folder / "images" / self.split, folder / "images", folder / self.split, folder])
         self.classes: dict[str, int] = {}
         self.declared = False
+        self.without_area: dict[str, str] = {}
         self.records: list[ImageRecord] = []
         self.annotations: list[list[Annotation]] = []
         self.problems: list[Problem] = []
@@ -100,14 +107,22 @@ class _Reader:
 
     def meta(self, element: Element) -> None:
         """Labels, in their order."""
-        found = [label.findtext("name", "").strip() for label in element.iter("label")]
-        self.classes = {name: label for label, name in enumerate(dict.fromkeys(filter(None, found)))}
-        self.declared = bool(self.classes)
+        names: list[str] = []
+        for label in element.iter("label"):
+            name, kind = (label.findtext(key, "").strip() for key in ("name", "type"))
+            part = bool(label.findtext("parent", "").strip())
+            if name and (part or kind in (*_WITHOUT_AREA, "tag")):
+                self.without_area[name] = "part of a skeleton" if part else kind
+            elif name:
+                names.append(name)
+            self.declared = self.declared or bool(name)
+        self.classes = {name: label for label, name in enumerate(dict.fromkeys(names))}
 
     def image(self, element: Element) -> None:
         """One image, of this or another subset."""
-        if not self.declared:
-            for name in filter(None, (shape.get("label", "").strip() for shape in element)):
+        for name in (shape.get("label", "").strip() for shape in element if shape.tag in _WITH_AREA):
+            # A label may have had another type when it was used.
+            if name and (name in self.without_area or not self.declared):
                 self.classes.setdefault(name, len(self.classes))
         if element.get("subset", "") != self.split:
             return
@@ -132,6 +147,15 @@ class _Reader:
         if self.tags:
             what = f"{self.tags:,} tags of whole images are no objects and are left out"
             self.problems.append(Problem("image-tag", str(self.file), what, "", "note"))
+        if self.tracks:
+            what = f"{self.tracks:,} tracks of a video are left out"
+            fix = "export them as CVAT for images 1.1, with images"
+            self.problems.append(Problem("track", str(self.file), what, fix, "warning"))
+        unused = {name: kind for name, kind in self.without_area.items() if name not in self.classes}
+        if unused:
+            listed = ", ".join(f"{name} ({kind})" for name, kind in list(unused.items())[:6])
+            what = f"{len(unused)} labels are for what has no area and are no classes: {listed}"
+            self.problems.append(Problem("label-without-area", str(self.file), what, "", "note"))
         problems = self.problems + boxes_only(self.annotations, self.file)
         return Dataset(list(self.classes), self.records, StoredAnnotations(self.annotations), problems)
 
@@ -163,12 +187,15 @@ def _shapes(
 
 
 def _shape(entry: Element, number: int, classes: dict[str, int], size: tuple[int, int]) -> Shape:
+    if entry.tag not in _WITH_AREA:
+        what = f"a {entry.tag} has no area" if entry.tag in _WITHOUT_AREA else f"the shape {entry.tag} is not known"
+        raise DataError("no-shape", what, fix="draw a polygon instead")
     label = classes.get(entry.get("label", "").strip())
     if label is None:
         what = f"the file declares no label {entry.get('label')!r}"
         raise DataError("unknown-category", what, fix="add the label to <labels>, or correct it")
     crowd = any(
-        attribute.get("name") == _CROWD and (attribute.text or "").strip().lower() in ("true", "1")
+        attribute.get("name") == CROWD and (attribute.text or "").strip().lower() in ("true", "1")
         for attribute in entry.iter("attribute")
     )
     group = entry.get("group_id", "0")
@@ -181,11 +208,8 @@ def _shape(entry: Element, number: int, classes: dict[str, int], size: tuple[int
         part = [ellipse((cx, cy), (rx, ry), *_rotation(entry))]
     elif entry.tag == "mask":
         part = _mask(entry, size)
-    elif entry.tag == "box":
-        box = clipped_box(_box(entry), size)
     else:
-        what = f"a {entry.tag} has no area" if entry.tag in _WITHOUT_AREA else f"the shape {entry.tag} is not known"
-        raise DataError("no-shape", what, fix="draw a polygon instead")
+        box = clipped_box(_box(entry), size)
     return Shape(number, label, crowd, None if group in ("", "0") else group, box, part)
 
 
@@ -245,62 +269,3 @@ def _mask(entry: Element, size: tuple[int, int]) -> Crop:
     bitmap = flat.reshape(height, width)
     bitmap = bitmap[max(-top, 0) : max(size[0] - top, 0), max(-left, 0) : max(size[1] - left, 0)]
     return Crop(bitmap, max(left, 0), max(top, 0)).tight()
-
-
-class CvatWriter(Writer):
-    """annotations.xml with images/train and so on."""
-
-    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], losses: Losses) -> None:
-        super().__init__(folder, names, splits, losses)
-        self.count = 0
-        self.stream = (folder / "annotations.xml").open("w", encoding="utf-8", newline="\n")
-        self.stream.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n')
-        self.stream.write("<meta><task><labels>\n")
-        for name in names:
-            self.stream.write(
-                f"<label><name>{escape(name)}</name><attributes><attribute><name>{_CROWD}</name><mutable>False</mutable>"
-                "<input_type>checkbox</input_type><default_value>false</default_value><values>false</values>"
-                "</attribute></attributes></label>\n"
-            )
-        self.stream.write("</labels></task></meta>\n")
-
-    def image_folder(self, split: str) -> Path:
-        return self.folder / "images" / split
-
-    def add(self, item: Item) -> None:
-        subset = f" subset={quoteattr(item.split)}" if item.split else ""
-        height, width = item.record.size
-        self.stream.write(
-            f'<image id="{self.count}" name={quoteattr(item.image.name)}{subset} width="{width}" height="{height}">\n'
-        )
-        self.count += 1
-        for group, drawn in enumerate(item.objects, start=1):
-            forms = _forms(drawn)
-            label = quoteattr(self.names[drawn.annotation.label])
-            grouped = f' group_id="{group}"' if len(forms) > 1 else ""
-            crowd = f'<attribute name="{_CROWD}">true</attribute>' if drawn.annotation.crowd else ""
-            for tag, attributes in forms:
-                start = f'<{tag} label={label} source="manual" occluded="0" {attributes} z_order="0"{grouped}>'
-                self.stream.write(f"{start}{crowd}</{tag}>\n")
-        self.stream.write("</image>\n")
-
-    def close(self) -> None:
-        self.stream.write("</annotations>\n")
-        self.stream.close()
-
-
-def _forms(drawn: Drawn) -> list[tuple[str, str]]:
-    """Tag and attributes of each shape that makes up an object."""
-    if drawn.crop is None:
-        sides = zip(("xtl", "ytl", "xbr", "ybr"), map(float, drawn.box), strict=True)
-        return [("box", " ".join(f'{name}="{side!r}"' for name, side in sides))]
-    polygons = polygons_of(drawn)
-    if polygons is not None:
-        points = (polygon.reshape(-1, 2).tolist() for polygon in polygons)
-        return [("polygon", f'points="{";".join(f"{x!r},{y!r}" for x, y in pairs)}"') for pairs in points]
-    bitmap, x, y = drawn.crop
-    flat = np.concatenate(([False], bitmap.ravel(), [not bitmap[-1, -1]]))
-    runs = np.diff(np.flatnonzero(flat[1:] != flat[:-1]), prepend=0)
-    rle = ", ".join(map(str, runs.tolist()))
-    height, width = bitmap.shape
-    return [("mask", f'rle="{rle}" left="{x}" top="{y}" width="{width}" height="{height}"')]

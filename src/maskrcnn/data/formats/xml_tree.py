@@ -1,4 +1,4 @@
-"""XML from strangers: elements without document types or entities, in bounded size and depth."""
+"""XML from strangers: elements without document types or entities, in bounded size, depth and number."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from xml.parsers import expat
 from maskrcnn.errors import MaskRCNNError
 
 _MAX_DEPTH = 64
+_MAX_PARTS = 1_000_000
 _CHUNK = 1 << 20
 
 
@@ -19,7 +20,8 @@ def elements(file: Path, tags: tuple[str, ...], max_bytes: int) -> Iterator[Elem
 
     Raises:
         MaskRCNNError: the file cannot be read, is larger than `max_bytes`, is no well-formed XML, nests more than 64
-            levels, or declares a document type, by which entities can grow without bound.
+            levels, has more than a million elements in one of these, or declares a document type, by which entities can
+            grow without bound.
     """
     try:
         size = file.stat().st_size
@@ -52,7 +54,7 @@ class _Collector:
     def __init__(self, tags: tuple[str, ...]) -> None:
         self.tags, self.depth = tags, 0
         self.builder: TreeBuilder | None = None
-        self.built_at = 0
+        self.built_at = self.parts = 0
         self.done: list[Element] = []
         self.parser: Any = expat.ParserCreate()
         self.parser.buffer_text = True
@@ -72,8 +74,11 @@ class _Collector:
         if self.depth > _MAX_DEPTH:
             raise _RefusedError(f"more than {_MAX_DEPTH} levels of nesting")
         if self.builder is None and tag in self.tags:
-            self.builder, self.built_at = TreeBuilder(), self.depth
+            self.builder, self.built_at, self.parts = TreeBuilder(), self.depth, 0
         if self.builder is not None:
+            self.parts += 1
+            if self.parts > _MAX_PARTS:
+                raise _RefusedError(f"more than {_MAX_PARTS:,} elements in one {self.tags}")
             self.builder.start(tag, attributes)
 
     def end(self, tag: str) -> None:
