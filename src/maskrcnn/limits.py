@@ -43,6 +43,7 @@ class Range(NamedTuple):
 
 
 _SHARE = Range(0, 1)
+_BETA = Range(0, 1e3)
 _WIDTH = Range(1, 65_536)
 _PIXELS = Range(0, 1e5, above=True, least=1)
 RANGES: dict[str, Range] = {
@@ -63,6 +64,7 @@ RANGES: dict[str, Range] = {
     "rpn_samples": Range(1, 100_000),
     "rpn_positive_share": _SHARE,
     "rpn_iou": _SHARE,
+    "rpn_beta": _BETA,
     "rpn_nms": _SHARE,
     "rpn_before_nms": Range(1, 20_000),  # suppression compares each with each
     "proposals": Range(1, 100_000),
@@ -73,6 +75,7 @@ RANGES: dict[str, Range] = {
     "box_bins": Range(1, 64),
     "box_convs": _WIDTH,
     "box_hidden": _WIDTH,
+    "box_beta": _BETA,
     "box_weights": Range(1e-3, 1e4),
     "mask_bins": Range(1, 128),
     "mask_convs": _WIDTH,

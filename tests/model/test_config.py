@@ -82,6 +82,15 @@ def test_the_parts_of_a_tuple_are_checked(data: dict[str, Any]) -> None:
         from_dict(data)
 
 
+def test_files_from_before_beta_was_a_setting() -> None:
+    old = to_dict(Config())
+    del old["box_beta"], old["rpn_beta"]
+    for word, beta in (("smooth_l1", 1 / 9), ("l1", 0.0)):
+        config = from_dict({**old, "box_loss": word})
+        assert (config.box_beta, config.rpn_beta) == (beta, 1 / 9)
+    assert from_dict(old) == Config()
+
+
 def test_a_whole_number_may_stand_for_a_float() -> None:
     config = from_dict({"rpn_nms": 1})
     assert config.rpn_nms == 1.0

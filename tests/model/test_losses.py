@@ -12,6 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from maskrcnn.model.batch import Batch
+from maskrcnn.model.box_coder import encode
+from maskrcnn.model.box_head import RoISamples
+from maskrcnn.model.config import Config
 from maskrcnn.model.losses import (
     Losses,
     Term,
@@ -21,6 +25,8 @@ from maskrcnn.model.losses import (
     objectness_loss,
     rpn_box_loss,
 )
+from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.model.rpn import AnchorPredictions
 
 
 @st.composite
@@ -57,14 +63,23 @@ def test_objectness(drawn: tuple[int, Tensor, Tensor]) -> None:
     agree(objectness_loss(logits, positive, sampled), expected, logits)
 
 
+BETAS = st.sampled_from([0.0, 1 / 9, 0.5, 1.0])
+
+
+def distance(deltas: Tensor, targets: Tensor, beta: float) -> Tensor:
+    if beta == 0:
+        return (deltas - targets).abs().sum()
+    return F.smooth_l1_loss(deltas, targets, beta=beta, reduction="sum")
+
+
 @settings(max_examples=40, deadline=None)
-@given(places())
-def test_rpn_box(drawn: tuple[int, Tensor, Tensor]) -> None:
+@given(places(), BETAS)
+def test_rpn_box(drawn: tuple[int, Tensor, Tensor], beta: float) -> None:
     seed, sampled, positive = drawn
     used = positive & sampled
     deltas, targets = random(seed, len(sampled), 4, spoiled=~used), random(seed + 1, len(sampled), 4).detach()
-    total = F.smooth_l1_loss(deltas[used], targets[used], beta=1 / 9, reduction="sum")
-    agree(rpn_box_loss(deltas, targets, positive, sampled), total / max(int(sampled.sum()), 1), deltas)
+    total = distance(deltas[used], targets[used], beta)
+    agree(rpn_box_loss(deltas, targets, positive, sampled, beta), total / max(int(sampled.sum()), 1), deltas)
 
 
 @settings(max_examples=40, deadline=None)
@@ -77,16 +92,13 @@ def test_classification(drawn: tuple[int, Tensor, Tensor]) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(places(), st.sampled_from(["smooth_l1", "l1"]))
-def test_box(drawn: tuple[int, Tensor, Tensor], kind: str) -> None:
+@given(places(), BETAS)
+def test_box(drawn: tuple[int, Tensor, Tensor], beta: float) -> None:
     seed, sampled, foreground = drawn
     used = foreground & sampled
     deltas, targets = random(seed, len(sampled), 4, spoiled=~used), random(seed + 1, len(sampled), 4).detach()
-    if kind == "l1":
-        total = (deltas[used] - targets[used]).abs().sum()
-    else:
-        total = F.smooth_l1_loss(deltas[used], targets[used], beta=1 / 9, reduction="sum")
-    agree(box_loss(deltas, targets, foreground, sampled, kind), total / max(int(sampled.sum()), 1), deltas)
+    total = distance(deltas[used], targets[used], beta)
+    agree(box_loss(deltas, targets, foreground, sampled, beta), total / max(int(sampled.sum()), 1), deltas)
 
 
 @settings(max_examples=40, deadline=None)
@@ -131,7 +143,8 @@ def test_numbers_by_hand() -> None:
     expected = (1 / 72 + 2 - 1 / 18) / 2
     assert rpn_box_loss(deltas, torch.zeros(2, 4), first, yes).mean.item() == pytest.approx(expected)
     assert box_loss(deltas, torch.zeros(2, 4), first, yes).mean.item() == pytest.approx(expected)
-    assert box_loss(deltas, torch.zeros(2, 4), first, yes, "l1").mean.item() == pytest.approx((1 / 18 + 2) / 2)
+    assert rpn_box_loss(deltas, torch.zeros(2, 4), first, yes, 0.0).mean.item() == pytest.approx((1 / 18 + 2) / 2)
+    assert box_loss(deltas, torch.zeros(2, 4), first, yes, 0.0).mean.item() == pytest.approx((1 / 18 + 2) / 2)
     masks = torch.zeros(2, 2, 2)
     masks[1] = 7.0
     assert mask_loss(masks, torch.full((2, 2, 2), 0.5), first).mean.item() == pytest.approx(math.log(2))
@@ -147,3 +160,37 @@ def test_half_precision_is_computed_in_float32() -> None:
 
 def test_the_total_is_the_sum() -> None:
     assert Losses(*torch.tensor([1.0, 2, 4, 8, 16])).total.item() == 31
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.3])
+def test_both_betas_are_the_settings(beta: float) -> None:
+    """The losses of a network whose heads predict no movement at all, by hand from the targets that it was given."""
+    torch.manual_seed(0)
+    other = 0.7
+    quick = {"backbone": "resnet18", "fpn_channels": 8, "box_hidden": (8,), "mask_convs": (8,)}
+    model = MaskRCNN(Config(rpn_beta=beta, box_beta=other).replace(**quick), ["cat"])
+    rpn, head = model.rpn, model.box_head
+    boxes = torch.tensor([[[4.0, 4, 40, 50]]])
+    batch = Batch(
+        images=torch.zeros(1, 3, 64, 64),
+        sizes=torch.tensor([[64, 64]]),
+        boxes=boxes,
+        labels=torch.zeros(1, 1, dtype=torch.long),
+        valid=torch.ones(1, 1, dtype=torch.bool),
+        crowd=torch.zeros(1, 0, 4),
+        patches=torch.zeros(1, 1, 2, 2, dtype=torch.uint8),
+        patch_sizes=torch.zeros(1, 1, 2, dtype=torch.long),
+        frames=boxes.clone(),
+        seeds=torch.zeros(1, dtype=torch.long),
+    )
+    anchors = torch.tensor([[0.0, 0, 32, 64], [100, 100, 132, 132]])
+    said = AnchorPredictions([torch.zeros(1, 2)], [torch.zeros(1, 2, 4)], [anchors])
+    _, _, positive, targets = rpn.select(anchors, batch)
+    expected = distance(torch.zeros_like(targets[positive]), targets[positive], beta)
+    assert rpn.losses(said, batch)[1].total == pytest.approx(expected.item())
+    rois = RoISamples(
+        boxes + 2, *(torch.ones(1, 1, dtype=torch.bool),) * 2, *(torch.zeros(1, 1, dtype=torch.long),) * 2
+    )
+    goal = encode(boxes, boxes + 2, model.config.box_weights)
+    found = head.losses(torch.zeros(1, 2), torch.zeros(1, 1, 4), rois, batch)[1]
+    assert found.total == pytest.approx(distance(torch.zeros_like(goal), goal, other).item())

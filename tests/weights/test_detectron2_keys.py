@@ -38,7 +38,8 @@ DETECTRON2 = preset("resnet50_fpn").replace(
     proposals=(1000, 1000),
     roi_aligned=True,
     roi_sampling=0,
-    box_loss="l1",
+    rpn_beta=0.0,
+    box_beta=0.0,
     paste_quantized=False,
 )
 SMALL = {"backbone": "resnet18", "fpn_channels": 8, "box_hidden": (16, 12), "mask_convs": (8, 6)}

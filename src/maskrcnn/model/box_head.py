@@ -86,4 +86,4 @@ class BoxHead(nn.Module):
         targets = encode(goal, rois.boxes, self.config.box_weights).flatten(0, 1)
         of_class = labels.clamp(max=deltas.shape[1] - 1)[:, None, None].expand(-1, 1, 4)
         deltas = deltas.gather(1, of_class).squeeze(1)
-        return classification, box_loss(deltas, targets, foreground, valid, self.config.box_loss)
+        return classification, box_loss(deltas, targets, foreground, valid, self.config.box_beta)

@@ -94,6 +94,7 @@ class Config:
     rpn_samples: int = 256
     rpn_positive_share: float = 0.5
     rpn_iou: tuple[float, float] = (0.3, 0.7)  # below: background, at least: object
+    rpn_beta: float = 1 / 9  # of its smooth L1 loss; 0 is L1
     rpn_nms: float = 0.7
     rpn_before_nms: tuple[int, int] = (2000, 1000)  # a level: in training, in detection
     proposals: tuple[int, int] = (2000, 1000)  # an image: in training, in detection
@@ -108,7 +109,7 @@ class Config:
     box_convs: tuple[int, ...] = ()
     box_hidden: tuple[int, ...] = (1024, 1024)
     box_weights: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
-    box_loss: Literal["smooth_l1", "l1"] = "smooth_l1"
+    box_beta: float = 1 / 9  # of its smooth L1 loss; 0 is L1
     box_class_agnostic: bool = False  # one box for all classes
 
     mask_bins: int = 14
@@ -140,6 +141,9 @@ def from_dict(data: dict[str, Any], defaults: Config | None = None) -> Config:
     """The record back from `to_dict`'s data. Raises `MaskRCNNError` on a name, a type or a value that does not fit."""
     if not isinstance(data, dict):
         raise MaskRCNNError(f"expected model settings by name, found {shown(data)}")
+    if "box_loss" in data:  # the name of old files, for a beta of 1/9 or 0
+        data = {**data, "box_beta": {"smooth_l1": 1 / 9, "l1": 0.0}.get(str(data["box_loss"]), data["box_loss"])}
+        del data["box_loss"]
     defaults = defaults or Config()
     preprocess = data.get("preprocess", {})
     if isinstance(preprocess, dict):

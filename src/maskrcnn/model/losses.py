@@ -12,8 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-SMOOTH_L1_BETA = 1 / 9
-
 
 class Term(NamedTuple):
     """A sum and the number of places N that divides it. Both add up over batches and processes; means do not."""
@@ -51,9 +49,9 @@ def objectness_loss(logits: Tensor, positive: Tensor, valid: Tensor) -> Term:
     return _term(pairs, valid)
 
 
-def rpn_box_loss(deltas: Tensor, targets: Tensor, positive: Tensor, sampled: Tensor) -> Term:
+def rpn_box_loss(deltas: Tensor, targets: Tensor, positive: Tensor, sampled: Tensor, beta: float = 1 / 9) -> Term:
     """L_rpn_box = 1/N Σ_positive smooth_L1(t - t*), deltas [N, 4], N the number of *sampled* anchors."""
-    return _term(_distance(deltas, targets, "smooth_l1"), positive & sampled, sampled.sum())
+    return _term(_distance(deltas, targets, beta), positive & sampled, sampled.sum())
 
 
 def classification_loss(logits: Tensor, labels: Tensor, valid: Tensor) -> Term:
@@ -62,12 +60,12 @@ def classification_loss(logits: Tensor, labels: Tensor, valid: Tensor) -> Term:
     return _term(pairs, valid)
 
 
-def box_loss(deltas: Tensor, targets: Tensor, foreground: Tensor, sampled: Tensor, kind: str = "smooth_l1") -> Term:
+def box_loss(deltas: Tensor, targets: Tensor, foreground: Tensor, sampled: Tensor, beta: float = 1 / 9) -> Term:
     """L_box = 1/N Σ_foreground smooth_L1(t_u - t*): deltas [N, 4] of the true class u, N the *sampled* RoIs.
 
-    smooth_L1(x) = x²/2β where |x| < β, else |x| - β/2; with ``kind="l1"``, |x|.
+    smooth_L1(x) = x²/2β where |x| < β, else |x| - β/2; |x| for β = 0.
     """
-    return _term(_distance(deltas, targets, kind), foreground & sampled, sampled.sum())
+    return _term(_distance(deltas, targets, beta), foreground & sampled, sampled.sum())
 
 
 def mask_loss(logits: Tensor, targets: Tensor, foreground: Tensor) -> Term:
@@ -80,6 +78,5 @@ def mask_loss(logits: Tensor, targets: Tensor, foreground: Tensor) -> Term:
     return _term(pixels.mean(dim=(1, 2)), foreground)
 
 
-def _distance(deltas: Tensor, targets: Tensor, kind: str) -> Tensor:
-    beta = SMOOTH_L1_BETA if kind == "smooth_l1" else 0.0
+def _distance(deltas: Tensor, targets: Tensor, beta: float) -> Tensor:
     return F.smooth_l1_loss(deltas.float(), targets, beta=beta, reduction="none").sum(-1)

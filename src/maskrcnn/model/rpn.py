@@ -92,7 +92,8 @@ class RPN(nn.Module):
         index, valid, positive, targets = self.select(anchors, batch)
         logits = torch.cat(predictions.logits, dim=1).gather(1, index)
         deltas = torch.cat(predictions.deltas, dim=1).gather(1, index[..., None].expand(-1, -1, 4))
-        return objectness_loss(logits, positive, valid), rpn_box_loss(deltas, targets, positive, valid)
+        box = rpn_box_loss(deltas, targets, positive, valid, self.config.rpn_beta)
+        return objectness_loss(logits, positive, valid), box
 
     @torch.no_grad()
     def select(self, anchors: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
