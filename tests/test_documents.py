@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -108,3 +109,11 @@ def test_a_value_is_cut_before_it_goes_into_a_message() -> None:
         value = [value] * 10
     for item in (value, 10**5000, "word", {"a": {"b": {"c": {"d": 1}}}}, b"x" * 10**6):
         assert len(shown(item)) <= 60
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    for path in (tmp_path / "pipe.json", Path("/dev/zero")):
+        for read in (read_yaml, read_json):
+            with pytest.raises(MaskRCNNError, match=r"cannot be read: .* pipe or device"):
+                read(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import reprlib
+import stat
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,11 @@ def parse_json(text: str, where: object = None, *, object_hook: Callable[[dict[s
 
 def _text(path: Path, max_bytes: int | None, kind: str) -> str:
     try:
-        size = path.stat().st_size
+        found = path.stat()
+        size = found.st_size
+        if not stat.S_ISREG(found.st_mode):  # a pipe may wait forever, a device never end
+            what = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or device"
+            raise MaskRCNNError(f"cannot be read: expected a file of {kind}, found {what}", where=path)
         if max_bytes is not None and size > max_bytes:
             raise MaskRCNNError(f"expected at most {max_bytes:,} bytes of {kind}, found {size:,}", where=path)
         content = path.read_bytes()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import os
 import sys
 import unicodedata
+from typing import TextIO
 
 # Joiners inside words and emoji are letters to their readers.
 _KEPT = "\u200c\u200d"
@@ -54,6 +56,16 @@ def write_anyway() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="maskrcnn")
+
+
+def discard_rest(stream: TextIO | None) -> None:
+    """Send what is still to be written to a stream nowhere, so that leaving the process does not fail on it."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())  # type: ignore[union-attr]
+        os.close(nowhere)
+    except (OSError, ValueError, AttributeError):  # a stream without a file
+        pass
 
 
 def _replaced(error: UnicodeError) -> tuple[str, int]:

@@ -44,6 +44,19 @@ def readers() -> int:
     return sum(thread.name.startswith("maskrcnn-read") for thread in threading.enumerate())
 
 
+@pytest.mark.parametrize("error", [FileNotFoundError(2, "No such file or directory"), OSError("gone"), MemoryError()])
+def test_what_the_system_says_costs_one_item(error: Exception) -> None:
+    def read(item: str) -> str:
+        if item == "bad.png":
+            raise error
+        return item
+
+    first, second, third = read_ahead(["a.png", "bad.png", "c.png"], read, 2)
+    assert (first, third) == ("a.png", "c.png")
+    assert isinstance(second, MaskRCNNError)
+    assert str(second).startswith("bad.png: cannot be read: ")
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(-3, 9), max_size=12), st.integers(1, 5))
 def test_order_is_kept_and_errors_stand_in_their_places(items: list[int], ahead: int) -> None:

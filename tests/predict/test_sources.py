@@ -1,6 +1,7 @@
 """Arguments to images: what is found, what is told, and a real server for addresses."""
 
 import io
+import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -100,6 +101,74 @@ def test_names_differ_when_one_folder_holds_the_other(tmp_path):
     assert [source.name for source in found.images] == ["x.jpg", "sub/x.jpg"]
 
 
+def test_one_bad_name_costs_no_other(tmp_path):
+    file = image(tmp_path / "a.png")
+    bad = [
+        "http://a:b/x",
+        "http://[::1/x",
+        "https:///x.png",
+        "http://exa mple.org/a.png",
+        "http://example.org/a\nb.png",
+        "http://example.org/\x1b[31m.png",
+        "x" * 300 + ".png",
+        "a\0b.png",
+        "~nobody-of-this-name/a.png",
+    ]
+    found = resolve_sources([*bad, file])
+    assert [source.path_or_url for source in found.images] == [file]
+    assert len(found.problems) == len(bad)
+    for name, problem in zip(bad, found.problems, strict=True):
+        assert problem.startswith(f"{name}: ")
+
+
+def test_very_long_names_have_short_stems_that_differ(tmp_path):
+    long = [image(tmp_path / ("x" * 240 + f"{k}.png")) for k in range(3)]
+    wide = image(tmp_path / ("猫" * 82 + ".png"))
+    address = "http://example.org/" + "y" * 400 + ".png"
+    stems = [source.stem for source in resolve_sources([*long, wide, address]).images]
+    assert len(set(stems)) == 5
+    for stem in stems:
+        image(tmp_path / "out" / f"{stem}.png")
+        assert len(stem.encode()) <= 210
+    assert stems[3].strip("猫") == ""
+
+
+def test_what_is_named_as_an_image_and_is_none_is_told(tmp_path):
+    image(tmp_path / "a.png")
+    (tmp_path / "folder.png").mkdir()
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "broken.png").symlink_to(tmp_path / "gone.png")
+    (tmp_path / "circle.png").symlink_to(tmp_path / "circle.png")
+    for argument in (tmp_path, str(tmp_path / "*")):
+        found = resolve_sources([argument])
+        assert [source.name for source in found.images] == ["a.png"]
+        assert sorted(Path(line.split(": ")[0]).name for line in found.problems) == [
+            "broken.png", "circle.png", "pipe.png",
+        ]  # fmt: skip
+    with pytest.raises(MaskRCNNError, match="pipe or device"):
+        read_source(tmp_path / "pipe.png")
+    with pytest.raises(MaskRCNNError, match="pipe or device"):
+        read_source("/dev/zero")
+
+
+def test_patterns_end_where_links_make_circles(tmp_path):
+    image(tmp_path / "deep" / "er" / "a.png")
+    for k in range(4):
+        (tmp_path / "deep" / f"circle{k}").symlink_to(tmp_path)
+    (tmp_path / ".hidden").mkdir()
+    image(tmp_path / ".hidden" / "b.png")
+    for pattern in ("**/*.png", "**", "deep/**/a*", "**/er/**/*.png", "d*/**/*"):
+        assert [source.name for source in resolve_sources([tmp_path / pattern]).images] == ["a.png"], pattern
+
+
+def test_a_folder_with_brackets_names_a_pattern_that_finds_its_images(tmp_path):
+    image(tmp_path / "run [1]" / "more" / "b.png")
+    image(tmp_path / "run [1]" / "a.png")
+    found = resolve_sources([tmp_path / "run [1]"])
+    wider = found.notes[0].split('"')[1]
+    assert [source.name for source in resolve_sources([wider]).images] == ["a.png", "b.png"]
+
+
 def test_addresses_are_taken_as_they_are():
     urls = [
         "https://example.org/p/cat%20one.jpg?size=3",
@@ -136,7 +205,12 @@ def server():
     png = io.BytesIO()
     Image.new("RGB", (4, 3), (200, 10, 20)).save(png, format="PNG")
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.bodies = {"/red.png": png.getvalue(), "/text.png": b"hello, this is text", "/endless.png": b"x" * 10_000}
+    server.bodies = {
+        "/red.png": png.getvalue(),
+        "/r%C3%A9d%201.png?size=3%20m": png.getvalue(),
+        "/text.png": b"hello, this is text",
+        "/endless.png": b"x" * 10_000,
+    }
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -149,6 +223,11 @@ def test_an_image_is_read_from_a_server_as_from_a_file(server, tmp_path):
     assert pixels.shape == (3, 4, 3)
     assert pixels[0, 0].tolist() == [200, 10, 20]
     assert np.array_equal(pixels, read_source(image(tmp_path / "red.png")).pixels)
+
+
+def test_addresses_as_people_paste_them(server):
+    for name in ("r%C3%A9d 1.png", "réd 1.png", "r%C3%A9d%201.png"):
+        assert read_source(f"{server}/{name}?size=3 m#top").pixels.shape == (3, 4, 3)
 
 
 def test_what_a_server_may_do_wrong(server):
@@ -168,3 +247,5 @@ def test_offline_is_told(server):
         download("http://127.0.0.1:1/a.png")
     with pytest.raises(MaskRCNNError, match="cannot be reached"):
         download("http://[bad/a.png")
+    with pytest.raises(MaskRCNNError, match="cannot be reached"):
+        read_source("http://a:b/x")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.text import plural, visible
+from maskrcnn.text import discard_rest, plural, visible
 
 if TYPE_CHECKING:
     from maskrcnn.evaluate.evaluator import Evaluation
@@ -51,13 +50,7 @@ class _Door(Console):
         """Keep quiet from now on; what is still in buffers goes nowhere."""
         self.failure = self.failure or error
         self.quiet = True
-        stream = sys.stderr if self.stderr else sys.stdout
-        try:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, stream.fileno())
-            os.close(nowhere)
-        except (OSError, ValueError, AttributeError):  # a stream without a file
-            pass
+        discard_rest(sys.stderr if self.stderr else sys.stdout)
 
     def on_broken_pipe(self) -> None:
         self.fail(BrokenPipeError())

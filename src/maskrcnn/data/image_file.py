@@ -61,10 +61,14 @@ def check_present(path: Path) -> None:
     """Raises `MaskRCNNError` unless there is a file that is not empty."""
     try:
         found = path.stat()
+    except PermissionError as error:
+        raise MaskRCNNError(f"cannot be read: {error.strerror}", where=path, fix="check its rights") from None
     except (OSError, ValueError):
         raise MaskRCNNError("no such image file", where=path, fix="check the path") from None
     if stat.S_ISDIR(found.st_mode):
         raise MaskRCNNError("expected an image file, found a folder", where=path, fix="name a file in it")
+    if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for somebody to write into it
+        raise MaskRCNNError("expected an image file, found a pipe or device", where=path, fix="save it as a file")
     if found.st_size == 0:
         raise MaskRCNNError("the image file is empty (0 bytes)", where=path, fix="copy or download it again")
 

@@ -7,6 +7,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import TypeVar
 
 from maskrcnn.errors import MaskRCNNError
@@ -19,7 +20,8 @@ READERS = 4  # decoders release Python's lock; more threads than that take cores
 def read_ahead(items: Iterable[T], read: Callable[[T], U], ahead: int) -> Iterator[U | MaskRCNNError]:
     """read(item) of each, in order, up to ``ahead`` items before they are asked for.
 
-    A `MaskRCNNError` comes as a value. A single item is read at once, without a thread.
+    A `MaskRCNNError` comes as a value, and so does what the system says against reading an item. A single item is read
+    at once, without a thread.
     """
 
     def tried(item: T) -> U | MaskRCNNError:
@@ -27,6 +29,10 @@ def read_ahead(items: Iterable[T], read: Callable[[T], U], ahead: int) -> Iterat
             return read(item)
         except MaskRCNNError as error:
             return error
+        except (OSError, MemoryError) as error:  # a file that went meanwhile, a disk that fails
+            reason = "not enough memory" if isinstance(error, MemoryError) else error.strerror or error
+            where = item if isinstance(item, str | Path) else None
+            return MaskRCNNError(f"cannot be read: {reason}", where=where, fix="check the file, and try again")
 
     source = iter(items)
     first = list(itertools.islice(source, 2))

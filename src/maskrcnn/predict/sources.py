@@ -6,25 +6,23 @@ One that is missing becomes a problem line; the others are kept.
 from __future__ import annotations
 
 import glob
-import re
+import os
+import stat
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
 
 from maskrcnn.data.channels import read_for_model
 from maskrcnn.data.image_formats import IMAGE_SUFFIXES, left_out
 from maskrcnn.data.image_io import ReadImage, find_images
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import Preprocess
+from maskrcnn.predict.addresses import check_address, download, is_url, url_parts
+from maskrcnn.text import plural
 
-MAX_DOWNLOAD_BYTES = 256 * 2**20
-DOWNLOAD_SECONDS = 60.0
+MAX_STEM_BYTES = 200  # of 255 that most file systems take: there is room for a number and a suffix
 
 
 class Source(NamedTuple):
@@ -49,11 +47,6 @@ class Sources(NamedTuple):
     notes: list[str]
 
 
-def is_url(source: object) -> bool:
-    """Whether this is an http(s) address."""
-    return isinstance(source, str) and source.lower().startswith(("http://", "https://"))
-
-
 def resolve_sources(arguments: Sequence[str | Path]) -> Sources:
     """Find the images behind files, folders (not their sub-folders), patterns such as "photos/**/*.jpg", and addresses.
 
@@ -64,21 +57,24 @@ def resolve_sources(arguments: Sequence[str | Path]) -> Sources:
     notes: list[str] = []
     for argument in arguments:
         try:
-            for item in _expand(argument, notes):
+            for item in _expand(argument, notes, problems):
                 found.setdefault(item if isinstance(item, str) else str(item.resolve()), item)
-        except (MaskRCNNError, OSError) as error:
+        except MaskRCNNError as error:
             problems.append(str(error))
+        except (OSError, ValueError, RuntimeError) as error:  # a name too long, no such home, a circle of links
+            problems.append(f"{argument}: cannot be read: {getattr(error, 'strerror', None) or error}")
     items = list(found.values())
     names = _names(items)
     return Sources([Source(*parts) for parts in zip(names, items, _stems(items), strict=True)], problems, notes)
 
 
-def _expand(argument: str | Path, notes: list[str]) -> list[Path] | list[str]:
+def _expand(argument: str | Path, notes: list[str], problems: list[str]) -> list[Path] | list[str]:
     if is_url(argument):
+        check_address(str(argument))
         return [str(argument)]
     path = Path(argument).expanduser()
     if path.is_dir():
-        return _images_of(path, notes)
+        return _images_of(path, notes, problems)
     if path.exists():
         return [path]
     if not glob.has_magic(str(path)):
@@ -86,9 +82,10 @@ def _expand(argument: str | Path, notes: list[str]) -> list[Path] | list[str]:
         raise MaskRCNNError(
             "expected a file, a folder, a pattern or a web address; nothing is there", where=argument, fix=fix
         )
-    matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207 - absolute patterns
+    matches = sorted({Path(match) for match in _matching(str(path))})
     images = [match for match in matches if match.suffix.lower() in IMAGE_SUFFIXES and match.is_file()]
     others = left_out(matches)
+    problems += _unreadable(matches)
     if not images:
         what = f"expected a pattern that matches images, it matches {_summary(matches)}"
         raise MaskRCNNError(f"{what}; {others}" if others else what, where=argument)
@@ -97,13 +94,53 @@ def _expand(argument: str | Path, notes: list[str]) -> list[Path] | list[str]:
     return images
 
 
-def _images_of(folder: Path, notes: list[str]) -> list[Path]:
+def _matching(pattern: str) -> Iterable[str]:
+    """What a pattern matches; "**" goes into each folder once, whatever circles links make."""
+    parts = Path(pattern).parts
+    if "**" not in parts:
+        return glob.iglob(pattern)  # noqa: PTH207 - absolute patterns
+    place = parts.index("**")
+    tops = glob.iglob(str(Path(*parts[:place]))) if place else ["."]  # noqa: PTH207
+    tail = parts[place + 1 :] or ("*",)
+    folders = _folders_below(Path(top) for top in tops)
+    return (match for folder in folders for match in _matching(str(Path(glob.escape(str(folder)), *tail))))
+
+
+def _folders_below(tops: Iterable[Path]) -> Iterator[Path]:
+    """The folders and all below them that are not hidden, each once."""
+    seen: set[str] = set()
+    for top in tops:
+        for folder, below, _ in os.walk(top, followlinks=True):
+            place = os.path.realpath(folder)
+            below[:] = [] if place in seen else sorted(name for name in below if not name.startswith("."))
+            if place not in seen:
+                yield Path(folder)
+            seen.add(place)
+
+
+def _unreadable(paths: Iterable[Path]) -> Iterator[str]:
+    """A line for each that is named as an image and is neither file nor folder: a broken link, a pipe, a device."""
+    for path in paths:
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
+            try:
+                mode = path.stat().st_mode
+            except OSError as error:
+                link = "a link to what is not there" if path.is_symlink() else error.strerror
+                yield f"{path}: expected an image file, found {link}"
+                continue
+            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                yield f"{path}: expected an image file, found a pipe or device"
+
+
+def _images_of(folder: Path, notes: list[str], problems: list[str]) -> list[Path]:
+    content = sorted(folder.iterdir())
     images = find_images(folder)
-    others = left_out(sorted(folder.iterdir()))
-    below = sum(len(find_images(child)) for child in folder.iterdir() if child.is_dir())
-    wider = folder / "**" / "*"
+    others = left_out(content)
+    problems += _unreadable(content)
+    below = sum(_count(child) for child in content if child.is_dir())
+    wider = Path(glob.escape(str(folder))) / "**" / "*"
     if not images:
-        found = f"{below} in its sub-folders" if below else _summary(sorted(folder.iterdir()))
+        found = f"{below} in its sub-folders" if below else _summary(content)
         fix = f'to read the sub-folders, give "{wider}"' if below else "give a folder of images"
         what = f"expected images in this folder, found {found}"
         raise MaskRCNNError(f"{what}; {others}" if others else what, where=folder, fix=fix)
@@ -116,15 +153,23 @@ def _images_of(folder: Path, notes: list[str]) -> list[Path]:
     return images
 
 
+def _count(folder: Path) -> int:
+    """How many images are in a folder; none in one that may not be looked into."""
+    try:
+        return len(find_images(folder))
+    except OSError:
+        return 0
+
+
 def _summary(paths: Iterable[Path]) -> str:
     """What there is instead of images: "3 .txt files, 1 folder"."""
     kinds = Counter("folder" if path.is_dir() else f"{path.suffix or 'suffixless'} file" for path in paths)
-    return ", ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in kinds.most_common(5)) or "nothing"
+    return ", ".join(plural(count, kind) for kind, count in kinds.most_common(5)) or "nothing"
 
 
 def _names(items: Sequence[Path | str]) -> list[str]:
     """File names; those that occur twice get the folders that tell them apart."""
-    parts = [_url_parts(item) if isinstance(item, str) else item.resolve().parts for item in items]
+    parts = [url_parts(item) if isinstance(item, str) else item.resolve().parts for item in items]
     shared = Counter(part[-1] for part in parts)
     twins = [part[:-1] for part in parts if shared[part[-1]] > 1]
     levels = list(zip(*twins, strict=False))
@@ -133,8 +178,9 @@ def _names(items: Sequence[Path | str]) -> list[str]:
 
 
 def _stems(items: Sequence[Path | str]) -> list[str]:
-    """Output names: the file's own stem, the second of a kind numbered; case ignored, as some file systems do."""
-    wanted = [Path(_url_parts(item)[-1] if isinstance(item, str) else item.name).stem for item in items]
+    """Output names: the file's own stem, shortened if it is very long, the second of a kind numbered; case ignored, as
+    some file systems do."""
+    wanted = [_fitting(Path(url_parts(item)[-1] if isinstance(item, str) else item.name).stem) for item in items]
     reserved, taken, stems = {stem.casefold() for stem in wanted}, set[str](), []
     for stem in wanted:
         unique, number = stem, 1
@@ -146,11 +192,11 @@ def _stems(items: Sequence[Path | str]) -> list[str]:
     return stems
 
 
-def _url_parts(url: str) -> tuple[str, ...]:
-    """Host and path of an address, each part safe as a file name; ends with "image" where the address names none."""
-    split = urlsplit(url)
-    path = [re.sub(r"[^\w. -]", "_", unquote(part)) for part in split.path.split("/") if part]
-    return (re.sub(r"[^\w.-]", "_", split.netloc), *(path or ["image"]))
+def _fitting(stem: str) -> str:
+    stem = stem[:MAX_STEM_BYTES]
+    while len(stem.encode("utf-8", "surrogatepass")) > MAX_STEM_BYTES:
+        stem = stem[:-1]
+    return stem
 
 
 def read_source(path_or_url: str | Path, preprocess: Preprocess | None = None) -> ReadImage:
@@ -163,48 +209,13 @@ def read_source(path_or_url: str | Path, preprocess: Preprocess | None = None) -
     if not is_url(path_or_url):
         return read_for_model(Path(path_or_url), preprocess)
     url = str(path_or_url)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / _url_parts(url)[-1][-100:]
-        path.write_bytes(download(url))
-        try:
-            return read_for_model(path, preprocess)
-        except MaskRCNNError as error:
-            raise MaskRCNNError(error.what, where=url, fix=error.fix) from error
-
-
-def download(url: str, *, max_bytes: int = MAX_DOWNLOAD_BYTES, seconds: float = DOWNLOAD_SECONDS) -> bytes:
-    """The bytes behind an http(s) address.
-
-    Raises:
-        MaskRCNNError: the address cannot be reached or refuses, it holds more than max_bytes, or it takes too long.
-    """
-    too_large = MaskRCNNError(
-        f"more than the {max_bytes:,} bytes allowed", where=url, fix="download it and give the file"
-    )
-    too_slow = MaskRCNNError(f"not downloaded within {seconds:g} s", where=url, fix="download it and give the file")
-    deadline = time.monotonic() + seconds
-    chunks, size = [], 0
     try:
-        request = urllib.request.Request(url, headers={"User-Agent": "maskrcnn"})
-        with urllib.request.urlopen(request, timeout=min(20.0, seconds)) as response:
-            if int(response.headers.get("Content-Length") or 0) > max_bytes:
-                raise too_large
-            while chunk := response.read1(2**16):
-                chunks.append(chunk)
-                size += len(chunk)
-                if size > max_bytes:
-                    raise too_large
-                if time.monotonic() > deadline:
-                    raise too_slow
-    except urllib.error.HTTPError as error:
-        raise MaskRCNNError(
-            f"the server answered {error.code} {error.reason}", where=url, fix="check the address"
-        ) from error
-    except TimeoutError as error:
-        raise too_slow from error
-    except (OSError, ValueError, EOFError) as error:
-        reason = getattr(error, "reason", error)
-        raise MaskRCNNError(
-            f"cannot be reached: {reason}", where=url, fix="check the address and the network"
-        ) from error
-    return b"".join(chunks)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"image{Path(url_parts(url)[-1]).suffix[:10]}"
+            path.write_bytes(download(url))
+            return read_for_model(path, preprocess)
+    except MaskRCNNError as error:
+        raise MaskRCNNError(error.what, where=url, fix=error.fix) from error
+    except OSError as error:
+        what = f"cannot be kept while it is read: {error.strerror or error}"
+        raise MaskRCNNError(what, where=url, fix="free some space for temporary files") from error

@@ -136,6 +136,8 @@ class PredictionWriter:
 
 
 def _is_overlay(path: Path) -> bool:
+    if not path.is_file():  # opening a pipe would wait for somebody to write into it
+        return False
     try:
         with Image.open(path) as picture:
             return picture.info.get("Software") == OVERLAY_MARK

@@ -1,0 +1,100 @@
+"""Images behind web addresses: http and https, within limits of size and time."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import time
+import urllib.error
+import urllib.request
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from maskrcnn.errors import MaskRCNNError
+
+MAX_DOWNLOAD_BYTES = 256 * 2**20
+DOWNLOAD_SECONDS = 60.0
+
+
+def is_url(source: object) -> bool:
+    """Whether this is an http(s) address."""
+    return isinstance(source, str) and source.lower().startswith(("http://", "https://"))
+
+
+def url_parts(url: str) -> tuple[str, ...]:
+    """Host and path of an address, each part safe as a file name; ends with "image" where the address names none.
+
+    Raises:
+        MaskRCNNError: it is no address.
+    """
+    check_address(url)
+    split = urlsplit(url)
+    path = [re.sub(r"[^\w. -]", "_", unquote(part)) for part in split.path.split("/") if part]
+    return (re.sub(r"[^\w.-]", "_", split.netloc), *(path or ["image"]))
+
+
+def check_address(url: str) -> None:
+    """Raises `MaskRCNNError` for what is no web address."""
+    try:
+        _as_sent(url)
+    except ValueError as error:
+        raise MaskRCNNError(f"cannot be reached: {error}", where=url, fix="check the address") from None
+
+
+def _as_sent(url: str) -> str:
+    """The address as servers understand it: spaces and letters beyond ASCII are percent-encoded.
+
+    Raises:
+        ValueError: it is no address.
+    """
+    if not url.isascii() or not url.isprintable():
+        hidden = [c for c in url if not c.isprintable() and not 0xDC80 <= ord(c) <= 0xDCFF]
+        if hidden:
+            raise ValueError(f"an address holds no character {hidden[0]!r}")
+    parts = urlsplit(url)
+    if not parts.hostname or " " in parts.netloc:
+        raise ValueError("an address names a server, such as https://example.org/image.jpg")
+    _ = parts.port  # raises ValueError
+    user, at, host = parts.netloc.rpartition("@")
+    if not host.isascii():
+        name, colon, port = host.partition(":")
+        host = f"{name.encode('idna').decode('ascii')}{colon}{port}"
+    quoted = [quote(part, safe="%/:=&?~+!$,;'@()*[]", errors="surrogateescape") for part in (parts.path, parts.query)]
+    return urlunsplit((parts.scheme, f"{user}{at}{host}", *quoted, ""))
+
+
+def download(url: str, *, max_bytes: int = MAX_DOWNLOAD_BYTES, seconds: float = DOWNLOAD_SECONDS) -> bytes:
+    """The bytes behind an http(s) address.
+
+    Raises:
+        MaskRCNNError: it is no address, cannot be reached or refuses, holds more than max_bytes, or takes too long.
+    """
+    too_large = MaskRCNNError(
+        f"more than the {max_bytes:,} bytes allowed", where=url, fix="download it and give the file"
+    )
+    too_slow = MaskRCNNError(f"not downloaded within {seconds:g} s", where=url, fix="download it and give the file")
+    deadline = time.monotonic() + seconds
+    chunks, size = [], 0
+    try:
+        request = urllib.request.Request(_as_sent(url), headers={"User-Agent": "maskrcnn"})
+        with urllib.request.urlopen(request, timeout=min(20.0, seconds)) as response:
+            if int(response.headers.get("Content-Length") or 0) > max_bytes:
+                raise too_large
+            while chunk := response.read1(2**16):
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > max_bytes:
+                    raise too_large
+                if time.monotonic() > deadline:
+                    raise too_slow
+    except urllib.error.HTTPError as error:
+        raise MaskRCNNError(
+            f"the server answered {error.code} {error.reason}", where=url, fix="check the address"
+        ) from error
+    except TimeoutError as error:
+        raise too_slow from error
+    except (OSError, ValueError, EOFError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        raise MaskRCNNError(
+            f"cannot be reached: {reason}", where=url, fix="check the address and the network"
+        ) from error
+    return b"".join(chunks)
