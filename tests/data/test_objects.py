@@ -109,3 +109,10 @@ def test_a_problem_is_one_line() -> None:
     problem = DataError("zero-area", "it is flat", fix="remove it").problem("a.json, annotation 1", objects_lost=1)
     assert str(problem) == "a.json, annotation 1: dropped, it is flat (remove it)"
     assert str(Problem("no-mask", "a.json", "boxes only", severity="note")) == "a.json: boxes only"
+
+
+def test_the_masks_of_one_image_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maskrcnn.data.objects._MAX_PIXELS", 70)
+    objects, problems = draw_all([annotation([SQUARE])] * 4, SIZE, "a.json")  # 36 pixels each
+    assert len(objects.labels) == 2
+    assert [(problem.check, problem.objects_lost) for problem in problems] == [("masks-too-large", 1)] * 2

@@ -54,3 +54,11 @@ def test_arrays_are_taken() -> None:
 def test_what_is_no_polygon_is_refused(polygon: list, told: str) -> None:
     with pytest.raises(MaskRCNNError, match=told):
         rasterise([polygon], (10, 10))
+
+
+def test_the_length_of_an_outline_is_bounded() -> None:
+    """The drawing allocates 40 bytes a pixel of the outline: 100 such edges took 8 GB."""
+    there_and_back = [0, 0, 1e6, 1e6] * 3 + [0, 0]
+    assert rasterise([there_and_back], (20, 30)).area == 0
+    with pytest.raises(MaskRCNNError, match="outline of at most 8,000,000 pixels, found 100,000,000"):
+        rasterise([[0, 0, 1e6, 1e6] * 50], (20, 30))

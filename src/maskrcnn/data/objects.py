@@ -20,6 +20,8 @@ from maskrcnn.masks.rle import decode
 
 # A box and its mask agree if each side lies within 2 pixels or a tenth of the mask's extent.
 _BOX_PIXELS, _BOX_SHARE = 2.0, 0.1
+# Pixels, a byte each, that the masks of one image may take together.
+_MAX_PIXELS = 2**32
 
 
 class Annotation(NamedTuple):
@@ -100,9 +102,13 @@ def draw_each(
     """
     problems: list[Problem] = []
     kept: list[Drawn] = []
+    pixels = 0
     for annotation in annotations:
         where = f"{source}, annotation {annotation.id}"
         try:
+            if pixels > _MAX_PIXELS:
+                what = f"the masks of this image before it have more than {_MAX_PIXELS:,} pixels together"
+                raise DataError("masks-too-large", what, fix="cut the image into tiles")
             crop = draw(annotation, size)
         except DataError as error:
             problems.append(error.problem(where, objects_lost=1))
@@ -117,6 +123,7 @@ def draw_each(
             what = f"bbox {_xywh(box)} does not enclose its mask {_xywh(crop.box)}, the mask's is used"
             problems.append(Problem("box-mask-disagree", where, what, "bbox is [x, y, width, height]", "warning"))
             box = crop.box
+        pixels += 0 if crop is None else crop.bitmap.size
         kept.append(Drawn(annotation, crop, box))
     return kept, problems
 

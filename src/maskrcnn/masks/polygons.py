@@ -15,8 +15,9 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import EMPTY, Crop
 from maskrcnn.masks.rle import decode
 
-# The drawing walks along the outline in steps of a fifth of a pixel: this bounds its time and memory.
+# The drawing walks along the outline in steps of a fifth of a pixel: these bound its time and memory.
 MAX_COORDINATE = 1e6
+MAX_LENGTH = 8e6
 
 
 def rasterise(polygons: Sequence[Sequence[float] | np.ndarray], size: tuple[int, int]) -> Crop:
@@ -24,7 +25,7 @@ def rasterise(polygons: Sequence[Sequence[float] | np.ndarray], size: tuple[int,
 
     Raises:
         MaskRCNNError: a polygon has fewer than three points, half a point, or a coordinate that is no number in
-            -1e6..1e6.
+            -1e6..1e6, or its outline is longer than MAX_LENGTH pixels.
     """
     outlines = [_outline(polygon) for polygon in polygons]
     if not outlines:
@@ -43,12 +44,23 @@ def _outline(polygon: Sequence[float] | np.ndarray) -> list[float]:
             f"expected a polygon as a flat list of at least 3 points x, y, found {_shape(points)}",
             fix="correct or remove the polygon",
         )
-    if not (np.abs(points) <= MAX_COORDINATE).all():
+    largest = np.abs(points).max()
+    if not largest <= MAX_COORDINATE:
         raise MaskRCNNError(
             f"expected polygon coordinates that are numbers between ±{MAX_COORDINATE:,.0f}, found {str(polygon)[:60]}",
             fix="correct or remove the polygon",
         )
+    if points.size * largest > MAX_LENGTH and (length := _length(points.reshape(-1, 2))) > MAX_LENGTH:
+        raise MaskRCNNError(
+            f"expected an outline of at most {MAX_LENGTH:,.0f} pixels, found {length:,.0f}",
+            fix="correct or remove the polygon",
+        )
     return points.tolist()
+
+
+def _length(points: np.ndarray) -> float:
+    """The length of a closed outline [P, 2], of each edge that along its longer axis."""
+    return float(np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum())
 
 
 def _shape(points: np.ndarray) -> str:

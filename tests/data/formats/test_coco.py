@@ -302,6 +302,16 @@ def test_splits_in_any_case(tmp_path: Path, files: tuple[str, ...], splits: list
     assert [location.path for location in coco.find(tmp_path).values()] == [tmp_path / file for file in files]
 
 
+def test_one_label_file_among_others(tmp_path: Path) -> None:
+    path = write(tmp_path, annotation())
+    (tmp_path / "data").mkdir()
+    (tmp_path / "images" / "a.png").rename(tmp_path / "data" / "a.png")
+    (tmp_path / "package.json").write_text("{}")
+    assert used(open_dataset(tmp_path)) == [1]
+    (tmp_path / "other.json").write_text(path.read_text(encoding="utf-8-sig"))
+    assert coco.find(tmp_path) == {}
+
+
 def test_images_in_folders_of_their_split(tmp_path: Path) -> None:
     path = write(tmp_path).rename(tmp_path / "instances_val.json")
     (tmp_path / "images" / "Validation" / "cam1").mkdir(parents=True)

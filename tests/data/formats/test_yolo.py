@@ -296,6 +296,24 @@ def test_a_list_of_another_machine(tmp_path: Path, line: str) -> None:
     assert dataset.problems == []
 
 
+def test_lists_named_after_splits_are_splits(tmp_path: Path) -> None:
+    # CVAT's YOLO 1.1: labels lie beside the images, and lists name them with a folder that is not there.
+    for stem in ("a", "b"):
+        image(tmp_path / "obj_train_data" / f"{stem}.jpg")
+        (tmp_path / "obj_train_data" / f"{stem}.txt").write_text(f"1 {SQUARE}\n")
+    (tmp_path / "obj.names").write_text("cat\ndog\n")
+    (tmp_path / "Train.txt").write_text("data/obj_train_data/a.jpg\n")
+    (tmp_path / "valid.txt").write_text("data/obj_train_data/b.jpg\n")
+    assert split_names(tmp_path) == ["train", "valid"]
+    for split, stem in (("train", "a"), ("val", "b")):
+        dataset = open_dataset(tmp_path, split)
+        assert [record.path.stem for record in dataset.records] == [stem]
+        assert dataset.names == ("cat", "dog")
+        assert dataset.objects(0).labels.tolist() == [1]
+    (tmp_path / "Train.txt").write_bytes(b"\xff\xfe\x00")
+    assert yolo.find(tmp_path) == {}
+
+
 def test_a_list_that_does_not_tell_images_apart(tmp_path: Path) -> None:
     labelled(tmp_path, f"1 {SQUARE}")
     labelled(tmp_path, f"1 {SQUARE}", "b")

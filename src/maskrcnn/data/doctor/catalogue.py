@@ -169,6 +169,7 @@ _ALL = [
     Check("zero-area", "error", "an object has no area", "correct or remove it", True),
     Check("outside-image", "error", "an object lies outside its image", "correct or remove it", True),
     Check("empty-mask", "error", "a mask covers no pixel", "correct or remove it", True),
+    Check("masks-too-large", "error", "the masks of an image do not fit into memory", "cut the image into tiles"),
     Check("partly-outside", "warning", "an object reaches beyond its image", "clip it to the image", True),
     Check("degenerate-polygon", "warning", "a polygon is a point or a line", "draw it again"),
     Check(

@@ -27,6 +27,8 @@ from maskrcnn.data.problem import DataError, Problem
 from maskrcnn.documents import read_json, shown
 from maskrcnn.errors import MaskRCNNError
 
+_FEW = 8
+
 
 def find(path: Path, kinds: tuple[str, ...] = ("coco",)) -> dict[str, Location]:
     """The .json files of the splits of a folder, or a .json file itself.
@@ -67,11 +69,12 @@ def _jsons(folder: Path) -> list[Path]:
 
 
 def _only(folder: Path, kinds: tuple[str, ...]) -> Path | None:
-    """The one .json of a folder."""
+    """The one .json of a folder, or the one of these kinds among a few."""
     for place in (folder, folder / "annotations"):
         files = _jsons(place)
-        if len(files) == 1 and json_kind(files[0]) in kinds:
-            return files[0]
+        fitting = [file for file in files if json_kind(file) in kinds] if len(files) <= _FEW else []
+        if len(fitting) == 1 and (len(files) == 1 or kinds != ("",)):
+            return fitting[0]
     return None
 
 

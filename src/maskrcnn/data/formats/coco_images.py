@@ -90,7 +90,7 @@ def _finder(entries: list[Any], file: Path) -> ImageFinder:
     """Looks first where most of the first images are, among the folders that such files usually lie beside."""
     stem, split = file.stem.removeprefix("instances_").removeprefix("lvis_v1_"), split_of(file.stem)
     roots = (file.parent, file.parent.parent)
-    folders = [root / part for root in roots for part in (stem, f"images/{stem}", "images", "")]
+    folders = [root / part for root in roots for part in (stem, f"images/{stem}", "images", "data", "")]
     folders += [root / f"{stem}{year}" for root in roots for year in ("2017", "2014")]
     folders += [found for root in roots for place in (root, root / "images") for found in _of_split(place, split)]
     names = [name for entry in entries if (name := file_name(entry))]

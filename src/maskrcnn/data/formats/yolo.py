@@ -19,7 +19,7 @@ import yaml
 from maskrcnn.data.dataset import Dataset, ImageRecord
 from maskrcnn.data.formats.checks import doubled_names, require_images
 from maskrcnn.data.formats.image_finder import ImageFinder, spellings
-from maskrcnn.data.formats.location import Location, split_folders, split_of
+from maskrcnn.data.formats.location import SPLIT_NAMES, Location, split_folders, split_of
 from maskrcnn.data.formats.losses import Losses
 from maskrcnn.data.formats.writer import Item, Writer
 from maskrcnn.data.formats.yolo_lines import LabelFiles, text_lines
@@ -48,7 +48,19 @@ def find(path: Path) -> dict[str, Location]:
         if not found and _has_labels(place):
             above = [folder.parent for folder in (place, *place.parents) if folder.name.lower() == "images"]
             return {"": Location(place, root=above[0] if above else path)}
-    return found
+    return found or _lists(path)
+
+
+def _lists(path: Path) -> dict[str, Location]:
+    """The lists train.txt, val.txt, … of a folder, whose images have labels."""
+    files = {file.stem.lower(): file for file in path.glob("*.txt")} if path.is_dir() else {}
+    found = {name: Location(files[name], root=path) for name in SPLIT_NAMES if name in files}
+    try:
+        found = {name: place for name, place in found.items() if _listed(place.path)}
+        labelled = any(_label_file(image).is_file() for place in found.values() for image in _images(place)[0])
+    except MaskRCNNError:
+        return {}  # no text
+    return found if labelled else {}
 
 
 def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Dataset:
@@ -131,6 +143,10 @@ def _listed(file: Path) -> list[str]:
     return [name for name in names if not name.startswith("#") or (file.parent / name).is_file()]
 
 
+def _label_file(image: Path) -> Path:
+    return _label_folder(image.parent) / f"{image.stem}.txt"
+
+
 def _label_folder(folder: Path) -> Path:
     """labels/… for images/…, by the last folder of that name; the folder itself if there is none."""
     for path in (folder, folder.absolute()):
@@ -153,7 +169,7 @@ def _has_labels(folder: Path) -> bool:
         return False
 
     def labelled(images: list[Path]) -> bool:
-        return any((_label_folder(image.parent) / f"{image.stem}.txt").is_file() for image in images)
+        return any(_label_file(image).is_file() for image in images)
 
     return labelled(find_images(folder)) or labelled(_below(folder)[0])
 
