@@ -54,8 +54,8 @@ def read_yaml(path: Path, *, as_written: Collection[str] = ()) -> Any:
         raise MaskRCNNError(
             f"not valid YAML: {str(problem)[:200]}{where}", where=path, fix="correct the file"
         ) from None
-    except (ValueError, OverflowError, RecursionError, AttributeError, TypeError) as error:
-        # Numbers that Python does not take, such as one of 5,000 digits or 0x.
+    except (ValueError, OverflowError, RecursionError, AttributeError, TypeError, LookupError) as error:
+        # Values that Python does not take, such as a number of 5,000 digits, 0x, or !!bool abc.
         raise MaskRCNNError(f"not valid YAML: {str(error)[:200]}", where=path, fix="correct the file") from None
 
 

@@ -59,6 +59,59 @@ def test_mistakes_are_told_with_the_file(tmp_path: Path, text: str, message: str
         read_recipe(written(tmp_path, text), {})
 
 
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        *(
+            (f"{name}: {value}", name)
+            for name in ("epochs", "minutes", "lr", "clip_norm")
+            for value in (".inf", ".nan", 0)
+        ),
+        *((f"{name}: .nan", name) for name in ("colour", "ema", "weight_decay", "layer_decay", "save_minutes")),
+        *((f"{name}: true", name) for name in ("batch_size", "epochs", "lr", "seed", "patience", "canvas", "workers")),
+        *(
+            (f"{name}: {10**30}", name)
+            for name in ("batch_size", "accumulate", "canvas", "seed", "workers", "evaluations", "patience")
+        ),
+        *((f"{name}: {10**30}", name) for name in ("warmup_steps", "lr_batch", "skip_bad_steps", "epochs", "minutes")),
+        ("workers: 5000", "workers"),
+        ("seed: 4294967296", "seed"),
+        ("scale_jitter: [2, 0.1]", "scale_jitter"),
+        ("scale_jitter: [1, .inf]", "scale_jitter"),
+        ("scale_jitter: [1, 1e9]", "scale_jitter"),
+        ("step_at: [0.9, 0.5]", "step_at"),
+        ("step_at: [0.5, 0.5]", "step_at"),
+        ("step_at: [.nan]", "step_at"),
+        ("names: [cat, dog, cat]", "names"),
+        ("names: ['']", "names"),
+        ("freeze: [-1]", "freeze"),
+        ("lr: 2001-99-99", "lr"),
+        ("lr: [[[[1]]]]", "lr"),
+        ("lr: '[/x]'", "lr"),
+        (f"optimizer: {'x' * 100_000}", "optimizer"),
+        (f"{'x' * 1000}: 1", "unknown setting"),
+        ("flip: !!bool abc", "not a readable recipe"),
+        ("lr: !!float abc", "not a readable recipe"),
+        ("lr: !!python/object/apply:os.getcwd []", "not a readable recipe"),
+        (f"lr: {'9' * 5000}", "not a readable recipe"),
+        (f"lr: {'[' * 3000}", "not a readable recipe"),
+        ("model: {fpn_chanels: 64}", "fpn_chanels"),
+        ("model: {1: 64}", "model"),
+        ("preset: light", "preset"),
+    ],
+)
+def test_values_that_no_run_can_have_name_the_file_and_the_field(tmp_path: Path, text: str, field: str) -> None:
+    with pytest.raises(MaskRCNNError, match=r"recipe\.yaml: ") as caught:
+        read_recipe(written(tmp_path, text), {})
+    assert field in str(caught.value)
+    assert len(str(caught.value)) < 1500
+
+
+def test_the_most_that_can_be_asked_for(tmp_path: Path) -> None:
+    text = "seed: 4294967295\nworkers: 1024\nscale_jitter: [1, 1]\nstep_at: []\nbatch_size: 65536\nfreeze: [0, layer1]"
+    assert read_recipe(written(tmp_path, text), {}).seed == 2**32 - 1
+
+
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(MaskRCNNError, match=r"missing\.yaml: not a readable recipe"):
         read_recipe(tmp_path / "missing.yaml", {})

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import difflib
+import math
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from maskrcnn.documents import read_yaml, shown
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.model.config import preset
 
-Share = Annotated[float, Field(gt=0, lt=1)]
 PEAK_RATES = {"adamw": 5e-4, "sgd": 0.01}
+USUAL_EPOCHS, USUAL_STEPS = 30, 300
+
+
+def _no_truth_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("Input should be a number")
+    return value
+
+
+# Numbers of a recipe are finite, and True is none of them. Upper limits are far above any use: they catch slips.
+Whole = Annotated[int, BeforeValidator(_no_truth_value)]
+Real = Annotated[float, BeforeValidator(_no_truth_value), Field(allow_inf_nan=False)]
+Share = Annotated[Real, Field(gt=0, lt=1)]
+Zoom = Annotated[Real, Field(ge=0.01, le=100)]
+Text = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 class Recipe(BaseModel):
@@ -22,75 +39,111 @@ class Recipe(BaseModel):
 
     preset: str = Field("lite", description="architecture: lite, resnet50_fpn or resnet50_fpn_v2")
     model: dict[str, Any] = Field(default_factory=dict, description="changes to the preset's settings")
-    init: str | None = Field(None, description="checkpoint or model name to start from; rows go by class name")
-    backbone_weights: str | None = Field(None, description="ImageNet weights: a .pth, or package:NAME")
-    names: tuple[str, ...] | None = Field(None, description="other names for the data's classes, in their order")
+    init: Text | None = Field(None, description="checkpoint or model name to start from; rows go by class name")
+    backbone_weights: Text | None = Field(None, description="ImageNet weights: a .pth, or package:NAME")
+    names: tuple[Text, ...] | None = Field(None, description="other names for the data's classes, in their order")
 
     channels: Literal["auto", "rgb", "stored"] = Field(
         "auto",
         description="rgb reads images as 8-bit pictures, stored takes all channels and bits there are, auto does that "
         "where there is more than a picture holds",
     )
-    minutes: float | None = Field(None, gt=0, description="fit the schedule to this much wall-clock time")
-    epochs: float = Field(30, gt=0, description="passes over the data, unless minutes are given")
-    patience: int = Field(0, ge=0, description="stop after so many evaluations without a better mask AP; 0 never")
-    target_ap: float | None = Field(None, gt=0, le=100, description="stop when the val split's mask AP is above it")
-    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+    minutes: Real | None = Field(None, gt=0, le=1e6, description="fit the schedule to this much wall-clock time")
+    epochs: Real | None = Field(
+        None,
+        gt=0,
+        le=1e6,
+        description=f"passes over the data, unless minutes are given; without either {USUAL_EPOCHS}, "
+        f"or as many as make {USUAL_STEPS} steps",
+    )
+    patience: Whole = Field(
+        0, ge=0, le=10**6, description="stop after so many evaluations without a better mask AP; 0 never"
+    )
+    target_ap: Real | None = Field(None, gt=0, le=100, description="stop when the val split's mask AP is above it")
+    batch_size: Annotated[Whole, Field(ge=1, le=2**16)] | Literal["auto"] = Field(
         8, description="images a process takes at once; auto asks the memory"
     )
-    accumulate: int = Field(1, ge=1, description="batches whose gradients are added up for one step")
-    canvas: Annotated[int, Field(ge=64, multiple_of=32)] | Literal["own"] = Field(
+    accumulate: Whole = Field(1, ge=1, le=2**16, description="batches whose gradients are added up for one step")
+    canvas: Annotated[Whole, Field(ge=64, le=2**14, multiple_of=32)] | Literal["own"] = Field(
         512, description="training images are cut or padded to this square; own leaves each at its own size"
     )
-    scale_jitter: tuple[PositiveFloat, PositiveFloat] = Field(
+    scale_jitter: tuple[Zoom, Zoom] = Field(
         (0.6, 1.6), description="random zoom, smallest and largest; 0.1, 2 is large-scale jitter"
     )
-    object_crops: float = Field(
+    object_crops: Real = Field(
         0.5, ge=0, le=1, description="share of the cuts that show a random object whole, small ones favoured"
     )
-    copy_paste: float = Field(
+    copy_paste: Real = Field(
         0.0, ge=0, le=1, description="share of the images that get objects of another image pasted in"
     )
     flip: bool = Field(True, description="mirror images left to right at random")
     turns: bool = Field(False, description="also turn and flip freely, for images without an up")
     stains: bool = Field(False, description="also free hues, negatives and grey, where colour is a stain")
-    colour: float = Field(0.4, ge=0, le=1, description="strength of random colour changes")
+    colour: Real = Field(0.4, ge=0, le=1, description="strength of random colour changes")
 
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="adamw or sgd")
-    lr: float | None = Field(None, gt=0, description="peak learning rate at lr_batch; 5e-4 for adamw, 0.01 for sgd")
-    lr_batch: int = Field(
+    lr: Real | None = Field(None, gt=0, description="peak learning rate at lr_batch; 5e-4 for adamw, 0.01 for sgd")
+    lr_batch: Whole = Field(
         8,
         ge=1,
+        le=2**32,
         description="images a step that lr is meant for; the rate used grows from there with the images of a step "
         "(batch_size * accumulate * processes): in proportion for sgd, with their square root for adamw",
     )
-    layer_decay: float = Field(1.0, gt=0, le=1, description="each backbone stage learns at this share of the next one")
-    freeze: tuple[int | str, ...] = Field(
+    layer_decay: Real = Field(1.0, gt=0, le=1, description="each backbone stage learns at this share of the next one")
+    freeze: tuple[Annotated[Whole, Field(ge=0)] | Text, ...] = Field(
         (), description="backbone stages that do not learn, norms included: 0 (the stem) to 4, or names of its modules"
     )
-    weight_decay: float = Field(0.05, ge=0, description="weight decay, on weights of two or more dimensions")
+    weight_decay: Real = Field(0.05, ge=0, le=100, description="weight decay, on weights of two or more dimensions")
     schedule: Literal["cosine", "step"] = Field(
         "cosine", description="how the rate falls after warm-up: cosine or step"
     )
     step_at: tuple[Share, ...] = Field((2 / 3, 8 / 9), description="shares of the run at which step divides it by 10")
-    warmup_steps: int = Field(100, ge=0, description="steps of linear warm-up")
-    clip_norm: float = Field(5.0, gt=0, description="largest gradient norm")
-    ema: float = Field(0.998, ge=0, lt=1, description="decay of the averaged weights; 0 turns averaging off")
+    warmup_steps: Whole = Field(
+        100, ge=0, le=10**9, description="steps of linear warm-up, at most; a tenth of the run if that is less"
+    )
+    clip_norm: Real = Field(5.0, gt=0, description="largest gradient norm")
+    ema: Real = Field(0.998, ge=0, lt=1, description="decay of the averaged weights; 0 turns averaging off")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto, fp32, bf16 or fp16")
     compile: bool = Field(
         False, description="compile backbone and pyramid: a minute or two at the start; on a CPU it does not pay"
     )
-    skip_bad_steps: int = Field(
-        0, ge=0, description="leave out so many steps whose loss or gradient is no finite number before giving up"
+    skip_bad_steps: Whole = Field(
+        0,
+        ge=0,
+        le=10**9,
+        description="leave out so many steps whose loss or gradient is no finite number before giving up",
     )
 
-    evaluations: int = Field(4, ge=0, description="evaluations on the val split, evenly spread, the last at the end")
-    save_minutes: float = Field(2.0, ge=0, description="how often to save what a run needs to go on; 0: every step")
+    evaluations: Whole = Field(
+        4,
+        ge=0,
+        le=10**6,
+        description="evaluations on the val split, evenly spread, the last at the end; one that would take more than a "
+        "tenth of the minutes is left out, but for the last",
+    )
+    save_minutes: Real = Field(
+        2.0, ge=0, le=1e6, description="how often to save what a run needs to go on; 0: every step"
+    )
     track: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = Field(
         (), description="also log to tensorboard, wandb or mlflow"
     )
-    workers: int | None = Field(None, ge=0, description="processes that read images; one a core but one unless given")
-    seed: int = Field(0, ge=0, description="a seed reproduces a run")
+    workers: Whole | None = Field(
+        None, ge=0, le=1024, description="processes that read images; one a core but one unless given"
+    )
+    seed: Whole = Field(0, ge=0, lt=2**32, description="a seed reproduces a run")
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Recipe:
+        low, high = self.scale_jitter
+        if low > high:
+            raise ValueError(f"scale_jitter: expected the smallest zoom first, found {low:g}, {high:g}")
+        if list(self.step_at) != sorted(set(self.step_at)):
+            raise ValueError(f"step_at: expected rising shares, found {shown(self.step_at)}")
+        for name, count in Counter(self.names or ()).items():
+            if count > 1:
+                raise ValueError(f"names: expected each once, found {shown(name)} {count} times")
+        return self
 
     def learning_rate(self, images: int) -> float:
         """The peak learning rate for steps of so many images.
@@ -101,28 +154,57 @@ class Recipe(BaseModel):
         grown = images / self.lr_batch
         return (self.lr or PEAK_RATES[self.optimizer]) * (grown if self.optimizer == "sgd" else grown**0.5)
 
+    def total_steps(self, data: int, images: int) -> int:
+        """Steps of a run without ``minutes``, on so many images of data, of so many images each."""
+        if self.epochs is None:
+            return max(math.ceil(USUAL_EPOCHS * data / images), USUAL_STEPS)
+        return max(math.ceil(self.epochs * data / images), 1)
+
 
 def read_recipe(path: Path | None, changes: dict[str, Any]) -> Recipe:
-    """The recipe of a YAML file with some fields changed; None among the changes leaves a field alone."""
+    """The recipe of a YAML file with some fields changed; None among the changes leaves a field alone.
+
+    Raises:
+        MaskRCNNError: the file is no YAML, a name is unknown, or a value is none that its field can have.
+    """
     data: Any = {}
     if path is not None:
         try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-            raise MaskRCNNError(f"not a readable recipe: {error}", where=path) from None
+            data = read_yaml(path) or {}
+        except MaskRCNNError as error:
+            raise MaskRCNNError(f"not a readable recipe: {error.what}", where=path, fix=error.fix) from None
         if not isinstance(data, dict):
             raise MaskRCNNError(f"expected 'name: value' lines, found {type(data).__name__}", where=path)
     data = {str(name): value for name, value in data.items()} | {
         name: value for name, value in changes.items() if value is not None
     }
     try:
-        return Recipe(**data)
+        recipe = Recipe(**data)
     except ValidationError as error:
-        problem = error.errors()[0]
-        # Behind the field's name, a place in a list is worth telling, the branch of a union is not.
-        name = ".".join(str(part) for place, part in enumerate(problem["loc"]) if not place or isinstance(part, int))
-        if problem["type"] != "extra_forbidden":
-            raise MaskRCNNError(f"{name}: {problem['msg']}, found {problem['input']!r}", where=path) from None
-        close = difflib.get_close_matches(name, Recipe.model_fields, n=1)
-        known = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(Recipe.model_fields)}"
-        raise MaskRCNNError(f"unknown setting {name!r}", where=path, fix=known) from None
+        raise _mistake(error, path) from None
+    _check_model(recipe, path)
+    return recipe
+
+
+def _mistake(error: ValidationError, path: Path | None) -> MaskRCNNError:
+    """The first mistake in our words."""
+    problem = error.errors(include_url=False, include_context=False)[0]
+    if not problem["loc"]:  # of several values together
+        return MaskRCNNError(problem["msg"].removeprefix("Value error, "), where=path, fix="correct it")
+    # Behind the field's name, a place in a list is worth telling, the branch of a union is not.
+    name = ".".join(str(part) for place, part in enumerate(problem["loc"]) if not place or isinstance(part, int))
+    if problem["type"] != "extra_forbidden":
+        what = problem["msg"].removeprefix("Value error, ")
+        return MaskRCNNError(f"{name}: {what}, found {shown(problem['input'])}", where=path, fix="correct it")
+    close = difflib.get_close_matches(name[:100], Recipe.model_fields, n=1)
+    known = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(Recipe.model_fields)}"
+    return MaskRCNNError(f"unknown setting {shown(name)}", where=path, fix=known)
+
+
+def _check_model(recipe: Recipe, path: Path | None) -> None:
+    """Raises for settings of the model that its preset cannot take; those of ``init`` are known when it is read."""
+    if recipe.init is None:
+        try:
+            preset(recipe.preset).replace(**recipe.model)
+        except MaskRCNNError as error:
+            raise MaskRCNNError(error.what, where=path, fix=error.fix) from None
