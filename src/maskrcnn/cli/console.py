@@ -181,7 +181,12 @@ def metrics_table(evaluation: Evaluation, title: str) -> None:
         if f"{kind}_AP" in evaluation.metrics:
             values = (evaluation.metrics.get(f"{kind}_{column}", math.nan) for column in columns)
             rows.append((kind, *map(_number, values)))
-    show_table(rows, title)
+    for kind in ("box", "mask", "boundary") if evaluation.unknown else ():
+        if f"{kind}_AP" in evaluation.metrics:
+            values = (evaluation.known_metrics.get(f"{kind}_{column}", math.nan) for column in columns)
+            rows.append((f"{kind} known", *map(_number, values)))
+    known = "; known: over the classes that the model knows" if evaluation.unknown else ""
+    show_table(rows, f"{title}{known}")
 
 
 def class_table(evaluation: Evaluation, limit: int = 20) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from maskrcnn.evaluate.diagnosis import BoxProbe, diagnose
 from maskrcnn.evaluate.finding import Finding
 from maskrcnn.evaluate.observer import Observer
 from maskrcnn.evaluate.records import Recorder
+from maskrcnn.evaluate.scope import steps_of, too_few_steps, unknown_classes
 from maskrcnn.predict.image_predictor import ImagePredictor
 from maskrcnn.predict.predictor import load
 
@@ -38,6 +39,7 @@ class Evaluation:
         notes: lines on classes that only the model or only the data knows.
         analysis: curves, confusion, errors, calibration, counts; None unless asked for.
         findings: what to do next, most worthwhile first; empty without an analysis.
+        known: names of the data's classes that the model knows; None for all.
     """
 
     metrics: dict[str, float]
@@ -48,6 +50,21 @@ class Evaluation:
     notes: list[str] = field(default_factory=list)
     analysis: Analysis | None = None
     findings: list[Finding] = field(default_factory=list)
+    known: Sequence[str] | None = None
+
+    @property
+    def unknown(self) -> list[str]:
+        """Classes of which there are objects and that the model does not know: each counts as an AP of 0."""
+        labelled = [name for name, values in self.per_class.items() if not math.isnan(values["box_AP"])]
+        return [] if self.known is None else [name for name in labelled if name not in self.known]
+
+    @property
+    def known_metrics(self) -> dict[str, float]:
+        """`metrics` over the classes that the model knows."""
+        if not self.unknown:
+            return self.metrics
+        rows = [self.per_class[name] for name in self.known or ()]
+        return {metric: _mean([row.get(metric, math.nan) for row in rows]) for metric in self.metrics}
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain data for `json.dump`; unknown numbers are None."""
@@ -55,6 +72,8 @@ class Evaluation:
             "images": self.images,
             "max_detections": self.max_detections,
             "metrics": self.metrics,
+            "known_metrics": self.known_metrics,
+            "unknown_classes": self.unknown,
             "per_class": self.per_class,
             "problems": self.problems,
             "notes": self.notes,
@@ -107,7 +126,9 @@ def evaluate(
             advance()
     if not done:
         raise MaskRCNNError(f"no image could be evaluated; the first: {problems[0] if problems else 'none there'}")
-    evaluation = Evaluation(metrics.compute(), metrics.per_class, done, observer.limit, problems, observer.notes())
+    evaluation = Evaluation(
+        metrics.compute(), metrics.per_class, done, observer.limit, problems, observer.notes(), known=observer.known
+    )
     if analyse:
         explain(evaluation, recorder, probe, observer)
     return evaluation
@@ -121,11 +142,24 @@ def explain(evaluation: Evaluation, recorder: Recorder, probe: BoxProbe, observe
     evaluation.metrics |= analysis.metrics()
     for row, more in zip(evaluation.per_class.values(), analysis.per_class(), strict=True):
         row |= more
-    if evaluation.metrics[f"{records.kind}_AP"] >= _NOTHING:
-        evaluation.findings = advise(analysis, evaluation.metrics, evaluation.per_class, observer.config)
+    unknown, metrics = evaluation.unknown, evaluation.known_metrics
+    if unknown:
+        # What the model cannot name would drown all else that there is to say.
+        records = records.without({records.names.index(name) for name in unknown})
+        analysis = analyse_records(records, observer.limit)
+    score = metrics[f"{records.kind}_AP"]
+    evaluation.findings = [*too_few_steps(steps_of(observer.predictor), score), *unknown_classes(evaluation)]
+    if score >= _NOTHING:
+        evaluation.findings += advise(analysis, metrics, evaluation.per_class, observer.config)
     else:
         threshold = observer.config.score_threshold
-        evaluation.findings = diagnose(records, probe, observer.predictor.names, threshold)
+        evaluation.findings += diagnose(records, probe, observer.predictor.names, threshold)
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Of those that are known."""
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
 
 
 def _without_nan(value: Any) -> Any:

@@ -87,10 +87,15 @@ class Observer:
         assert result.image is not None
         return Observation(sample, result.image, len(result))
 
+    @property
+    def known(self) -> list[str]:
+        """The data's classes that the model knows."""
+        there = set(self._to_dataset.tolist())
+        return [name for label, name in enumerate(self.dataset.names) if label in there]
+
     def notes(self) -> list[str]:
         """A line on the classes that only the data or only the model has."""
-        there = set(self._to_dataset.tolist())
-        missing = [name for label, name in enumerate(self.dataset.names) if label not in there]
+        missing = [name for name in self.dataset.names if name not in self.known]
         extra = [name for name, label in zip(self.predictor.names, self._to_dataset.tolist(), strict=True) if label < 0]
         lines = []
         if missing:

@@ -6,8 +6,8 @@ says is counted from these rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -56,6 +56,13 @@ class Records:
         """bool [T]: truth that neither rewards nor punishes: crowds, and for masks what has only a box."""
         truths = self.truths
         return truths["crowd"] if kind == "box" else truths["crowd"] | ~truths["masked"]
+
+    def without(self, labels: Collection[int]) -> Records:
+        """The same without the labelled objects of some classes."""
+        kept = ~np.isin(self.truths["label"], list(labels))
+        pairs = self.pairs[kept[self.pairs["truth"]]]
+        pairs["truth"] = (np.cumsum(kept) - 1)[pairs["truth"]]
+        return replace(self, truths=self.truths[kept], pairs=pairs)
 
 
 class Recorder:

@@ -6,7 +6,6 @@ Nothing heavy is imported before the request is known to be one that can be met.
 from __future__ import annotations
 
 import importlib
-import math
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -140,18 +139,9 @@ def _own(model: MaskRCNN, request: Request) -> list[Any]:
 def _metrics(model: MaskRCNN, data: Path, made: Path) -> dict[str, tuple[float, float]]:
     """AP of model and artifact over the classes that model and data share: others would thin out what is lost."""
     from maskrcnn.evaluate.evaluator import evaluate
-    from maskrcnn.evaluate.observer import class_map
     from maskrcnn.predict.exported import load_exported
     from maskrcnn.predict.predictor import Predictor
 
     both = Predictor(model, "cpu", "fp32"), load_exported(made, trust=True)
-    before, after = (evaluate(it, data).per_class for it in both)
-    names = list(before)
-    shared = {names[label] for label in class_map(model.names, names) if label >= 0}
-    return {metric: (_mean(before, shared, metric), _mean(after, shared, metric)) for metric in METRICS}
-
-
-def _mean(per_class: dict[str, dict[str, float]], names: set[str], metric: str) -> float:
-    """Of the classes that have a value; NaN if none has."""
-    values = [value for name in names if not math.isnan(value := per_class[name][metric])]
-    return sum(values) / len(values) if values else math.nan
+    before, after = (evaluate(it, data).known_metrics for it in both)
+    return {metric: (before[metric], after[metric]) for metric in METRICS}

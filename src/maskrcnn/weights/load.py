@@ -37,6 +37,7 @@ class Report:
     classes_copied: list[str] = field(default_factory=list)
     classes_new: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    provenance: dict[str, Any] = field(default_factory=dict)  # of the checkpoint
 
     def lines(self) -> list[str]:
         """The report for people, a line a fact; long lists are cut."""
@@ -85,6 +86,7 @@ def load_any(
     model = MaskRCNN(checkpoint.config, checkpoint.names)
     report = copy_weights(model, checkpoint, str(source))
     report.notes += notes
+    report.provenance = checkpoint.provenance
     if report.reinitialised:
         missing = ", ".join(name for name, _ in report.reinitialised[:3])
         raise MaskRCNNError(

@@ -103,9 +103,16 @@ class Page:
     def key_figures(self) -> str:
         """Cards, and AP by size."""
         metrics, analysis = self.evaluation.metrics, self.analysis
+        beside = ""
+        if self.evaluation.unknown:
+            beside = f"; {number(self.evaluation.known_metrics['mask_AP'])} over the classes that the model knows"
         best, counting = analysis.overall.at(analysis.threshold), analysis.counting
         cards = [
-            card("Mask AP", number(metrics["mask_AP"]), "of 100: COCO's main figure, over IoUs from 0.50 to 0.95"),
+            card(
+                "Mask AP",
+                number(metrics["mask_AP"]),
+                f"of 100: COCO's main figure, over IoUs from 0.50 to 0.95{beside}",
+            ),
             card("Mask AP50", number(metrics["mask_AP50"]), "of 100: an overlap of a half is enough"),
             card("Boundary AP", number(metrics["boundary_AP"]), "of 100: how exact the outlines are"),
             card("Box AP", number(metrics["box_AP"]), "of 100: boxes alone"),
