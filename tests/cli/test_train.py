@@ -110,7 +110,7 @@ def test_settings_are_listed_with_their_help() -> None:
 
 def test_skipped_data_is_exit_code_one_and_summed_up(shapes: Path, tmp_path: Path) -> None:
     content = json.loads((shapes / "train.json").read_text())
-    content["annotations"][0]["bbox"] = [5, 5, 0, 10]
+    content["annotations"][0] |= {"bbox": [5, 5, 0, 10], "segmentation": []}
     (shapes / "train.json").write_text(json.dumps(content))
     (shapes / "train" / "4.png").write_bytes((shapes / "train" / "4.png").read_bytes()[:150])
     code, text = run(shapes, "--out", tmp_path / "run", "--epochs", 2, "--evaluations", 0, *QUICK)

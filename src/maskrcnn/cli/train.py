@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from pathlib import Path
@@ -162,8 +163,10 @@ def _show(run: TrainingRun) -> None:
     say(
         f"{plural(run.steps, 'step')}, {plural(run.images, 'image')} in {run.seconds / 60:.1f} min, {rate:.3g} images/s"
     )
-    if run.best:
-        say(f"best on val: mask AP {run.best['mask_AP']:.1f}, box AP {run.best['box_AP']:.1f}")
+    values = {kind: run.best.get(f"{kind}_AP", math.nan) for kind in ("mask", "box")}
+    found = [f"{kind} AP {value:.1f}" for kind, value in values.items() if not math.isnan(value)]
+    if found:
+        say(f"best on val: {', '.join(found)}")
     say(f"checkpoints in {run.folder}")
 
 
@@ -173,7 +176,7 @@ def _setting(text: str) -> tuple[str, Any]:
         raise MaskRCNNError(f"--set {text}: expected name=value")
     try:
         return name, json.loads(value)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # no JSON; what a setting makes of the text is told by its name
         return name, value
 
 
@@ -181,7 +184,7 @@ class LiveDisplay:
     """Progress bars for a terminal: losses, images a second, time left."""
 
     def __init__(self) -> None:
-        self.bars = LongBars("train", "starting")
+        self.bars = LongBars("train", "computing the first step")
         self.printed_at = -LINE_EVERY_S
 
     def __enter__(self) -> LiveDisplay:
@@ -198,6 +201,7 @@ class LiveDisplay:
         warn(line)
 
     def step(self, progress: float, losses: dict[str, float], images_per_second: float, remaining_s: float) -> None:
+        self.bars.end_part()
         parts = " ".join(f"{name} {value + 0.0:.3f}" for name, value in losses.items())
         minutes, seconds = divmod(int(remaining_s), 60)
         text = (

@@ -19,6 +19,7 @@ from maskrcnn.model.losses import Losses
 from maskrcnn.train import incident, trackers
 from maskrcnn.train.history import History
 from maskrcnn.train.log import Log
+from maskrcnn.train.pace import Pace
 from maskrcnn.train.parallel import Processes
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.state import RunState
@@ -40,11 +41,13 @@ class Journal:
         recipe: Recipe,
         dataset: Dataset,
         state: RunState,
+        pace: Pace,
         log: Log,
         accelerator: Accelerator,
         processes: Processes,
     ) -> None:
         self.folder, self.recipe, self.dataset, self.state, self.log = folder, recipe, dataset, state, log
+        self.pace = pace
         self.accelerator, self.processes = accelerator, processes
         self.first = dataclasses.replace(state)
         self.read_at = state.seconds
@@ -96,7 +99,7 @@ class Journal:
                 self._bad_step(bad, step, row)
         seconds = self.state.seconds - self.first.seconds
         speed = (self.state.images - self.first.images) / max(seconds, 1e-9)
-        self.log.display.step(progress, losses, speed, self.state.seconds * (1 / max(progress, 1e-9) - 1))
+        self.log.display.step(progress, losses, speed, self.pace.remaining_s)
 
     def record(self, step: int, seconds: float, values: dict[str, float]) -> None:
         """A row of the history, and a point in each tracker."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 
-def rate_factor(step: int, progress: float, warmup_steps: int, step_at: Sequence[float] | None = None) -> float:
+def rate_factor(step: int, progress: float, warmup_steps: float, step_at: Sequence[float] | None = None) -> float:
     """Share of the peak learning rate at a step.
 
     Args:

@@ -46,6 +46,9 @@ class RunState:
     stale: NonNegativeInt = 0  # evaluations since the best
     best: dict[str, float] = field(default_factory=dict)  # metrics, and the step
     bad_steps: NonNegativeInt = 0  # left out, as no finite number came of them
+    untimed_steps: NonNegativeInt = 0  # at the start, with what is done once
+    # When they were over, or when the first batch had come.
+    untimed_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
 
 class _About(TypedDict):

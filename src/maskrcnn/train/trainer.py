@@ -32,6 +32,7 @@ from maskrcnn.train.inventory import check_resumable, digest, inventory, write_i
 from maskrcnn.train.journal import Journal
 from maskrcnn.train.learner import Learner
 from maskrcnn.train.log import Display, Log, Quiet
+from maskrcnn.train.pace import FEW_STEPS, Pace, spoken
 from maskrcnn.train.parallel import Processes
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.schedule import rate_factor
@@ -47,7 +48,7 @@ from maskrcnn.train.state import (
     save_state,
     saying_what_is_kept,
 )
-from maskrcnn.train.validation import Validation
+from maskrcnn.train.validation import NOTHING, Validation, measurable, renamed
 from maskrcnn.weights.checkpoint import save_checkpoint
 
 
@@ -112,11 +113,14 @@ class Trainer:
         self.learner = Learner(model, recipe, self.accelerator, self.processes)
         self.recipe, self.images_a_step = self._sized(recipe, saved)
         self.rate = self.recipe.learning_rate(self.images_a_step)
-        self.total_steps = max(math.ceil(self.recipe.epochs * len(train_data) / self.images_a_step), 1)
+        self.total_steps = self.recipe.total_steps(len(train_data), self.images_a_step)
         self.state = saved.state if saved else RunState()
+        self.pace, self.told_pace = Pace(self.recipe, self.state, self.total_steps), False
         self.about = self._begin(source, saved)
         self.interrupt, self.stopping, self.ended = Interrupt(), False, ""
-        self.validation = Validation(val_data, self.recipe, self.state, self.log, self.interrupt)
+        self.validation = Validation(
+            self._measurable(val_data, names), self.recipe, self.state, self.log, self.interrupt
+        )
         self.saved_at = self.state.seconds
         self._introduce(saved)
 
@@ -124,7 +128,9 @@ class Trainer:
         """Train to the end of the schedule. Ctrl-C ends it early, and ``resume`` goes on from there."""
         state, recipe = self.state, self.recipe
         self.started = time.monotonic() - state.seconds
-        self.journal = Journal(self.folder, recipe, self.train_data, state, self.log, self.accelerator, self.processes)
+        self.journal = Journal(
+            self.folder, recipe, self.train_data, state, self.pace, self.log, self.accelerator, self.processes
+        )
         batches = self._batches()
         with self.interrupt, self.journal:
             while True:
@@ -138,6 +144,7 @@ class Trainer:
                 self._step(next(batches))
                 if self.journal.due:
                     self.journal.read(self.progress)
+                    self._tell_pace()
         return self._result()
 
     @property
@@ -151,17 +158,44 @@ class Trainer:
         """One step, for whose numbers nobody waits; and what all processes must agree on after it."""
         state, recipe = self.state, self.recipe
         step_at = recipe.step_at if recipe.schedule == "step" else None
-        rate = self.rate * rate_factor(state.steps, self.progress, recipe.warmup_steps, step_at)
+        if not state.steps and self._settled:
+            (state.untimed_s,) = self.processes.largest(self._elapsed)
+        rate = self.rate * rate_factor(state.steps, self.progress, self.pace.warmup_steps, step_at)
         with self._watched_memory(loaded, whole=True):
             losses, own = self.learner.gradients([part.batch for part in loaded], state.steps)
         with self._watched_memory(loaded, whole=False):
             norm = self.learner.update(rate)
         state.steps += 1
         state.images += self.images_a_step
-        elapsed = time.monotonic() - self.started if self.processes.main else 0.0
-        state.seconds, stop = self.processes.largest(elapsed, float(self.interrupt.wanted))
+        state.seconds, stop = self.processes.largest(self._elapsed, float(self.interrupt.wanted))
         self.stopping = stop > 0
+        if state.steps == 1 and not self._settled:
+            state.untimed_steps, state.untimed_s = 1, state.seconds
         self.journal.add(incident.Step(state.steps, state.seconds, rate, loaded, losses, own, norm))
+
+    @property
+    def _elapsed(self) -> float:
+        """Seconds of the run by the first process's clock, 0 in the others."""
+        return time.monotonic() - self.started if self.processes.main else 0.0
+
+    @property
+    def _settled(self) -> bool:
+        """Whether a first step takes no longer than others do."""
+        return self.accelerator.device.type == "cpu" and not self.recipe.compile
+
+    def _tell_pace(self) -> None:
+        """Once a step was timed: how long it takes, and whether enough of them fit into the time."""
+        if self.told_pace or self.pace.step_s is None:
+            return
+        self.told_pace = True
+        self.log.say(self.pace.line())
+        if self.recipe.minutes:
+            self._warn_if_short()
+
+    def _warn_if_short(self) -> None:
+        if self.pace.too_short:
+            why = f"a run of fewer than {FEW_STEPS} steps learns next to nothing new"
+            self.log.say(f"too short: {why}; {self.pace.advice()}")
 
     def _batches(self) -> Iterator[list[Loaded]]:
         """The batches of each step, without end: those of the stream that no step has had."""
@@ -196,11 +230,14 @@ class Trainer:
         metrics = None
         if self.processes.main:
             predictor = Predictor(self.learner.ema.model, str(self.accelerator.device), self.precision)
-            metrics = self.validation.measure(predictor)
+            metrics = self.validation.measure(predictor, self.progress)
             free_memory(self.accelerator.device)
         metrics = self.processes.from_main(metrics)
         if metrics is None:
             self.stopping = True
+            return
+        if not metrics:
+            self.validation.leave_out(self.progress)
             return
         better, self.ended = self.validation.judge(metrics, self.progress)
         self.journal.record(self.state.steps, self.state.seconds, metrics)
@@ -246,6 +283,17 @@ class Trainer:
         assert isinstance(images, int)
         return recipe.model_copy(update={"batch_size": images}), images * folds
 
+    def _measurable(self, val_data: Dataset | None, names: tuple[str, ...]) -> Dataset | None:
+        """The val split under the names of the classes that are trained; None, and said why, if it is of no use."""
+        if val_data is None:
+            self.log.note("no val split: nothing is measured, there will be no `best` checkpoint, only `last`")
+            return None
+        dataset = renamed(val_data, dict(zip(self.train_data.names, names, strict=True)))
+        if self.processes.from_main(self.processes.main and measurable(dataset, names)):
+            return dataset
+        self.log.note(NOTHING)
+        return None
+
     def _begin(self, source: str, saved: Saved | None) -> dict[str, Any]:
         """Restore what was saved, if it fits; and what another run must know to go on with this one."""
         found = inventory(self.train_data)
@@ -270,20 +318,24 @@ class Trainer:
         """What is about to happen."""
         log, recipe, val_data = self.log, self.recipe, self.validation.dataset
         log.say(f"train: {len(self.train_data)} images, val: {len(val_data) if val_data is not None else 'none'}")
-        if val_data is None:
-            log.note("no val split: nothing is measured, there will be no `best` checkpoint, only `last`")
         several = f", {self.processes.count} processes" if self.processes.count > 1 else ""
         log.say(f"{self.precision} on {self.accelerator.device}{several}")
-        length = f"{recipe.minutes:g} minutes" if recipe.minutes else f"{self.total_steps} steps"
-        log.say(f"{length} of {self.images_a_step} images each; peak learning rate {self.rate:.3g}")
+        fit = f"as many steps as fit into {spoken(60 * recipe.minutes)}," if recipe.minutes else ""
+        steps = fit or f"{self.total_steps} steps"
+        log.say(f"{steps} of {self.images_a_step} images each; peak learning rate {self.rate:.3g}")
+        if not recipe.minutes:
+            self._warn_if_short()
         if saved is not None:
             if saved.damage:
                 log.note(f"{saved.damage}; the state before it is used")
             log.say(f"going on after step {self.state.steps}")
+        log.say(f"step {self.state.steps + 1} is on its way: the first loss comes with it")
 
     def _result(self) -> TrainingRun:
         state = self.state
         self.processes.part()
+        if state.steps < FEW_STEPS and not self.stopping and not self.ended:
+            self.log.say(f"trained for only {state.steps} steps, too few to learn from; {self.pace.advice()}")
         self.log.sum_up()
         if self.stopping:
             self.log.say(f"stopped after step {state.steps}; go on with: maskrcnn train --resume {self.folder}")

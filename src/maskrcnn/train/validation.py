@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+import copy
+import math
+import time
+from collections.abc import Mapping, Sequence
+
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.problem import Problem
 from maskrcnn.evaluate.evaluator import Evaluation, evaluate
+from maskrcnn.evaluate.observer import class_map
 from maskrcnn.predict.predictor import Predictor
+from maskrcnn.train.census import has_none_of
 from maskrcnn.train.interrupt import Interrupt
 from maskrcnn.train.log import Log
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.state import RunState
+
+# Of a run's minutes, the most that one evaluation before the last may take; and how much of that it takes to tell.
+SHARE, LOOK_SHARE = 0.1, 0.2
+NOTHING = (
+    "the val split has no object of a class that is trained: nothing can be measured, there will be no `best` "
+    "checkpoint, only `last`"
+)
 
 
 class _SignalError(Exception):
     """Ctrl-C came while measuring."""
 
 
+class _TooLongError(Exception):
+    """An evaluation takes too much of the run's time."""
+
+
 class Validation:
-    """The val split and the judgement on it, by mask AP.
+    """The val split and the judgement on it, by mask AP; by box AP where the split has no masks.
 
     Attributes:
+        dataset: what is measured on; None if there is nothing.
         last: the latest evaluation made by this process.
     """
 
@@ -31,10 +50,12 @@ class Validation:
         """Whether another evaluation should have been made by now; they spread evenly, the last comes at the end."""
         return self.dataset is not None and self._number(progress) > self.state.evaluations
 
-    def measure(self, predictor: Predictor) -> dict[str, float] | None:
-        """Metrics in percent; None if a signal came meanwhile."""
+    def measure(self, predictor: Predictor, progress: float) -> dict[str, float] | None:
+        """Metrics in percent, over the classes that are trained; {} if they would have taken too long for an evaluation
+        before the last, None if a signal came meanwhile."""
         assert self.dataset is not None
-        done, total = 0, len(self.dataset)
+        done, total, started = 0, len(self.dataset), time.monotonic()
+        budget = 60 * SHARE * self.recipe.minutes if self.recipe.minutes and progress < 1 else math.inf
 
         def advance() -> None:
             nonlocal done
@@ -42,31 +63,73 @@ class Validation:
             self.log.display.evaluating(done, total)
             if self.stop.wanted:
                 raise _SignalError
+            spent = time.monotonic() - started
+            if spent > LOOK_SHARE * budget and spent / done * total > budget:
+                raise _TooLongError
 
         try:
             self.last = evaluate(predictor, self.dataset, advance=advance)
         except _SignalError:
             return None
+        except _TooLongError:
+            share = f"more than {SHARE:.0%} of its time"
+            self.log.tell([f"only the end of the run is measured: {total} val images take {share}; fewer take less"])
+            return {}
         self.log.tell(Problem("unreadable-image", "val", line, images_lost=1) for line in self.last.problems)
         self.log.tell(self.last.notes)
-        return self.last.metrics
+        return self.last.known_metrics
+
+    def leave_out(self, progress: float) -> None:
+        """Count an evaluation that was not made."""
+        self.state.evaluations = self._number(progress)
 
     def judge(self, metrics: dict[str, float], progress: float) -> tuple[bool, str]:
-        """Whether this is the best so far, and why the run should end, if it should."""
-        state, recipe, score = self.state, self.recipe, metrics["mask_AP"]
+        """Whether this is the best so far, and why the run should end, if it should.
+
+        An AP that is no number, as the split turned out to have no usable object, is not judged, and was the last.
+        """
+        state, recipe, score = self.state, self.recipe, _score(metrics)
         state.evaluations = self._number(progress)
-        better = not state.best or not score <= state.best["mask_AP"]
+        if math.isnan(score):
+            self.dataset = None
+            self.log.note(NOTHING)
+            return False, ""
+        better = not state.best or not score <= _score(state.best)
         state.stale = 0 if better else state.stale + 1
         if better:
             state.best = {**metrics, "step": state.steps}
-        self.log.keep(f"step {state.steps}: mask AP {score:.2f}, box AP {metrics['box_AP']:.2f}{', best' * better}")
+        mask, box = metrics["mask_AP"], metrics["box_AP"]
+        self.log.keep(f"step {state.steps}: mask AP {mask:.2f}, box AP {box:.2f}{', best' * better}")
         if self.last is not None:
             self.log.display.evaluated(self.last, better)
+        name = "box AP" if math.isnan(mask) else "mask AP"
         if recipe.target_ap is not None and score > recipe.target_ap:
-            return better, f"mask AP {score:.1f} is above {recipe.target_ap:g}"
+            return better, f"{name} {score:.1f} is above {recipe.target_ap:g}"
         if recipe.patience and state.stale >= recipe.patience:
-            return better, f"no better mask AP in {state.stale} evaluations"
+            return better, f"no better {name} in {state.stale} evaluations"
         return better, ""
 
     def _number(self, progress: float) -> int:
         return int(progress * self.recipe.evaluations + 1e-9)
+
+
+def measurable(dataset: Dataset, names: Sequence[str]) -> bool:
+    """Whether a val split has an object of the classes that are trained, as far as 20 s of looking tell.
+
+    Raises:
+        MaskRCNNError: it has none of the classes.
+    """
+    return not has_none_of(dataset, [label for label in class_map(names, dataset.names).tolist() if label >= 0])
+
+
+def renamed(dataset: Dataset, names: Mapping[str, str]) -> Dataset:
+    """The data set with other names for some classes; the one given stays as it is."""
+    other = copy.copy(dataset)
+    other.names = tuple(names.get(name, name) for name in dataset.names)
+    return other
+
+
+def _score(metrics: Mapping[str, float]) -> float:
+    """What runs are compared by."""
+    mask = metrics["mask_AP"]
+    return metrics["box_AP"] if math.isnan(mask) else mask
