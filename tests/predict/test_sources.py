@@ -2,9 +2,11 @@
 
 import io
 import os
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import numpy as np
 import pytest
@@ -185,6 +187,11 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/gone.png":
             self.send_error(404, "Not Found")
             return
+        if self.path.startswith(("/to/", "/circle")):
+            self.send_response(302)
+            self.send_header("Location", unquote(self.path.removeprefix("/to/")))
+            self.end_headers()
+            return
         self.send_response(200)
         body = self.server.bodies[self.path]
         if self.path != "/endless.png":
@@ -240,6 +247,24 @@ def test_what_a_server_may_do_wrong(server):
     with pytest.raises(MaskRCNNError, match="more than the 50,000 bytes allowed"):
         download(f"{server}/endless.png", max_bytes=50_000)
     assert len(download(f"{server}/text.png", max_bytes=19)) == 19
+
+
+def test_a_redirect_leads_to_another_web_page_only(server):
+    assert read_source(f"{server}/to//red.png").pixels.shape == (3, 4, 3)
+    assert read_source(f"{server}/to/{quote(f'{server}/red.png', safe='')}").pixels.shape == (3, 4, 3)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        other.settimeout(0.2)
+        place = f"127.0.0.1:{other.getsockname()[1]}/a.png"
+        targets = f"ftp://{place}", "file:///etc/hostname", "FILE:///etc/hostname", "data:text/plain,a", "gopher://x"
+        for target in targets:
+            with pytest.raises(MaskRCNNError, match=r"/to/.*(cannot be reached|server answered 302)") as caught:
+                download(f"{server}/to/{quote(target, safe='')}")
+            assert "\n" not in str(caught.value)
+        with pytest.raises(TimeoutError):
+            other.accept()  # nobody asked
+    with pytest.raises(MaskRCNNError, match="server answered 302") as caught:
+        download(f"{server}/circle")
+    assert "\n" not in str(caught.value)
 
 
 def test_offline_is_told(server):

@@ -62,6 +62,22 @@ def _as_sent(url: str) -> str:
     return urlunsplit((parts.scheme, f"{user}{at}{host}", *quoted, ""))
 
 
+def _opener() -> urllib.request.OpenerDirector:
+    """What asks servers, by http and https alone: a redirect to ftp, file or anything else ends there."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPRedirectHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
 def download(url: str, *, max_bytes: int = MAX_DOWNLOAD_BYTES, seconds: float = DOWNLOAD_SECONDS) -> bytes:
     """The bytes behind an http(s) address.
 
@@ -76,7 +92,7 @@ def download(url: str, *, max_bytes: int = MAX_DOWNLOAD_BYTES, seconds: float = 
     chunks, size = [], 0
     try:
         request = urllib.request.Request(_as_sent(url), headers={"User-Agent": "maskrcnn"})
-        with urllib.request.urlopen(request, timeout=min(20.0, seconds)) as response:
+        with _opener().open(request, timeout=min(20.0, seconds)) as response:
             if int(response.headers.get("Content-Length") or 0) > max_bytes:
                 raise too_large
             while chunk := response.read1(2**16):
@@ -87,8 +103,9 @@ def download(url: str, *, max_bytes: int = MAX_DOWNLOAD_BYTES, seconds: float = 
                 if time.monotonic() > deadline:
                     raise too_slow
     except urllib.error.HTTPError as error:
+        reason = (str(error.reason).splitlines() or [""])[0][:200]
         raise MaskRCNNError(
-            f"the server answered {error.code} {error.reason}", where=url, fix="check the address"
+            f"the server answered {error.code} {reason}".rstrip(), where=url, fix="check the address"
         ) from error
     except TimeoutError as error:
         raise too_slow from error
