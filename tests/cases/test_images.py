@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import tifffile
+
 from maskrcnn import open_dataset
+from maskrcnn.data.doctor import examine
+from maskrcnn.data.image_io import read_channels, read_ids, read_image
+from maskrcnn.data.statistics import Channels, channels_of
+from maskrcnn.model.config import Preprocess
 from maskrcnn.predict.sources import resolve_sources
 
 
@@ -20,3 +27,26 @@ def test_yolo_jfif_silent(case: Path) -> None:
     assert [record.path.name for record in dataset.records] == ["a.png", "b.jfif"]
     assert [len(dataset.objects(index).labels) for index in range(2)] == [2, 2]
     assert dataset.pixels(1).shape[:2] == dataset.records[1].size
+
+
+def test_tiff_big_endian_16bit(case: Path) -> None:
+    dataset = open_dataset(case / "data")
+    assert len(dataset) == 6
+    assert channels_of(dataset) == Channels(1, 16, False)
+    preprocess = Preprocess(mean=(0.5,), std=(0.2,), depth=16)
+    for index, record in enumerate(dataset.records):
+        stored = tifffile.imread(record.path)
+        assert stored.dtype.itemsize == 2
+        assert np.array_equal(dataset.pixels(index, preprocess)[..., 0], stored)
+        assert np.array_equal(read_channels(record.path)[..., 0], stored)
+        assert record.labels is not None
+        assert np.array_equal(read_ids(record.labels), tifffile.imread(record.labels))
+    assert not [finding for finding in examine(case / "data").findings if finding.check == "unreadable-image"]
+
+
+def test_tiff_miniswhite_16bit(case: Path) -> None:
+    for bits in (8, 16):
+        black, white = read_image(case / f"black{bits}.tif").pixels, read_image(case / f"white{bits}.tif").pixels
+        assert np.array_equal(black, white)
+        assert black[0, 0, 0] < black[0, -1, 0]
+        assert np.array_equal(read_channels(case / f"white{bits}.tif"), read_channels(case / f"black{bits}.tif"))

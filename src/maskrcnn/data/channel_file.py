@@ -1,4 +1,4 @@
-"""Files of any number of channels, and what Pillow cannot open: .npy arrays and TIFF stacks.
+"""Arrays saved by numpy as images of any number of channels: .npy files.
 
 Pixels are uint8 or uint16 [H, W, C], as stored. The size is known and checked before anything is allocated.
 """
@@ -31,70 +31,38 @@ class Stack(NamedTuple):
     read: Callable[[], np.ndarray]
 
 
-def is_stack(path: Path) -> bool:
-    """Whether this is a .npy file, or a TIFF that Pillow does not read whole, such as one of twelve channels."""
-    suffix = path.suffix.lower()
-    if suffix not in (".tif", ".tiff") or not path.is_file():
-        return suffix == ".npy"
-    try:
-        import tifffile
-    except ImportError as error:
-        what = "a TIFF needs tifffile, which is not installed"
-        raise MaskRCNNError(what, where=path, fix="pip install tifffile, or convert it to PNG") from error
-    try:
-        with tifffile.TiffFile(path) as file:
-            page: Any = file.pages.first
-            samples, deep = page.samplesperpixel, page.bitspersample > 8
-            grey, planes = page.photometric in (0, 1), page.planarconfig == 2
-    except Exception:  # what is wrong with the file, the reader of images says
-        return False
-    # Of several grey samples Pillow gives the first alone; of 16-bit planes nothing.
-    return samples > 4 or (samples > 1 and (grey or (planes and deep)))
+def is_npy(path: Path) -> bool:
+    """Whether this is a file of numpy's, by its name."""
+    return path.suffix.lower() == ".npy"
 
 
-def open_stack(path: Path) -> Stack:
-    """The stack in a file, nothing but its header read.
+def open_npy(path: Path) -> Stack:
+    """The array in a file, nothing but its header read.
 
     Raises:
         MaskRCNNError: missing, damaged, of another type than uint8 or uint16, or too large.
     """
     check_present(path)
     try:
-        stack = _open_npy(path) if path.suffix.lower() == ".npy" else _open_tiff(path)
+        # Mapped, not read; object arrays, which could run code, are refused.
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        axes = (0, 1, 2 if array.ndim == 3 else None) if array.ndim in (2, 3) else None
+        stack = _stack(array.shape, array.dtype, axes, lambda: np.asarray(array))
     except MaskRCNNError as error:
         raise MaskRCNNError(error.what, where=path, fix=error.fix) from error
     except Exception as error:
         raise MaskRCNNError(f"truncated or damaged file: {error}", where=path, fix="copy or export it again") from error
-    check_size(*stack.shape[:2], path)
+    height, width, channels = stack.shape
+    check_size(height, width, path, channels * stack.dtype.itemsize)
     return stack
 
 
-def _open_npy(path: Path) -> Stack:
-    # Mapped, not read; object arrays, which could run code, are refused.
-    array = np.load(path, mmap_mode="r", allow_pickle=False)
-    axes = (0, 1, 2 if array.ndim == 3 else None) if array.ndim in (2, 3) else None
-    return _stack(array.shape, array.dtype, axes, lambda: np.asarray(array))
-
-
-def _open_tiff(path: Path) -> Stack:
-    import tifffile
-
-    with tifffile.TiffFile(path) as file:
-        series = file.series[0]
-        shape, names, dtype = series.shape, series.axes, series.dtype
-    rows, columns = names.find("Y"), names.find("X")
-    others = [axis for axis in range(len(shape)) if axis not in (rows, columns) and shape[axis] > 1]
-    channels = others[0] if others else None
-    axes = (rows, columns, channels) if min(rows, columns) >= 0 and len(others) < 2 else None
-
-    def read() -> np.ndarray:
-        try:
-            return tifffile.imread(path, series=0)
-        except Exception as error:
-            fix = "write it without compression, or as .npy"
-            raise MaskRCNNError(f"a TIFF that cannot be decoded: {error}", where=path, fix=fix) from error
-
-    return _stack(shape, dtype, axes, read)
+def check_channels(number: int, path: Path, what: str = "channels") -> None:
+    """Raises `MaskRCNNError` for more than MAX_CHANNELS; ``what`` they are, in its words."""
+    if number > MAX_CHANNELS:
+        raise MaskRCNNError(
+            f"expected at most {MAX_CHANNELS} {what}, found {number}", where=path, fix="save fewer, or one image a file"
+        )
 
 
 def _stack(

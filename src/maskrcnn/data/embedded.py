@@ -12,6 +12,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from maskrcnn.data.image_formats import PILLOW_FORMATS
 from maskrcnn.documents import read_json
 from maskrcnn.errors import MaskRCNNError
 
@@ -46,7 +47,7 @@ def embedded_image(path: Path) -> bytes:
 def suffix_of(content: bytes) -> str:
     """The suffix that names the format of an image file, such as .png; "" for none."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content), formats=PILLOW_FORMATS) as image:
             kind = image.format or ""
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
         return ""

@@ -1,14 +1,13 @@
 """Files of numbers, one a pixel: id maps and masks, as stored. Nothing is turned, stretched or looked up in a palette.
 
-TIFFs are decoded by tifffile, or by Pillow where tifffile has no codec; .npy arrays by numpy; the others by Pillow. The
-size is known and checked before anything is allocated.
+TIFFs are decoded as `tiff_file` says, .npy arrays by numpy, the others by Pillow. The size is known and checked before
+anything is allocated.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,20 +15,16 @@ import numpy as np
 from PIL import ImageFile, UnidentifiedImageError
 
 from maskrcnn.data.image_file import GREY16, check_present, check_size, frames, loaded, opened
+from maskrcnn.data.tiff_file import is_tiff, open_tiff
 from maskrcnn.errors import MaskRCNNError
 
 SUFFIXES = frozenset({".bmp", ".gif", ".npy", ".pgm", ".png", ".tif", ".tiff"})  # of files that keep numbers exact
 SAVE_AS = "save the ids as a 16-bit grey PNG or TIFF"
 
 _MODES = ("1", "L", "P", "F", *GREY16)
-_MAX_BYTES = 2**30
 _MAX_ID = 2**63
-_PHOTOMETRIC = 262
-_PILLOWS = ("bool", "uint8", "uint16", "int16", "int32", "float32")
-# libtiff hands out the machine's byte order, which Pillow swaps once more in these modes.
-_SWAPPED = {"I;16BS": np.int16, "I;32BS": np.int32, "F;32BF": np.float32}
-# Deflate makes at most a thousandth of its input: more than the pixels themselves is no map.
-_SLACK = 2**16
+# By how much Pillow multiplies grey of 2 and 4 bits.
+_SCALED = {"L;2": 85, "L;4": 17}
 
 
 class IdFile(NamedTuple):
@@ -55,9 +50,8 @@ def open_ids(path: Path) -> IdFile:
     check_present(path)
     if path.suffix.lower() == ".npy":
         return _open_npy(path)
-    tiff = _open_tiff(path) if path.suffix.lower() in (".tif", ".tiff") else None
-    if tiff is not None:
-        return tiff
+    if is_tiff(path):
+        return _open_tiff(path)
     with _opened(path) as image:
         size, pages = (image.height, image.width), frames(image)
     return IdFile(size, pages, lambda page: _by_pillow(path, page))
@@ -108,12 +102,9 @@ def _by_pillow(path: Path, page: int) -> np.ndarray:
         if image.mode not in _MODES:
             what = f"expected a mask of object ids with one channel of whole numbers, found mode {image.mode}"
             raise MaskRCNNError(what, where=path, fix=SAVE_AS)
-        raw = {args[0] for codec, _, _, args in image.tile if codec == "libtiff" and isinstance(args, tuple)}
+        scale = _SCALED.get(image.tile[0].args, 1) if image.tile and isinstance(image.tile[0].args, str) else 1
         values = loaded(image)
-        if image.mode in ("1", "L") and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0:
-            values = ~values  # as stored, not as shown
-        swapped = next((dtype for mode, dtype in _SWAPPED.items() if mode in raw), None)
-        return values if swapped is None else values.astype(swapped).byteswap()
+        return values if scale == 1 else values // np.uint8(scale)
 
 
 def _open_npy(path: Path) -> IdFile:
@@ -128,48 +119,27 @@ def _open_npy(path: Path) -> IdFile:
     return IdFile(_checked(shape, array.dtype, path), 1, lambda page: np.array(array).reshape(shape))
 
 
-def _open_tiff(path: Path) -> IdFile | None:
-    """A TIFF of one number a pixel; None for what Pillow's reader refuses in its words."""
-    import tifffile
+def _open_tiff(path: Path) -> IdFile:
+    pages = open_tiff(path)
 
-    try:
-        with tifffile.TiffFile(path) as file:
-            first: Any = file.pages.first
-            shape, dtype, samples, pages = first.shape, first.dtype, first.samplesperpixel, len(file.pages)
-    except Exception:
-        return None
-    if dtype is None or (samples != 1 and dtype.name in _PILLOWS):
-        return None
+    def numbers(number: int) -> np.ndarray:
+        page = pages[number]
+        if page.samples != 1:
+            raise MaskRCNNError(_found([*page.size, page.samples], page.dtype), where=path, fix=SAVE_AS)
+        return page.stored()[..., 0]
 
-    def numbers(page: int) -> np.ndarray:
-        with tifffile.TiffFile(path) as file:
-            found: Any = file.pages[page]
-            if found.shape != shape or found.dtype != dtype:
-                raise ValueError(f"page {page + 1} is {list(found.shape)} {found.dtype}")
-            segment = prod(found.chunks) * dtype.itemsize
-            if segment > _MAX_BYTES + _SLACK or max(found.databytecounts) > segment + _SLACK:
-                raise ValueError(f"parts of {found.chunks} pixels and {max(found.databytecounts):,} bytes")
-            return np.asarray(found.asarray())
-
-    def checked(page: int) -> np.ndarray:
-        try:
-            return numbers(page)
-        except Exception as error:
-            if dtype.name in _PILLOWS:
-                return _by_pillow(path, page)
-            what = f"a TIFF of {dtype} that cannot be decoded: {error}"
-            raise MaskRCNNError(what, where=path, fix=SAVE_AS) from error
-
-    return IdFile(_checked(shape, dtype, path), pages, checked)
+    first = pages[0]
+    shape = first.size if first.samples == 1 else (*first.size, first.samples)
+    return IdFile(_checked(shape, first.dtype, path), len(pages), numbers)
 
 
 def _checked(shape: tuple[int, ...], dtype: np.dtype[Any], path: Path) -> tuple[int, int]:
     """Shape [H, W] of an array of numbers that is not too large."""
     if len(shape) != 2 or not all(shape) or dtype.kind not in "buif" or dtype.itemsize > 8:
-        what = f"expected a mask of object ids [H, W] of whole numbers, found shape {list(shape)} of {dtype}"
-        raise MaskRCNNError(what, where=path, fix=SAVE_AS)
-    check_size(*shape, path)
-    if shape[0] * shape[1] * dtype.itemsize > _MAX_BYTES:
-        what = f"expected at most {_MAX_BYTES:,} bytes, found {shape[1]} x {shape[0]} values of {dtype}"
-        raise MaskRCNNError(what, where=path, fix=SAVE_AS)
+        raise MaskRCNNError(_found(list(shape), dtype), where=path, fix=SAVE_AS)
+    check_size(*shape, path, dtype.itemsize)
     return shape[0], shape[1]
+
+
+def _found(shape: list[int], dtype: np.dtype[Any]) -> str:
+    return f"expected a mask of object ids [H, W] of whole numbers, found shape {shape} of {dtype}"

@@ -6,6 +6,7 @@ Nothing is turned or stretched here; `image_io` does that.
 from __future__ import annotations
 
 import io
+import os
 import stat
 import sys
 import threading
@@ -19,9 +20,13 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from maskrcnn.data.embedded import embedded_image, is_embedded
 from maskrcnn.data.image_formats import CONVERT, HAS_HEIF, HEIF_FIX, PILLOW_FORMATS, is_heif
+from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 
 MAX_PIXELS = 200_000_000
+MAX_IMAGE_BYTES = 2**30  # of the pixels once decoded; the whole way from file to network takes a few times as many
+LIMIT_VARIABLE = "MASKRCNN_MAX_IMAGE_BYTES"
+ON_WHITE = "transparent pixels composited on white"
 
 GREY16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 TURNED = (5, 6, 7, 8)
@@ -73,14 +78,44 @@ def check_present(path: Path) -> None:
         raise MaskRCNNError("the image file is empty (0 bytes)", where=path, fix="copy or download it again")
 
 
-def check_size(height: int, width: int, path: Path) -> None:
-    """Raises `MaskRCNNError` for an image of more than MAX_PIXELS pixels."""
-    if width * height > MAX_PIXELS:
+def check_size(height: int, width: int, where: object, pixel_bytes: int = 3) -> None:
+    """Raises `MaskRCNNError` for an image of more than MAX_PIXELS pixels or MAX_IMAGE_BYTES bytes.
+
+    The variable MASKRCNN_MAX_IMAGE_BYTES of the environment sets another number of bytes, and pixels in proportion.
+
+    Args:
+        where: what the error names.
+        pixel_bytes: of one pixel with all its channels, once decoded.
+    """
+    pixels, _ = _limits()
+    if width * height > pixels:
         raise MaskRCNNError(
-            f"expected at most {MAX_PIXELS:,} pixels, found {width} x {height} = {width * height:,}",
-            where=path,
+            f"expected at most {pixels:,} pixels, found {width} x {height} = {width * height:,}",
+            where=where,
             fix="cut the image into tiles or scale it down",
         )
+    check_bytes(width * height * pixel_bytes, where)
+
+
+def check_bytes(needed: int, where: object = None) -> None:
+    """Raises `MaskRCNNError` for pixels of more than MAX_IMAGE_BYTES, once decoded; see `check_size`."""
+    _, allowed = _limits()
+    if needed > allowed:
+        raise MaskRCNNError(
+            f"expected at most {allowed:,} bytes of pixels, found {needed:,}",
+            where=where,
+            fix=f"cut it into tiles or scale it down; with memory for several times as much, set {LIMIT_VARIABLE}",
+        )
+
+
+def _limits() -> tuple[int, int]:
+    """The largest numbers of pixels and bytes of an image."""
+    told = os.environ.get(LIMIT_VARIABLE)
+    if not told:
+        return MAX_PIXELS, MAX_IMAGE_BYTES
+    if not told.isdecimal() or not 0 < len(told) < 16:
+        raise MaskRCNNError(f"{LIMIT_VARIABLE}: expected a number of bytes, found {shown(told)}", fix="correct it")
+    return MAX_PIXELS * int(told) // MAX_IMAGE_BYTES, int(told)
 
 
 def stored(image: ImageFile.ImageFile, path: Path, shrink: int = 1) -> np.ndarray:
@@ -99,18 +134,18 @@ def stored(image: ImageFile.ImageFile, path: Path, shrink: int = 1) -> np.ndarra
             if pixels is not None:
                 return pixels
     swapped = _swapped_tiles(image)
-    array = _decoded(image)
+    array = decoded(image)
     if swapped:
         with _header(path) as again:
             again.tile = swapped
-            array = array.astype(np.uint16) << 8 | _decoded(again)
+            array = array.astype(np.uint16) << 8 | decoded(again)
     return array
 
 
-def loaded(image: ImageFile.ImageFile) -> np.ndarray:
+def loaded(image: Image.Image) -> np.ndarray:
     """The stored values, palette indices included, once decoded."""
     # Pillow checks a TIFF's size again while decoding.
-    with _no_pillow_limit() if image.format == "TIFF" else nullcontext():
+    with no_pillow_limit() if image.format == "TIFF" else nullcontext():
         image.load()
     return np.array(image)
 
@@ -141,7 +176,7 @@ def oriented(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 
 @contextmanager
-def _no_pillow_limit() -> Iterator[None]:
+def no_pillow_limit() -> Iterator[None]:
     # Pillow's own limit lies below ours, and is one global number.
     with _limit_lock:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
@@ -158,7 +193,7 @@ def _header(path: Path) -> ImageFile.ImageFile:
 
         pillow_heif.register_heif_opener()
         formats = ("HEIF",)
-    with _no_pillow_limit():
+    with no_pillow_limit():
         return Image.open(io.BytesIO(embedded_image(path)) if is_embedded(path) else path, formats=formats)
 
 
@@ -184,7 +219,7 @@ def _jpeg(path: Path) -> np.ndarray | None:
     return pixels[0].numpy() if len(pixels) == 1 else pixels.permute(1, 2, 0).numpy() if len(pixels) == 3 else None
 
 
-def _decoded(image: ImageFile.ImageFile) -> np.ndarray:
+def decoded(image: Image.Image) -> np.ndarray:
     values = loaded(image)
     if image.mode in GREY16:
         fits = values.dtype.kind == "i" and values.min() >= 0 and values.max() <= 65535

@@ -10,10 +10,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from maskrcnn.data.channel_file import MAX_CHANNELS, is_stack, open_stack
+from maskrcnn.data.channel_file import MAX_CHANNELS, check_channels, is_npy, open_npy
 from maskrcnn.data.id_file import open_ids, whole_numbers
-from maskrcnn.data.image_file import GREY16, TURNED, frames, opened, orientation, oriented, stored
+from maskrcnn.data.image_file import (
+    ON_WHITE,
+    TURNED,
+    check_size,
+    frames,
+    opened,
+    orientation,
+    oriented,
+    stored,
+)
 from maskrcnn.data.image_formats import IMAGE_SUFFIXES
+from maskrcnn.data.tiff_file import Page, is_tiff, open_tiff
 from maskrcnn.errors import MaskRCNNError
 
 
@@ -39,15 +49,20 @@ def read_image(path: str | Path, shrink: int = 1) -> ReadImage:
     """
     path = Path(path)
     notes: list[str] = []
-    turn = 1
-    if is_stack(path):
-        array = open_stack(path).read()
+    turn = number = 1
+    if is_npy(path):
+        array = open_npy(path).read()
+    elif is_tiff(path):
+        pages = open_tiff(path)
+        number = len(pages)
+        array, told = pages[0].picture()
+        notes += told
     else:
         with opened(path) as image:
-            if frames(image) > 1:
-                notes.append(f"{frames(image)} frames or pages, only the first is read (extract the others into files)")
-            turn = orientation(image)
+            number, turn = frames(image), orientation(image)
             array = stored(image, path, shrink)
+    if number > 1:
+        notes.insert(0, f"{number} frames or pages, only the first is read (extract the others into files)")
     try:
         pixels, more = as_rgb8(array)
     except MaskRCNNError as error:
@@ -67,28 +82,55 @@ def read_channels(path: str | Path) -> np.ndarray:
             channels.
     """
     path = Path(path)
-    if is_stack(path):
-        return open_stack(path).read()
+    if is_npy(path):
+        return open_npy(path).read()
+    if is_tiff(path):
+        return _tiff_channels(path)
     with opened(path) as image:
-        pages = frames(image) if image.format == "TIFF" and image.mode in ("L", *GREY16) else 1
-        if pages > MAX_CHANNELS:
-            what = f"expected at most {MAX_CHANNELS} pages, one a channel, found {pages}"
-            raise MaskRCNNError(what, where=path, fix="save one image a file")
         turn = orientation(image)
-        channels = [stored(image, path)]
-        for page in range(1, pages):
-            image.seek(page)
-            height, width = channels[0].shape
-            if image.size != (width, height):
-                what = f"page 1 is {width} x {height}, page {page + 1} {image.width} x {image.height}"
-                raise MaskRCNNError(f"pages of different sizes: {what}", where=path, fix="save one image a file")
-            channels.append(stored(image, path))
-    if len({channel.dtype for channel in channels}) > 1 or channels[0].dtype not in (bool, np.uint8, np.uint16):
-        found = ", ".join(sorted({str(channel.dtype) for channel in channels}))
-        raise MaskRCNNError(f"expected pixels of type uint8 or uint16, found {found}", where=path, fix="convert them")
-    array = np.stack(channels, axis=2) if pages > 1 else channels[0]
+        array = stored(image, path)
+    if array.dtype not in (bool, np.uint8, np.uint16):
+        what = f"expected pixels of type uint8 or uint16, found {array.dtype}"
+        raise MaskRCNNError(what, where=path, fix="convert them")
     array = array * np.uint8(255) if array.dtype == bool else array
     return np.ascontiguousarray(oriented(array.reshape(*array.shape[:2], -1), turn))
+
+
+def _tiff_channels(path: Path) -> np.ndarray:
+    """Of a TIFF's first page; of several grey ones each is a channel."""
+    pages = open_tiff(path)
+    first = pages[0]
+    pages = pages if first.grey and first.samples == 1 else pages[:1]
+    check_channels(len(pages), path, "pages, one a channel")
+    check_channels(first.samples, path)
+    for number, page in enumerate(pages, start=1):
+        (height, width), (other_height, other_width) = first.size, page.size
+        if page.size != first.size:
+            what = f"page 1 is {width} x {height}, page {number} {other_width} x {other_height}"
+            raise MaskRCNNError(f"pages of different sizes: {what}", where=path, fix="save one image a file")
+        if (page.samples, page.dtype) != (first.samples, first.dtype):
+            what = f"page 1 has {_kind(first)}, page {number} {_kind(page)}"
+            raise MaskRCNNError(f"pages of different kinds: {what}", where=path, fix="save one image a file")
+    if len(pages) == 1:
+        return first.channels()
+    check_size(*first.size, path, len(pages) * first.dtype.itemsize)
+    return np.concatenate([page.channels() for page in pages], axis=2)
+
+
+def _kind(page: Page) -> str:
+    return f"{page.samples} sample{'s' * (page.samples > 1)} of type {page.dtype}"
+
+
+def is_stack(path: str | Path) -> bool:
+    """Whether a file holds channels of any meaning, not a picture's grey, colours and transparency: a .npy, or a TIFF
+    of more samples."""
+    path = Path(path)
+    if not is_tiff(path):
+        return is_npy(path)
+    try:
+        return not open_tiff(path)[0].is_picture
+    except MaskRCNNError:
+        return False
 
 
 def as_rgb8(array: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -136,8 +178,10 @@ def as_rgb8(array: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
 def image_size(path: str | Path) -> tuple[int, int]:
     """(H, W) after EXIF orientation, from the header only. Raises MaskRCNNError as `read_image` does."""
     path = Path(path)
-    if is_stack(path):
-        return open_stack(path).shape[:2]
+    if is_npy(path):
+        return open_npy(path).shape[:2]
+    if is_tiff(path):
+        return open_tiff(path)[0].size
     with opened(path) as image:
         width, height = image.size
         return (width, height) if orientation(image) in TURNED else (height, width)
@@ -164,9 +208,13 @@ class Header(NamedTuple):
 def read_header(path: str | Path) -> Header:
     """The header of an image file, nothing decoded. Raises MaskRCNNError as `read_image` does."""
     path = Path(path)
-    if is_stack(path):
-        stack = open_stack(path)
+    if is_npy(path):
+        stack = open_npy(path)
         return Header(stack.shape[:2], str(stack.dtype), stack.shape[2], 1, 1)
+    if is_tiff(path):
+        # Its orientation is part of what is stored, as it is for Pillow.
+        first, *others = open_tiff(path)
+        return Header(first.size, str(first.dtype), first.samples, 1, 1 + len(others))
     with opened(path) as image:
         size = image.height, image.width
         return Header(size, image.mode, len(image.getbands()), orientation(image), frames(image))
@@ -205,4 +253,4 @@ def _on_white(array: np.ndarray) -> tuple[np.ndarray, list[str]]:
         return colours, []
     weight = alpha.astype(np.float32) / full
     mixed = np.rint(colours * weight + full * (1 - weight)).astype(array.dtype)
-    return mixed, ["transparent pixels composited on white"]
+    return mixed, [ON_WHITE]

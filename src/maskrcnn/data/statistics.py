@@ -11,9 +11,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from maskrcnn.data.channel_file import is_stack
 from maskrcnn.data.dataset import Dataset
-from maskrcnn.data.image_io import read_channels
+from maskrcnn.data.image_io import is_stack, read_channels
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import Preprocess
 

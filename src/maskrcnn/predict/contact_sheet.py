@@ -15,10 +15,9 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from maskrcnn.data.channel_file import is_stack
 from maskrcnn.data.channels import as_picture
 from maskrcnn.data.dataset import Dataset
-from maskrcnn.data.image_io import read_channels
+from maskrcnn.data.image_io import is_stack, read_channels
 from maskrcnn.data.objects import Objects
 from maskrcnn.data.problem import Problem, unreadable
 from maskrcnn.data.stats import Survey
