@@ -74,3 +74,11 @@ def test_cvat_skeleton_sublabels(case: Path) -> None:
     told = {problem.check: problem.what for problem in dataset.problems}
     assert "pose (skeleton), 1 (part of a skeleton), 2 (part of a skeleton)" in told["label-without-area"]
     assert "a skeleton has no area" in told["no-shape"]
+
+
+def test_voc_class_names_txt(case: Path) -> None:
+    dataset = open_dataset(case / "data")
+    assert dataset.names == ("scratch", "dent")
+    objects = dataset.objects(0)
+    assert sorted(objects.labels.tolist()) == [0, 1]
+    assert dataset.problems == []

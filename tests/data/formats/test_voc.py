@@ -1,4 +1,5 @@
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image
 from maskrcnn.data import Dataset, open_dataset
 from maskrcnn.data.dataset import split_names
 from maskrcnn.data.formats import detect
+from maskrcnn.data.formats.voc_classes import _VOC_NAMES
 from maskrcnn.data.formats.voc_map import colours, write_map
 from maskrcnn.errors import MaskRCNNError
 
@@ -35,6 +37,20 @@ def write(root: Path, ids: np.ndarray, classes: np.ndarray | None, stem: str = "
         write_map(root / "SegmentationClass" / f"{stem}.png", classes)
 
 
+def list_names(root: Path, names: Sequence[str] = _VOC_NAMES) -> None:
+    (root / "class_names.txt").write_text("\n".join(("_background_", *names)), encoding="utf-8")
+
+
+def xml(*objects: tuple[str, tuple[int, int, int, int], int]) -> str:
+    sides = ("xmin", "ymin", "xmax", "ymax")
+    return "<annotation>" + "".join(
+        f"<object><name>{name}</name><difficult>{difficult}</difficult><bndbox>"
+        + "".join(f"<{side}>{value}</{side}>" for side, value in zip(sides, box, strict=True))
+        + "</bndbox></object>"
+        for name, box, difficult in objects
+    ) + "</annotation>"  # fmt: skip
+
+
 def seen(dataset: Dataset, index: int = 0) -> list[tuple[str, list[float], bool]]:
     objects = dataset.objects(index)
     return [
@@ -51,6 +67,8 @@ def test_a_voc_folder_by_hand(tmp_path: Path, place: str) -> None:
     ids, classes = maps()
     write(tmp_path / place, ids, classes)
     write(tmp_path / place, ids * 0, classes * 0, "b b.x", "JPG")
+    file = tmp_path / place / "Annotations" / "a.xml"
+    file.write_text(xml(("cat", (6, 6, 15, 25), 0), ("dog", (21, 6, 30, 15), 0), ("sofa", (1, 1, 3, 3), 1)))
     sets = tmp_path / place / "ImageSets" / "Segmentation"
     (sets / "train.txt").write_text("a\r\n", newline="")
     (sets / "val.txt").write_text("\ufeffb b.x\r\n\r\n", encoding="utf-8", newline="")
@@ -100,19 +118,10 @@ def test_places_in_a_labelmap_name_the_numbers_of_palette_maps(tmp_path: Path) -
     assert [name for name, *_ in seen(open_dataset(tmp_path))] == ["cat", "dog"]
 
 
-def xml(*objects: tuple[str, tuple[int, int, int, int], int]) -> str:
-    sides = ("xmin", "ymin", "xmax", "ymax")
-    return "<annotation>" + "".join(
-        f"<object><name>{name}</name><difficult>{difficult}</difficult><bndbox>"
-        + "".join(f"<{side}>{value}</{side}>" for side, value in zip(sides, box, strict=True))
-        + "</bndbox></object>"
-        for name, box, difficult in objects
-    ) + "</annotation>"  # fmt: skip
-
-
 def test_wide_void_is_a_region_to_ignore(tmp_path: Path) -> None:
     ids, classes = maps()
     ids[20:30, 30:50] = classes[20:30, 30:50] = 255
+    list_names(tmp_path)
     write(tmp_path, ids, classes)
     file = tmp_path / "Annotations" / "a.xml"
     # VOC counts from 1 and includes the last pixel.
@@ -132,6 +141,7 @@ def test_parts_of_one_difficult_object_are_one_region(tmp_path: Path) -> None:
     ids, classes = maps()
     ids[20:35, 30:50] = classes[20:35, 30:50] = 255
     ids[20:35, 38:42] = classes[20:35, 38:42] = 0
+    list_names(tmp_path)
     write(tmp_path, ids, classes)
     (tmp_path / "Annotations" / "a.xml").write_text(xml(("person", (31, 21, 50, 35), 1)))
     assert seen(open_dataset(tmp_path))[2:] == [("person", [30, 20, 50, 35], True)]
@@ -156,6 +166,7 @@ def test_without_class_maps_the_boxes_of_the_xml_tell(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("value", "told"), [(0, "is background under it"), (77, "has 77 under it")])
 def test_an_object_without_a_class_is_one_problem(tmp_path: Path, value: int, told: str) -> None:
     ids, classes = maps()
+    list_names(tmp_path)
     write(tmp_path, ids, np.where(classes == 8, value, classes))
     dataset = open_dataset(tmp_path)
     for _ in range(2):
@@ -167,6 +178,7 @@ def test_an_object_without_a_class_is_one_problem(tmp_path: Path, value: int, to
 
 
 def test_images_that_cannot_be_used_are_told(tmp_path: Path) -> None:
+    list_names(tmp_path)
     for stem in ("a", "b", "c", "d"):
         write(tmp_path, *maps(), stem=stem)
     (tmp_path / "JPEGImages" / "b.jpg").unlink()
@@ -196,5 +208,6 @@ def test_a_class_map_of_another_size_is_told_when_read(tmp_path: Path) -> None:
 
 
 def test_workers_get_a_copy(tmp_path: Path) -> None:
+    list_names(tmp_path)
     write(tmp_path, *maps())
     assert seen(pickle.loads(pickle.dumps(open_dataset(tmp_path)))) == [CAT, DOG]

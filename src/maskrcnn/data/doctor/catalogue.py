@@ -141,6 +141,18 @@ _ALL = [
     ),
     Check("bad-category", "error", "a class is listed without an id or a name of its own", "correct the entry"),
     Check("root-category", "note", "a category is only the supercategory of others, and no class", "nothing"),
+    Check(
+        "no-class-names",
+        "warning",
+        "no file names the classes in class maps",
+        "write class_names.txt: a name a line in the order of the numbers, the first _background_",
+    ),
+    Check(
+        "names-of-boxes",
+        "note",
+        "no file names the classes in class maps, the names of the boxes are taken",
+        "write class_names.txt",
+    ),
     Check("duplicate-category", "warning", "two classes have one name", "rename them if they are not the same"),
     Check("class-count", "warning", "nc is not the number of the class names", "correct nc or the names"),
     Check("class-names-alike", "warning", "names of two classes differ in case or spaces alone", "use one name"),

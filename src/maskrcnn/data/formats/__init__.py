@@ -12,6 +12,7 @@ from maskrcnn.data.formats.coco_writer import CocoWriter
 from maskrcnn.data.formats.cvat_writer import CvatWriter
 from maskrcnn.data.formats.labelme_writer import LabelmeWriter
 from maskrcnn.data.formats.location import Location
+from maskrcnn.data.formats.voc_writer import VocWriter
 from maskrcnn.data.formats.writer import Writer
 
 
@@ -68,7 +69,7 @@ FORMATS = (
         "JPEGImages, SegmentationObject and ImageSets",
         voc.find,
         voc.read,
-        voc.VocWriter,
+        VocWriter,
         boxes=False,
     ),
     Format(

@@ -3,43 +3,32 @@
 The object map numbers the objects of an image from 1 on, the class map holds the class of each pixel; 0 is background,
 255 is void. Maps are palette images, or have the colours of VOC's palette, which goes on beyond 255. Void wider than
 the 5-pixel borders that VOC draws around objects is a region to ignore: a crowd of the class of the `difficult` object
-there (Annotations/*.xml), or of every class. Class names come from labelmap.txt, as CVAT writes it, or are VOC's
-twenty. Each pixel belongs to one object: where masks overlap, the smaller object is written. Objects without a mask
-are not.
+there (Annotations/*.xml), or of every class. What the classes are called, `voc_classes` finds out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
 
 from maskrcnn.data.dataset import SPLITS, Dataset, ImageRecord
 from maskrcnn.data.formats.checks import paired, require_images
-from maskrcnn.data.formats.id_map import draw_ids
 from maskrcnn.data.formats.idmask import annotations_of
 from maskrcnn.data.formats.image_finder import ImageFinder
 from maskrcnn.data.formats.location import Location
-from maskrcnn.data.formats.losses import Losses
 from maskrcnn.data.formats.shapes import union
-from maskrcnn.data.formats.voc_map import VOID, colour_numbers, colours, number_of, read_map, write_map
-from maskrcnn.data.formats.voc_objects import VocObject, read_objects, write_objects
-from maskrcnn.data.formats.writer import Item, Writer
+from maskrcnn.data.formats.voc_classes import Classes, find_classes
+from maskrcnn.data.formats.voc_map import CLASSES, OBJECTS, VOID, maps_folder, read_map
+from maskrcnn.data.formats.voc_objects import VocObject, read_objects
 from maskrcnn.data.image_formats import IMAGE_SUFFIXES
 from maskrcnn.data.objects import Annotation
 from maskrcnn.data.problem import DataError, Problem
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Box, Crop
 
-# fmt: off
-_VOC_NAMES = (
-    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
-    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
-)
-# fmt: on
 # Wider than the borders around objects.
 _REGION = np.ones((7, 7), dtype=bool)
 _WHOLE = ("default", "trainval", "all")
@@ -48,7 +37,7 @@ _WHOLE = ("default", "trainval", "all")
 def find(path: Path) -> dict[str, Location]:
     """The image sets of a VOC folder, which may lie in VOCdevkit/VOC2012 or VOC2012."""
     places = [path, *sorted(path.glob("VOC[0-9]*")), *sorted(path.glob("VOCdevkit/VOC[0-9]*"))]
-    roots = [root for root in places if (root / "SegmentationObject").is_dir() and (root / "JPEGImages").is_dir()]
+    roots = [root for root in places if maps_folder(root, OBJECTS).is_dir() and (root / "JPEGImages").is_dir()]
     if len(roots) != 1:
         return {}
     files = {file.stem.lower(): file for file in sorted((roots[0] / "ImageSets" / "Segmentation").glob("*.txt"))}
@@ -64,19 +53,19 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
 
     Args:
         location: of the folder; its split names the set, "" all object maps.
-        names: not used, see above.
+        names: of the numbers 1, 2, … in class maps, where no file names them.
 
     Raises:
-        MaskRCNNError: no image there can be used.
+        MaskRCNNError: no image there can be used, or its class maps have too many colours that nothing names.
     """
     place = Location.of(location)
-    root = place.path
+    root, objects = place.path, maps_folder(place.path, OBJECTS)
     problems: list[Problem] = []
     records: list[ImageRecord] = []
     finder = ImageFinder([root / "JPEGImages"])
     stems = _stems(place)
     for stem in stems:
-        map_file = root / "SegmentationObject" / f"{stem}.png"
+        map_file = objects / f"{stem}.png"
         image = next((found for suffix in _SUFFIXES if (found := finder.find(stem + suffix))), None)
         if image is None:
             where = root / "JPEGImages" / stem
@@ -92,8 +81,8 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
             records.append(pair)
     what = f"none of {len(stems)} images can be used"
     require_images(records, what, problems, root, "check ImageSets/Segmentation")
-    classes = _classes(root)
-    return Dataset(classes.names, records, _Maps(root, classes), problems)
+    classes = find_classes(root, names)
+    return Dataset(classes.names, records, _Maps(root, classes), [*problems, *classes.problems])
 
 
 # Most are .jpg.
@@ -101,7 +90,7 @@ _SUFFIXES = (".jpg", *sorted(IMAGE_SUFFIXES - {".jpg"}))
 
 
 def _stems(place: Location) -> list[str]:
-    folder = place.path / "SegmentationObject"
+    folder = maps_folder(place.path, OBJECTS)
     if not place.split:
         return sorted(file.stem for file in folder.glob("*.png"))
     file = place.path / "ImageSets" / "Segmentation" / f"{place.split}.txt"
@@ -112,54 +101,28 @@ def _stems(place: Location) -> list[str]:
     return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
 
 
-class _Classes(NamedTuple):
-    """Class names, and the label of each number in class maps."""
-
-    names: list[str]
-    labels: dict[int, int]
-
-
-def _classes(root: Path) -> _Classes:
-    file = root / "labelmap.txt"
-    if file.is_file():
-        numbers: dict[int, str] = {}
-        lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-        entries = [line.rsplit(":", 3) for line in lines if line.strip() and not line.startswith("#")]
-        has_background = any(name.strip().lower() == "background" for name, *_ in entries)
-        for place, (name, *rest) in enumerate(entries, start=0 if has_background else 1):
-            if name.strip().lower() not in ("background", "ignored"):
-                colour = [int(value) for value in rest[0].split(",") if value.strip().isdecimal()] if rest else []
-                # A class map has either places or colours.
-                numbers[number_of(place)] = name.strip()
-                if len(colour) == 3 and max(colour) < 256:
-                    numbers[-int(colour_numbers(np.array(colour)))] = name.strip()
-        names = list(dict.fromkeys(numbers.values()))
-        return _Classes(names, {number: names.index(name) for number, name in numbers.items()})
-    if (root / "SegmentationClass").is_dir():
-        return _Classes(list(_VOC_NAMES), {label + 1: label for label in range(len(_VOC_NAMES))})
-    used = {found.name for file in (root / "Annotations").glob("*.xml") for found in read_objects(file)[0]}
-    return _Classes(sorted(used) or ["object"], {})
-
-
 class _Maps:
     """Reads the maps of an image."""
 
-    def __init__(self, root: Path, classes: _Classes) -> None:
-        self.root, self.classes = root, classes
+    def __init__(self, root: Path, classes: Classes) -> None:
+        self.root, self.classes, self.class_maps = root, classes, maps_folder(root, CLASSES)
 
     def __call__(self, index: int, record: ImageRecord) -> tuple[list[Annotation], list[Problem]]:
         assert record.labels is not None
         ids, _ = read_map(record.labels, record.size)
+        class_file = self.class_maps / record.labels.name
+        has_classes = class_file.is_file()
+        class_map, coloured = read_map(class_file, record.size) if has_classes else (None, False)
         void = ids == VOID
         objects = annotations_of(np.where(void, 0, ids))
-        regions = _regions(void)
-        class_file = self.root / "SegmentationClass" / record.labels.name
-        has_classes = class_file.is_file()
+        # labelme2voc marks what is to be ignored in the class map alone, and draws no borders.
+        alone = np.zeros_like(void) if class_map is None else (class_map == VOID) & (ids == 0)
+        regions = _regions(void, alone)
         written: list[VocObject] = []
         problems: list[Problem] = []
-        if regions or not has_classes:
+        if regions or not has_classes or self.classes.by_box:
             written, problems = read_objects(self.root / "Annotations" / f"{record.labels.stem}.xml")
-        class_map, coloured = read_map(class_file, record.size) if has_classes else (None, False)
+        class_map = None if self.classes.by_box else class_map
         annotations = []
         for found in objects:
             try:
@@ -188,7 +151,7 @@ class _Maps:
             label = self.classes.labels.get(number)
         if label is None:
             what = f"the class map has {number} under it, which names no class"
-            raise DataError("unknown-category", what, fix="add a labelmap.txt with the names of the classes")
+            raise DataError("unknown-category", what, fix="add its name to labelmap.txt or class_names.txt")
         return label
 
     def _written(self, found: Annotation, written: Sequence[VocObject]) -> int:
@@ -198,7 +161,8 @@ class _Maps:
             return 0
         best = max(written, key=lambda other: _shared(found.box, other.box)[0], default=None)
         if best is None or best.name not in names or _shared(found.box, best.box)[0] < 0.5:
-            raise DataError("unknown-category", "no class map, and no object of the .xml fits", fix="draw its class")
+            what = "no class map names it, and no object of the .xml fits"
+            raise DataError("unknown-category", what, fix="draw its class, and list the names in class_names.txt")
         return names.index(best.name)
 
     def _ignored(self, regions: Sequence[Crop], written: Sequence[VocObject]) -> list[tuple[int, Crop]]:
@@ -214,10 +178,11 @@ class _Maps:
         return [(names.index(difficult[i].name), union(crops)) for i, crops in parts.items()] + unknown
 
 
-def _regions(void: np.ndarray) -> list[Crop]:
-    if not void.any():
+def _regions(void: np.ndarray, alone: np.ndarray) -> list[Crop]:
+    """What is to be ignored: void that is wider than borders, and all that is void in the class map alone."""
+    if not (void.any() or alone.any()):
         return []
-    numbered, _ = ndimage.label(ndimage.binary_opening(void, _REGION), np.ones((3, 3)))
+    numbered, _ = ndimage.label(ndimage.binary_opening(void, _REGION) | alone, np.ones((3, 3)))
     return [found.segmentation for found in annotations_of(numbered) if isinstance(found.segmentation, Crop)]
 
 
@@ -230,50 +195,3 @@ def _shared(one: Box | None, other: Box) -> tuple[float, float]:
     both = max(width, 0) * max(height, 0)
     area, other_area = ((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
     return both / max(area + other_area - both, 1e-9), both / max(area, 1e-9)
-
-
-class VocWriter(Writer):
-    """One VOC folder for all splits."""
-
-    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], losses: Losses) -> None:
-        super().__init__(folder, names, splits, losses)
-        self.stems: dict[str, list[str]] = {split: [] for split in splits}
-        for place in ("SegmentationObject", "SegmentationClass", "Annotations"):
-            (folder / place).mkdir(exist_ok=True)
-
-    def image_folder(self, split: str) -> Path:
-        return self.folder / "JPEGImages"
-
-    def add(self, item: Item) -> None:
-        single = [drawn for drawn in item.objects if not drawn.annotation.crowd]
-        crowd = [drawn for drawn in item.objects if drawn.annotation.crowd]
-        self.losses.add("crowd-void", len(crowd))
-        self.losses.add("many", int(len(single) >= VOID))
-        (places,) = draw_ids(single, item.record.size, self.losses, max_layers=1)
-        void = np.zeros(item.record.size, dtype=bool)
-        for drawn in crowd:
-            if drawn.crop is None:
-                x1, y1, x2, y2 = (round(side) for side in drawn.box)
-                void[y1:y2, x1:x2] = True
-            else:
-                bitmap, x, y = drawn.crop
-                void[y : y + bitmap.shape[0], x : x + bitmap.shape[1]] |= bitmap
-        classes = np.array([0, *(drawn.annotation.label + 1 for drawn in single)])
-        for folder, values in (("SegmentationObject", places), ("SegmentationClass", classes[places])):
-            numbers = number_of(values)
-            numbers[void & (places == 0)] = VOID
-            write_map(self.folder / folder / f"{item.image.stem}.png", numbers)
-        write_objects(self.folder / "Annotations" / f"{item.image.stem}.xml", item, self.names)
-        self.stems[item.split].append(item.image.stem)
-
-    def close(self) -> None:
-        sets = self.folder / "ImageSets" / "Segmentation"
-        sets.mkdir(parents=True, exist_ok=True)
-        for split, stems in self.stems.items():
-            text = "".join(f"{stem}\n" for stem in stems)
-            (sets / f"{split or _WHOLE[0]}.txt").write_text(text, encoding="utf-8", newline="\n")
-        lines = ["# label:color_rgb:parts:actions", "background:0,0,0::"]
-        for label, name in enumerate(self.names):
-            colour = ",".join(map(str, colours(np.array(number_of(label + 1))).tolist()))
-            lines.append(f"{name}:{colour}::")
-        (self.folder / "labelmap.txt").write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")

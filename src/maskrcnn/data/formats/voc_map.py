@@ -17,6 +17,7 @@ from maskrcnn.data.image_io import read_ids, read_image
 from maskrcnn.errors import MaskRCNNError
 
 VOID = 255
+OBJECTS, CLASSES = "SegmentationObject", "SegmentationClass"
 _BITS = np.arange(8)
 
 
@@ -39,6 +40,12 @@ def number_of(place: np.ndarray) -> np.ndarray: ...
 def number_of(place: int | np.ndarray) -> int | np.ndarray:
     """The number in a map of the object or class at a place; places count on, numbers leave void out."""
     return place + (place >= VOID)
+
+
+def maps_folder(root: Path, kind: str) -> Path:
+    """Where maps of objects or classes lie; early labelme2voc has arrays there, and the images in a folder beside."""
+    images = root / f"{kind}PNG"
+    return images if images.is_dir() and next((root / kind).glob("*.png"), None) is None else root / kind
 
 
 def write_map(file: Path, numbers: np.ndarray) -> None:
@@ -64,6 +71,11 @@ def read_map(file: Path, size: tuple[int, int]) -> tuple[np.ndarray, bool]:
             where=file,
             fix="make it the size of its image",
         )
+    return read_numbers(file)
+
+
+def read_numbers(file: Path) -> tuple[np.ndarray, bool]:
+    """As `read_map`, of any size."""
     try:
         return read_ids(file).astype(np.int64), False
     except MaskRCNNError as error:
