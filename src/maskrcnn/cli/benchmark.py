@@ -11,7 +11,7 @@ import typer
 
 from maskrcnn.cli.bars import Bar
 from maskrcnn.cli.console import SOME_SKIPPED, bold, json_text, paragraph, say, say_json, show_report, show_table, warn
-from maskrcnn.cli.options import Trust
+from maskrcnn.cli.options import SOURCES_HELP, Device, Model, Trust
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.text import plural
 
@@ -33,12 +33,10 @@ _UNDER_A_MICROSCOPE = ("nucle", "cell")
 def benchmark(
     sources: Annotated[
         list[str] | None,
-        typer.Argument(help="Images: files, folders, patterns or URLs. Photos that come with Python unless given."),
+        typer.Argument(metavar="SOURCE", help=f"{SOURCES_HELP} Photos that come with Python packages unless given."),
     ] = None,
-    model: Annotated[
-        str, typer.Option(help="Bundled or catalog name (see `maskrcnn models`), a checkpoint, or an exported model.")
-    ] = "nuclei",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    model: Model = "nuclei",
+    device: Device = "auto",
     precision: Annotated[
         str, typer.Option(help="fp32, bf16, fp16 or several: fp32,bf16; all are those that suit the device.")
     ] = "all",
@@ -61,9 +59,10 @@ def benchmark(
         str | None, typer.Option("--json", help="Write all numbers to this file; - for standard output.")
     ] = None,
 ) -> None:
-    """Measure how fast a model is on this machine, in each precision and input size, and say which to choose.
+    """Measure how fast a model is here, and say what to choose.
 
-    Speed is shown with its price: the share of the objects of the exact form that are still found.
+    Every precision and input size is timed on this machine. Speed is shown with its price: the share of the objects of
+    the exact form that are still found.
     """
     edges, batches = _edges(sizes), _batches(batch_size)
     from maskrcnn.cli.environment import machine

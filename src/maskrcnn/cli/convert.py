@@ -20,14 +20,19 @@ PARTS = ("backbone", "fpn", "rpn", "box_head", "mask_head")
 
 
 def convert(
-    source: Annotated[str, typer.Argument(help="A checkpoint of detectron2, mmdetection or torchvision, or a name.")],
-    target: Annotated[Path, typer.Argument(help="The .safetensors to write.")],
+    source: Annotated[
+        str, typer.Argument(metavar="SRC", help="A name, or a checkpoint of detectron2, mmdetection, torchvision.")
+    ],
+    target: Annotated[Path, typer.Argument(metavar="DST", help="The .safetensors to write.")],
     names: Annotated[str, typer.Option(help="Class names in the order of the outputs: a,b,c. No background.")] = "",
     config: Annotated[
         Path | None, typer.Option(help="detectron2's yaml of the run, or a yaml of our settings the file cannot tell.")
     ] = None,
 ) -> None:
-    """Bring a model trained elsewhere into our format, and say what matched, what did not, and what was assumed."""
+    """Bring a model trained elsewhere into our format.
+
+    Says what matched, what did not, and what was assumed.
+    """
     if target.suffix != ".safetensors":
         raise MaskRCNNError(f"expected a file ending in .safetensors, found {target.name!r}", where=target)
     from maskrcnn.weights.checkpoint import save_checkpoint

@@ -12,6 +12,7 @@ import typer
 
 from maskrcnn.cli.bars import bar
 from maskrcnn.cli.console import SOME_SKIPPED, say, show_table, warn
+from maskrcnn.cli.options import Data
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.text import plural
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Look at data sets, split and convert them.", no_args_is_help=True)
 
-Data = Annotated[Path, typer.Argument(help="Folder (or .json, .yaml) with labelled images; its format is detected.")]
 Split = Annotated[str | None, typer.Option(help="Which part of the data; train unless given, if there is one.")]
 
 
@@ -38,7 +38,7 @@ class Sort(str, Enum):
 @app.command()
 def split(
     data: Data,
-    folder: Annotated[Path, typer.Argument(help="New folder for the split data.")],
+    folder: Annotated[Path, typer.Argument(metavar="DST", help="New folder for the split data.")],
     val: Annotated[float, typer.Option(min=0, max=1, help="Share of the images to validate on.")] = 0.2,
     test: Annotated[float, typer.Option(min=0, max=1, help="Share of the images to test on.")] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="A seed gives the same split again.")] = 0,
@@ -51,7 +51,10 @@ def split(
         float, typer.Option(min=0.3, max=1, help="From which similarity on images stay together; 1 for equal ones.")
     ] = 0.55,
 ) -> None:
-    """Divide data into train, val and test: near-duplicates stay together, rare classes reach every part."""
+    """Divide data into train, val and test.
+
+    Near-duplicates stay together, and rare classes reach every part.
+    """
     from maskrcnn.data.combine import combined
     from maskrcnn.data.dataset import open_dataset, split_names
     from maskrcnn.data.formats.convert import convert as write
@@ -97,7 +100,10 @@ def stats(
     preset: Annotated[str, typer.Option(help="Model that the advice starts from.")] = "lite",
     init: Annotated[str | None, typer.Option(help="Instead: the trained model that the advice starts from.")] = None,
 ) -> None:
-    """Count and measure the objects; say what follows for input size, anchors, limits and the training canvas."""
+    """Count and measure the objects.
+
+    Says what follows for input size, anchors, limits and the training canvas.
+    """
     from maskrcnn.data.stats import survey
     from maskrcnn.data.stats_report import StatsReport
     from maskrcnn.model.config import preset as preset_named
@@ -138,7 +144,10 @@ def view(
     columns: Annotated[int, typer.Option(min=1, max=12, help="Images side by side.")] = 4,
     rows: Annotated[int, typer.Option(min=1, max=12, help="Rows on a page.")] = 4,
 ) -> None:
-    """Draw contact sheets: images with their masks, outlines and class names."""
+    """Draw contact sheets.
+
+    They show images with their masks, outlines and class names.
+    """
     from maskrcnn.data.stats import survey
     from maskrcnn.predict.contact_sheet import ContactSheets, choose, find_images_by_id, save_pages
 
@@ -203,9 +212,12 @@ def convert(
         list[str] | None, typer.Option(help="Part to convert; may be given several times. All unless given.")
     ] = None,
     link: Annotated[bool, typer.Option("--link/--copy", help="Link the image files instead of copying them.")] = False,
-    force: Annotated[bool, typer.Option(help="Write into a folder that is not empty.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write into a folder that is not empty.")] = False,
 ) -> None:
-    """Write a data set in another format. Says in one line each what that format cannot hold."""
+    """Write a data set in another format.
+
+    Says in one line each what that format cannot hold.
+    """
     from maskrcnn.data.dataset import open_dataset, split_names
     from maskrcnn.data.formats.convert import convert as write
 

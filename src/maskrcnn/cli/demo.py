@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maskrcnn.cli.console import paragraph, say, warn
+from maskrcnn.cli.options import Device
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 
 def demo(
     folder: Annotated[Path, typer.Option("--out", help="Where the pictures go.")] = Path("demo-out"),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Device = "auto",
 ) -> None:
-    """Segment real photos with the bundled models; nothing is downloaded."""
+    """Try the bundled models on real photos; nothing is downloaded."""
     import skimage.data
     from matplotlib.cbook import get_sample_data
     from PIL import Image

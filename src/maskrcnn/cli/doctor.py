@@ -9,6 +9,7 @@ import typer
 
 from maskrcnn.cli.bars import Bar, busy
 from maskrcnn.cli.console import bold, json_text, say, say_json, styled
+from maskrcnn.cli.options import MaybeData
 from maskrcnn.text import plural
 
 if TYPE_CHECKING:
@@ -20,9 +21,7 @@ _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
 def doctor(
-    data: Annotated[
-        Path | None, typer.Argument(help="Folder (or .json, .yaml) with images and masks; its format is detected.")
-    ] = None,
+    data: MaybeData = None,
     preset: Annotated[str, typer.Option(help="Model by whose input size objects are called too small.")] = "lite",
     json_out: Annotated[
         str | None, typer.Option("--json", help="Write all findings to this file; - for standard output.")

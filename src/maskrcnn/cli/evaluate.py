@@ -9,15 +9,13 @@ import typer
 
 from maskrcnn.cli.bars import bar
 from maskrcnn.cli.console import SOME_SKIPPED, bold, class_table, json_text, metrics_table, say, warn
-from maskrcnn.cli.options import Trust
+from maskrcnn.cli.options import Data, Device, Model, Precision, Size, Trust
 from maskrcnn.text import plural
 
 
 def evaluate(
-    data: Annotated[
-        Path, typer.Argument(help="Folder (or .json, .yaml) with images and masks; its format is detected.")
-    ],
-    model: Annotated[str, typer.Option(help="Bundled or catalog name, a checkpoint, or an exported model.")],
+    data: Data,
+    model: Model,
     folder: Annotated[Path, typer.Option("--out", help="Where report.html and metrics.json go.")] = Path(
         "runs/evaluate"
     ),
@@ -27,15 +25,16 @@ def evaluate(
         typer.Option(min=1, help="Objects an image that count (maxDets); the model's own limit unless given."),
     ] = None,
     worst: Annotated[int, typer.Option(min=0, help="How many of the worst images the report shows.")] = 8,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
-    size: Annotated[
-        int | None, typer.Option(help="Shortest edge of the network input in pixels; the model's own unless given.")
-    ] = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    size: Size = None,
     trust: Trust = False,
     json_out: Annotated[Path | None, typer.Option("--json", help="Also write the numbers to this file.")] = None,
 ) -> None:
-    """Measure a model on labelled images, and write a report on what goes wrong and what to do about it."""
+    """Measure a model on labelled images.
+
+    Writes a report on what goes wrong and what to do about it.
+    """
     from maskrcnn.data.dataset import has_split, open_dataset
     from maskrcnn.evaluate.evaluator import evaluate as run
     from maskrcnn.evaluate.observer import Observer

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maskrcnn.cli.console import ALL_FAILED, paragraph, say, show_table, warn
+from maskrcnn.cli.options import TrainedModel
 from maskrcnn.export.exporter import LOWEST, Request
 from maskrcnn.export.exporter import export as run
 from maskrcnn.export.formats import FORMATS, PRECISIONS
@@ -22,7 +23,7 @@ _FORMATS = "; ".join(f"{one.name}: {one.what} ({one.suffix}, {', '.join(one.prec
 
 
 def export(
-    model: Annotated[str, typer.Argument(help="Bundled or catalog name (see `maskrcnn models`), or a checkpoint.")],
+    model: TrainedModel,
     file: Annotated[Path, typer.Option("--out", help="The file to write.")],
     format_name: Annotated[str, typer.Option("--format", help=f"{_FORMATS}.")] = "onnx",
     precision: Annotated[str, typer.Option(help=f"{', '.join(PRECISIONS)}, where the format has it.")] = "fp32",
@@ -37,7 +38,10 @@ def export(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Keep a file whose results differ from the model's.")] = False,
 ) -> None:
-    """Write a model for another runtime, run it there, and compare it with the model it came from."""
+    """Write a model for another runtime, and compare it there.
+
+    The file is run in its own runtime, and its results are compared with those of the model it came from.
+    """
     request = Request(model, format_name, file, precision, calibrate, data, force, max_detections)
     kind = request.check()
     trial = run(request)

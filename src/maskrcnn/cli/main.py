@@ -16,6 +16,7 @@ app = typer.Typer(
     help="Mask R-CNN: for every object in an image its class, score, box and pixel mask.",
     no_args_is_help=True,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 for verb in (

@@ -1,11 +1,56 @@
-"""Options that several verbs share."""
+"""Arguments and options that several verbs share, and what a shell completes for them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+import maskrcnn
+
+
+def one_of(*words: str) -> Callable[[str], list[str]]:
+    """Completes one of some words."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in words if word.startswith(incomplete)]
+
+    return complete
+
+
+def _bundled(incomplete: str) -> list[str]:
+    """Names of bundled models, found without torch; where none fits, the shell completes files."""
+    folder = Path(maskrcnn.__file__).parent / "weights" / "bundled"
+    return [name for name in sorted(path.stem for path in folder.glob("*.safetensors")) if name.startswith(incomplete)]
+
+
+SOURCES_HELP = "Images: files, folders, patterns or URLs."
+DATA_HELP = "Folder (or .json, .yaml) with images and labels; its format is detected."
+MODEL_HELP = "Bundled or catalog name (see `maskrcnn models`), a checkpoint, or an exported model."
+
+Sources = Annotated[list[str], typer.Argument(metavar="SOURCE", help=SOURCES_HELP)]
+Data = Annotated[Path, typer.Argument(metavar="DATA", help=DATA_HELP)]
+MaybeData = Annotated[Path | None, typer.Argument(metavar="DATA", help=DATA_HELP)]
+Model = Annotated[str, typer.Option(help=MODEL_HELP, autocompletion=_bundled)]
+TrainedModel = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="Bundled or catalog name (see `maskrcnn models`), or a checkpoint.",
+        autocompletion=_bundled,
+    ),
+]
+Device = Annotated[
+    str, typer.Option(help="auto, cpu, cuda or mps.", autocompletion=one_of("auto", "cpu", "cuda", "mps"))
+]
+Precision = Annotated[
+    str, typer.Option(help="auto, fp32, bf16 or fp16.", autocompletion=one_of("auto", "fp32", "bf16", "fp16"))
+]
+Size = Annotated[
+    int | None, typer.Option(help="Shortest edge of the network input in pixels; the model's own unless given.")
+]
 Trust = Annotated[
     bool,
     typer.Option("--trust", help="Open a .pt2, which can run any code: for files of people you trust."),

@@ -9,7 +9,7 @@ import typer
 
 from maskrcnn.cli.bars import Bar
 from maskrcnn.cli.console import ALL_FAILED, SOME_SKIPPED, say, show_report, warn
-from maskrcnn.cli.options import Trust
+from maskrcnn.cli.options import Device, Model, Precision, Size, Sources, Trust
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.text import plural
 
@@ -22,21 +22,20 @@ if TYPE_CHECKING:
 
 
 def predict(
-    sources: Annotated[list[str], typer.Argument(help="Images: files, folders, patterns or URLs.")],
-    model: Annotated[
-        str, typer.Option(help="Bundled or catalog name (see `maskrcnn models`), a checkpoint, or an exported model.")
-    ] = "nuclei",
+    sources: Sources,
+    model: Model = "nuclei",
     folder: Annotated[Path, typer.Option("--out", help="Where overlays and predictions.json go.")] = Path("out"),
     score: Annotated[float, typer.Option(min=0, max=1, help="Leave out objects below this score.")] = 0.5,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
-    size: Annotated[
-        int | None, typer.Option(help="Shortest edge of the network input in pixels; the model's own unless given.")
-    ] = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    size: Size = None,
     trust: Trust = False,
     overlays: Annotated[bool, typer.Option(help="Draw the objects over each image.")] = True,
 ) -> None:
-    """Segment images: an overlay of each as a PNG, and all objects in one predictions.json."""
+    """Find the objects in images.
+
+    Writes an overlay of each image as a PNG, and all objects to one predictions.json.
+    """
     from maskrcnn.predict.sources import resolve_sources
 
     found = resolve_sources(sources)

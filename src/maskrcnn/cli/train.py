@@ -23,6 +23,7 @@ from maskrcnn.cli.console import (
     silence,
     warn,
 )
+from maskrcnn.cli.options import Device, MaybeData
 from maskrcnn.cli.place import own_folder
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.text import plural
@@ -34,11 +35,18 @@ if TYPE_CHECKING:
 
 # Without a terminal, a line each half minute is enough for a log.
 LINE_EVERY_S = 30.0
+# Descriptions that begin with these begin with what is typed.
+_VALUES = ("auto", "adamw")
 
 
 def _of(name: str) -> Any:
     """An option for one setting of a recipe."""
-    return typer.Option(help=f"{Recipe.model_fields[name].description}.")
+    field = Recipe.model_fields[name]
+    text, default = str(field.description), field.get_default(call_default_factory=True)
+    if not text.startswith(_VALUES):
+        text = text[0].upper() + text[1:]
+    known = f"  [default: {default}]" if default not in (None, ()) else ""
+    return typer.Option(help=f"{text}.{known}", show_default=False)
 
 
 def _show_settings(wanted: bool) -> None:
@@ -51,9 +59,7 @@ def _show_settings(wanted: bool) -> None:
 
 
 def train(
-    data: Annotated[
-        Path | None, typer.Argument(help="Folder (or .json, .yaml) with images and masks; its format is detected.")
-    ] = None,
+    data: MaybeData = None,
     folder: Annotated[Path, typer.Option("--out", help="Where checkpoints and the history go.")] = Path("runs/train"),
     recipe: Annotated[Path | None, typer.Option(help="YAML file of settings; options given here win over it.")] = None,
     resume: Annotated[
@@ -78,7 +84,7 @@ def train(
     workers: Annotated[int | None, _of("workers")] = None,
     seed: Annotated[int | None, _of("seed")] = None,
     track: Annotated[list[str] | None, _of("track")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Device = "auto",
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="Any setting of a recipe, name=value; --settings lists them.")
     ] = None,
@@ -86,7 +92,11 @@ def train(
         bool, typer.Option("--settings", callback=_show_settings, is_eager=True, help="List all settings and exit.")
     ] = False,
 ) -> None:
-    """Train on your own images. Keeps `last`, `best` and what --resume needs; Ctrl-C saves. Also under torchrun."""
+    """Train on your own images.
+
+    Keeps `last`, `best` and what --resume needs; Ctrl-C saves. Also under torchrun. Defaults shown are those of the
+    recipe; a run that is resumed keeps its own.
+    """
     changes = {name: value for name, value in locals().items() if name in Recipe.model_fields}
     changes |= dict(_setting(text) for text in setting or ())
     changes = {name: value for name, value in changes.items() if value not in (None, [])}
