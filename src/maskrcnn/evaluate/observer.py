@@ -12,6 +12,7 @@ import numpy as np
 
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.evaluate.federated import as_labelled, is_federated, note
 from maskrcnn.evaluate.sample import Sample
 from maskrcnn.predict.image_predictor import ImagePredictor
 from maskrcnn.predict.result import Result
@@ -83,7 +84,8 @@ class Observer:
         known = labels >= 0
         self._unknown += int((~known).sum())
         parts = result.boxes[known], result.scores[known], labels[known], result.masks[known]
-        sample = Sample(self.dataset.records[index].id, result.size, truth, *parts)
+        record = self.dataset.records[index]
+        sample = as_labelled(Sample(record.id, result.size, truth, *parts), record, self.dataset.names)
         assert result.image is not None
         return Observation(sample, result.image, len(result))
 
@@ -94,10 +96,13 @@ class Observer:
         return [name for label, name in enumerate(self.dataset.names) if label in there]
 
     def notes(self) -> list[str]:
-        """A line on the classes that only the data or only the model has."""
+        """Lines on what bears on all figures: labels of some classes only, and classes that only the data or only the
+        model has."""
         missing = [name for name in self.dataset.names if name not in self.known]
         extra = [name for name, label in zip(self.predictor.names, self._to_dataset.tolist(), strict=True) if label < 0]
         lines = []
+        if is_federated(self.dataset):
+            lines.append(note(self.limit))
         if missing:
             lines.append(f"the model does not know {plural(len(missing), 'class')} of the data: {listed(missing)}")
         if extra:

@@ -12,7 +12,7 @@ from maskrcnn.text import listed, plural
 if TYPE_CHECKING:
     from maskrcnn.evaluate.evaluator import Evaluation
 
-# Before so many steps, a model that learns a new class finds next to nothing.
+# From `people` on photos of balloons, 10 to 40 steps gave a mask AP of 10 to 30, 80 gave 44.
 FEW_STEPS = 60
 # An AP from which a model is of use, however few steps it took from the model that it began with.
 _OF_USE = 30.0
@@ -38,8 +38,8 @@ def too_few_steps(steps: int | None, score: float) -> list[Finding]:
         Finding(
             "few-steps",
             f"The model was trained for {plural(steps, 'step')} only.",
-            f"Next to nothing new is learned in fewer than {FEW_STEPS}; several hundred are usual. What follows tells "
-            "more about that than about data or labels.",
+            f"Little is learned in fewer than {FEW_STEPS}; several hundred are usual. What follows tells more about "
+            "that than about data or labels.",
             "Train longer: `maskrcnn train` with more `--minutes` or `--epochs`, or with cheaper steps "
             "(`--canvas`, `--batch-size`).",
         )

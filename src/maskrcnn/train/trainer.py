@@ -21,6 +21,7 @@ from maskrcnn.data.loader import Loaded
 from maskrcnn.data.problem import Problem
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluate.evaluator import Evaluation
+from maskrcnn.evaluate.federated import is_federated
 from maskrcnn.model.config import to_dict
 from maskrcnn.output.whole_file import make_folder, write_text
 from maskrcnn.predict.predictor import Predictor
@@ -104,6 +105,10 @@ class Trainer:
             self.log.note(f"the folder's earlier weights are kept as {name}")
         names = class_names(recipe, train_data)
         self.log.say(class_table(names))
+        if is_federated(train_data):
+            self.log.note(
+                "federated labels: in training, classes that an image's labels do not tell of count as absent"
+            )
         for line in check_examples(train_data):
             self.log.note(line)
         for dataset in (train_data, val_data):
@@ -194,7 +199,7 @@ class Trainer:
 
     def _warn_if_short(self) -> None:
         if self.pace.too_short:
-            why = f"a run of fewer than {FEW_STEPS} steps learns next to nothing new"
+            why = f"a run of fewer than {FEW_STEPS} steps learns little"
             self.log.say(f"too short: {why}; {self.pace.advice()}")
 
     def _batches(self) -> Iterator[list[Loaded]]:
