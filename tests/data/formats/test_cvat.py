@@ -287,3 +287,23 @@ def test_names_of_splits_stay_in_the_folder(tmp_path: Path) -> None:
     with pytest.raises(MaskRCNNError, match="names of splits"):
         convert({"../x": datasets["a b"]}, tmp_path / "other", BY_NAME["cvat"])
     assert not (tmp_path / "x").exists()
+
+
+def test_names_that_folders_alone_tell_apart(tmp_path: Path) -> None:
+    shape = '<polygon label="cat" points="1,1;5,1;5,5"/>'
+    images = "".join(
+        f'<image id="{k}" name="{name}" width="16" height="12">{shape}</image>'
+        for k, name in enumerate(("D:/cam1/1.png", "D:/cam2/1.png", "D:/cam2/2.png"))
+    )
+    images = images.replace('"D:/cam2/1.png"', "'D:/cam2/1.png'")
+    (tmp_path / "annotations.xml").write_text(f"<annotations>{images}</annotations>")
+    (tmp_path / "images" / "cam2").mkdir(parents=True)
+    for place in ("1.png", "2.png", "cam2/1.png"):
+        Image.new("RGB", (16, 12)).save(tmp_path / "images" / place)
+    dataset = open_dataset(tmp_path)
+    found = [record.path.relative_to(tmp_path / "images").as_posix() for record in dataset.records]
+    assert found == ["cam2/1.png", "2.png"]
+    (problem,) = dataset.problems
+    assert (problem.check, problem.images_lost) == ("missing-image", 1)
+    assert "D:/cam1/1.png" in problem.where
+    assert "ambiguous" in problem.what

@@ -376,3 +376,15 @@ def test_a_path_that_names_no_image_leaves_the_one_beside(tmp_path: Path, name: 
     dataset = open_dataset(tmp_path)
     assert [record.path.name for record in dataset.records] == ["a.jpg"]
     assert dataset.problems == []
+
+
+def test_a_base_name_in_two_folders_of_another_machine_is_no_name(tmp_path: Path) -> None:
+    content = {"shapes": [], "imageHeight": 12, "imageWidth": 16, "imageData": None}
+    for stem, path in (("one", "C:\\cam1\\1.png"), ("two", "C:\\cam2\\1.png"), ("3", "C:\\cam2\\1.png")):
+        (tmp_path / f"{stem}.json").write_text(json.dumps(content | {"imagePath": path}))
+    for name in ("1.png", "3.png"):
+        Image.new("RGB", (16, 12)).save(tmp_path / name)
+    dataset = open_dataset(tmp_path)
+    # The file named as the .json is its image.
+    assert [record.path.name for record in dataset.records] == ["3.png"]
+    assert [problem.check for problem in dataset.problems if problem.images_lost] == ["missing-image"] * 2

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import mmap
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import unescape
 from pathlib import Path
 from xml.etree.ElementTree import Element
@@ -30,6 +30,8 @@ from maskrcnn.masks.crop import Crop
 
 _MAX_BYTES = 2**31
 CROWD = "is_crowd"
+_IMAGE = re.compile(rb"<image\s[^>]*>")
+_SAID = re.compile(rb"\s(name|subset)=(?:\"([^\"]*)\"|'([^']*)')")
 _SUBSET = re.compile(rb"<image\b(?:[^<>]*?\ssubset=(?:\"([^\"]*)\"|'([^']*)'))?")
 # A split's name becomes a folder's: it says nothing of other folders.
 _NO_FOLDER = re.compile(r"[^\w -]")
@@ -69,6 +71,15 @@ def _subsets(file: Path) -> dict[str, Location]:
     return places or {"": Location(file)}
 
 
+def _image_names(file: Path, subset: str) -> Iterator[str]:
+    """The names of the images of a subset."""
+    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for tag in _IMAGE.finditer(content):
+            said = {key: unescape((a or b).decode("utf-8", errors="replace")) for key, a, b in _SAID.findall(tag[0])}
+            if said.get(b"subset", "") == subset:
+                yield said.get(b"name", "")
+
+
 def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Dataset:
     """The data set of one subset of an .xml file.
 
@@ -96,7 +107,14 @@ class _Reader:
 
     def __init__(self, place: Location) -> None:
         self.file, self.split, folder = place.path, place.split, place.path.parent
-        self.finder = ImageFinder([folder / "images" / self.split, folder / "images", folder / self.split, folder])
+        images = [folder / "images" / self.split, folder / "images"]
+        self.finder = ImageFinder(
+            [*images, folder / self.split, folder],
+            _image_names(self.file, self.split),
+            images,
+            folder,
+            self.split.lower(),
+        )
         self.classes: dict[str, int] = {}
         self.declared = False
         self.without_area: dict[str, str] = {}
@@ -161,11 +179,7 @@ class _Reader:
 
 
 def _record(element: Element, number: int, finder: ImageFinder, file: Path) -> ImageRecord:
-    name = element.get("name", "")
-    image = finder.find(name) if name else None
-    if image is None:
-        what = f"no image {name} in {finder.folders[1]}"
-        raise DataError("missing-image", what, fix="export with images, or add the file")
+    image = finder.found(element.get("name", ""))
     height, width = (_whole(element.get(side, "")) for side in ("height", "width"))
     return ImageRecord(number, image, *checked_size(height, width, image), file)
 

@@ -103,6 +103,10 @@ class ImageFinder:
             _is_file(folder / part) for part in parts if part for folder in self.folders
         )
 
+    def shared(self, name: str) -> bool:
+        """Whether other entries have the same base name, in other folders."""
+        return any(self._shared((alike(parts[-1]),)) for parts in map(_parts, spellings(name[:_MAX_NAME])) if parts)
+
     def _fitting(self, parts: tuple[str, ...]) -> tuple[list[_File], int]:
         """The files that fit as many of the last parts of a name as any, and how many those are."""
         if self._files is None:

@@ -64,7 +64,9 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
     records: list[ImageRecord] = []
     annotations: list[list[Annotation]] = []
     folder = place.path.parent if place.path.is_file() else place.path
-    finder = ImageFinder([folder, folder / "images", folder.parent / "images", folder.parent, folder.parent / "img"])
+    paths = [content.get("imagePath") for content in contents if isinstance(content, dict)]
+    places = [folder, folder / "images", folder.parent / "images", folder.parent, folder.parent / "img"]
+    finder = ImageFinder(places, [path for path in paths if isinstance(path, str)])
     for file, content in zip(files, contents, strict=True):
         try:
             record = _record(content, file, len(records) + 1, finder, problems)
@@ -155,7 +157,7 @@ def _image(content: Any, file: Path, finder: ImageFinder) -> Path | None:
     # labelme 4.0 wrote the name of the .json itself.
     if image is not None and not is_embedded(image):
         return image
-    stems = [Path(name.replace("\\", "/")).stem] if isinstance(name, str) else []
+    stems = [Path(name.replace("\\", "/")).stem] if isinstance(name, str) and not finder.shared(name) else []
     suffixes = sorted(IMAGE_SUFFIXES)
     spellings = (stem + suffix for stem in dict.fromkeys([*stems, file.stem]) if stem for suffix in suffixes)
     return next((found for spelling in spellings if (found := finder.find(spelling))), None)
