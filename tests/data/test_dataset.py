@@ -230,6 +230,12 @@ def test_real_folders(name: str, train: int, val: int) -> None:
         assert len(open_dataset(SHARED / name, "val")) == val
 
 
+def test_half_a_character_in_a_name_is_no_name() -> None:
+    """JSON can write half of a pair (\\ud83d), which neither a file nor a terminal takes."""
+    data = Dataset(["cat", json.loads('"a\\ud83db"'), "\U0001f600"], [], StoredAnnotations([]))
+    assert data.names == ("cat", "a?b", "\U0001f600")
+
+
 def test_pixels_as_a_model_takes_them_and_smaller(tmp_path: Path) -> None:
     Image.new("RGB", (101, 61), "red").save(tmp_path / "a.jpg")
     np.save(tmp_path / "b.npy", np.full((61, 101, 5), 7, np.uint16))

@@ -57,6 +57,14 @@ def test_the_page_needs_no_other_file_and_shows_names_as_they_are() -> None:
     assert "my data/ü" in page
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ["猫", "\x1b[31mred", "$\\frac{$", "a_b^c"])
+def test_any_name_is_drawn_in_silence(name: str, tmp_path: Path) -> None:
+    """matplotlib reads dollar signs as mathematics and warns of letters that its font lacks."""
+    report_of(50, (name, "dog")).write(tmp_path)
+    assert (tmp_path / "stats.png").is_file()
+
+
 def test_the_command_can_be_pasted() -> None:
     report = report_of(600)
     words = shlex.split(report.command())

@@ -118,6 +118,7 @@ HUGE = "1" * 5000  # more digits than Python reads
         (lambda text: json.dumps({**json.loads(text), "names": ["n" * 1001]}), "1 to 1,000 characters"),
         (lambda text: json.dumps({**json.loads(text), "names": ["a", 3]}), "characters, found 3"),
         (lambda text: json.dumps({**json.loads(text), "names": ["a", ""]}), "characters, found ''"),
+        (lambda text: json.dumps({**json.loads(text), "names": ["a", "\ud800"]}), "characters, found"),
         (lambda text: json.dumps({**json.loads(text), "names": ["a", "a"]}), "each class name once"),
         (lambda text: json.dumps({**json.loads(text), "names": "ab"}), "class names, found 'ab'"),
         (lambda text: json.dumps({**json.loads(text), "names": {"0": "a"}}), "class names, found {"),

@@ -87,7 +87,9 @@ class Dataset:
         read_annotations: AnnotationReader,
         problems: Sequence[Problem] = (),
     ) -> None:
-        self.names, self.records, self.problems = tuple(names), list(records), list(problems)
+        # JSON can write half a character, which no file, plot or terminal takes.
+        self.names = tuple(name.encode("utf-8", "replace").decode("utf-8") for name in names)
+        self.records, self.problems = list(records), list(problems)
         self._read_annotations = read_annotations
         self._told: set[Problem] = set()
 

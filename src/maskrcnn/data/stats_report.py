@@ -7,6 +7,7 @@ import html
 import io
 import json
 import shlex
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -145,7 +146,9 @@ class StatsReport:
         """
         folder = Path(folder)
         picture = io.BytesIO()
-        figure(self.survey, self.config, self.suggestions).savefig(picture, format="png", dpi=110)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph")  # letters that the font lacks are drawn as boxes
+            figure(self.survey, self.config, self.suggestions).savefig(picture, format="png", dpi=110)
         content = {"data": self.data, **self.numbers, "suggestions": [item._asdict() for item in self.suggestions]}
         texts = (self.page(picture.getvalue()), self.recipe())
         files = (

@@ -219,13 +219,19 @@ def _check_names(names: Any, path: Path) -> None:
     if not isinstance(names, list) or not 0 < len(names) <= MAX_NAMES:
         found = f"{len(names):,}" if isinstance(names, list) else shown(names)
         what = f"damaged metadata: expected 1 to {MAX_NAMES:,} class names, found {found}"
-    elif wrong := [name for name in names if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME]:
+    elif wrong := [name for name in names if not _is_name(name)]:
         what = f"damaged metadata: expected class names of 1 to {MAX_NAME:,} characters, found {shown(wrong[0])}"
     elif len(set(names)) < len(names):
         what = "damaged metadata: expected each class name once"
     else:
         return
     raise MaskRCNNError(what, where=path, fix="export the model again")
+
+
+def _is_name(name: Any) -> bool:
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
+        return False
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)  # halves of characters, which no file takes
 
 
 def _check_graph(session: Session, config: Config, path: Path) -> None:
