@@ -407,3 +407,13 @@ def test_the_first_detectrons_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "model.pkl").write_bytes(pickle.dumps({"blobs": {}, "cfg": "text"}))
     with pytest.raises(MaskRCNNError, match="first Detectron"):
         read_any(tmp_path / "model.pkl")
+
+
+def test_a_model_of_theirs_trains_with_its_own_losses(tmp_path: Path) -> None:
+    """L1 unless its yaml says otherwise, box head and proposals apart."""
+    path = saved(shapes(3, **SMALL), tmp_path / "model.pth")
+    config = read_any(path)[0].config
+    assert (config.rpn_beta, config.box_beta) == (0.0, 0.0)
+    betas = {"MODEL": {"RPN": {"SMOOTH_L1_BETA": 0.25}, "ROI_BOX_HEAD": {"SMOOTH_L1_BETA": 1}}}
+    config = read_any(path, config=write_yaml(tmp_path / "run.yaml", betas))[0].config
+    assert (config.rpn_beta, config.box_beta) == (0.25, 1.0)

@@ -86,6 +86,12 @@ def architecture(state: dict[str, Tensor], base: Config, where: Path) -> tuple[C
             where=where,
             fix="check that the file is complete, and which network it was saved from",
         ) from None
+    except (IndexError, TypeError, ValueError, ZeroDivisionError):
+        raise MaskRCNNError(
+            "expected a Mask R-CNN with a feature pyramid, found its parameters in shapes that no such network has",
+            where=where,
+            fix="check which network the file was saved from",
+        ) from None
     return base.replace(**changes), classes
 
 

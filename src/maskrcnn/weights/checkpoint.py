@@ -7,21 +7,25 @@ recipe, measured AP, licence). Nothing in the file can run.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from maskrcnn.documents import shown
+from maskrcnn.documents import parse_json, shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import Config, from_dict, to_dict
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.output.whole_file import make_folder
+from maskrcnn.weights.files import check_numbers, read_metadata, read_safetensors
+from maskrcnn.weights.names import checked_names
 from maskrcnn.weights.tensor_file import write_tensors
 
 FORMAT = "maskrcnn-1"
+OURS = {"names", "config", "provenance"}  # what our metadata holds beside the format
+MAX_METADATA = 2**24  # characters of one of them
 
 
 class Checkpoint(NamedTuple):
@@ -56,30 +60,47 @@ def save_checkpoint(
     write_tensors(path, state, metadata)
 
 
-def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Read our .safetensors. Raises `MaskRCNNError` when it is broken or not ours."""
+def is_ours(path: Path) -> bool:
+    """Whether a .safetensors carries our metadata, of whatever version. Raises `MaskRCNNError` when it is broken."""
+    metadata = read_metadata(path)
+    return metadata.get("format", "").startswith("maskrcnn") or not OURS.isdisjoint(metadata)
+
+
+def read_checkpoint(path: str | Path, names: Sequence[str] | None = None) -> Checkpoint:
+    """Read our .safetensors.
+
+    Args:
+        path: the file.
+        names: take these class names instead of its own.
+
+    Raises:
+        MaskRCNNError: it is broken, not ours, or holds values that no checkpoint has.
+    """
     path = Path(path)
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise MaskRCNNError(
-                    f"expected a checkpoint of format {FORMAT}, found metadata {sorted(metadata)}",
-                    where=path,
-                    fix="use a .safetensors written by maskrcnn, or a torchvision .pth",
-                )
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        return Checkpoint(
-            state,
-            tuple(json.loads(metadata["names"])),
-            _config(json.loads(metadata["config"])),
-            json.loads(metadata["provenance"]),
+    metadata = read_metadata(path)
+    if metadata.get("format") != FORMAT:
+        raise MaskRCNNError(
+            f"expected a checkpoint of format {FORMAT}, found metadata {shown(sorted(metadata))}",
+            where=path,
+            fix="use a .safetensors written by maskrcnn, or a torchvision .pth",
         )
-    except (SafetensorError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-        raise MaskRCNNError(f"not a readable checkpoint: {error}", where=path, fix="copy the file again") from None
-
-
-def _config(data: Any) -> Config:
-    if not isinstance(data, dict):
-        raise TypeError(f"config is {shown(data)}")
-    return from_dict(data)
+    fix = "copy the file again"
+    parts: dict[str, Any] = {}
+    for name, kind in (("names", list), ("config", dict), ("provenance", dict)):
+        if len(metadata.get(name, "")) > MAX_METADATA:
+            raise MaskRCNNError(f"not a readable checkpoint: {name} has {len(metadata[name]):,} characters", where=path)
+        try:
+            parts[name] = parse_json(metadata.get(name, ""))
+        except MaskRCNNError as error:
+            raise MaskRCNNError(f"not a readable checkpoint: {name}: {error.what}", where=path, fix=fix) from None
+        if not isinstance(parts[name], kind):
+            what = f"not a readable checkpoint: {name} is {shown(parts[name])}"
+            raise MaskRCNNError(what, where=path, fix=fix)
+    try:
+        own = checked_names(parts["names"] if names is None else names)
+        config = from_dict(parts["config"])
+    except MaskRCNNError as error:
+        raise MaskRCNNError(f"not a readable checkpoint: {error.what}", where=path, fix=error.fix) from None
+    state = read_safetensors(path)
+    check_numbers(state, path)
+    return Checkpoint(state, own, config, parts["provenance"])

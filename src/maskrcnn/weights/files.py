@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.weights.restricted_pickle import read_pickle
+from maskrcnn.weights.state_dict import find_state
+from maskrcnn.weights.torch_file import Stored, Unreadable, read_torch_file
+
+# Bytes that tensors may stand for beyond those in their file: one number repeated takes no room there.
+MAX_EXPANDED = 2**30
+MAX_TENSORS = 100_000
+_NUMBERS = (".weight", ".bias", ".running_mean", ".running_var")
 
 
 class Contents(NamedTuple):
@@ -21,13 +28,14 @@ class Contents(NamedTuple):
 
     state: dict[str, Tensor]
     rest: dict[str, Any]
+    notes: list[str]  # where in the file the state lay, and what is wrong with its numbers
 
 
 def read_contents(path: Path) -> Contents:
     """The contents of a .pkl (a pickle of numpy arrays, as detectron2 publishes), a .safetensors or a file of torch's.
 
     Raises:
-        MaskRCNNError: the file is broken, holds more than arrays and plain containers, or no state dict.
+        MaskRCNNError: the file is broken, asks for what only runs code, or holds no state dict of plain numbers.
     """
     if path.suffix.lower() in (".h5", ".hdf5", ".keras"):
         raise MaskRCNNError(
@@ -35,29 +43,24 @@ def read_contents(path: Path) -> Contents:
             where=path,
             fix="train on the same data: maskrcnn train DATA --init coco; see docs/migrate/matterport.md",
         )
-    if path.suffix.lower() == ".safetensors":
-        try:
-            return Contents(load_file(path), {})
-        except (SafetensorError, OSError) as error:
-            raise MaskRCNNError(f"not a readable weight file: {error}", where=path, fix="copy it again") from None
-    content = read_pickle(path) if path.suffix.lower() in (".pkl", ".pickle") else _read_torch_file(path)
-    rest: dict[str, Any] = {}
+    content = read_safetensors(path, "weight file") if path.suffix.lower() == ".safetensors" else read_torch_file(path)
     if isinstance(content, dict) and isinstance(content.get("blobs"), dict):
         raise MaskRCNNError(
             "a checkpoint of the first Detectron (Caffe2; parameters under 'blobs'), which is not supported",
             where=path,
             fix="load it in detectron2 and save it there: DetectionCheckpointer(model, folder).save('model')",
         )
-    for key in ("model", "state_dict"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            rest = {name: value for name, value in content.items() if name != key}
-            content = content[key]
-    plain = isinstance(content, dict) and all(isinstance(key, str) for key in content)
-    if plain:
-        content = {key.removeprefix("module."): _as_tensor(value) for key, value in content.items()}
-    if not plain or not all(isinstance(value, Tensor) for value in content.values()):
+    found = find_state(content)
+    if found is None:
         raise MaskRCNNError("expected a state dict of tensors", where=path, fix="save model.state_dict()")
-    return Contents(content, rest)
+    check_numbers(found.state, path)
+    try:
+        state = {key: _as_tensor(value) for key, value in found.state.items()}
+    except (ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise MaskRCNNError(f"not a readable weight file: {reason}", where=path, fix="copy it again") from None
+    rest = {key: value for key, value in content.items() if isinstance(key, str)} if isinstance(content, dict) else {}
+    return Contents(state, rest, [*found.note(), *_not_finite(state)])
 
 
 def read_torch(path: Path) -> dict[str, Tensor]:
@@ -65,28 +68,72 @@ def read_torch(path: Path) -> dict[str, Tensor]:
     return read_contents(path).state
 
 
-def _as_tensor(value: Any) -> Any:
+def read_safetensors(path: Path, kind: str = "checkpoint") -> dict[str, Tensor]:
+    """The tensors of a .safetensors. Raises `MaskRCNNError` when it is broken."""
+    with _opened(path, kind) as file:
+        keys = list(file.keys())
+        if len(keys) > MAX_TENSORS:
+            raise MaskRCNNError(f"expected at most {MAX_TENSORS:,} tensors, found {len(keys):,}", where=path)
+        return {key: file.get_tensor(key) for key in keys}
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """What a .safetensors says beside its tensors. Raises `MaskRCNNError` when it is broken."""
+    with _opened(path) as file:
+        return file.metadata() or {}
+
+
+@contextmanager
+def _opened(path: Path, kind: str = "checkpoint") -> Iterator[Any]:
+    try:
+        with safe_open(path, "pt") as file:
+            yield file
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise MaskRCNNError(f"not a readable {kind}: {reason}", where=path, fix="copy the file again") from None
+
+
+def check_numbers(state: dict[str, Any], path: Path) -> None:
+    """Raise, before any is read, for tensors that are no plain numbers or stand for more of them than fit."""
+    if len(state) > MAX_TENSORS:
+        raise MaskRCNNError(f"expected at most {MAX_TENSORS:,} parameters, found {len(state):,}", where=path)
+    fix = "save the parameters as plain tensors in fp32: {name: value.float().cpu().contiguous()}"
+    expanded = 0
+    for key, value in state.items():
+        if isinstance(value, Unreadable):
+            raise MaskRCNNError(f"parameter {shown(key)} is {value.what}, expected plain numbers", where=path, fix=fix)
+        if key.endswith(_NUMBERS) and not _is_floating(value):
+            kind = str(value.dtype).removeprefix("torch.")
+            raise MaskRCNNError(f"parameter {shown(key)}: expected fp32, found {kind}", where=path, fix=fix)
+        if isinstance(value, Stored) and value.expanded:
+            expanded += value.count * value.dtype.itemsize
+    if expanded > max(MAX_EXPANDED, 2 * path.stat().st_size):
+        raise MaskRCNNError(
+            f"its parameters stand for {expanded / 2**30:,.1f} GiB in a file of {path.stat().st_size / 2**20:,.1f} MiB",
+            where=path,
+            fix=fix,
+        )
+
+
+def _is_floating(value: Any) -> bool:
+    if isinstance(value, Tensor | Stored):
+        return value.dtype.is_floating_point
+    return np.issubdtype(value.dtype, np.floating)
+
+
+def _not_finite(state: dict[str, Tensor]) -> list[str]:
+    spoiled = [key for key, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
+    if not spoiled:
+        return []
+    return [f"{len(spoiled)} of {len(state)} parameters hold NaN or infinity, {spoiled[0]} first: training diverged"]
+
+
+def _as_tensor(value: Any) -> Tensor:
+    if isinstance(value, Stored):
+        return value.tensor()
     if isinstance(value, np.ndarray | np.generic):
         array = np.asarray(value)
         # torch takes neither foreign byte orders nor memory that may not be written to.
         return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), order="C", copy=True))
+    assert isinstance(value, Tensor)
     return value
-
-
-def _read_torch_file(path: Path) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a file that is no weight file makes the unpickler trip over
-        # torch's own text goes on to advise loading it unsafely.
-        text = str(error)
-        named = re.search(r"(?:GLOBAL|Unsupported (?:class|global):?(?: GLOBAL)?) ([\w.]+)", text)
-        reason = text.split(". ")[0].splitlines()[0] if text else ""
-        reason = type(error).__name__ if "weights_only" in reason or not reason else reason
-    fix = "save it as a plain state dict"
-    if named:
-        reason = f"it holds {named[1]}, which is neither a tensor nor a plain container"
-        fix = (
-            "where it was trained, save the parameters alone: torch.save({'state_dict': model.state_dict()}, "
-            "'plain.pth'); for mmdetection, tools/model_converters/publish_model.py does"
-        )
-    raise MaskRCNNError(f"not a weight file that can be read safely: {reason}", where=path, fix=fix) from None

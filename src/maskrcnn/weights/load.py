@@ -16,12 +16,13 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.weights.architecture import other_architecture
 from maskrcnn.weights.catalog import COCO_NAMES, find_weights
-from maskrcnn.weights.checkpoint import Checkpoint, read_checkpoint
+from maskrcnn.weights.checkpoint import Checkpoint, is_ours, read_checkpoint
 from maskrcnn.weights.detectron2_config import find_yaml, read_yaml
 from maskrcnn.weights.detectron2_keys import from_detectron2, is_detectron2
 from maskrcnn.weights.files import Contents, read_contents, read_torch
 from maskrcnn.weights.foreign import COCO_80, Foreign, class_names
 from maskrcnn.weights.mmdetection_keys import from_mmdetection, is_mmdetection
+from maskrcnn.weights.state_dict import strip_to
 from maskrcnn.weights.torchvision_keys import from_torchvision, is_torchvision
 
 # Parameters with rows that belong to classes, and how many rows a class has.
@@ -117,7 +118,7 @@ def read_any(
     path, entry = find_weights(source)
     written = read_yaml(Path(config)) if config is not None else None
     changes = written if written is not None and not _is_detectron2s(written) else {}
-    if path.suffix == ".safetensors":
+    if path.suffix.lower() == ".safetensors" and is_ours(path):
         checkpoint = read_checkpoint(path)
         if names is not None and len(names) != len(checkpoint.names):
             raise MaskRCNNError(f"expected {len(checkpoint.names)} class names, found {len(names)}", where=path)
@@ -136,7 +137,7 @@ def read_any(
     coco = COCO_NAMES if foreign.library == "torchvision" else COCO_80
     classes, notes = class_names(foreign, names, coco, path)
     # What is known of a published file needs no guess; what came with a file or is assumed is told.
-    notes += foreign.notes if entry is None else []
+    notes += [*foreign.notes, *contents.notes] if entry is None else []
     provenance = {"source": path.name, "library": foreign.library, "notes": notes}
     if entry is not None:
         provenance |= {"licence": entry.licence, "url": entry.url, "measured": entry.measured}
@@ -257,6 +258,7 @@ def load_backbone(model: MaskRCNN, source: str) -> Report:
     report = Report(source)
     body = getattr(model.backbone, "body", model.backbone)
     own = {key: value for key, value in body.state_dict().items() if not key.endswith("num_batches_tracked")}
+    state = strip_to(state, list(own))
     if not all(key in state and _fits(state[key], value) for key, value in own.items()):
         pairs = list(zip(own, state, strict=False))
         fits = len(state) >= len(own) and all(_fits(state[theirs], own[ours]) for ours, theirs in pairs)

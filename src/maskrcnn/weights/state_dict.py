@@ -1,0 +1,162 @@
+"""Where in a file the parameters lie: one dict of tensors among all that a training run saves, under any prefix.
+
+Nothing is known of the names that trainers give their dicts. Of all places that hold tensors that one is taken whose
+names are a detector's; of several alike the one that is no average, and of these the first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from maskrcnn.weights.restricted_pickle import Inert
+from maskrcnn.weights.torch_file import Stored, Unreadable
+
+# How parameters begin in the libraries that we read, whatever is put before.
+_BEGINS = re.compile(
+    r"(?:^|\.)(?=(?:roi_heads\.|rpn\.head\.|proposal_generator\.|backbone\.(?:bottom_up|body|fpn)\.|roi_head\.|rpn_head\."
+    r"|neck\.|bbox_head\.|head\.cls_subnet|transformer\.))"
+)
+# What torch puts into names where it wraps a module.
+_WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_fpw_module"}
+_HOLDERS = {"_modules", "_parameters", "_buffers"}
+_AVERAGES = {"ema", "avg", "average", "averaged", "swa", "shadow", "teacher", "polyak"}
+_MOMENTS = {"optimizer", "exp", "momentum", "grad", "grads", "gradients", "moments"}
+_DEEPEST = 40
+
+Leaf = Tensor | Stored | Unreadable | np.ndarray | np.generic
+
+
+class Found(NamedTuple):
+    """Parameters, by names without a prefix."""
+
+    state: dict[str, Any]
+    place: str  # the keys on the way to their dict, joined by dots; empty for the file itself
+    prefix: str
+    others: list[str]  # places of as many parameters of the same names, which are not taken
+
+    def note(self) -> list[str]:
+        """One line on what was taken, unless there was nothing to choose."""
+        if not (self.place or self.prefix or self.others):
+            return []
+        line = f"parameters taken from {self.place!r}" if self.place else "parameters taken"
+        line += f", prefix {self.prefix!r} stripped" if self.prefix else ""
+        if self.others:
+            line += f"; {', '.join(map(repr, self.others[:3]))} holds the same parameters too, which are not used"
+        return [line]
+
+
+class _Group(NamedTuple):
+    place: str
+    tensors: dict[str, Any]
+
+
+def find_state(content: Any) -> Found | None:
+    """The parameters of a detector in the content of a file; those of the largest dict where none is one's; or None."""
+    groups = list(_groups(content))
+    candidates = [candidate for group in groups for candidate in _candidates(group)]
+    if not candidates and groups:
+        candidates = _candidates(_Group("", dict(_flat(content, set()))))
+    if not candidates:
+        return _largest(groups)
+    most = max(len(found.state) for found in candidates)
+    alike = [found for found in candidates if len(found.state) >= 0.9 * most]
+    best = min(alike, key=lambda found: (_rank(f"{found.place}.{found.prefix}"), -len(found.state)))
+    others = [
+        found.place or found.prefix if found.place != best.place else found.prefix or found.place
+        for found in alike
+        if found is not best and found.state.keys() >= best.state.keys()
+    ]
+    return best._replace(others=others)
+
+
+def strip_to(state: dict[str, Any], wanted: Sequence[str]) -> dict[str, Any]:
+    """The parameters without the prefix that hides the wanted names, if one does."""
+    first = wanted[0]
+    for key in state:
+        prefix = key.removesuffix(first)
+        if key.endswith(f".{first}") and all(prefix + name in state for name in wanted):
+            return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    return state
+
+
+def _largest(groups: list[_Group]) -> Found | None:
+    if not groups:
+        return None
+    best = min(groups, key=lambda group: (_rank(group.place), -len(group.tensors)))
+    return Found({_unwrapped(key): value for key, value in best.tensors.items()}, best.place, "", [])
+
+
+def _rank(text: str) -> int:
+    words = {word.lower() for word in re.findall(r"[A-Z]?[a-z0-9]+", text)}
+    return 2 if words & _MOMENTS else 1 if words & _AVERAGES else 0
+
+
+def _unwrapped(key: str) -> str:
+    return ".".join(part for part in key.split(".") if part not in _WRAPPERS)
+
+
+def _candidates(group: _Group) -> list[Found]:
+    """Each prefix after which a group's names are a detector's, with what it comes before."""
+    names = {key: _unwrapped(key) for key in group.tensors}
+    prefixes: Counter[str] = Counter()
+    shown: dict[str, str] = {}
+    for key, name in names.items():
+        if match := _BEGINS.search(name):
+            prefix = name[: match.end()]
+            prefixes[prefix] += 1
+            rest = name[match.end() :]
+            shown.setdefault(prefix, key.removesuffix(rest) if key.endswith(rest) else prefix)
+    owner = {name: max((p for p in prefixes if name.startswith(p)), key=len, default=None) for name in names.values()}
+    found = []
+    for prefix in prefixes:
+        state = {name.removeprefix(prefix): group.tensors[key] for key, name in names.items() if owner[name] == prefix}
+        found.append(Found(state, group.place, shown[prefix], []))
+    return found
+
+
+def _groups(content: Any, place: tuple[str, ...] = (), seen: set[int] | None = None) -> Iterator[_Group]:
+    """Each dict or object in the content that holds tensors, with the way to it."""
+    seen = set() if seen is None else seen
+    if not isinstance(content, dict | list | tuple | Inert) or id(content) in seen or len(place) > _DEEPEST:
+        return
+    seen.add(id(content))
+    if isinstance(content, Inert):
+        if not isinstance(content, Unreadable) and (flat := dict(_flat(content, set()))):
+            yield _Group(".".join(place), flat)
+        return
+    if isinstance(content, dict):
+        named = {key: value for key, value in content.items() if isinstance(key, str) and _is_parameter(key, value)}
+        if named:
+            yield _Group(".".join(place), named)
+    pairs = content.items() if isinstance(content, dict) else enumerate(content)
+    for key, value in pairs:
+        yield from _groups(value, (*place, str(key)[:60]), seen)
+
+
+def _flat(content: Any, seen: set[int], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """All tensors of nested dicts and objects, by their names joined with dots."""
+    if _is_tensor(content):
+        yield prefix, content
+        return
+    if not isinstance(content, dict | Inert) or id(content) in seen or depth > _DEEPEST:
+        return
+    seen.add(id(content))
+    for key, value in (content.content() if isinstance(content, Inert) else content).items():
+        hidden = key in _HOLDERS if isinstance(key, str) else False
+        below = prefix if hidden else f"{prefix}.{key}" if prefix else str(key)
+        yield from _flat(value, seen, below, depth + 1)
+
+
+def _is_parameter(key: str, value: Any) -> bool:
+    """Whether a value in a flat dict is one of the parameters, not a number beside them such as n_averaged."""
+    return _is_tensor(value) and ("." in key or isinstance(value, Unreadable) or len(value.shape) > 0)
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Tensor | Stored | Unreadable | np.ndarray | np.generic)
