@@ -83,7 +83,7 @@ def test_a_corrected_copy(data: Path, tmp_path: Path) -> None:
     assert "it was examined again" in text
     assert code == 1  # the copies that leaked were all there was to train on
     content = json.loads((tmp_path / "found.json").read_text())
-    assert content["copy"]["mended"].items() >= {"leak": 4, "zero-area": 1}.items()
+    assert content["copy"]["mended"].items() >= {"leak": 4, "box-mask-disagree": 1}.items()
     assert content["copy"]["after"]["counts"].get("leak", 0) == 0
     code, _, message = run(data, "--fix", tmp_path / "copy")
     assert (code, "new or empty folder" in message) == (2, True)
