@@ -44,3 +44,9 @@ def test_a_readers_problem_keeps_its_place_and_advice() -> None:
         None,
         False,
     )
+
+
+def test_a_finding_has_a_largest_length() -> None:
+    finding = found("class-too-rare", "a.json", f"class {'x' * 100_000} has 1 object")
+    assert len(str(finding)) < 1200
+    assert finding.what.endswith("has 1 object")

@@ -1,4 +1,5 @@
 import pickle
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -200,3 +201,16 @@ def test_advice_for_a_broken_mask_is_for_masks(tmp_path: Path) -> None:
     (problem,) = dataset.problems
     assert problem.check == "unreadable-mask"
     assert "PNG or TIFF" in problem.fix
+
+
+def test_a_mask_that_claims_a_huge_size_is_not_decoded(tmp_path: Path) -> None:
+    image(tmp_path / "images" / "a.jpg")
+    mask(tmp_path / "masks" / "a" / "1.png", 3)
+    for k, mode in enumerate(("L", "RGB"), start=2):
+        Image.new(mode, (9000, 9000)).save(tmp_path / "masks" / "a" / f"{k}.png")
+    tracemalloc.start()
+    dataset = open_dataset(tmp_path)
+    assert seen(dataset) == [("object", 3)]
+    assert tracemalloc.get_traced_memory()[1] < 2**23
+    tracemalloc.stop()
+    assert [problem.check for problem in dataset.problems] == ["size-mismatch"] * 2

@@ -11,6 +11,7 @@ from typing import Any
 
 from maskrcnn.data.doctor.catalogue import CHECKS
 from maskrcnn.data.problem import Problem, Severity
+from maskrcnn.errors import shortened
 
 _SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 _ORDER = {check: number for number, check in enumerate(CHECKS)}
@@ -40,6 +41,10 @@ class Finding:
     annotation: int | None = None
     split: str = ""
     fixable: bool = False
+
+    def __post_init__(self) -> None:
+        # Names of classes have any length.
+        object.__setattr__(self, "what", shortened(self.what))
 
     def __str__(self) -> str:
         place = f", annotation {self.annotation}" if self.annotation is not None else ""

@@ -187,22 +187,31 @@ class _Files:
 
 def _read_mask(file: Path, size: tuple[int, int]) -> Crop:
     """The tight mask in a file."""
-    try:
-        values = open_ids(file).numbers(0)
-    except MaskRCNNError as error:
-        try:
-            values = read_image(file).pixels.max(axis=2)
-        except MaskRCNNError:
-            raise DataError("unreadable-mask", error.what, fix=error.fix) from error
+    values = _values(file, size)
     if values.dtype.kind == "f":
         values = np.nan_to_num(values)
-    if values.shape != size:
-        what = f"the image has {size[0]} x {size[1]}, its mask {values.shape[0]} x {values.shape[1]}"
-        raise DataError("size-mismatch", what, fix="make both the same size")
     crop = crop_of(values > values.max(initial=0) / 2)
     if not crop.bitmap.size:
         raise DataError("empty-mask", "its mask covers no pixel of the image", fix="correct or remove it")
     return crop
+
+
+def _values(file: Path, size: tuple[int, int]) -> np.ndarray:
+    """The numbers of a mask file, or the largest of its colours, [H, W]; its size is checked before it is decoded."""
+    try:
+        opened = open_ids(file)
+        found = opened.size
+        if found == size:
+            return opened.numbers(0)
+    except MaskRCNNError as error:
+        try:
+            found = image_size(file)
+            if found == size:
+                return read_image(file).pixels.max(axis=2)
+        except MaskRCNNError:
+            raise DataError("unreadable-mask", error.what, fix=error.fix) from error
+    what = f"the image has {size[0]} x {size[1]}, its mask {found[0]} x {found[1]}"
+    raise DataError("size-mismatch", what, fix="make both the same size")
 
 
 class BinmaskWriter(Writer):
