@@ -91,8 +91,8 @@ def test_json_holds_rows_machine_and_advice(tiny: MaskRCNN, photos: Path, tmp_pa
     assert "fp16" not in notes
     assert run(*words, tmp_path / "speed.json")[0] == 0
     assert json.loads((tmp_path / "speed.json").read_text()).keys() == content.keys()
-    code, _, message = run(*words, tmp_path / "none" / "speed.json")
-    assert (code, "cannot write" in message) == (2, True)
+    code, text, message = run(*words, tmp_path / "speed.json" / "none.json")
+    assert (code, text, "cannot be written" in message) == (2, "", True)  # before anything is measured
 
 
 def test_without_sources_it_measures_on_sample_photos(tiny: MaskRCNN) -> None:

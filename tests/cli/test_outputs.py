@@ -1,4 +1,4 @@
-"""What verbs do with the place they write to, as real processes: in use, left by a killed run."""
+"""What verbs do with the place they write to: in use, left by a killed run, of the wrong kind, on a full disk."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from maskrcnn.cli import main as cli
+from maskrcnn.output.claim import claim_file, claim_folder
+from maskrcnn.output.unfinished import MARK
 
 unix = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs to stop a process for a while")
 TINY = {
@@ -106,3 +109,148 @@ def test_a_run_of_training_has_its_folder_alone(shapes: Path, tmp_path: Path) ->
     code, said = run("train", shapes, "--out", out, *QUICK, "--epochs", "1")
     assert code == 0, said
     assert (out / "last.safetensors").stat().st_mode & 0o777 == (out / "log.txt").stat().st_mode & 0o777
+
+
+# Each verb that writes: its words with DATA, PHOTOS and OUT, and whether OUT is a folder.
+VERBS = {
+    "predict": ("predict PHOTOS --out OUT", True),
+    "demo": ("demo --out OUT", True),
+    "train": ("train DATA --out OUT", True),
+    "overfit": ("train DATA --overfit 1 --out OUT", True),
+    "evaluate": ("evaluate DATA --model nuclei --out OUT", True),
+    "evaluate-json": ("evaluate DATA --model nuclei --out REPORT --json OUT", False),
+    "doctor-fix": ("doctor DATA --fix OUT", True),
+    "doctor-json": ("doctor DATA --json OUT", False),
+    "split": ("dataset split DATA OUT --merge", True),
+    "convert": ("dataset convert DATA OUT --format yolo", True),
+    "stats": ("dataset stats DATA --out OUT", True),
+    "view": ("dataset view DATA --out OUT", False),
+    "weights": ("convert nuclei OUT", False),
+    "export": ("export nuclei --format torch --out OUT", False),
+    "benchmark-json": ("benchmark PHOTOS --json OUT", False),
+}
+SUFFIXES = {"view": ".png", "weights": ".safetensors", "export": ".pt2"}
+
+
+def words_of(verb: str, data: Path, photos: Path, out: Path) -> list[object]:
+    places = {"DATA": data, "PHOTOS": photos, "OUT": out, "REPORT": out.parent / "report"}
+    return [places.get(word, word) for word in VERBS[verb][0].split()]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_place_in_use_is_refused(verb: str, shapes: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / f"new/out{SUFFIXES.get(verb, '')}"
+    with (claim_folder if VERBS[verb][1] else claim_file)(out):
+        before = sorted(tmp_path.rglob("*"))
+        code, said = run(*words_of(verb, shapes, photos, out))
+        assert code == 2, said
+        assert f"{out}: in use" in said
+        assert "another place" in said
+        assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_place_of_the_wrong_kind_is_found_before_the_work(
+    verb: str, shapes: Path, photos: Path, tmp_path: Path
+) -> None:
+    suffix = SUFFIXES.get(verb, "")
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / f"folder{suffix}").mkdir()
+    wrong = tmp_path / ("file" if VERBS[verb][1] else f"folder{suffix}")
+    for out in (wrong, tmp_path / "file" / f"below{suffix}", tmp_path / ("x" * 300 + suffix)):
+        before = sorted(tmp_path.rglob("*"))
+        code, said = run(*words_of(verb, shapes, photos, out))
+        assert code == 2, said
+        assert str(tmp_path) in said
+        assert "images with" not in said  # nothing was examined
+        assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_folders_above_a_json_file_are_made(shapes: Path, tmp_path: Path) -> None:
+    code, said = run("doctor", shapes, "--json", tmp_path / "no" / "dir" / "found.json")
+    assert code == 1, said
+    assert json.loads((tmp_path / "no" / "dir" / "found.json").read_text())["data"] == str(shapes)
+
+
+@unix
+@pytest.mark.parametrize(
+    ("words", "made"),
+    [
+        ("dataset convert DATA OUT --format yolo", "images/train/*.png"),
+        ("dataset split DATA OUT --merge", "*/*.png"),
+        ("doctor DATA --fix OUT", "train/*.png"),
+    ],
+)
+def test_a_data_set_that_was_not_written_to_its_end(shapes: Path, tmp_path: Path, words: str, made: str) -> None:
+    """The run is killed after its first image; then it is looked at, and written again."""
+    out = tmp_path / "out"
+    chosen = [{"DATA": shapes, "OUT": out}.get(word, word) for word in words.split()]
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, *map(str, chosen)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stdout
+    assert len(list(out.glob(made))) == 1
+    assert "not finished" in (out / MARK).read_text()
+    for verb in (
+        ("doctor", out),
+        ("train", out, "--out", tmp_path / "run"),
+        ("dataset", "view", out, "--out", "x.png"),
+    ):
+        code, said = run(*verb)
+        assert code in (1, 2), said
+        assert "unfinished" in said
+        assert "run it again" in said
+    code, said = run(*chosen)
+    assert "unfinished" not in said
+    assert not (out / MARK).exists()
+    assert not [path for path in out.rglob("*") if path.name.startswith(".")]
+    code, said = run("doctor", out)
+    assert "unfinished" not in said
+
+
+KILLED = """
+import os, shutil, signal, sys
+copied, copyfile = [], shutil.copyfile
+def second_is_the_last(source, target):
+    if copied:
+        os.kill(os.getpid(), signal.SIGKILL)
+    copied.append(copyfile(source, target))
+shutil.copyfile = second_is_the_last
+from maskrcnn.cli.main import main
+sys.argv = ["maskrcnn", *sys.argv[1:]]
+main()
+"""
+
+
+@pytest.mark.parametrize("form", ["coco", "lvis", "yolo", "labelme", "cvat", "voc", "idmask", "binmask"])
+def test_a_disk_that_fills_while_a_data_set_is_written(
+    form: str, shapes: Path, tmp_path: Path, file_size_limit: Callable[[int], None]
+) -> None:
+    file_size_limit(500)
+    out = tmp_path / "out"
+    code, said = run("dataset", "convert", shapes, out, "--format", form)
+    assert code == 2, said
+    assert "File too large" in said
+    assert (out / MARK).exists()
+    assert not list(out.rglob("*.part"))
+    file_size_limit(2**40)
+    code, said = run("dataset", "convert", shapes, out, "--format", form)
+    assert code == 0, said
+    assert not (out / MARK).exists()
+
+
+@pytest.mark.parametrize("verb", ["stats", "view", "weights", "doctor-json"])
+def test_a_disk_that_is_full_at_the_end_leaves_what_was_there(
+    verb: str, shapes: Path, photos: Path, tmp_path: Path, file_size_limit: Callable[[int], None]
+) -> None:
+    out = tmp_path / f"out{SUFFIXES.get(verb, '')}"
+    kept = out / "stats.html" if verb == "stats" else out
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text("before")
+    file_size_limit(150)
+    code, said = run(*words_of(verb, shapes, photos, out))
+    assert code == 2, said
+    assert "File too large" in said
+    assert kept.read_text() == "before"
+    assert not [path for path in tmp_path.rglob("*") if path.name.startswith(".")]

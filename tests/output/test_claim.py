@@ -155,7 +155,7 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("kept")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / LOCK).symlink_to(tmp_path / "precious")
-    with pytest.raises(MaskRCNNError, match="cannot write"):
+    with pytest.raises(MaskRCNNError, match="cannot be written"):
         claim_folder(tmp_path / "out").__enter__()
     assert (tmp_path / "precious").read_text() == "kept"
 

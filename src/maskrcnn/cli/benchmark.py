@@ -12,6 +12,7 @@ import typer
 from maskrcnn.cli.bars import Bar
 from maskrcnn.cli.console import SOME_SKIPPED, bold, json_text, paragraph, say, say_json, show_report, show_table, warn
 from maskrcnn.cli.options import SOURCES_HELP, Device, Model, Trust
+from maskrcnn.cli.place import own_file
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.text import plural
 
@@ -66,33 +67,35 @@ def benchmark(
     """
     edges, batches = _edges(sizes), _batches(batch_size)
     from maskrcnn.cli.environment import machine
+    from maskrcnn.output.whole_file import write_text
     from maskrcnn.predict.exported import is_exported
     from maskrcnn.predict.speed import measure, settings
     from maskrcnn.predict.speed_advice import advise
 
-    network, report, where, wanted, unsuited, usual, exact = _load(model, device, precision, trust)
-    preprocess = network.config.preprocess
-    contenders = settings(preprocess, wanted, edges, batches or ([1, 8] if where.type == "cuda" else [1]), exact)
-    images, skipped = _read(sources, preprocess) if sources else (sample_photos(network.names, preprocess), 0)
-    if json_out != "-":
-        show_report(report)
-        if is_exported(model):
-            say(repr(network))
-        say(machine(where))
-    with Bar("load", 1.0, counted=False, beside=True) as bar:
-        speeds = measure(network, images, contenders, where, score, seconds, bar.show)
-    advice = advise(speeds, usual)
-    left_out = [*unsuited, *speeds.left_out]
-    if json_out != "-":
-        show(speeds, advice, model, score)
-    for line in (*(f"left out {line}" for line in left_out), *advice.cautions):
-        warn(line)
-    content = {"model": model, "machine": machine(where), "score": score, **_content(speeds, advice)}
-    content["left_out"] = left_out
-    if json_out == "-":
-        say_json(content)
-    elif json_out is not None:
-        _write(Path(json_out), json_text(content))
+    with own_file(json_out):
+        network, report, where, wanted, unsuited, usual, exact = _load(model, device, precision, trust)
+        preprocess = network.config.preprocess
+        contenders = settings(preprocess, wanted, edges, batches or ([1, 8] if where.type == "cuda" else [1]), exact)
+        images, skipped = _read(sources, preprocess) if sources else (sample_photos(network.names, preprocess), 0)
+        if json_out != "-":
+            show_report(report)
+            if is_exported(model):
+                say(repr(network))
+            say(machine(where))
+        with Bar("load", 1.0, counted=False, beside=True) as bar:
+            speeds = measure(network, images, contenders, where, score, seconds, bar.show)
+        advice = advise(speeds, usual)
+        left_out = [*unsuited, *speeds.left_out]
+        if json_out != "-":
+            show(speeds, advice, model, score)
+        for line in (*(f"left out {line}" for line in left_out), *advice.cautions):
+            warn(line)
+        content = {"model": model, "machine": machine(where), "score": score, **_content(speeds, advice)}
+        content["left_out"] = left_out
+        if json_out == "-":
+            say_json(content)
+        elif json_out is not None:
+            write_text(Path(json_out), json_text(content))
     if skipped:
         raise typer.Exit(SOME_SKIPPED)
 
@@ -248,15 +251,6 @@ def _content(speeds: Speeds, advice: Advice) -> dict[str, Any]:
         ],
         "advice": dataclasses.asdict(advice),
     }
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise MaskRCNNError(
-            f"cannot write: {error.strerror}", where=path, fix="name a file in a folder that exists"
-        ) from error
 
 
 def _edges(sizes: str) -> list[int] | None:

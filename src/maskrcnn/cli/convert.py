@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maskrcnn.cli.console import say, show_report, show_table
+from maskrcnn.cli.place import own_file
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.text import plural
 
@@ -39,11 +40,12 @@ def convert(
     from maskrcnn.weights.load import load_any
 
     given = [name.strip() for name in names.split(",")] if names else None
-    model, checkpoint, report = load_any(source, given, config)
-    keys = [key for key in model.state_dict() if not key.endswith("num_batches_tracked")]
-    show_table(rows(keys, report), "parameters", totals=1)
-    show_report(report)
-    save_checkpoint(model, target, checkpoint.provenance)
+    with own_file(target):
+        model, checkpoint, report = load_any(source, given, config)
+        keys = [key for key in model.state_dict() if not key.endswith("num_batches_tracked")]
+        show_table(rows(keys, report), "parameters", totals=1)
+        show_report(report)
+        save_checkpoint(model, target, checkpoint.provenance)
     say(f"{plural(len(model.names), 'class')} → {target}")
 
 

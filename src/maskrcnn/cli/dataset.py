@@ -13,6 +13,7 @@ import typer
 from maskrcnn.cli.bars import bar
 from maskrcnn.cli.console import SOME_SKIPPED, say, show_table, warn
 from maskrcnn.cli.options import Data
+from maskrcnn.cli.place import own_file, own_folder
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.text import plural
 
@@ -59,13 +60,14 @@ def split(
     from maskrcnn.data.dataset import open_dataset, split_names
     from maskrcnn.data.formats.convert import convert as write
     from maskrcnn.data.split import divide, subset
+    from maskrcnn.output.unfinished import is_free
 
     names = split_names(data)
     if len(names) > 1 and not merge:
         raise MaskRCNNError(
             f"the data is already split into {', '.join(names)}", where=data, fix="add --merge to pool and split anew"
         )
-    if folder.is_dir() and any(folder.iterdir()):
+    if not is_free(folder):
         raise MaskRCNNError("expected an empty folder", where=folder, fix="choose another one")
     target = _format(data, form)
     parts = [open_dataset(data, name or None) for name in names] or [open_dataset(data)]
@@ -74,11 +76,12 @@ def split(
     shares = {name: share for name, share in asked.items() if share}
     if len(shares) < 2:
         raise MaskRCNNError("expected shares for two parts at least", fix="for instance --val 0.2")
-    with bar("compare", len(whole)) as advance:
-        division = divide(whole, shares, seed, similar, advance)
-    chosen = {name: subset(whole, indices) for name, indices in division.parts.items()}
-    with bar("write", len(whole)) as advance:
-        done = write(chosen, folder, target, link, advance=advance)
+    with own_folder(folder):
+        with bar("compare", len(whole)) as advance:
+            division = divide(whole, shares, seed, similar, advance)
+        chosen = {name: subset(whole, indices) for name, indices in division.parts.items()}
+        with bar("write", len(whole)) as advance:
+            done = write(chosen, folder, target, link, advance=advance)
     copies = [group for group in division.groups if len(group) > 1]
     if copies:
         groups = plural(len(copies), "group")
@@ -112,10 +115,12 @@ def stats(
 
     config = read_any(init)[0].config if init else preset_named(preset)
     dataset = _opened(data, split)
-    with bar("measure", len(dataset)) as advance:
-        surveyed = survey(dataset, advance)
-    start = ("init", init) if init else ("preset", preset)
-    report = StatsReport(str(data), surveyed, config, start, Recipe.model_fields["canvas"].default)
+    with own_folder(folder):
+        with bar("measure", len(dataset)) as advance:
+            surveyed = survey(dataset, advance)
+        start = ("init", init) if init else ("preset", preset)
+        report = StatsReport(str(data), surveyed, config, start, Recipe.model_fields["canvas"].default)
+        files = report.write(folder) if folder else ()
     say(report.headline())
     show_table(report.quantile_rows())
     if len(dataset.names) > 1:
@@ -126,7 +131,7 @@ def stats(
         say(report.command())
     else:
         say("There are no objects to derive settings from.")
-    for path in report.write(folder) if folder else ():
+    for path in files:
         say(f"→ {path}")
     _tell([*dataset.problems, *surveyed.problems])
 
@@ -149,25 +154,27 @@ def view(
     They show images with their masks, outlines and class names.
     """
     from maskrcnn.data.stats import survey
-    from maskrcnn.predict.contact_sheet import ContactSheets, choose, find_images_by_id, save_pages
+    from maskrcnn.predict.contact_sheet import ContactSheets, check_name, choose, find_images_by_id, save_pages
 
+    check_name(path)
     dataset = _opened(data, split)
-    labels = _labels(_words(classes, dataset.names), dataset) if classes else None
-    if index:
-        chosen = find_images_by_id(dataset, _words(index, ()))
-    else:
-        surveyed = None
-        if labels is not None or sort is not Sort.random:
-            with bar("measure", len(dataset)) as advance:
-                surveyed = survey(dataset, advance)
-        chosen = choose(dataset, images, sort.value, seed, labels, surveyed)
-    if not chosen:
-        raise MaskRCNNError("no image to show", where=data, fix="choose other classes, or add images")
-    sheets = ContactSheets(dataset, chosen, labels, columns, rows)
-    with bar("draw", len(sheets)) as advance:
-        for page in save_pages(sheets, path):
-            say(f"→ {page}")
-            advance()
+    with own_file(path):
+        labels = _labels(_words(classes, dataset.names), dataset) if classes else None
+        if index:
+            chosen = find_images_by_id(dataset, _words(index, ()))
+        else:
+            surveyed = None
+            if labels is not None or sort is not Sort.random:
+                with bar("measure", len(dataset)) as advance:
+                    surveyed = survey(dataset, advance)
+            chosen = choose(dataset, images, sort.value, seed, labels, surveyed)
+        if not chosen:
+            raise MaskRCNNError("no image to show", where=data, fix="choose other classes, or add images")
+        sheets = ContactSheets(dataset, chosen, labels, columns, rows)
+        with bar("draw", len(sheets)) as advance:
+            for page in save_pages(sheets, path):
+                say(f"→ {page}")
+                advance()
     say(f"{len(chosen):,} of {plural(len(dataset), 'image')}")
     _tell([*dataset.problems, *sheets.problems])
 
@@ -225,7 +232,7 @@ def convert(
     # Opening without a split tells what is wrong where nothing is found.
     splits = split or split_names(data) or [""]
     datasets = {name: open_dataset(data, name or None) for name in splits}
-    with bar("convert", sum(map(len, datasets.values()))) as advance:
+    with own_folder(folder), bar("convert", sum(map(len, datasets.values()))) as advance:
         done = write(datasets, folder, form, link, force, advance)
     for name, written in done.splits.items():
         crowd = f", {plural(written.crowd, 'crowd region')}" if written.crowd else ""

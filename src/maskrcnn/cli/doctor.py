@@ -10,6 +10,7 @@ import typer
 from maskrcnn.cli.bars import Bar, busy
 from maskrcnn.cli.console import bold, json_text, say, say_json, styled
 from maskrcnn.cli.options import MaybeData
+from maskrcnn.cli.place import own_file, own_folder
 from maskrcnn.text import plural
 
 if TYPE_CHECKING:
@@ -52,26 +53,30 @@ def doctor(
             return
     if data is None:
         raise typer.BadParameter("expected a folder with data, or --env", param_hint="DATA")
-    from maskrcnn.data.doctor import examine, repair
+    from maskrcnn.data.doctor import check_copy, examine, repair
+    from maskrcnn.output.whole_file import write_text
 
-    with Bar("images", beside=True) as bar:
-        diagnosis = examine(data, preset, workers, bar.expect, bar.advance)
-    content = diagnosis.to_dict()
-    if json_out != "-":
-        show(diagnosis)
     if fix is not None:
-        with busy("writing a corrected copy"):
-            repaired = repair(data, fix, preset, workers)
-        diagnosis = repaired.after
-        content["copy"] = {"folder": str(fix), "mended": repaired.mended, "left_out": repaired.left_out}
-        content["copy"]["after"] = diagnosis.to_dict()
+        check_copy(data, fix)
+    with own_folder(fix), own_file(json_out):
+        with Bar("images", beside=True) as bar:
+            diagnosis = examine(data, preset, workers, bar.expect, bar.advance)
+        content = diagnosis.to_dict()
         if json_out != "-":
-            show_repair(repaired.mended, repaired.left_out, fix)
             show(diagnosis)
-    if json_out == "-":
-        say_json(content)
-    elif json_out is not None:
-        Path(json_out).write_text(json_text(content), encoding="utf-8")
+        if fix is not None:
+            with busy("writing a corrected copy"):
+                repaired = repair(data, fix, preset, workers)
+            diagnosis = repaired.after
+            content["copy"] = {"folder": str(fix), "mended": repaired.mended, "left_out": repaired.left_out}
+            content["copy"]["after"] = diagnosis.to_dict()
+            if json_out != "-":
+                show_repair(repaired.mended, repaired.left_out, fix)
+                show(diagnosis)
+        if json_out == "-":
+            say_json(content)
+        elif json_out is not None:
+            write_text(Path(json_out), json_text(content))
     if diagnosis.errors:
         raise typer.Exit(ERRORS_FOUND)
 

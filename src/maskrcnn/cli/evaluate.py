@@ -10,6 +10,7 @@ import typer
 from maskrcnn.cli.bars import bar
 from maskrcnn.cli.console import SOME_SKIPPED, bold, class_table, json_text, metrics_table, say, warn
 from maskrcnn.cli.options import Data, Device, Model, Precision, Size, Trust
+from maskrcnn.cli.place import own_file, own_folder
 from maskrcnn.text import plural
 
 
@@ -39,26 +40,28 @@ def evaluate(
     from maskrcnn.evaluate.evaluator import evaluate as run
     from maskrcnn.evaluate.observer import Observer
     from maskrcnn.evaluate.report import write_report
+    from maskrcnn.output.whole_file import write_text
     from maskrcnn.predict.predictor import load
 
-    predictor = load(model, device, precision, size=size, trust=trust)
-    split = split if has_split(data, split) else ""
-    dataset = open_dataset(data, split or None)
-    with bar("evaluate", len(dataset)) as advance:
-        evaluation = run(predictor, dataset, max_detections, advance, analyse=True)
-    for line in (*map(str, dataset.problems), *evaluation.problems, *evaluation.notes):
-        warn(line)
-    most = plural(evaluation.max_detections, "object")
-    metrics_table(evaluation, f"{plural(evaluation.images, 'image')}, at most {most} each")
-    if len(evaluation.per_class) > 1:
-        class_table(evaluation)
-    for number, finding in enumerate(evaluation.findings, 1):
-        say(f"{number}. ", bold(finding.what), f" {finding.action}")
-    observer = Observer(predictor, dataset, max_detections)
-    report = write_report(folder, evaluation, observer, model, str(data), split, worst)
-    say(f"report → {report}")
-    if json_out:
-        content = {"model": model, "data": str(data), "split": split, **evaluation.to_json()}
-        json_out.write_text(json_text(content), encoding="utf-8")
+    with own_folder(folder), own_file(json_out):
+        predictor = load(model, device, precision, size=size, trust=trust)
+        split = split if has_split(data, split) else ""
+        dataset = open_dataset(data, split or None)
+        with bar("evaluate", len(dataset)) as advance:
+            evaluation = run(predictor, dataset, max_detections, advance, analyse=True)
+        for line in (*map(str, dataset.problems), *evaluation.problems, *evaluation.notes):
+            warn(line)
+        most = plural(evaluation.max_detections, "object")
+        metrics_table(evaluation, f"{plural(evaluation.images, 'image')}, at most {most} each")
+        if len(evaluation.per_class) > 1:
+            class_table(evaluation)
+        for number, finding in enumerate(evaluation.findings, 1):
+            say(f"{number}. ", bold(finding.what), f" {finding.action}")
+        observer = Observer(predictor, dataset, max_detections)
+        report = write_report(folder, evaluation, observer, model, str(data), split, worst)
+        say(f"report → {report}")
+        if json_out:
+            content = {"model": model, "data": str(data), "split": split, **evaluation.to_json()}
+            write_text(json_out, json_text(content))
     if dataset.skipped or dataset.dropped or evaluation.problems:
         raise typer.Exit(SOME_SKIPPED)

@@ -11,6 +11,7 @@ import typer
 
 from maskrcnn.cli.console import ALL_FAILED, paragraph, say, show_table, warn
 from maskrcnn.cli.options import TrainedModel
+from maskrcnn.cli.place import own_file
 from maskrcnn.export.exporter import LOWEST, Request
 from maskrcnn.export.exporter import export as run
 from maskrcnn.export.formats import FORMATS, PRECISIONS
@@ -44,7 +45,8 @@ def export(
     """
     request = Request(model, format_name, file, precision, calibrate, data, force, max_detections)
     kind = request.check()
-    trial = run(request)
+    with own_file(file):
+        trial = run(request)
     from maskrcnn.export.parity import TOLERANCES
 
     tolerance = TOLERANCES[precision]

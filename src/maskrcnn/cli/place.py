@@ -23,9 +23,9 @@ def own_folder(folder: Path | None) -> Iterator[None]:
 
 
 @contextmanager
-def own_file(path: Path | None) -> Iterator[None]:
-    """Likewise an output file."""
-    if path is None:
+def own_file(path: Path | str | None) -> Iterator[None]:
+    """Likewise an output file; "-" is standard output."""
+    if path is None or path == "-":
         yield
         return
     with claim_file(path) as notes:

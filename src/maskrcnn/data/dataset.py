@@ -19,6 +19,7 @@ from maskrcnn.data.objects import Annotation, Drawn, Objects, draw_all, draw_eac
 from maskrcnn.data.problem import Problem
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import Preprocess
+from maskrcnn.output.unfinished import MARK, unfinished_folder
 
 if TYPE_CHECKING:
     from maskrcnn.data.formats import Format
@@ -169,14 +170,35 @@ def open_dataset(
         keypoints: how many keypoints follow each box of YOLO pose labels, and the numbers of each.
 
     Raises:
-        MaskRCNNError: nothing known is there, or not that split; says what was expected and found.
+        MaskRCNNError: nothing known is there, or not that split, or it is unfinished; says what was expected and found.
     """
     path = _existing(path)
+    check_finished(path)
+    return open_as_found(path, split, names, keypoints)
+
+
+def open_as_found(
+    path: Path,
+    split: str | None = None,
+    names: Sequence[str] | None = None,
+    keypoints: tuple[int, int] | None = None,
+) -> Dataset:
+    """As `open_dataset`, also of a folder that a run left unfinished."""
     if manifest := _manifest(path):
         from maskrcnn.data.manifest import open_manifest
 
         return open_manifest(manifest, split)
     return open_detected(path, split, names, keypoints)
+
+
+def check_finished(path: Path) -> None:
+    """Raises `MaskRCNNError` if the data at a path were not written to their end."""
+    if folder := unfinished_folder(path):
+        raise MaskRCNNError(
+            "unfinished: the run that wrote this data set has not come to its end",
+            where=folder,
+            fix=f"run it again with the same folder, or delete the folder; to use what is there, delete {MARK} in it",
+        )
 
 
 def open_detected(

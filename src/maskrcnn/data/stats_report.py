@@ -17,8 +17,8 @@ from typing import Any
 from maskrcnn.data.advice import Suggestion, advise, model_changes
 from maskrcnn.data.stats import Survey, summary
 from maskrcnn.data.stats_plots import figure
-from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import Config
+from maskrcnn.output.whole_file import make_folder, write_bytes
 
 FILES = ("stats.json", "stats.png", "stats.html", "recipe.yaml")
 Rows = list[tuple[str, ...]]
@@ -152,16 +152,13 @@ class StatsReport:
         content = {"data": self.data, **self.numbers, "suggestions": [item._asdict() for item in self.suggestions]}
         texts = (self.page(picture.getvalue()), self.recipe())
         files = (
-            json.dumps(content, indent=2, ensure_ascii=False).encode(),
+            json.dumps(content, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace"),
             picture.getvalue(),
-            *map(str.encode, texts),
+            *(text.encode("utf-8", "backslashreplace") for text in texts),
         )
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for name, body in zip(FILES, files, strict=True):
-                (folder / name).write_bytes(body)
-        except OSError as error:
-            raise MaskRCNNError(f"cannot be written: {error}", where=folder, fix="name a folder of your own") from error
+        make_folder(folder)
+        for name, body in zip(FILES, files, strict=True):
+            write_bytes(folder / name, body)
         return [folder / name for name in FILES]
 
 

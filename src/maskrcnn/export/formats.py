@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.output.whole_file import check_name
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 COMPILERS = ("c++", "g++", "clang++", "cl")
@@ -125,8 +126,7 @@ def check_request(name: str, precision: str, out: Path, calibrate: Path | None =
             where=out,
             fix=f"use --out {out.with_suffix(kind.suffix)}",
         )
-    if out.is_dir():
-        raise MaskRCNNError("expected a file name, found a folder", where=out, fix="name the file to write")
+    check_name(out)
     if precision == "int8" and calibrate is None:
         raise MaskRCNNError(
             "int8 needs images to learn the ranges of values from",

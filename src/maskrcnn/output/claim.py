@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.output.whole_file import NOT_THIS_FOLDER, cannot_write, make_folder, try_out
+from maskrcnn.output.whole_file import cannot_write, make_folder, try_out
 
 if sys.platform == "win32":
     import msvcrt
@@ -31,8 +31,11 @@ _held: set[int] = set()
 
 
 @contextmanager
-def claim_folder(folder: str | Path) -> Iterator[list[str]]:
+def claim_folder(folder: str | Path, what: str = "cannot be written") -> Iterator[list[str]]:
     """Hold an output folder, made if missing; one that was made and stays empty goes again.
+
+    Args:
+        what: how an error begins.
 
     Yields:
         What to tell the user: a line where the file system has no locks.
@@ -41,9 +44,9 @@ def claim_folder(folder: str | Path) -> Iterator[list[str]]:
         MaskRCNNError: another run writes there, or nothing can be written.
     """
     folder = Path(folder)
-    made = make_folder(folder)
+    made = make_folder(folder, what)
     try:
-        with _locked(folder / LOCK, folder) as notes:
+        with _locked(folder / LOCK, folder, what) as notes:
             yield notes
     finally:
         with contextlib.suppress(OSError):
@@ -62,17 +65,17 @@ def claim_file(path: str | Path) -> Iterator[list[str]]:
     target = Path(os.path.realpath(path))
     # Of fixed length: a name that just fits would not with anything added.
     name = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
-    with _locked(target.with_name(f".{name}.lock"), path) as notes:
+    with _locked(target.with_name(f".{name}.lock"), path, "cannot write") as notes:
         yield notes
 
 
 @contextmanager
-def _locked(lock: Path, place: Path) -> Iterator[list[str]]:
+def _locked(lock: Path, place: Path, what: str) -> Iterator[list[str]]:
     """Hold the lock file of a place."""
     try:
         descriptor, locked = _take(lock, place)
     except OSError as error:
-        raise cannot_write(error, place, NOT_THIS_FOLDER if place.is_dir() else "cannot write") from error
+        raise cannot_write(error, place, what) from error
     _held.add(descriptor)
     try:
         _sign(descriptor, place)

@@ -42,8 +42,15 @@ def unfinished_while(folder: Path) -> Iterator[None]:
 
 
 def is_free(folder: Path) -> bool:
-    """Whether a new data set may be written there: nothing is in the folder, or only what a run left unfinished."""
-    return not folder.exists() or (folder.is_dir() and (_is_ours(folder) or not any(_contents(folder))))
+    """Whether a new data set may be written there: nothing is in the folder, or only what a run left unfinished.
+
+    Raises:
+        MaskRCNNError: there cannot be a folder of that name, or it cannot be looked into.
+    """
+    try:
+        return not folder.exists() or (folder.is_dir() and (_is_ours(folder) or not any(_contents(folder))))
+    except OSError as error:
+        raise cannot_write(error, folder) from error
 
 
 def unfinished_folder(path: Path) -> Path | None:

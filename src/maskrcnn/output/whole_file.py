@@ -21,7 +21,6 @@ _FIXES = {
     errno.EROFS: "choose a place where you may write",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
-NOT_THIS_FOLDER = "cannot write to this folder"
 
 
 def cannot_write(error: OSError, place: Path, what: str = "cannot write") -> MaskRCNNError:
@@ -84,8 +83,11 @@ def write_bytes(path: str | Path, content: bytes, durable: bool = False) -> None
         part.write_bytes(content)
 
 
-def make_folder(folder: Path) -> list[Path]:
+def make_folder(folder: Path, what: str = "cannot be written") -> list[Path]:
     """Make a folder and those above it; those that were made, the deepest first.
+
+    Args:
+        what: how an error begins.
 
     Raises:
         MaskRCNNError: it cannot be made, or a file is in its place.
@@ -93,14 +95,15 @@ def make_folder(folder: Path) -> list[Path]:
     above = [folder, *folder.parents]
     try:
         if folder.exists() and not folder.is_dir():
-            raise MaskRCNNError("expected an output folder, found a file", where=folder, fix="name another folder")
+            found = f"{what}: expected an output folder, found a file"
+            raise MaskRCNNError(found, where=folder, fix="name another folder")
         made = [place for place in above if not place.exists()]
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         blocked = isinstance(error, FileExistsError | NotADirectoryError)
         file = next((place for place in above if blocked and place.is_file()), None)
         reason = OSError(errno.ENOTDIR, f"{file} is a file") if file else error
-        raise cannot_write(reason, folder, NOT_THIS_FOLDER) from error
+        raise cannot_write(reason, folder, what) from error
     return made
 
 
@@ -124,6 +127,15 @@ def try_out(path: Path) -> None:
         raise cannot_write(error, path) from error
 
 
+def check_name(path: Path) -> None:
+    """Raises `MaskRCNNError` if a path can be no file's: a folder is there, or the name is too long."""
+    try:
+        if path.is_dir():
+            raise MaskRCNNError("expected a file name, found a folder", where=path, fix="name the file to write")
+    except OSError as error:
+        raise cannot_write(error, path) from error
+
+
 def sync(path: Path) -> None:
     """Wait until the disk has a file."""
     with path.open("r+b") as file:
@@ -132,8 +144,7 @@ def sync(path: Path) -> None:
 
 def _target(path: Path) -> Path | None:
     """The file that a new one replaces, behind all links; None for a device or a pipe."""
-    if path.is_dir():
-        raise MaskRCNNError("expected a file name, found a folder", where=path, fix="name a file in it")
+    check_name(path)
     target = Path(os.path.realpath(path))
     try:
         kind = target.stat().st_mode

@@ -23,6 +23,7 @@ from maskrcnn.data.problem import Problem, unreadable
 from maskrcnn.data.stats import Survey
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import EMPTY, Crop
+from maskrcnn.output.whole_file import make_folder, replacing
 from maskrcnn.predict.draw import FEW, PAPER, RGB, count_line, draw_objects
 
 Sort = Literal["random", "smallest", "most-objects"]
@@ -278,13 +279,16 @@ def save_pages(sheets: ContactSheets, path: Path) -> Iterator[Path]:
     Raises:
         MaskRCNNError: the file cannot be written, or its suffix names no picture.
     """
-    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise MaskRCNNError("expected a file name that ends in .png or .jpg", where=path, fix="give one, sheet.png")
+    check_name(path)
     for number, page in enumerate(sheets, start=1):
         place = path if len(sheets) == 1 else path.with_stem(f"{path.stem}-{number:0{len(str(len(sheets)))}d}")
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            page.save(place)
-        except OSError as error:
-            raise MaskRCNNError(f"cannot be written: {error}", where=place, fix="name a folder of your own") from error
+        make_folder(place.parent)
+        with replacing(place) as part:
+            page.save(part, format="PNG" if place.suffix.lower() == ".png" else "JPEG")
         yield place
+
+
+def check_name(path: Path) -> None:
+    """Raises `MaskRCNNError` if a file's suffix names no picture that can be written."""
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise MaskRCNNError("expected a file name that ends in .png or .jpg", where=path, fix="give one, sheet.png")

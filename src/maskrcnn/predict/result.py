@@ -17,6 +17,7 @@ from PIL import Image
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.masks import Masks
+from maskrcnn.output.whole_file import make_folder, replacing, write_text
 from maskrcnn.predict.draw import count_line, draw_objects
 
 
@@ -209,13 +210,20 @@ class Result:
             MaskRCNNError: the suffix is unknown or the file cannot be written.
         """
         path = Path(path)
+        kind = Image.registered_extensions().get(path.suffix.lower())
+        if kind not in Image.SAVE and path.suffix.lower() != ".json":
+            raise MaskRCNNError(
+                "cannot write: expected a name of a picture or of JSON", where=path, fix="use .png, .jpg or .json"
+            )
+        make_folder(path.parent, "cannot write")
+        if path.suffix.lower() == ".json":
+            write_text(path, json.dumps(self.to_coco(1)) + "\n")
+            return
+        picture = self.draw()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if path.suffix.lower() == ".json":
-                path.write_text(json.dumps(self.to_coco(1)) + "\n", encoding="utf-8")
-            else:
-                self.draw().save(path)
-        except (OSError, ValueError) as error:
+            with replacing(path) as part:
+                picture.save(part, format=kind)
+        except ValueError as error:
             raise MaskRCNNError(f"cannot write: {error}", where=path, fix="use .png, .jpg or .json") from error
 
 

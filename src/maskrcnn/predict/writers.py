@@ -55,7 +55,7 @@ class PredictionWriter:
 
     def __enter__(self) -> PredictionWriter:
         with ExitStack() as claim:
-            self.notes = claim.enter_context(claim_folder(self.out_dir))
+            self.notes = claim.enter_context(claim_folder(self.out_dir, "cannot write to this folder"))
             try_out(self.path)
             try:
                 # Unbuffered: once `add` returns the rows are in the file.

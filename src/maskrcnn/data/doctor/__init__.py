@@ -3,6 +3,6 @@
 from maskrcnn.data.doctor.catalogue import CHECKS, Check
 from maskrcnn.data.doctor.examine import examine
 from maskrcnn.data.doctor.finding import Diagnosis, Finding
-from maskrcnn.data.doctor.repair import Repair, repair
+from maskrcnn.data.doctor.repair import Repair, check_copy, repair
 
-__all__ = ["CHECKS", "Check", "Diagnosis", "Finding", "Repair", "examine", "repair"]
+__all__ = ["CHECKS", "Check", "Diagnosis", "Finding", "Repair", "check_copy", "examine", "repair"]

@@ -44,6 +44,12 @@ class Check(NamedTuple):
 
 _ALL = [
     # Files and images.
+    Check(
+        "unfinished",
+        "error",
+        "the run that wrote the data set was stopped: images and labels are missing",
+        "run it again with the same folder, or delete the folder",
+    ),
     Check("unreadable-split", "error", "the labels of one split cannot be read", "correct the file"),
     Check("no-images", "error", "a split has no image", "add images"),
     Check(

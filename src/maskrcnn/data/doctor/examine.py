@@ -9,7 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
-from maskrcnn.data.dataset import Dataset, open_dataset, split_names
+from maskrcnn.data.dataset import Dataset, check_finished, open_as_found, split_names
 from maskrcnn.data.doctor.classes import class_findings
 from maskrcnn.data.doctor.coco_json import coco_files, coco_findings, counting_lost, listed_names, unlisted_findings
 from maskrcnn.data.doctor.copies import copy_findings
@@ -19,6 +19,7 @@ from maskrcnn.data.doctor.look import Look, look
 from maskrcnn.data.doctor.splits import size_findings, split_findings
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import preset
+from maskrcnn.output.unfinished import MARK, unfinished_folder
 
 _IMAGES_A_WORKER = 48  # below, starting a process costs more than it saves
 
@@ -64,7 +65,14 @@ def examine(
         MaskRCNNError: `path` is no data set, or none of its splits can be read.
     """
     config = preset(network)
-    datasets, findings = _open(Path(path))
+    path = Path(path)
+    try:
+        datasets, findings = _open(path)
+    except MaskRCNNError:
+        check_finished(path)
+        raise
+    if folder := unfinished_folder(path):
+        findings.append(found("unfinished", folder / MARK, "the run that wrote this data set has not come to its end"))
     start(sum(len(dataset) for dataset in datasets.values()))
     looks: dict[str, list[Look]] = {split: [] for split in datasets}
     problems = {split: [from_problem(problem) for problem in dataset.problems] for split, dataset in datasets.items()}
@@ -104,7 +112,7 @@ def _open(path: Path) -> tuple[dict[str, Dataset], list[Finding]]:
     errors: list[tuple[str, MaskRCNNError]] = []
     for name in names or [""]:
         try:
-            datasets[name] = open_dataset(path, name if len(names) > 1 else None)
+            datasets[name] = open_as_found(path, name if len(names) > 1 else None)
         except MaskRCNNError as error:
             errors.append((name, error))
     if not datasets:

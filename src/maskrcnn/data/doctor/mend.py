@@ -15,6 +15,7 @@ from maskrcnn.data.doctor.finding import Finding
 from maskrcnn.data.objects import Annotation, draw
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
+from maskrcnn.output.whole_file import replacing, write_bytes
 
 _ORIENTATION = 0x0112
 _Entry = dict[str, Any]
@@ -88,9 +89,10 @@ def forget_orientation(path: Path) -> None:
         exif, kind = image.info.get("exif", b""), image.format
         upright = _upright(exif)
         if kind == "PNG":  # a chunk of a PNG has a checksum; writing its pixels again loses nothing
-            image.save(path, exif=upright)
+            with replacing(path) as part:
+                image.save(part, format=kind, exif=upright)
             return
-    path.write_bytes(path.read_bytes().replace(exif, upright, 1))
+    write_bytes(path, path.read_bytes().replace(exif, upright, 1))
 
 
 def clip_polygon(polygon: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -9,6 +9,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,10 +20,12 @@ from maskrcnn.data.doctor.finding import Diagnosis
 from maskrcnn.data.doctor.mend import Mended, mend, own_ids
 from maskrcnn.data.formats import BY_NAME, detect
 from maskrcnn.data.formats.coco_categories import read_categories
-from maskrcnn.data.formats.convert import convert
+from maskrcnn.data.formats.convert import write_into
 from maskrcnn.data.problem import Problem
 from maskrcnn.documents import read_json
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.output.unfinished import is_free, unfinished_while
+from maskrcnn.output.whole_file import make_folder, replacing, write_text
 
 _ROUNDS = 6  # mending one fault may uncover another, such as a duplicate that was outside before
 
@@ -52,30 +55,39 @@ def repair(path: str | Path, out: str | Path, network: str = "lite", workers: in
         MaskRCNNError: `path` is no data set, a split of it cannot be read, or `out` cannot be used.
     """
     path, out = Path(path), Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise MaskRCNNError("expected a new or empty folder", where=out, fix="name another")
-    if path.resolve() in (out.resolve(), *out.resolve().parents):
-        raise MaskRCNNError("the copy would lie in the data themselves", where=out, fix="name a folder elsewhere")
+    check_copy(path, out)
     names = split_names(path)
     datasets = {name: open_dataset(path, name if len(names) > 1 else None) for name in names or [""]}
-    try:
+    make_folder(out)
+    with unfinished_while(out):
         files, total = _copy(datasets, out) or _convert(datasets, path, out)
         for _ in range(_ROUNDS):
-            after = examine(out, network, workers)
+            after = _as_if_finished(examine(out, network, workers))
             done = [_mend(file, split, after) for split, file in files.items()]
             if not any(part.findings for part in done):
                 break
             for part in done:
                 for count, more in zip(total, part, strict=True):
                     count.update(more)
-    except OSError as error:
-        raise MaskRCNNError(f"cannot be written: {error}", where=out, fix="check the disk and the rights") from error
     left_out = [
         f"left out, {check}: {total.images[check]:,} images, {total.objects[check]:,} objects"
         for check in total.images | total.objects
         if total.images[check] or total.objects[check]
     ]
     return Repair({check: count for check, count in total.findings.items() if count}, left_out, after)
+
+
+def check_copy(path: Path, out: Path) -> None:
+    """Raises `MaskRCNNError` if `out` is no place for a copy of the data at `path`."""
+    if not is_free(out):
+        raise MaskRCNNError("expected a new or empty folder", where=out, fix="name another")
+    if path.resolve() in (out.resolve(), *out.resolve().parents):
+        raise MaskRCNNError("the copy would lie in the data themselves", where=out, fix="name a folder elsewhere")
+
+
+def _as_if_finished(diagnosis: Diagnosis) -> Diagnosis:
+    """The diagnosis of a copy that is still being written, without the finding that it is."""
+    return replace(diagnosis, findings=[it for it in diagnosis.findings if it.check != "unfinished"])
 
 
 def _copy(datasets: Mapping[str, Dataset], out: Path) -> tuple[dict[str, Path], Mended] | None:
@@ -126,7 +138,8 @@ def _copy_images(entries: list[Any], dataset: Dataset, folder: Path) -> list[dic
         record = None if number is None or number in images else records.get(number)
         if record is not None:
             target = folder / _free_name(folder, record.path.name)
-            shutil.copyfile(record.path, target)
+            with replacing(target) as part:
+                shutil.copyfile(record.path, part)
             size = {"height": record.height, "width": record.width}
             images[record.id] = {**entry, "id": record.id, "file_name": target.name, **size}
     return list(images.values())
@@ -136,7 +149,7 @@ def _convert(datasets: Mapping[str, Dataset], path: Path, out: Path) -> tuple[di
     """Write data of any format as COCO, or LVIS; returns as `_copy`."""
     found = detect(path)
     form = BY_NAME["lvis" if found is not None and found[0].name == "lvis" else "coco"]
-    done = convert(datasets, out, form)
+    done = write_into(datasets, out, form)
     files = {split: location.path for split, location in form.find(out).items()}
     return files, _lost([*done.problems, *done.losses])
 
@@ -162,7 +175,7 @@ def _lost(problems: Iterable[Problem]) -> Mended:
 
 
 def _write(file: Path, content: Mapping[str, Any]) -> None:
-    file.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    write_text(file, json.dumps(content, ensure_ascii=False))
 
 
 def _free_name(folder: Path, name: str) -> str:

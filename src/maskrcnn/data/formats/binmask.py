@@ -31,6 +31,7 @@ from maskrcnn.data.objects import Annotation
 from maskrcnn.data.problem import DataError, Problem, unreadable
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop, crop_of
+from maskrcnn.output.whole_file import replacing
 
 _CLASS_AND_NUMBER = re.compile(r"(.*[^\d_. -])[_. -]+\d+")
 _NO_CLASS = ("mask", "masks", "instance", "obj", "label")
@@ -238,7 +239,8 @@ class BinmaskWriter(Writer):
             bitmap, x, y = drawn.crop
             part = mask[y : y + bitmap.shape[0], x : x + bitmap.shape[1]]
             part[bitmap] = 255
-            Image.fromarray(mask).save(folder / f"{name}.png", compress_level=1)
+            with replacing(folder / f"{name}.png") as file:
+                Image.fromarray(mask).save(file, format="PNG", compress_level=1)
             part[:] = 0
             self.table.add(item.split, item.image.stem, name, drawn.annotation.label, drawn.annotation.crowd)
 

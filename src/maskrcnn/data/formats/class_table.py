@@ -8,12 +8,14 @@ name without suffix), class, and, if there are crowd regions, crowd (0 or 1). Da
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from maskrcnn.data.problem import DataError, Problem
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.output.whole_file import write_text
 
 _FILE = "classes.csv"
 _COLUMNS = ("image", "object", "class")
@@ -122,14 +124,15 @@ class TableWriter:
         self.rows[split].append((image, number, self.names[label], int(crowd)))
 
     def close(self) -> None:
-        (self.folder / "names.txt").write_text("".join(f"{name}\n" for name in self.names), encoding="utf-8")
+        write_text(self.folder / "names.txt", "".join(f"{name}\n" for name in self.names))
         rows = [row for each in self.rows.values() for row in each]
         if len(self.names) == 1 and not any(crowd for *_, crowd in rows):
             return
         for split, rows in self.rows.items():
             place = self.folder / split
             place.mkdir(exist_ok=True)
-            with (place / _FILE).open("w", encoding="utf-8", newline="") as stream:
-                writer = csv.writer(stream, lineterminator="\n")
-                writer.writerow((*_COLUMNS, "crowd"))
-                writer.writerows(rows)
+            text = io.StringIO()
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerow((*_COLUMNS, "crowd"))
+            writer.writerows(rows)
+            write_text(place / _FILE, text.getvalue())

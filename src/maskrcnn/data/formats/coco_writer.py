@@ -36,8 +36,8 @@ class _Ids:
 class _SplitFile:
     """The .json of one split: annotations are written as they come, the rest at the end."""
 
-    def __init__(self, path: Path) -> None:
-        self.stream: TextIO = path.open("w", encoding="utf-8", newline="\n")
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
         self.stream.write('{"annotations": [')
         self.images: list[dict[str, Any]] = []
         self.image_ids, self.annotation_ids = _Ids(), _Ids()
@@ -52,7 +52,6 @@ class _SplitFile:
         self.stream.write(',\n"categories": ')
         json.dump(categories, self.stream, ensure_ascii=False)
         self.stream.write("}\n")
-        self.stream.close()
 
 
 class CocoWriter(Writer):
@@ -60,7 +59,7 @@ class CocoWriter(Writer):
 
     def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], losses: Losses) -> None:
         super().__init__(folder, names, splits, losses)
-        self.files = {split: _SplitFile(folder / f"{self.file_stem(split)}.json") for split in splits}
+        self.files = {split: _SplitFile(self.open(folder / f"{self.file_stem(split)}.json")) for split in splits}
 
     def file_stem(self, split: str) -> str:
         """The name of a split's .json file."""
@@ -108,3 +107,4 @@ class CocoWriter(Writer):
     def close(self) -> None:
         for split, file in self.files.items():
             file.close(self.categories(split))
+        self.streams.close()

@@ -27,6 +27,8 @@ from maskrcnn.data.problem import DataError, Problem
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
+from maskrcnn.output.unfinished import is_free, unfinished_while
+from maskrcnn.output.whole_file import make_folder, replacing, write_bytes
 
 _UNWRITABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
@@ -75,6 +77,20 @@ def convert(
         MaskRCNNError: the folder is not empty, holds the data itself, or cannot be written to.
     """
     folder = Path(folder)
+    _check(folder, datasets, force)
+    make_folder(folder)
+    with unfinished_while(folder):
+        return write_into(datasets, folder, form, link, advance)
+
+
+def write_into(
+    datasets: Mapping[str, Dataset],
+    folder: Path,
+    form: Format,
+    link: bool = False,
+    advance: Callable[[], object] = lambda: None,
+) -> Conversion:
+    """As `convert`, into a folder that is there, whatever it holds."""
     losses = Losses(form.title)
     called = {name: _clean(name.strip()) or "unnamed" for dataset in datasets.values() for name in dataset.names}
     names = list(dict.fromkeys(called.values()))
@@ -82,30 +98,30 @@ def convert(
     problems: list[Problem] = []
     splits = {split: Written() for split in datasets}
     try:
-        _prepare(folder, datasets, force)
-        writer = form.writer(folder, names, list(datasets), losses)
         images = _Images(link, losses)
-        for split, dataset in datasets.items():
-            labels = [names.index(called[name]) for name in dataset.names]
-            for index, record in enumerate(dataset.records):
-                try:
-                    drawn = dataset.drawn(index)
-                except MaskRCNNError as error:
-                    problems.append(_lost(error, "unreadable-labels", record))
+        with form.writer(folder, names, list(datasets), losses) as writer:
+            for split, dataset in datasets.items():
+                labels = [names.index(called[name]) for name in dataset.names]
+                for index, record in enumerate(dataset.records):
+                    try:
+                        drawn = dataset.drawn(index)
+                    except MaskRCNNError as error:
+                        problems.append(_lost(error, "unreadable-labels", record))
+                        advance()
+                        continue
+                    try:
+                        images.check(record)
+                    except MaskRCNNError as error:
+                        problems.append(_lost(error, "unreadable-image", record, len(drawn)))
+                    else:
+                        image = images.place(record, writer.image_folder(split))
+                        objects = _sayable(drawn, labels, form, losses)
+                        if not form.verdicts and (record.absent is not None or record.partial):
+                            losses.add("verdicts")
+                        writer.add(Item(split, image, record, objects))
+                        _count(splits[split], objects)
                     advance()
-                    continue
-                try:
-                    image = images.place(record, writer.image_folder(split))
-                except MaskRCNNError as error:
-                    problems.append(_lost(error, "unreadable-image", record, len(drawn)))
-                else:
-                    objects = _sayable(drawn, labels, form, losses)
-                    if not form.verdicts and (record.absent is not None or record.partial):
-                        losses.add("verdicts")
-                    writer.add(Item(split, image, record, objects))
-                    _count(splits[split], objects)
-                advance()
-        writer.close()
+            writer.close()
     except OSError as error:
         raise MaskRCNNError(f"cannot be written: {error}", where=folder, fix="check the disk and the rights") from error
     read = [problem for dataset in datasets.values() for problem in dataset.problems]
@@ -123,17 +139,17 @@ def _lost(error: MaskRCNNError, check: str, record: ImageRecord, objects: int = 
     return Problem(check, str(error.where or record.path), error.what, error.fix, "error", 1, objects)
 
 
-def _prepare(folder: Path, datasets: Mapping[str, Dataset], force: bool) -> None:
+def _check(folder: Path, datasets: Mapping[str, Dataset], force: bool) -> None:
     for split in datasets:
         if split == ".." or split != Path(split).name:
             what = f"expected names of splits that can be folders, found {shown(split)}"
             raise MaskRCNNError(what, where=folder, fix="rename the split")
-    if folder.is_dir() and any(folder.iterdir()) and not force:
+    if folder.is_dir() and not is_free(folder) and not force:
         raise MaskRCNNError("expected an empty folder", where=folder, fix="choose another one, or add --force")
-    for dataset in datasets.values():
-        if dataset.records and dataset.records[0].path.resolve().is_relative_to(folder.resolve()):
-            raise MaskRCNNError("the data lies in the folder itself", where=folder, fix="choose another folder")
-    folder.mkdir(parents=True, exist_ok=True)
+    records = (record for dataset in datasets.values() for record in dataset.records)
+    used = {file.parent for record in records for file in (record.path, record.labels) if file is not None}
+    if any(place.resolve().is_relative_to(folder.resolve()) for place in used):
+        raise MaskRCNNError("the data lies in the folder itself", where=folder, fix="choose another folder")
 
 
 def _sayable(drawn: list[Drawn], labels: list[int], form: Format, losses: Losses) -> list[Drawn]:
@@ -168,30 +184,29 @@ class _Images:
         self.link, self.losses = link, losses
         self.taken: dict[Path, set[str]] = {}
 
-    def place(self, record: ImageRecord, folder: Path) -> Path:
-        """The new file of an image.
-
-        Raises:
-            MaskRCNNError: the image cannot be read, or has another size than its labels are for.
-        """
+    def check(self, record: ImageRecord) -> None:
+        """Raises `MaskRCNNError` if the image cannot be read, or has another size than its labels are for."""
         header = read_header(record.path)
         size = header.size[::-1] if header.orientation in (5, 6, 7, 8) else header.size
         if size != record.size:
             what = f"the labels are for {record.size[0]} x {record.size[1]}, the image has {size[0]} x {size[1]}"
             raise DataError("size-mismatch", what, where=record.path, fix="make both the same size")
+        self.losses.add("turned", int(header.orientation != 1))
+
+    def place(self, record: ImageRecord, folder: Path) -> Path:
+        """The new file of an image. Raises `MaskRCNNError` or `OSError` if it cannot be written."""
         if folder not in self.taken:
             folder.mkdir(parents=True, exist_ok=True)
         picture = embedded_image(record.path) if is_embedded(record.path) else None
         name = record.path if picture is None else record.path.with_suffix(suffix_of(picture))
         target = folder / self._name(name, self.taken.setdefault(folder, set()))
         if not (target.exists() and target.samefile(record.path)):
-            # Writing into an old link would change the file that it links to.
-            target.unlink(missing_ok=True)
+            if target.is_symlink():  # writing would change the file that it links to
+                target.unlink()
             if picture is None:
                 self._copy(record.path, target)
             else:
-                target.write_bytes(picture)
-        self.losses.add("turned", int(header.orientation != 1))
+                write_bytes(target, picture)
         return target
 
     def _name(self, path: Path, taken: set[str]) -> str:
@@ -207,9 +222,11 @@ class _Images:
     def _copy(self, source: Path, target: Path) -> None:
         if self.link:
             try:
+                target.unlink(missing_ok=True)
                 # A link to a symbolic link would break where the data is moved to.
                 os.link(source.resolve(), target)
                 return
             except OSError:
                 self.losses.add("linked")
-        shutil.copyfile(source, target)
+        with replacing(target) as part:
+            shutil.copyfile(source, part)

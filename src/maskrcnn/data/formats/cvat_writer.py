@@ -23,7 +23,7 @@ class CvatWriter(Writer):
     def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], losses: Losses) -> None:
         super().__init__(folder, names, splits, losses)
         self.count = 0
-        self.stream = (folder / "annotations.xml").open("w", encoding="utf-8", newline="\n")
+        self.stream = self.open(folder / "annotations.xml")
         self.stream.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n')
         self.stream.write("<meta><task><labels>\n")
         for name in names:
@@ -56,7 +56,7 @@ class CvatWriter(Writer):
 
     def close(self) -> None:
         self.stream.write("</annotations>\n")
-        self.stream.close()
+        self.streams.close()
 
 
 def _forms(drawn: Drawn) -> list[tuple[str, str]]:

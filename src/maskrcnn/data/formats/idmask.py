@@ -31,6 +31,7 @@ from maskrcnn.data.objects import Annotation
 from maskrcnn.data.problem import DataError, Problem
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
+from maskrcnn.output.whole_file import replacing
 
 _MAX_PAGES = 64
 
@@ -155,10 +156,12 @@ class IdmaskWriter(Writer):
         folder.mkdir(parents=True, exist_ok=True)
         first, *others = (Image.fromarray(layer.astype(dtype)) for layer in layers)
         if others or dtype is np.int32:
-            file = folder / f"{item.image.stem}.tif"
-            first.save(file, save_all=True, append_images=others, compression="tiff_adobe_deflate")
+            with replacing(folder / f"{item.image.stem}.tif") as file:
+                kind = {"format": "TIFF", "compression": "tiff_adobe_deflate"}
+                first.save(file, save_all=True, append_images=others, **kind)
         else:
-            first.save(folder / f"{item.image.stem}.png")
+            with replacing(folder / f"{item.image.stem}.png") as file:
+                first.save(file, format="PNG")
         for number, drawn in enumerate(item.objects, start=1):
             self.table.add(item.split, item.image.stem, str(number), drawn.annotation.label, drawn.annotation.crowd)
 

@@ -18,6 +18,7 @@ from PIL import Image
 from maskrcnn.data.formats.labelme_shapes import CROWD
 from maskrcnn.data.formats.writer import Item, Writer, polygons_of
 from maskrcnn.data.objects import Drawn
+from maskrcnn.output.whole_file import write_text
 
 _VERSION = "5.5.0"
 
@@ -55,10 +56,10 @@ class LabelmeWriter(Writer):
             "imageWidth": item.record.width,
         }
         text = json.dumps(content, ensure_ascii=False)
-        (item.image.parent / f"{item.image.stem}.json").write_text(text, encoding="utf-8", newline="\n")
+        write_text(item.image.parent / f"{item.image.stem}.json", text)
 
     def close(self) -> None:
-        (self.folder / "labels.txt").write_text("".join(f"{name}\n" for name in self.names), encoding="utf-8")
+        write_text(self.folder / "labels.txt", "".join(f"{name}\n" for name in self.names))
 
 
 def _forms(drawn: Drawn) -> list[tuple[str, list[list[float]], str | None]]:

@@ -15,6 +15,7 @@ from PIL import Image
 from maskrcnn.data.id_file import open_ids
 from maskrcnn.data.image_io import read_ids, read_image
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.output.whole_file import replacing
 
 VOID = 255
 OBJECTS, CLASSES = "SegmentationObject", "SegmentationClass"
@@ -56,7 +57,8 @@ def write_map(file: Path, numbers: np.ndarray) -> None:
     else:
         palette = colours(np.arange(int(numbers.max()) + 1))
         image = Image.fromarray(palette[numbers])
-    image.save(file)
+    with replacing(file) as part:
+        image.save(part, format="PNG")
 
 
 def read_map(file: Path, size: tuple[int, int]) -> tuple[np.ndarray, bool]:

@@ -12,6 +12,7 @@ from maskrcnn.data.formats.xml_tree import elements
 from maskrcnn.data.problem import Problem
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Box
+from maskrcnn.output.whole_file import write_text
 
 _MAX_BYTES = 2**26
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -62,4 +63,4 @@ def write_objects(file: Path, item: Item, names: Sequence[str]) -> None:
             f"<object><name>{escape(names[drawn.annotation.label])}</name><pose>Unspecified</pose><truncated>0</truncated>"
             f"<difficult>{int(drawn.annotation.crowd)}</difficult><bndbox>{box}</bndbox></object>"
         )
-    file.write_text("\n".join([*lines, "</annotation>", ""]), encoding="utf-8", newline="\n")
+    write_text(file, "\n".join([*lines, "</annotation>", ""]))

@@ -15,6 +15,7 @@ from maskrcnn.data.formats.losses import Losses
 from maskrcnn.data.formats.voc_map import VOID, colours, number_of, write_map
 from maskrcnn.data.formats.voc_objects import write_objects
 from maskrcnn.data.formats.writer import Item, Writer
+from maskrcnn.output.whole_file import write_text
 
 _WHOLE = "default"
 
@@ -58,9 +59,9 @@ class VocWriter(Writer):
         sets.mkdir(parents=True, exist_ok=True)
         for split, stems in self.stems.items():
             text = "".join(f"{stem}\n" for stem in stems)
-            (sets / f"{split or _WHOLE}.txt").write_text(text, encoding="utf-8", newline="\n")
+            write_text(sets / f"{split or _WHOLE}.txt", text)
         lines = ["# label:color_rgb:parts:actions", "background:0,0,0::"]
         for label, name in enumerate(self.names):
             colour = ",".join(map(str, colours(np.array(number_of(label + 1))).tolist()))
             lines.append(f"{name}:{colour}::")
-        (self.folder / "labelmap.txt").write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+        write_text(self.folder / "labelmap.txt", "\n".join(lines) + "\n")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from types import TracebackType
+from typing import NamedTuple, TextIO
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from maskrcnn.data.formats.losses import Losses
 from maskrcnn.data.objects import Drawn
 from maskrcnn.masks.crop import Box
 from maskrcnn.masks.outline import outline
+from maskrcnn.output.whole_file import replacing
 
 
 class Item(NamedTuple):
@@ -33,7 +36,7 @@ class Item(NamedTuple):
 
 
 class Writer(ABC):
-    """Writes one data set, all splits; `close` completes its files.
+    """Writes one data set, all splits; `close` completes its files. An error in its `with` block leaves no part of one.
 
     Args:
         folder: of the new data set; it exists.
@@ -44,6 +47,20 @@ class Writer(ABC):
 
     def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], losses: Losses) -> None:
         self.folder, self.names, self.splits, self.losses = folder, list(names), list(splits), losses
+        self.streams = ExitStack()
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.streams.__exit__(kind, error, trace)
+
+    def open(self, path: Path) -> TextIO:
+        """A file to write in parts; `self.streams.close()` puts it into its place, an error before that removes it."""
+        part = self.streams.enter_context(replacing(path))
+        return self.streams.enter_context(part.open("w", encoding="utf-8", newline="\n"))
 
     @abstractmethod
     def image_folder(self, split: str) -> Path:

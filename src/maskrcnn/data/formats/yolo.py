@@ -31,6 +31,7 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
 from maskrcnn.masks.outline import join, outline
 from maskrcnn.masks.polygons import rasterise
+from maskrcnn.output.whole_file import write_text
 
 _NAME_FILES = ("classes.txt", "obj.names", "names.txt")
 _MAX_UNNAMED = 10_000
@@ -236,7 +237,7 @@ class YoloWriter(Writer):
             lines.append(" ".join([str(drawn.annotation.label), *map(repr, values.tolist())]) + "\n")
         file = self.folder / "labels" / item.split / f"{item.image.stem}.txt"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("".join(lines), encoding="utf-8", newline="\n")
+        write_text(file, "".join(lines))
 
     def _fractions(self, drawn: Drawn, size: tuple[int, int], scale: np.ndarray) -> np.ndarray:
         if drawn.crop is None:
@@ -255,7 +256,7 @@ class YoloWriter(Writer):
         places = {known.get(split, split) or "train": f"images/{split}".strip("/") for split in self.splits}
         content = places | {"names": dict(enumerate(self.names))}
         text = yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
-        (self.folder / "data.yaml").write_text(text, encoding="utf-8", newline="\n")
+        write_text(self.folder / "data.yaml", text)
 
 
 def _one_polygon(segmentation: object, crop: Crop, size: tuple[int, int]) -> tuple[np.ndarray, bool]:

@@ -12,6 +12,7 @@ from maskrcnn.evaluate.evaluator import Evaluation
 from maskrcnn.evaluate.observer import Observer
 from maskrcnn.evaluate.report.gallery import worst_pairs
 from maskrcnn.evaluate.report.page import Page, subtitle
+from maskrcnn.output.whole_file import make_folder, write_text
 from maskrcnn.text import plural
 
 WORST_IMAGES = 8
@@ -57,12 +58,7 @@ def write_report(
     page = Page(f"{model} on {data}", subtitle(facts), evaluation, pairs, problems)
     content = {"model": model, "data": data, "split": split, **evaluation.to_json()}
     report = folder / "report.html"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "metrics.json").write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
-        report.write_text(page.html(), encoding="utf-8")
-    except OSError as error:
-        raise MaskRCNNError(
-            f"cannot be written: {error.strerror or error}", where=folder, fix="name another folder"
-        ) from error
+    make_folder(folder)
+    write_text(folder / "metrics.json", json.dumps(content, indent=1, ensure_ascii=False))
+    write_text(report, page.html())
     return report
