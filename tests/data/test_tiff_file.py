@@ -273,7 +273,7 @@ def test_segments_that_a_sparse_file_leaves_out_are_empty(tmp_path: Path) -> Non
     assert np.array_equal(read_channels(tmp_path / "a.tif")[..., 0], values)
 
 
-@pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "RGB", "L"])
+@pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "LAB", "RGB", "L"])
 @pytest.mark.parametrize("compression", [None, "tiff_lzw", "jpeg"])
 def test_other_colours_and_jpeg_are_as_pillow_shows_them(tmp_path: Path, mode: str, compression: str | None) -> None:
     picture = np.kron(RNG.integers(0, 256, (5, 7, 3)), np.ones((8, 8, 1))).astype(np.uint8)
@@ -284,7 +284,7 @@ def test_other_colours_and_jpeg_are_as_pillow_shows_them(tmp_path: Path, mode: s
 
 
 @pytest.mark.parametrize(
-    ("photometric", "samples", "dtype"), [("cielab", 3, "u1"), ("separated", 4, "u2"), ("cfa", 1, "u2")]
+    ("photometric", "samples", "dtype"), [("cielab", 3, "u2"), ("separated", 4, "u2"), ("cfa", 1, "u2")]
 )
 def test_what_would_come_out_different_is_refused_by_all_readers(
     tmp_path: Path, photometric: str, samples: int, dtype: str

@@ -205,7 +205,7 @@ def sample_photos(names: Sequence[str], preprocess: Preprocess) -> list[np.ndarr
 
 def _read(sources: Sequence[str], preprocess: Preprocess) -> tuple[list[np.ndarray], int]:
     """The decoded images of the sources, or some of them, and how many sources were skipped."""
-    from maskrcnn.predict.image_predictor import read
+    from maskrcnn.predict.image_like import read
     from maskrcnn.predict.sources import resolve_sources
 
     found = resolve_sources(sources)

@@ -25,6 +25,7 @@ from maskrcnn.errors import MaskRCNNError
 
 MAX_PIXELS = 200_000_000
 MAX_IMAGE_BYTES = 2**30  # of the pixels once decoded; the whole way from file to network takes a few times as many
+_LARGE = 2**24  # pixels, from which copies are made piece by piece
 LIMIT_VARIABLE = "MASKRCNN_MAX_IMAGE_BYTES"
 ON_WHITE = "transparent pixels composited on white"
 
@@ -147,7 +148,16 @@ def loaded(image: Image.Image) -> np.ndarray:
     # Pillow checks a TIFF's size again while decoding.
     with no_pillow_limit() if image.format == "TIFF" else nullcontext():
         image.load()
-    return np.array(image)
+    if image.width * image.height <= _LARGE:
+        return np.array(image)
+    # Pillow's way through bytes would take twice the memory.
+    first = np.asarray(image.crop((0, 0, image.width, 1)))
+    values = np.empty((image.height, *first.shape[1:]), dtype=first.dtype)
+    step = max(_LARGE // image.width // 16, 1)
+    for top in range(0, image.height, step):
+        bottom = min(top + step, image.height)
+        values[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
+    return values
 
 
 def frames(image: ImageFile.ImageFile) -> int:

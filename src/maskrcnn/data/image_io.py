@@ -26,6 +26,8 @@ from maskrcnn.data.image_formats import IMAGE_SUFFIXES
 from maskrcnn.data.tiff_file import Page, is_tiff, open_tiff
 from maskrcnn.errors import MaskRCNNError
 
+_BLOCK = 2**22  # values that are worked on as floats at a time
+
 
 class ReadImage(NamedTuple):
     """pixels [H, W, C], uint8 RGB unless said otherwise; notes say what was changed beyond a plain conversion, one line
@@ -140,6 +142,8 @@ def as_rgb8(array: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
         array: uint8, uint16 or bool; [H, W] or [H, W, C] with C 1 (grey), 3 (RGB) or 4 (RGB and alpha).
     """
     array = np.asarray(array)
+    if array.ndim >= 2:
+        check_size(array.shape[0], array.shape[1], None, array[:1, :1].nbytes)
     if array.dtype.kind == "f":
         raise MaskRCNNError(
             f"expected pixels of type uint8 or uint16, found {array.dtype}",
@@ -167,8 +171,7 @@ def as_rgb8(array: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
         notes += note
     if array.dtype != np.uint8:
         low, high = int(array.min()), int(array.max())
-        scaled = (array.astype(np.float32) - low) * np.float32(255 / max(high - low, 1))
-        array = np.rint(scaled).astype(np.uint8)
+        array = _stretched(low, high)[array]
         notes.append(f"16-bit values {low}..{high} stretched to 0..255")
     if array.shape[2] == 1:
         array = np.repeat(array, 3, axis=2)
@@ -245,12 +248,22 @@ def find_images(folder: str | Path, recursive: bool = False) -> list[Path]:
     return sorted(p for p in found if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".") and p.is_file())
 
 
+def _stretched(low: int, high: int) -> np.ndarray:
+    """uint8 [65536]: what each 16-bit value becomes; a table takes a fraction of the memory that floats would."""
+    values = np.arange(2**16, dtype=np.float32) - low
+    return np.rint(np.clip(values * np.float32(255 / max(high - low, 1)), 0, 255)).astype(np.uint8)
+
+
 def _on_white(array: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Colours [H, W, 3] of the same dtype, composited on white where alpha is not full."""
     colours, alpha = array[..., :3], array[..., 3:]
     full = np.iinfo(array.dtype).max
     if (alpha == full).all():
         return colours, []
-    weight = alpha.astype(np.float32) / full
-    mixed = np.rint(colours * weight + full * (1 - weight)).astype(array.dtype)
+    mixed = np.empty(colours.shape, dtype=array.dtype)
+    step = max(_BLOCK // max(array[0].size, 1), 1)
+    for first in range(0, len(array), step):
+        rows = slice(first, first + step)
+        weight = alpha[rows].astype(np.float32) / full
+        mixed[rows] = np.rint(colours[rows] * weight + full * (1 - weight))
     return mixed, [ON_WHITE]

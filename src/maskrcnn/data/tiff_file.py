@@ -1,7 +1,7 @@
 """TIFF files: which pages hold images, and their pixels as stored, as channels of a model and as a picture.
 
 Grey, colours and palettes of whole-number samples are decoded here (see `tiff_codec`); what needs a conversion of
-colours or a codec for pictures (YCbCr, CMYK, JPEG, fax) is Pillow's, as long as it has 8 bits, and refused
+colours or a codec for pictures (YCbCr, CMYK, Lab, JPEG, fax) is Pillow's, as long as it has 8 bits, and refused
 beyond: Pillow would give other values than the file holds, or the first channel alone.
 """
 
@@ -22,7 +22,7 @@ from maskrcnn.errors import MaskRCNNError
 
 MAX_PAGES = 4096  # that are counted
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE = 0, 1, 2, 3
-_CMYK, _YCBCR = 5, 6
+_CMYK, _YCBCR, _LAB = 5, 6, 8
 _ORIENTATION, _SUB_FILES = 274, 330
 _FAX_AND_JPEG = (2, 3, 4, 6, 7)  # by their numbers in the file
 _REDUCED, _MASK = 1, 4  # bits of the tag NewSubfileType
@@ -243,7 +243,7 @@ def _page(path: Path, number: int, page: Any) -> Page:
 
 def _is_pillows(page: Any, photometric: int) -> bool:
     """Whether Pillow reads all of the page."""
-    samples = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, _CMYK: 4, _YCBCR: 3}.get(photometric)
+    samples = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, _CMYK: 4, _YCBCR: 3, _LAB: 3}.get(photometric)
     transparent = photometric == RGB and tuple(page.extrasamples) in ((), (_SEPARATE,))
     return (
         (page.compression in COMPRESSIONS or page.compression in _FAX_AND_JPEG)

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from maskrcnn.model.averaging import averaged
+
 Change = Callable[[np.ndarray], np.ndarray]
 
 
@@ -122,6 +124,8 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     """Bilinear, averaging when shrinking: uint8 or uint16 [h, w, C] → [height, width, C] of the same type."""
     if pixels.shape[:2] == (height, width):
         return pixels
+    if (fewer := averaged(pixels, (height, width))) is not pixels:
+        return resize(np.rint(fewer).astype(pixels.dtype), height, width)
     channels = pixels.shape[2]
     if pixels.dtype == np.uint8 and channels > 4:
         # torch is ten times faster on up to four channels, interleaved, than on more.

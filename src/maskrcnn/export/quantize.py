@@ -21,7 +21,7 @@ from maskrcnn.export.openvino_file import silence
 from maskrcnn.model.config import Preprocess
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.model.preprocess import prepare
-from maskrcnn.predict.image_predictor import read
+from maskrcnn.predict.image_like import read
 from maskrcnn.predict.sources import resolve_sources
 
 MOST_IMAGES = 128  # more teach nothing new

@@ -10,8 +10,11 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from maskrcnn.model.averaging import averaged
 from maskrcnn.model.config import Preprocess
 from maskrcnn.model.input_size import padded_size, resized_size
+
+_LARGE = 2**26  # values of an image
 
 
 def prepare(
@@ -37,9 +40,20 @@ def _resized(image: Tensor, size: tuple[int, int], preprocess: Preprocess, devic
         # Pillow rounds after each of its two passes; one pixel in seven is another without.
         planes = [Image.fromarray(plane).resize(size[::-1], Image.Resampling.BILINEAR) for plane in image.cpu().numpy()]
         return torch.from_numpy(np.stack([np.asarray(plane) for plane in planes]))
-    source = _sent(image, device).float()[None]
-    resized = F.interpolate(source, size, mode="bilinear", align_corners=False, antialias=preprocess.antialias)[0]
+    if preprocess.antialias and max(old // new for old, new in zip(image.shape[1:], size, strict=True)) >= 64:
+        image = torch.from_numpy(averaged(image.permute(1, 2, 0).cpu().numpy(), size)).permute(2, 0, 1)
+    # In floats a large image takes four times its bytes: channel by channel.
+    parts = image.split(1) if image.numel() > _LARGE else (image,)
+    resized = torch.cat([_interpolated(_sent(part, device), size, preprocess.antialias) for part in parts])
     return resized.round() if preprocess.whole_values else resized
+
+
+def _interpolated(planes: Tensor, size: tuple[int, int], antialias: bool) -> Tensor:
+    if size[1] == 1 < size[0]:
+        # torch gives wrong values for a width of one pixel, and right ones for such a height.
+        turned = planes.transpose(1, 2).contiguous()
+        return _interpolated(turned, (1, size[0]), antialias).transpose(1, 2)
+    return F.interpolate(planes.float()[None], size, mode="bilinear", align_corners=False, antialias=antialias)[0]
 
 
 def _sent(tensor: Tensor, device: torch.device | str) -> Tensor:

@@ -94,10 +94,12 @@ def draw_objects(
     for k in order:
         stencil = Image.fromarray(crops[k].bitmap * np.uint8(round(255 * opacity)))
         picture.paste(colours[k], (crops[k].x, crops[k].y), stencil)
+    height, width = image.shape[:2]
     canvas = np.array(picture)
-    pen = _Pen(width=line or max(2.0, (picture.width * picture.height) ** 0.5 / 700))
+    del picture  # of a large image one copy the less
+    pen = _Pen(width=line or max(2.0, (width * height) ** 0.5 / 700))
     for k in order:
-        crop = crops[k] if areas[k] else _box_frame(boxes[k], (picture.height, picture.width))
+        crop = crops[k] if areas[k] else _box_frame(boxes[k], (height, width))
         pen.outline(canvas, crop, colours[k])
     picture = Image.fromarray(canvas)
     if labels and len(crops):

@@ -7,28 +7,26 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, overload
 
 import numpy as np
-from PIL import Image
 
-from maskrcnn.data.channels import as_model_takes, as_picture
-from maskrcnn.data.image_file import GREY16
+from maskrcnn.data.channels import as_picture
+from maskrcnn.data.image_file import MAX_IMAGE_BYTES
 from maskrcnn.data.image_io import ReadImage
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks import Masks
 from maskrcnn.model.config import Config, Preprocess
+from maskrcnn.model.input_size import padded_size, resized_size
+from maskrcnn.predict.image_like import ImageLike, checked_batch_size, checked_score, read, several
 from maskrcnn.predict.read_ahead import batched, read_ahead
 from maskrcnn.predict.result import Result
-from maskrcnn.predict.sources import read_source
 
 if TYPE_CHECKING:
     from maskrcnn.weights.load import Report
-
-ImageLike = str | Path | np.ndarray | Image.Image | Callable[[], np.ndarray]
 
 
 class Found(NamedTuple):
@@ -64,12 +62,14 @@ class ImagePredictor(ABC):
         report: how the weights were loaded, if they were.
         together: images that go through the network at a time unless a caller says.
         behind: batches that are started before the results of the first are asked for.
+        most_pixels: of the padded input of a batch; larger ones are split.
     """
 
     model: Network
     report: Report | None = None
     together: int = 1
     behind: int = 0
+    most_pixels: int = 2**24
 
     @property
     def preprocess(self) -> Preprocess:
@@ -94,18 +94,19 @@ class ImagePredictor(ABC):
             images: path, URL, PIL image or array [H, W] or [H, W, C] of uint8 or uint16, or a function that gives such
                 an array; or a list of them. A model of other channels than RGB takes those it was trained on.
             score: objects below it are left out.
-            batch_size: images that go through the network together; 1 on a CPU, 8 elsewhere unless given.
+            batch_size: images that go through the network together; 1 on a CPU, 8 elsewhere unless given. A batch that
+                would take too much memory is split.
 
         Raises:
-            MaskRCNNError: an image cannot be read; the message names it.
+            MaskRCNNError: an image cannot be read, and the message names it; or an argument is not as described.
         """
-        several = isinstance(images, list | tuple)
+        listed = isinstance(images, list | tuple)
         results = []
-        for result in self.stream(images if several else [images], score, batch_size):
+        for result in self.stream(images if listed else [images], score, batch_size):
             if isinstance(result, MaskRCNNError):
                 raise result
             results.append(result)
-        return results if several else results[0]
+        return results if listed else results[0]
 
     def stream(
         self, images: Iterable[ImageLike], score: float = 0.5, batch_size: int | None = None
@@ -115,11 +116,10 @@ class ImagePredictor(ABC):
         An image that cannot be read comes as its error and costs no other. On CUDA the network works on the next batch
         while the results of one are used.
         """
-        if not 0 <= score <= 1:
-            raise MaskRCNNError(f"score: expected a number from 0 to 1, found {score}")
-        size = batch_size or self.together
+        score, size = checked_score(score), checked_batch_size(batch_size, self.together)
         started: deque[_Started] = deque()
-        for group in batched(read_ahead(images, lambda image: read(image, self.preprocess), size), size):
+        pixels = read_ahead(several(images), lambda image: read(image, self.preprocess), size, _held)
+        for group in batched(pixels, size, self._fit):
             started.append(self._start(group, score))
             if len(started) > self.behind:
                 yield from self._results(started.popleft(), score)
@@ -129,6 +129,16 @@ class ImagePredictor(ABC):
     @abstractmethod
     def _detect(self, images: Sequence[np.ndarray], score: float) -> Pending:
         """Begin to find the objects in images [H, W, C] such as the model takes; masks of scores below are not used."""
+
+    def _fit(self, group: list[_Read | MaskRCNNError]) -> bool:
+        """Whether a batch stays within its bounds on pixels of the padded input, and on bytes of the images."""
+        images = [item[0].pixels for item in group if not isinstance(item, MaskRCNNError)]
+        if len(images) < 2:
+            return True
+        sizes = [resized_size(image.shape[0], image.shape[1], self.preprocess) for image in images]
+        height, width = padded_size(sizes, self.preprocess.divisor)
+        most = self.most_pixels
+        return len(images) * height * width <= most and sum(image.nbytes for image in images) <= MAX_IMAGE_BYTES
 
     def _start(self, group: list[_Read | MaskRCNNError], score: float) -> _Started:
         images = [item[0].pixels for item in group if not isinstance(item, MaskRCNNError)]
@@ -177,17 +187,6 @@ class _Started:
     detections: Pending | None
 
 
-def read(image: ImageLike, preprocess: Preprocess) -> tuple[ReadImage, Path | None]:
-    """The pixels of whatever a user calls an image, as a model takes them, and its path if it has one."""
-    if callable(image):
-        image = image()
-    if isinstance(image, np.ndarray):
-        return as_model_takes(image, preprocess), None
-    if isinstance(image, Image.Image):
-        # Pillow itself would cut 16-bit grey off at 255.
-        if preprocess.rgb and image.mode not in GREY16:
-            image = image.convert("RGBA" if "A" in image.getbands() else "RGB")
-        return as_model_takes(np.asarray(image), preprocess), None
-    if isinstance(image, str | Path):
-        return read_source(image, preprocess), Path(image)
-    raise MaskRCNNError(f"expected a path, URL, PIL image or numpy array, found {type(image).__name__}")
+def _held(item: _Read) -> int:
+    """Bytes that an image takes while it waits."""
+    return item[0].pixels.nbytes

@@ -14,11 +14,16 @@ from maskrcnn.errors import MaskRCNNError
 
 T = TypeVar("T")
 U = TypeVar("U")
+MAX_HELD = 2**30  # bytes of images that wait
 READERS = 4  # decoders release Python's lock; more threads than that take cores from the network
 
 
-def read_ahead(items: Iterable[T], read: Callable[[T], U], ahead: int) -> Iterator[U | MaskRCNNError]:
+def read_ahead(
+    items: Iterable[T], read: Callable[[T], U], ahead: int, held: Callable[[U], int] = lambda value: 0
+) -> Iterator[U | MaskRCNNError]:
     """read(item) of each, in order, up to ``ahead`` items before they are asked for.
+
+    No more is begun while those that wait take more than MAX_HELD bytes by ``held``.
 
     A `MaskRCNNError` comes as a value, and so does what the system says against reading an item. A single item is read
     at once, without a thread.
@@ -40,9 +45,16 @@ def read_ahead(items: Iterable[T], read: Callable[[T], U], ahead: int) -> Iterat
         yield from map(tried, first)
         return
     waiting: deque[Future[U | MaskRCNNError]] = deque()
+
+    def taken() -> int:
+        results = [future.result() for future in waiting if future.done() and future.exception() is None]
+        return sum(held(result) for result in results if not isinstance(result, MaskRCNNError))
+
     pool = ThreadPoolExecutor(min(READERS, ahead + 1, os.cpu_count() or 1), "maskrcnn-read")
     try:
         for item in itertools.chain(first, source):
+            while waiting and taken() > MAX_HELD:
+                yield waiting.popleft().result()
             waiting.append(pool.submit(tried, item))
             if len(waiting) > ahead:
                 yield waiting.popleft().result()
@@ -52,8 +64,16 @@ def read_ahead(items: Iterable[T], read: Callable[[T], U], ahead: int) -> Iterat
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of ``size`` items, the last one perhaps shorter."""
-    source = iter(items)
-    while group := list(itertools.islice(source, size)):
+def batched(items: Iterable[T], size: int, fit: Callable[[list[T]], bool] = lambda group: True) -> Iterator[list[T]]:
+    """Lists of ``size`` items, the last one perhaps shorter, and those too that would not ``fit`` with one more."""
+    group: list[T] = []
+    for item in items:
+        if group and not fit([*group, item]):
+            yield group
+            group = []
+        group.append(item)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
         yield group

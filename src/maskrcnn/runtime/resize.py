@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from maskrcnn.model.averaging import averaged
 from maskrcnn.model.config import Preprocess
 from maskrcnn.model.input_size import padded_size, resized_size
 
@@ -108,5 +109,5 @@ def _resized(image: np.ndarray, size: tuple[int, int], preprocess: Preprocess) -
     if preprocess.whole_values and preprocess.antialias and image.dtype == np.uint8:
         planes = [Image.fromarray(np.ascontiguousarray(image[..., c])) for c in range(image.shape[2])]
         return np.stack([np.asarray(plane.resize(size[::-1], Image.Resampling.BILINEAR)) for plane in planes], axis=2)
-    new = resample(image, size, preprocess.antialias)
+    new = resample(averaged(image, size) if preprocess.antialias else image, size, preprocess.antialias)
     return np.rint(new) if preprocess.whole_values else new

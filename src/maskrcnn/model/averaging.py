@@ -1,0 +1,41 @@
+"""Images that shrink very much, averaged in whole blocks of pixels first: resampling then needs little memory.
+
+A triangle filter has twice as many taps as the axis had pixels, whatever it becomes: for an image of 1 x 100,000,000
+they would take gigabytes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+# Blocks to a new pixel that are left to the filter: what it gives then differs by less than a grey level.
+_KEPT = 32
+_BLOCK = 2**24  # values that are added up at a time
+
+
+def averaged(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """An image [h, w, C] as it is, or with an axis that becomes less than 1 / 64 averaged to fewer pixels, float32.
+
+    Args:
+        size: (height, width) that it will get.
+    """
+    for axis in (0, 1):
+        step = image.shape[axis] // (size[axis] * _KEPT)
+        if step > 1:
+            image = _blocks(image, axis, step)
+    return image
+
+
+def _blocks(image: np.ndarray, axis: int, step: int) -> np.ndarray:
+    """Means of ``step`` pixels along an axis; the last of what is left."""
+    lines = np.moveaxis(image, axis, 0)
+    number = -(-len(lines) // step)
+    means = np.empty((number, *lines.shape[1:]), dtype=np.float32)
+    together = max(_BLOCK // (step * max(lines[0].size, 1)), 1)
+    for first in range(0, number, together):
+        part = lines[first * step : (first + together) * step]
+        starts = np.arange(0, len(part), step)
+        counts = np.diff(np.append(starts, len(part))).astype(np.float32)
+        sums = np.add.reduceat(part, starts, axis=0, dtype=np.float32)
+        means[first : first + together] = sums / counts.reshape(-1, *([1] * (lines.ndim - 1)))
+    return np.moveaxis(means, 0, axis)
