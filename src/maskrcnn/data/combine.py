@@ -46,12 +46,14 @@ def combined(
     called = [list(dataset.names) for dataset in datasets] if names is None else names
     known = list(dict.fromkeys(name for each in called for name in each))
     kept = list(known if classes is None else classes)
-    missing = [name for name in kept if name not in known]
+    there = set(known)
+    missing = [name for name in kept if name not in there]
     if missing:
         raise MaskRCNNError(
             f"classes: none of the data has {missing[0]!r}, only {', '.join(known[:8])}", fix="correct the name"
         )
-    labels = [np.array([kept.index(name) if name in kept else -1 for name in each], dtype=np.int64) for each in called]
+    place_of = {name: place for place, name in reversed(list(enumerate(kept)))}
+    labels = [np.array([place_of.get(name, -1) for name in each], dtype=np.int64) for each in called]
     records = [record for dataset in datasets for record in dataset.records]
     problems = [problem for dataset in datasets for problem in dataset.problems]
     return Dataset(

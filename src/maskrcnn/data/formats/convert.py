@@ -94,6 +94,7 @@ def write_into(
     losses = Losses(form.title)
     called = {name: _clean(name.strip()) or "unnamed" for dataset in datasets.values() for name in dataset.names}
     names = list(dict.fromkeys(called.values()))
+    place_of = {name: place for place, name in enumerate(names)}
     losses.add("class-names", sum(name != new for name, new in called.items()))
     problems: list[Problem] = []
     splits = {split: Written() for split in datasets}
@@ -101,7 +102,7 @@ def write_into(
         images = _Images(link, losses)
         with form.writer(folder, names, list(datasets), losses) as writer:
             for split, dataset in datasets.items():
-                labels = [names.index(called[name]) for name in dataset.names]
+                labels = [place_of[called[name]] for name in dataset.names]
                 for index, record in enumerate(dataset.records):
                     try:
                         drawn = dataset.drawn(index)
