@@ -1,8 +1,11 @@
-"""Advice on data of 80 classes for a model of one."""
+"""Advice on data of 80 classes for a model of one; hostile recipes, data and images in time and memory."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from maskrcnn.predict.predictor import Predictor
 from maskrcnn.predict.result import Result
 
 SIDE, CLASSES = 100, 80
+SECONDS, GIBIBYTES = 60, 2.5
 
 
 def write_classes(folder: Path) -> None:
@@ -74,3 +78,56 @@ def test_evaluate_advice_unknown_classes(case: Path, tmp_path: Path) -> None:
     assert "79 classes of 80 that are labelled here are not known to the model" in first.what
     assert f"mask AP {person:.1f}" in first.evidence
     assert not [finding for finding in result.findings if "labels disagree" in finding.what]
+
+
+HOSTILE = """
+import json, resource, sys, time
+from pathlib import Path
+from maskrcnn.data.dataset import open_dataset
+from maskrcnn.data.doctor.examine import examine
+from maskrcnn.data.image_io import read_image
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.train.recipe import read_recipe
+
+base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for text in sys.argv[1:]:
+    path = Path(text)
+    if path.suffix == ".png":
+        tries = [lambda: read_image(path)]
+    elif path.is_dir() or path.stem.startswith("manifest_"):
+        tries = [lambda: [d.objects(i) for d in [open_dataset(path)] for i in range(len(d))], lambda: examine(path)]
+    else:
+        tries = [lambda: read_recipe(path, {})]
+    for attempt in tries:
+        start, error = time.monotonic(), ""
+        try:
+            attempt()
+        except MaskRCNNError as caught:
+            error = str(caught)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        print(json.dumps([path.name, error, time.monotonic() - start, (peak - base) / 2**20]))
+"""
+
+
+def test_hostile(case: Path) -> None:
+    """Each ends in time, within its memory, and in our error or none; what is no recipe is told by file and field."""
+    paths = sorted(path for path in case.iterdir() if path.name != "README.md")
+    ran = subprocess.run(
+        [sys.executable, "-c", HOSTILE, *map(str, paths)],
+        capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=20 * SECONDS, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    told: dict[str, list[str]] = {}
+    for name, error, seconds, gibibytes in map(json.loads, ran.stdout.splitlines()):
+        told.setdefault(name, []).append(error)
+        assert seconds < SECONDS, name
+        assert gibibytes < GIBIBYTES, name
+        assert len(error) < 1500, name
+        assert not error or name in error, error
+    assert told.keys() == {path.name for path in paths}
+    fields = {"bs2": "batch_size", "date": "lr", "jit": "scale_jitter", "markup2": "lr", "seed2": "seed"}
+    fields |= {"model_zero": "fpn_channels"}
+    for path in paths:
+        if path.suffix == ".yaml" and not path.stem.startswith("manifest_"):
+            assert told[path.name][0], path
+            assert fields.get(path.stem, "not a readable recipe") in told[path.name][0]

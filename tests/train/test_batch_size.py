@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 import torch
 
+from maskrcnn.errors import MaskRCNNError
 from maskrcnn.train import batch_size
-from maskrcnn.train.batch_size import CPU_LIMIT, crowded_batch
+from maskrcnn.train.batch_size import CPU_LIMIT, check_batch, crowded_batch
 from maskrcnn.train.learner import Learner
 from maskrcnn.train.trainer import Trainer
 
@@ -67,3 +69,29 @@ def test_auto_in_a_recipe(shapes: Path, tmp_path: Path, trainer: Build, monkeypa
     assert built.run().steps == 1
     free(monkeypatch, 1.0)
     assert trainer(shapes, tmp_path / "little", batch_size="auto")[0].recipe.batch_size == 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"batch_size": 65536, "canvas": 512},
+        {"batch_size": 8, "canvas": 16384},
+        {"batch_size": 8, "accumulate": 65536, "canvas": 2048},
+        {"batch_size": "auto", "canvas": 16384},
+        {"batch_size": 65536, "canvas": "own"},
+    ],
+)
+def test_a_step_beyond_all_memory_is_refused_before_it_is_made(
+    shapes: Path, tmp_path: Path, trainer: Callable[..., Any], settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maskrcnn.train.batch_size.available_memory", lambda: 2**30)
+    with pytest.raises(MaskRCNNError, match=r"batch_size .*at least .* GiB of memory, 1\.0 GiB are free"):
+        trainer(shapes, tmp_path / "run", **settings)
+
+
+def test_the_least_is_counted_from_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two batches of two images of 512 pixels: 3 MiB as bytes, and 64 bytes a pixel of one batch: 35 MiB."""
+    for mib, refused in ((36, False), (34, True)):
+        monkeypatch.setattr("maskrcnn.train.batch_size.available_memory", lambda mib=mib: mib * 2**20)
+        with pytest.raises(MaskRCNNError) if refused else contextlib.nullcontext():
+            check_batch(2, 2, 512, 3, torch.device("cpu"))

@@ -11,8 +11,10 @@ from accelerate import Accelerator
 from accelerate.utils import get_max_memory
 from torch import Tensor
 
+from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.batch import Batch
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.ops.memory import available_memory
 from maskrcnn.train.incident import is_out_of_memory
 from maskrcnn.train.parallel import Objective
 
@@ -20,6 +22,8 @@ OBJECTS, PATCH = 100, 56
 CUDA_LIMIT, CUDA_SHARE = 128, 0.85
 # Larger batches make a CPU no faster; and others use the same memory.
 CPU_LIMIT, CPU_SHARE = 16, 0.5
+# Bytes that a training step holds for a pixel of its batch at the very least; 400 to 2,000 were measured.
+LEAST = 64
 PASSING = 1.5  # a CPU step at its peak, by what it keeps for the backward pass; 1.1 to 1.4 were measured
 
 
@@ -50,6 +54,31 @@ def largest_batch(
         for value in parameters:
             value.grad = None
         free_memory(device)
+
+
+def check_batch(images: int, accumulate: int, canvas: int, channels: int, device: torch.device) -> None:
+    """Refuse, before anything of it is made, steps that need more memory than there is by the least that they can need.
+
+    Args:
+        images: that a process takes at once.
+        canvas: edge of an image in pixels.
+
+    Raises:
+        MaskRCNNError: they do.
+    """
+    pixels = images * canvas**2
+    needs = [(accumulate * pixels * channels, available_memory(), "memory")]
+    if device.type == "cpu":
+        needs = [(accumulate * pixels * channels + pixels * LEAST, available_memory(), "memory")]
+    elif device.type == "cuda":
+        needs.append((pixels * LEAST, torch.cuda.mem_get_info(device)[1], "GPU memory"))
+    for needed, there, what in needs:
+        if there is not None and needed > there:
+            raise MaskRCNNError(
+                f"batch_size {images}, accumulate {accumulate} and images of {canvas} pixels each way need at least "
+                f"{needed / 2**30:,.1f} GiB of {what}, {there / 2**30:,.1f} GiB are free",
+                fix="lower batch_size, accumulate or canvas; batch_size=auto asks the memory",
+            )
 
 
 def crowded_batch(model: MaskRCNN, images: int, canvas: int) -> Batch:

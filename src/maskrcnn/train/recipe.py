@@ -129,7 +129,10 @@ class Recipe(BaseModel):
         (), description="also log to tensorboard, wandb or mlflow"
     )
     workers: Whole | None = Field(
-        None, ge=0, le=1024, description="processes that read images; one a core but one unless given"
+        None,
+        ge=0,
+        le=1024,
+        description="processes that read images, at most 8 a core; one a core but one unless given",
     )
     seed: Whole = Field(0, ge=0, lt=2**32, description="a seed reproduces a run")
 

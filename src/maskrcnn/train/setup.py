@@ -25,6 +25,8 @@ from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.state import Saved
 from maskrcnn.weights.load import Report, copy_weights, load_backbone, read_any
 
+WORKERS_A_CORE = 8
+
 
 def build_accelerator(recipe: Recipe, device: str, folder: Path) -> tuple[Accelerator, str]:
     """The devices of all processes, and the precision "auto" stands for."""
@@ -118,10 +120,14 @@ def build_loader(recipe: Recipe, dataset: Dataset, learner: Learner, start: int)
 
 
 def _readers(recipe: Recipe) -> int:
-    """Worker processes that read images: as the recipe says, or this process's share of the cores but one."""
+    """Worker processes that read images: as the recipe says, or this process's share of the cores but one.
+
+    Each takes memory, and more than a few a core make nothing faster.
+    """
+    cores = os.cpu_count() or 2
     if recipe.workers is not None:
-        return recipe.workers
-    return max((os.cpu_count() or 2) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1, 1)
+        return min(recipe.workers, WORKERS_A_CORE * cores)
+    return max(cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1, 1)
 
 
 def _has_fast_bf16(device: torch.device) -> bool:

@@ -26,7 +26,7 @@ from maskrcnn.model.config import to_dict
 from maskrcnn.output.whole_file import make_folder, write_text
 from maskrcnn.predict.predictor import Predictor
 from maskrcnn.train import incident, trackers
-from maskrcnn.train.batch_size import free_memory
+from maskrcnn.train.batch_size import check_batch, free_memory
 from maskrcnn.train.census import check_examples, class_table
 from maskrcnn.train.interrupt import Interrupt
 from maskrcnn.train.inventory import check_resumable, digest, inventory, write_inventory
@@ -278,10 +278,14 @@ class Trainer:
         """The recipe with its batch size as a number, and the images of a step of all processes."""
         folds = recipe.accumulate * self.processes.count
         images = recipe.batch_size
+        preprocess = self.learner.model.config.preprocess
+        least = min(preprocess.short) // 2 if recipe.canvas == "own" else recipe.canvas
+        count = 1 if images == "auto" else images
+        check_batch(count, recipe.accumulate, least, preprocess.channels, self.accelerator.device)
         if images == "auto" and saved is not None:
             images = max(saved.about["images_a_step"] // folds, 1)
         elif images == "auto":
-            canvas = self.learner.model.config.preprocess.long if recipe.canvas == "own" else recipe.canvas
+            canvas = preprocess.long if recipe.canvas == "own" else recipe.canvas
             largest, why = self.learner.largest_batch(32 * math.ceil(canvas / 32))
             images = min(largest, len(self.train_data))
             self.log.say(f"batch size {images}: {why}")
