@@ -154,3 +154,33 @@ def test_parameters_that_do_not_fill_the_model(tiny: Tiny, tmp_path: Path, chang
     save_file(state, path, {"format": FORMAT, "names": '["cat"]', "config": config, "provenance": "{}"})
     with pytest.raises(MaskRCNNError, match=r"does not fill the architecture.*box_head\.logits\.bias"):
         load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("names", "[" * 100_000),
+        ("names", "[" + "1" * 5000 + "]"),
+        ("names", json.dumps(["cat", "cat"])),
+        ("names", json.dumps([""])),
+        ("names", json.dumps([{"a": 1}])),
+        ("names", json.dumps([])),
+        ("names", json.dumps("cat")),
+        ("names", json.dumps(["x" * 10_000])),
+        ("names", json.dumps([str(number) for number in range(200_000)])),
+        ("config", '{"a":' * 50_000),
+        ("config", json.dumps({"fpn_channels": 10**9})),
+        ("config", json.dumps({"box_hidden": [60_000, 60_000]})),
+        ("config", '{"rpn_nms": NaN}'),
+        ("config", '{"max_detections": ' + "9" * 5000 + "}"),
+        ("provenance", "[]"),
+        ("provenance", "[" * 100_000),
+    ],
+)
+def test_metadata_that_no_checkpoint_has(tiny: Tiny, tmp_path: Path, field: str, value: str) -> None:
+    model, path = tiny("cat"), tmp_path / "m.safetensors"
+    good = {"format": FORMAT, "names": '["cat"]', "config": json.dumps(to_dict(model.config)), "provenance": "{}"}
+    save_file(model.state_dict(), path, {**good, field: value})
+    with pytest.raises(MaskRCNNError, match=r"m\.safetensors: not a readable checkpoint") as caught:
+        load_model(path)
+    assert len(str(caught.value)) < 600

@@ -325,7 +325,7 @@ def test_a_yaml_of_something_else_is_left_alone(tmp_path: Path) -> None:
 def test_a_broken_yaml_is_told(tmp_path: Path, text: str) -> None:
     weights = saved(as_detectron2(small().state_dict()), tmp_path / "model.pkl")
     (tmp_path / "config.yaml").write_text(text)
-    with pytest.raises(MaskRCNNError, match=r"config\.yaml: (not a readable yaml|expected a yaml of settings)"):
+    with pytest.raises(MaskRCNNError, match=r"config\.yaml: (not valid YAML|expected a yaml of settings)"):
         read_any(weights)
 
 
@@ -417,3 +417,49 @@ def test_a_model_of_theirs_trains_with_its_own_losses(tmp_path: Path) -> None:
     betas = {"MODEL": {"RPN": {"SMOOTH_L1_BETA": 0.25}, "ROI_BOX_HEAD": {"SMOOTH_L1_BETA": 1}}}
     config = read_any(path, config=write_yaml(tmp_path / "run.yaml", betas))[0].config
     assert (config.rpn_beta, config.box_beta) == (0.25, 1.0)
+
+
+def test_what_a_yaml_says_and_is_not_followed_is_named_in_one_line(tmp_path: Path) -> None:
+    path = saved(shapes(3, **SMALL), tmp_path / "model.pth")
+    content = changed("MODEL.RPN.BBOX_REG_LOSS_TYPE", "giou")
+    content["MODEL"]["ROI_HEADS"]["SCORE_TRESH_TEST"] = 0.5
+    content["MODEL"]["FCOS"] = {"TOP": 3}
+    content["MODEL"]["RPN"] |= {"LOSS_WEIGHT": 1.0, "IN_FEATURES": ["p2"]}
+    content |= {"SOLVER": {"BASE_LR": 0.02}, "max_detections": 7, "_BASE_": "http://localhost:1/Base.yaml"}
+    notes = read_any(path, config=write_yaml(tmp_path / "run.yaml", content))[1]
+    (line,) = [note for note in notes if "yaml: not followed:" in note]
+    assert line == (
+        "yaml: not followed: MODEL.FCOS.TOP, MODEL.ROI_HEADS.SCORE_TRESH_TEST, MODEL.RPN.BBOX_REG_LOSS_TYPE 'giou', "
+        "max_detections"
+    )
+    assert any("_BASE_ http://localhost:1/Base.yaml is not followed" in note for note in notes)
+    notes = read_any(path, config=write_yaml(tmp_path / "run.yaml", RUN))[1]
+    assert not any("yaml: not followed:" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("INPUT.MIN_SIZE_TEST", float("inf")),
+        ("INPUT.MIN_SIZE_TEST", 10**9),
+        ("INPUT.MAX_SIZE_TEST", -1),
+        ("MODEL.RPN.NMS_THRESH", float("nan")),
+        ("MODEL.RPN.BATCH_SIZE_PER_IMAGE", 10**12),
+        ("MODEL.RPN.PRE_NMS_TOPK_TEST", 10**9),
+        ("MODEL.RPN.IOU_THRESHOLDS", [0.7, 0.3]),
+        ("MODEL.ANCHOR_GENERATOR.SIZES", [[0]] * 5),
+        ("MODEL.ANCHOR_GENERATOR.SIZES", "(" * 5000),
+        ("MODEL.ROI_HEADS.IOU_THRESHOLDS", [0]),
+        ("MODEL.ROI_BOX_HEAD.BBOX_REG_WEIGHTS", [0, 0, 0, 0]),
+        ("MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO", 10**9),
+        ("MODEL.ROI_BOX_HEAD.SMOOTH_L1_BETA", -1),
+        ("MODEL.PIXEL_STD", [0, 0, 0]),
+        ("TEST.DETECTIONS_PER_IMAGE", 10**9),
+        ("TEST.DETECTIONS_PER_IMAGE", 0),
+    ],
+)
+def test_values_that_no_model_has(tmp_path: Path, path: str, value: Any) -> None:
+    weights = saved(shapes(3, **SMALL), tmp_path / "model.pth")
+    with pytest.raises(MaskRCNNError) as caught:
+        read_any(weights, config=write_yaml(tmp_path / "run.yaml", changed(path, value)))
+    assert len(str(caught.value)) < 600

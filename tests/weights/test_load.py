@@ -413,3 +413,38 @@ def test_our_files_can_be_renamed(tmp_path: Path, tiny: Tiny) -> None:
     assert load_model(tmp_path / "ours.safetensors", ["katze", "hund"])[0].names == ("katze", "hund")
     with pytest.raises(MaskRCNNError, match="expected 2 class names, found 3"):
         load_model(tmp_path / "ours.safetensors", ["a", "b", "c"])
+
+
+@pytest.mark.parametrize("source", [None, 5, b"coco", ["coco"], "", "x" * 10_000, "a\0b", "~nobody-of-that-name/m.pth"])
+def test_what_names_no_model(source: object) -> None:
+    with pytest.raises(MaskRCNNError, match=r"model") as caught:
+        load_model(source)  # type: ignore[arg-type]
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ("cat", r"names=\['cat'\]"),
+        (5, "expected a list"),
+        ([], "expected 1 to"),
+        (["a", "a"], "'a' given more than once"),
+        (["a", ""], "not empty"),
+        (["a", 3], "found 3"),
+    ],
+)
+def test_names_that_are_none(tmp_path: Path, tiny: Tiny, peers_state: Peers, names: object, told: str) -> None:
+    save_checkpoint(tiny("cat", "dog"), tmp_path / "ours.safetensors")
+    for path in (tmp_path / "ours.safetensors", saved(peers_state(3), tmp_path / "theirs.pth")):
+        with pytest.raises(MaskRCNNError, match=told):
+            load_model(path, names)  # type: ignore[arg-type]
+
+
+def test_a_yaml_of_another_library_is_not_passed_over(tmp_path: Path, tiny: Tiny, peers_state: Peers) -> None:
+    save_checkpoint(tiny("cat", "dog"), tmp_path / "ours.safetensors")
+    (tmp_path / "config.yaml").write_text("MODEL: {MASK_ON: true}\n")
+    for path in (tmp_path / "ours.safetensors", saved(peers_state(3), tmp_path / "theirs.pth")):
+        with pytest.raises(MaskRCNNError, match="a yaml of detectron2's"):
+            load_model(path, ["a", "b"], tmp_path / "config.yaml")
+        with pytest.raises(MaskRCNNError, match="config: expected the path"):
+            load_model(path, ["a", "b"], 5)  # type: ignore[arg-type]

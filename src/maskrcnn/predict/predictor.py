@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.detections import InstanceDetections
 from maskrcnn.model.inference import for_inference
@@ -21,6 +24,7 @@ from maskrcnn.predict.image_predictor import Found, ImagePredictor
 from maskrcnn.predict.replay import ReplayedDetect
 from maskrcnn.weights.load import Report, load_model
 
+SLOW_FP16 = "fp16 is 9 to 40 times slower than fp32 on a CPU: use fp32, or bf16 where the CPU has instructions for it"
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -39,10 +43,19 @@ class Predictor(ImagePredictor):
     def __init__(
         self, model: MaskRCNN, device: str = "auto", precision: str = "auto", report: Report | None = None
     ) -> None:
+        if not isinstance(model, MaskRCNN):
+            raise MaskRCNNError(
+                f"expected a MaskRCNN, found {shown(model)}", fix="maskrcnn.load gives a Predictor of a name or a file"
+            )
         self.device = pick_device(device)
         self.dtype = pick_precision(precision, self.device)
         self.model = model.eval()
         self.report = report
+        if self.device.type == "cpu" and self.dtype == torch.float16:
+            if report is None:
+                warnings.warn(SLOW_FP16, stacklevel=2)
+            else:
+                report.notes.append(SLOW_FP16)
         if self.device.type == "cpu":
             keep_freed_memory()
         self._fast = for_inference(model, self.device, self.dtype)
@@ -121,6 +134,8 @@ def load(
         MaskRCNNError: unknown name, unreadable file, a checkpoint of another architecture, an absurd size, or a .pt2
             that is not trusted.
     """
+    if not isinstance(source, str | Path):
+        raise MaskRCNNError(f"expected a model's name or path, found {shown(source)}", fix='such as load("coco")')
     if is_exported(source):
         predictor: ImagePredictor = load_exported(source, device, precision, trust)
     else:
@@ -131,26 +146,25 @@ def load(
     return predictor
 
 
-def pick_device(name: str) -> torch.device:
-    """The device of this name; "auto" is the fastest there is."""
+def pick_device(name: str | torch.device) -> torch.device:
+    """The device of this name; "auto" is the fastest there is. Raises `MaskRCNNError` for one that is not there."""
+    name = str(name) if isinstance(name, torch.device) else name
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise MaskRCNNError(f"unknown device {name!r}", fix="use auto, cpu, cuda, cuda:1 or mps") from None
-    missing = (device.type == "cuda" and not torch.cuda.is_available()) or (
-        device.type == "mps" and not torch.backends.mps.is_available()
-    )
-    if missing:
+    if not isinstance(name, str) or not re.fullmatch(r"(cpu|mps)(:0)?|cuda(:\d{1,3})?", name, re.ASCII):
+        raise MaskRCNNError(f"unknown device {shown(name)}", fix="use auto, cpu, cuda, cuda:1 or mps")
+    kind, _, number = name.partition(":")
+    # torch itself takes 999 for another number.
+    on_cuda = kind == "cuda" and torch.cuda.is_available() and int(number or 0) < torch.cuda.device_count()
+    if not (kind == "cpu" or on_cuda or (kind == "mps" and torch.backends.mps.is_available())):
         raise MaskRCNNError(f"device {name!r} is not there", fix="use --device cpu, or auto")
-    return device
+    return torch.device(name)
 
 
 def pick_precision(name: str, device: torch.device) -> torch.dtype:
     """The floating-point type of this name; "auto" is bf16 on CUDA and fp32 elsewhere."""
     if name == "auto":
         name = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
-    if name not in PRECISIONS:
-        raise MaskRCNNError(f"unknown precision {name!r}", fix=f"use auto, {', '.join(PRECISIONS)}")
+    if not isinstance(name, str) or name not in PRECISIONS:
+        raise MaskRCNNError(f"unknown precision {shown(name)}", fix=f"use auto, {', '.join(PRECISIONS)}")
     return PRECISIONS[name]

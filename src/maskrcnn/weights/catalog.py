@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 
 BUNDLED = Path(__file__).parent / "bundled"
@@ -119,20 +120,27 @@ def find_weights(source: str | Path) -> tuple[Path, Entry | None]:
 
     Raises `MaskRCNNError` for what is none of these, and when a download fails.
     """
+    if not isinstance(source, str | Path):
+        raise MaskRCNNError(f"expected a model's name or path, found {shown(source)}", fix="such as 'coco'")
     name = str(source)
-    if (BUNDLED / f"{name}.safetensors").is_file():
+    if name in bundled_names():
         return BUNDLED / f"{name}.safetensors", None
     if name in CATALOG:
         return _fetch(CATALOG[name]), CATALOG[name]
-    path = Path(source).expanduser()
-    if path.is_file():
+    try:
+        path = Path(source).expanduser()
+        there = path.is_file()
+    except (OSError, RuntimeError, ValueError) as error:  # names too long, homes of nobody
+        reason = str(error).splitlines()[0][:200]
+        raise MaskRCNNError(f"no such model file: {reason}", where=shown(name), fix="check the path") from None
+    if there:
         return path, next((entry for entry in CATALOG.values() if entry.file == path.name), None)
     known = [*bundled_names(), *CATALOG]
     if path.suffix or len(path.parts) > 1:
         raise MaskRCNNError("no such model file", where=path, fix=f"check the path, or use one of {', '.join(known)}")
-    close = difflib.get_close_matches(name, known, n=1)
+    close = difflib.get_close_matches(name[:100], known, n=1)
     raise MaskRCNNError(
-        f"unknown model {name!r}", fix=f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+        f"unknown model {shown(name)}", fix=f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
     )
 
 

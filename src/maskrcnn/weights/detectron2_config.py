@@ -6,10 +6,12 @@ Keys that a yaml leaves out have detectron2's values for pyramids (its Base-RCNN
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from maskrcnn import documents
+from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.backbone import RESNETS
 from maskrcnn.model.config import Config
@@ -51,16 +53,37 @@ def find_yaml(path: Path) -> Path | None:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """A yaml file of plain values. Raises `MaskRCNNError` when it is none, or no mapping."""
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        reason = str(error).splitlines()[0]
-        raise MaskRCNNError(f"not a readable yaml: {reason}", where=path, fix="write plain values only") from None
+    content = documents.read_yaml(path)
     if not isinstance(content, dict):
         raise MaskRCNNError(f"expected a yaml of settings, found {type(content).__name__}", where=path)
     return content
+
+
+def ignored(written: dict[str, Any]) -> list[str]:
+    """One line that names what a yaml says and we do not follow, of what matters to the model; none if there is none.
+
+    What is known to be without effect here (datasets, solver, other heads) is passed over.
+    """
+    read = {*_REQUIRED, *_HARMLESS, *(key for key, _ in _FIELDS.values())}
+    read |= {f"{key}_{when}" for key in _PAIRS.values() for when in ("TRAIN", "TEST")}
+    names = []
+    for key, value in _leaves(written):
+        section = key.split(".")[:2] if key.startswith("MODEL.") else key.split(".")[:1]
+        if key in _NOT_FOLLOWED:
+            if value != _NOT_FOLLOWED[key]:
+                names.append(f"{key} {shown(value, 30)}")
+        elif (".".join(section) in _FOLLOWED and key not in read) or ".".join(section) not in {*_FOLLOWED, *_ELSEWHERE}:
+            names.append(key)
+    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+    return [f"yaml: not followed: {', '.join(name[:80] for name in names[:6])}{more}"] if names else []
+
+
+def _leaves(written: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    if not isinstance(written, dict):
+        yield key, written
+        return
+    for name, value in written.items():
+        yield from _leaves(value, f"{key}.{name}" if key else str(name))
 
 
 def settings_of(written: dict[str, Any] | None, grouped: bool, where: Path) -> Settings:
@@ -84,13 +107,13 @@ def settings_of(written: dict[str, Any] | None, grouped: bool, where: Path) -> S
         if value is not None:
             try:
                 changes[name] = convert(value)
-            except (TypeError, ValueError, IndexError, KeyError):
-                raise MaskRCNNError(f"yaml: {key} is {value!r}, which we cannot express", where=where) from None
+            except (TypeError, ValueError, IndexError, KeyError, OverflowError):
+                raise MaskRCNNError(f"yaml: {key} is {shown(value)}, which we cannot express", where=where) from None
     for key, (fits, expected) in _REQUIRED.items():
         value = get(key)
         if value is not None and not fits(value):
             raise MaskRCNNError(
-                f"yaml: {key} is {value!r}, an architecture we do not have; expected {expected}",
+                f"yaml: {key} is {shown(value)}, an architecture we do not have; expected {expected}",
                 where=where,
                 fix="train one here from the backbone's weights, with --preset",
             )
@@ -154,7 +177,7 @@ def _getter(written: dict[str, Any]) -> Callable[..., Any]:
         if isinstance(value, str) and value.startswith(("(", "[")):
             try:
                 value = ast.literal_eval(value)
-            except (ValueError, SyntaxError):
+            except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
                 return value
         return value
 
@@ -215,5 +238,42 @@ _REQUIRED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "MODEL.FPN.FUSE_TYPE": _is("sum"),
     "MODEL.ROI_HEADS.NAME": _is("StandardROIHeads"),
     "MODEL.RPN.BBOX_REG_WEIGHTS": _is([1.0, 1.0, 1.0, 1.0], (1.0, 1.0, 1.0, 1.0)),
+    "MODEL.ROI_BOX_HEAD.USE_SIGMOID_CE": _is(False),
     "MODEL.ROI_MASK_HEAD.NAME": _is("MaskRCNNConvUpsampleHead"),
+}
+# Keys whose values other than these train or predict otherwise than we do.
+_NOT_FOLLOWED: dict[str, Any] = {
+    "MODEL.BACKBONE.FREEZE_AT": 2,
+    "MODEL.RPN.BBOX_REG_LOSS_TYPE": "smooth_l1",
+    "MODEL.RPN.BBOX_REG_LOSS_WEIGHT": 1.0,
+    "MODEL.RPN.LOSS_WEIGHT": 1.0,
+    "MODEL.RPN.BOUNDARY_THRESH": -1,
+    "MODEL.RPN.IOU_LABELS": [0, -1, 1],
+    "MODEL.ROI_HEADS.IOU_LABELS": [0, 1],
+    "MODEL.ROI_HEADS.PROPOSAL_APPEND_GT": True,
+    "MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE": "smooth_l1",
+    "MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_WEIGHT": 1.0,
+    "MODEL.ROI_BOX_HEAD.TRAIN_ON_PRED_BOXES": False,
+    "MODEL.ROI_BOX_HEAD.USE_FED_LOSS": False,
+    "TEST.AUG.ENABLED": False,
+}
+_FOLLOWED = {"MODEL.RPN", "MODEL.ROI_HEADS", "MODEL.ROI_BOX_HEAD", "MODEL.ROI_MASK_HEAD", "MODEL.ANCHOR_GENERATOR"}
+# Sections that have no effect here, or that the weights tell.
+_ELSEWHERE = {
+    *("_BASE_", "CUDNN_BENCHMARK", "DATALOADER", "DATASETS", "FLOAT32_PRECISION", "GLOBAL", "INPUT", "OUTPUT_DIR"),
+    *("SEED", "SOLVER", "TEST", "VERSION", "VIS_PERIOD"),
+    *(f"MODEL.{name}" for name in ("BACKBONE", "DEVICE", "FPN", "KEYPOINT_ON", "LOAD_PROPOSALS", "MASK_ON")),
+    *(f"MODEL.{name}" for name in ("META_ARCHITECTURE", "PANOPTIC_FPN", "PIXEL_MEAN", "PIXEL_STD", "RESNETS")),
+    *(f"MODEL.{name}" for name in ("PROPOSAL_GENERATOR", "RETINANET", "ROI_BOX_CASCADE_HEAD", "ROI_KEYPOINT_HEAD")),
+    *(f"MODEL.{name}" for name in ("SEM_SEG_HEAD", "WEIGHTS")),
+}
+_HARMLESS = {
+    *(f"MODEL.RPN.{name}" for name in ("CONV_DIMS", "HEAD_NAME", "IN_FEATURES")),
+    *(f"MODEL.ROI_HEADS.{name}" for name in ("IN_FEATURES", "NUM_CLASSES")),
+    *(f"MODEL.ROI_BOX_HEAD.{name}" for name in ("CLS_AGNOSTIC_BBOX_REG", "CONV_DIM", "FC_DIM", "NAME", "NORM")),
+    *(f"MODEL.ROI_BOX_HEAD.{name}" for name in ("NUM_CONV", "NUM_FC", "POOLER_RESOLUTION")),
+    *(f"MODEL.ROI_BOX_HEAD.FED_LOSS_{name}" for name in ("FREQ_WEIGHT_POWER", "NUM_CLASSES")),
+    *(f"MODEL.ROI_MASK_HEAD.{name}" for name in ("CLS_AGNOSTIC_MASK", "CONV_DIM", "NORM", "NUM_CONV")),
+    *(f"MODEL.ROI_MASK_HEAD.POOLER_{name}" for name in ("SAMPLING_RATIO", "TYPE")),
+    *(f"MODEL.ANCHOR_GENERATOR.{name}" for name in ("ANGLES", "NAME")),
 }

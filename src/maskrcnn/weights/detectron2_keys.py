@@ -15,7 +15,7 @@ from torch import Tensor
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import preset
 from maskrcnn.weights.architecture import architecture, renamed, rgb_order
-from maskrcnn.weights.detectron2_config import ASSUMED, Settings, check_against, settings_of
+from maskrcnn.weights.detectron2_config import ASSUMED, Settings, check_against, ignored, settings_of
 from maskrcnn.weights.foreign import Foreign, pixel_statistics
 
 
@@ -83,7 +83,7 @@ def from_detectron2(state: dict[str, Tensor], where: Path, written: dict[str, An
     notes = []
     try:
         settings = _with_facts(settings_of(written, config.backbone_groups > 1, where), facts, written, where)
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise MaskRCNNError(
             f"yaml: a value is of another kind than detectron2 writes: {error}",
             where=where,
@@ -96,8 +96,11 @@ def from_detectron2(state: dict[str, Tensor], where: Path, written: dict[str, An
             "thresholds, anchors, input size); pass config=FILE.yaml if it was trained with others"
         )
     elif "_BASE_" in written:
-        notes.append(f"yaml: _BASE_ {written['_BASE_']} is not followed; detectron2's FPN settings stand for it")
+        notes.append(
+            f"yaml: _BASE_ {str(written['_BASE_'])[:100]} is not followed; detectron2's FPN settings stand for it"
+        )
     if written is not None:
+        notes += ignored(written)
         check_against(written, config, classes, where)
     config = config.replace(
         **settings.changes,

@@ -11,6 +11,7 @@ from torch import Tensor
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import Config
 from maskrcnn.weights.catalog import COCO_NAMES
+from maskrcnn.weights.names import checked_names
 
 # The 80 categories that COCO uses, in the order of their ids: how detectron2 and mmdetection number classes.
 COCO_80 = tuple(name for name in COCO_NAMES if not name.startswith("unused "))
@@ -35,14 +36,21 @@ def class_names(
     Raises:
         MaskRCNNError: their number is not that of the file's classes.
     """
-    names, notes = given if given is not None else foreign.names, []
+    notes: list[str] = []
+    names = given
+    if given is None and foreign.names is not None:
+        try:
+            names = checked_names(foreign.names)
+        except MaskRCNNError as error:
+            notes = [f"the file's own names are not taken: {error.what}"]
     if names is None and foreign.classes == len(coco):
         outputs = foreign.classes + 1
-        names, notes = coco, [f"{outputs} outputs: taken as COCO's categories"]
+        names = coco
+        notes.append(f"{outputs} outputs: taken as COCO's categories")
     elif names is None:
         names = [f"class {number}" for number in range(1, foreign.classes + 1)]
         shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-        notes = [f"the file names no classes: {shown}; pass names=[…]"]
+        notes.append(f"the file names no classes: {shown}; pass names=[…]")
     if len(names) != foreign.classes:
         raise MaskRCNNError(
             f"expected {foreign.classes} class names, found {len(names)}", where=where, fix="leave background out"

@@ -22,9 +22,11 @@ from maskrcnn.weights.detectron2_keys import from_detectron2, is_detectron2
 from maskrcnn.weights.files import Contents, read_contents, read_torch
 from maskrcnn.weights.foreign import COCO_80, Foreign, class_names
 from maskrcnn.weights.mmdetection_keys import from_mmdetection, is_mmdetection
+from maskrcnn.weights.names import checked_names
 from maskrcnn.weights.state_dict import strip_to
 from maskrcnn.weights.torchvision_keys import from_torchvision, is_torchvision
 
+_NOT_ITS_YAML = "config= is a yaml of detectron2's, and the file is none of its"
 # Parameters with rows that belong to classes, and how many rows a class has.
 _CLASS_ROWS = {"box_head.logits": 1, "box_head.deltas": 4, "mask_head.logits": 1}
 
@@ -116,9 +118,14 @@ def read_any(
             names, or it and its yaml disagree.
     """
     path, entry = find_weights(source)
+    names = checked_names(names) if names is not None else None
+    if config is not None and not isinstance(config, str | Path):
+        raise MaskRCNNError(f"config: expected the path of a yaml, found {shown(config)}")
     written = read_yaml(Path(config)) if config is not None else None
     changes = written if written is not None and not _is_detectron2s(written) else {}
     if path.suffix.lower() == ".safetensors" and is_ours(path):
+        if written is not None and not changes and written:
+            raise MaskRCNNError(_NOT_ITS_YAML, where=path, fix="pass a yaml of our own settings, or none")
         checkpoint = read_checkpoint(path)
         if names is not None and len(names) != len(checkpoint.names):
             raise MaskRCNNError(f"expected {len(checkpoint.names)} class names, found {len(names)}", where=path)
@@ -126,6 +133,8 @@ def read_any(
         return checkpoint._replace(names=own, config=checkpoint.config.replace(**changes)), []
     contents = read_contents(path)
     foreign = _foreign(contents, path, written if not changes else None, known=entry is not None)
+    if written and not changes and foreign.library != "detectron2":
+        raise MaskRCNNError(_NOT_ITS_YAML, where=path, fix="pass a yaml of our own settings, or none")
     settings = foreign.config.replace(**(entry.config if entry else {})).replace(**changes)
     anchors = len(foreign.state["rpn.logits.bias"])
     if anchors != len(settings.anchor_ratios):
