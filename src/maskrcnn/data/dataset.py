@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from maskrcnn.arguments import checked_path
 from maskrcnn.data.channels import read_for_model
 from maskrcnn.data.image_formats import left_out
 from maskrcnn.data.image_io import find_images
 from maskrcnn.data.objects import Annotation, Drawn, Objects, draw_all, draw_each
 from maskrcnn.data.problem import Problem
+from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import Preprocess
 from maskrcnn.output.unfinished import MARK, unfinished_folder
@@ -172,7 +174,9 @@ def open_dataset(
     Raises:
         MaskRCNNError: nothing known is there, or not that split, or it is unfinished; says what was expected and found.
     """
-    path = _existing(path)
+    path = _existing(checked_path(path, "data set"))
+    if split is not None and not isinstance(split, str):
+        raise MaskRCNNError(f"split: expected its name, found {shown(split)}", fix="give 'train' or 'val'")
     check_finished(path)
     return open_as_found(path, split, names, keypoints)
 

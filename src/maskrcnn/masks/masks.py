@@ -7,6 +7,8 @@ from typing import overload
 
 import numpy as np
 
+from maskrcnn.arguments import is_whole
+from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
 from maskrcnn.masks.paste import paste
@@ -109,6 +111,9 @@ class Masks:
         return masks
 
     def _zeros(self, form: str, row: int, dtype: type, max_bytes: int) -> np.ndarray:
+        if not is_whole(max_bytes) or max_bytes < 0:
+            found = shown(max_bytes)
+            raise MaskRCNNError(f"max_bytes: expected a number of bytes, found {found}", fix="leave it out: 1 GiB")
         needed = len(self) * self.size[0] * row
         if needed > max_bytes:
             raise MaskRCNNError(

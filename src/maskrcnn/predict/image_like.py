@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from maskrcnn.arguments import checked_share, is_whole
 from maskrcnn.data.channels import as_model_takes
 from maskrcnn.data.image_file import check_size, decoded
 from maskrcnn.data.image_io import ReadImage
@@ -44,10 +44,7 @@ def read(image: ImageLike, preprocess: Preprocess) -> tuple[ReadImage, Path | No
 
 def checked_score(score: Any) -> float:
     """A score as a number from 0 to 1. Raises `MaskRCNNError` for anything else."""
-    number = isinstance(score, numbers.Real) and not isinstance(score, bool | np.bool_)
-    if not number or not 0 <= score <= 1:  # NaN compares as False
-        raise MaskRCNNError(f"score: expected a number from 0 to 1, found {shown(score)}", fix="give one, such as 0.5")
-    return float(score)
+    return checked_share(score, "score")
 
 
 def checked_batch_size(size: Any, default: int) -> int:
@@ -60,11 +57,6 @@ def checked_batch_size(size: Any, default: int) -> int:
             fix="give one, such as 4",
         )
     return int(size)
-
-
-def is_whole(value: object) -> bool:
-    """Whether it is a whole number, not a truth value."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool | np.bool_)
 
 
 def several(images: Any) -> Iterable[Any]:

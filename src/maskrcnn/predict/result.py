@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
+from maskrcnn.arguments import checked_path, checked_share, is_whole
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.masks import Masks
@@ -122,8 +123,10 @@ class Result:
         bbox [x, y, width, height]. Never both: pycocotools would sort masks into sizes by the areas of their boxes.
 
         Raises:
-            MaskRCNNError: iou_type is neither.
+            MaskRCNNError: iou_type is neither, or image_id no whole number.
         """
+        if not is_whole(image_id):
+            raise MaskRCNNError(f"image_id: expected a whole number, found {shown(image_id)}", fix="number the images")
         if iou_type not in ("segm", "bbox"):
             raise MaskRCNNError(f"expected an iou_type 'segm' or 'bbox', found {shown(iou_type)}")
         file_name = {"file_name": self.path.name} if self.path else {}
@@ -196,6 +199,10 @@ class Result:
         image = self.image if image is None else image
         if image is None:
             raise MaskRCNNError("this result kept no image to draw on", where=self.path, fix="give one: draw(image)")
+        if not isinstance(image, np.ndarray):
+            what = f"expected an image uint8 [H, W, 3], found {type(image).__name__}"
+            raise MaskRCNNError(what, where=self.path, fix="give numpy.asarray(image)")
+        opacity = checked_share(opacity, "opacity")
         if image.shape[:2] != tuple(self.size):
             raise MaskRCNNError(
                 f"expected an image of {list(self.size)}, found {list(image.shape[:2])}", where=self.path
@@ -209,7 +216,7 @@ class Result:
         Raises:
             MaskRCNNError: the suffix is unknown or the file cannot be written.
         """
-        path = Path(path)
+        path = checked_path(path, "save")
         kind = Image.registered_extensions().get(path.suffix.lower())
         if kind not in Image.SAVE and path.suffix.lower() != ".json":
             raise MaskRCNNError(

@@ -1,0 +1,37 @@
+"""What callers pass, checked for its type: one clear error in place of whatever would fail later."""
+
+from __future__ import annotations
+
+import numbers
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskrcnn.documents import shown
+from maskrcnn.errors import MaskRCNNError
+
+
+def is_whole(value: object) -> bool:
+    """Whether it is a whole number, not a truth value."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool | np.bool_)
+
+
+def checked_share(value: Any, called: str) -> float:
+    """A number from 0 to 1. Raises `MaskRCNNError` for anything else."""
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
+    if not number or not 0 <= value <= 1:  # NaN compares as False
+        raise MaskRCNNError(
+            f"{called}: expected a number from 0 to 1, found {shown(value)}", fix="give one, such as 0.5"
+        )
+    return float(value)
+
+
+def checked_path(value: Any, called: str) -> Path:
+    """A path. Raises `MaskRCNNError` for anything but text and paths."""
+    if isinstance(value, str | os.PathLike):
+        path = os.fspath(value)
+        if isinstance(path, str) and path and "\0" not in path:
+            return Path(path)
+    raise MaskRCNNError(f"{called}: expected a path, found {shown(value)}", fix="give a str or pathlib.Path")
