@@ -156,3 +156,23 @@ def test_a_batch_takes_no_more_than_its_own() -> None:
     source = iter(range(10))
     assert next(batched(source, 3)) == [0, 1, 2]
     assert next(source) == 3
+
+
+def test_batches_end_before_what_does_not_fit() -> None:
+    groups = list(batched([5, 1, 1, 9, 2, 2, 2], 3, lambda group: sum(group) <= 6))
+    assert groups == [[5, 1], [1], [9], [2, 2, 2]]
+
+
+def test_no_more_is_begun_while_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maskrcnn.predict.read_ahead.MAX_HELD", 10)
+    begun: list[int] = []
+
+    def read(item: int) -> int:
+        begun.append(item)
+        return item
+
+    results = read_ahead(range(100), read, 50, held=lambda item: 20)
+    for item in range(20):
+        assert next(results) == item
+        assert len(begun) <= item + 8
+    results.close()

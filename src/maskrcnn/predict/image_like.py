@@ -38,7 +38,7 @@ def read(image: ImageLike, preprocess: Preprocess) -> tuple[ReadImage, Path | No
     if isinstance(image, str | Path):
         return read_source(image, preprocess), Path(image)
     raise MaskRCNNError(
-        f"expected an image: a path, URL, PIL image or numpy array; found {type(image).__name__}", fix=_advice(image)
+        f"expected a path, URL, PIL image or numpy array, found {type(image).__name__}", fix=_advice(image)
     )
 
 
