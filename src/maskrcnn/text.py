@@ -49,6 +49,14 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
+def cut_to_bytes(text: str, most: int) -> str:
+    """The beginning of a file name that takes at most so many bytes."""
+    text = text[:most]
+    while len(text.encode("utf-8", "surrogatepass")) > most:
+        text = text[:-1]
+    return text
+
+
 def write_anyway() -> None:
     """Let standard output and error take any character: one that their encoding lacks is replaced or escaped."""
     codecs.register_error("maskrcnn", _replaced)

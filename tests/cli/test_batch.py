@@ -12,6 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
+
+from maskrcnn.cli import main as cli
 
 NAMES = {
     os.fsdecode(b"caf\xe9.png"): r"caf\xe9.png",
@@ -95,3 +98,57 @@ def test_a_pipe_in_the_place_of_an_overlay_is_not_waited_for(tmp_path: Path) -> 
     assert done.returncode == 1, done.stderr
     assert "not overwritten" in done.stderr
     assert (tmp_path / "out" / "b.png").is_file()
+
+
+@pytest.fixture
+def unlucky(shapes: Path) -> Path:
+    """A data set whose files and classes have names that a terminal, a font or UTF-8 does not take."""
+    files = [os.fsdecode(b"caf\xe9.png"), "n" * 250 + ".png", "[red].png", "a\nb.png"]
+    for split in ("train", "val"):
+        content = json.loads((shapes / f"{split}.json").read_text())
+        for image, name in zip(content["images"], files, strict=True):
+            (shapes / split / image["file_name"]).rename(shapes / split / name)
+            image["file_name"] = name
+        for category, name in zip(content["categories"], ("[/x] 猫\x1b[31m\n$x", "\ud800 [bold]b"), strict=True):
+            category["name"] = name
+        (shapes / f"{split}.json").write_text(json.dumps(content))
+    return shapes
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("doctor", "DATA", "--fix", "OUT"),
+        ("doctor", "DATA", "--json", "OUT"),
+        ("dataset", "stats", "DATA", "--out", "OUT"),
+        ("dataset", "view", "DATA", "--out", "OUT/sheet.png"),
+        ("dataset", "split", "DATA", "OUT", "--merge"),
+        *(("dataset", "convert", "DATA", "OUT", "--format", name) for name in ("coco", "voc", "yolo", "binmask")),
+    ],
+    ids=lambda words: "-".join(words[:2]) + words[-1].replace("/", ""),
+)
+def test_verbs_for_data_take_any_name(words: tuple[str, ...], unlucky: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = tuple(word.replace("DATA", str(unlucky)).replace("OUT", str(out)) for word in words)
+    result = CliRunner().invoke(cli.app, list(words), env={"COLUMNS": "300"})
+    assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
+    assert result.exit_code == (1 if words[0] == "doctor" else 0), result.output
+    assert "\x1b" not in result.output
+    assert out.exists()
+
+
+def test_a_report_takes_any_name(tmp_path: Path) -> None:
+    data = tmp_path / "cells" / "val"
+    ids = np.zeros((64, 64), np.uint8)
+    ids[10:30, 10:30] = 1
+    for part in ("images", "masks"):
+        (data / part).mkdir(parents=True)
+    for name in (os.fsdecode(b"caf\xe9.png"), "n" * 250 + ".png", "[red].png", "a\nb.png"):
+        photo(data / "images" / name, 64)
+        Image.fromarray(ids).save(data / "masks" / name)
+    out = tmp_path / "report"
+    words = ["evaluate", str(data.parent), "--model", "nuclei", "--out", str(out), "--json", str(tmp_path / "x.json")]
+    result = CliRunner().invoke(cli.app, words)
+    assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
+    assert (result.exit_code, (out / "report.html").is_file()) == (0, True), result.output
+    assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))["split"] == "val"

@@ -10,6 +10,7 @@ import numpy as np
 from maskrcnn.data.advice import LEAST_SIZE, Suggestion, model_changes
 from maskrcnn.data.stats import Survey, network_scale
 from maskrcnn.model.config import Config
+from maskrcnn.text import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -147,4 +148,5 @@ def _log_pixels(axis: Axes, side: str) -> None:
 
 
 def _short(name: str, limit: int = 24) -> str:
+    name = visible(name)
     return name if len(name) <= limit else name[: limit - 1] + "…"

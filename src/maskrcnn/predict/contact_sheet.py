@@ -25,6 +25,7 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import EMPTY, Crop
 from maskrcnn.output.whole_file import make_folder, replacing
 from maskrcnn.predict.draw import FEW, PAPER, RGB, count_line, draw_objects
+from maskrcnn.text import visible
 
 Sort = Literal["random", "smallest", "most-objects"]
 SHEET: RGB = (38, 41, 48)
@@ -243,7 +244,7 @@ def find_images_by_id(dataset: Dataset, wanted: Sequence[str]) -> list[int]:
 def _notice(text: str, cell: tuple[int, int]) -> Image.Image:
     """A tile that says why there is no image."""
     picture = Image.new("RGB", cell, (44, 30, 30))
-    words, lines = text.split(), [""]
+    words, lines = visible(text).split(), [""]
     for word in words:
         if _face().getlength(f"{lines[-1]} {word}") > cell[0] - 40:
             lines.append("")
@@ -255,6 +256,7 @@ def _notice(text: str, cell: tuple[int, int]) -> Image.Image:
 
 def _fitting(text: str, room: float, middle: bool = False) -> str:
     """A text shortened to `room` pixels, at its end or in its middle."""
+    text = visible(text)
     if _face().getlength(text) <= room:
         return text
     for kept in range(len(text) - 1, 0, -1):

@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
 from maskrcnn.predict.label_layout import Font, LabelLayout
+from maskrcnn.text import visible
 
 RGB = tuple[int, int, int]
 INK: RGB = (16, 18, 22)
@@ -170,6 +171,7 @@ def _write_labels(
     gap: float,
 ) -> None:
     """Write each object's label where it hides least; of many objects also, or only, a legend."""
+    names = [visible(name) for name in names]
     crowd, one_class = len(names) > CROWD, len(set(names)) == 1
     if scores is None:
         texts, rank = list(names), np.array([crop.area for crop in crops])

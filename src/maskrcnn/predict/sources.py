@@ -20,7 +20,7 @@ from maskrcnn.data.image_io import ReadImage, find_images
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import Preprocess
 from maskrcnn.predict.addresses import check_address, download, is_url, url_parts
-from maskrcnn.text import plural
+from maskrcnn.text import cut_to_bytes, plural
 
 MAX_STEM_BYTES = 200  # of 255 that most file systems take: there is room for a number and a suffix
 
@@ -180,7 +180,8 @@ def _names(items: Sequence[Path | str]) -> list[str]:
 def _stems(items: Sequence[Path | str]) -> list[str]:
     """Output names: the file's own stem, shortened if it is very long, the second of a kind numbered; case ignored, as
     some file systems do."""
-    wanted = [_fitting(Path(url_parts(item)[-1] if isinstance(item, str) else item.name).stem) for item in items]
+    names = [url_parts(item)[-1] if isinstance(item, str) else item.name for item in items]
+    wanted = [cut_to_bytes(Path(name).stem, MAX_STEM_BYTES) for name in names]
     reserved, taken, stems = {stem.casefold() for stem in wanted}, set[str](), []
     for stem in wanted:
         unique, number = stem, 1
@@ -190,13 +191,6 @@ def _stems(items: Sequence[Path | str]) -> list[str]:
         taken.add(unique.casefold())
         stems.append(unique)
     return stems
-
-
-def _fitting(stem: str) -> str:
-    stem = stem[:MAX_STEM_BYTES]
-    while len(stem.encode("utf-8", "surrogatepass")) > MAX_STEM_BYTES:
-        stem = stem[:-1]
-    return stem
 
 
 def read_source(path_or_url: str | Path, preprocess: Preprocess | None = None) -> ReadImage:

@@ -29,6 +29,9 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
 from maskrcnn.output.unfinished import is_free, unfinished_while
 from maskrcnn.output.whole_file import make_folder, replacing, write_bytes
+from maskrcnn.text import cut_to_bytes
+
+MAX_STEM_BYTES = 200  # of 255 that most file systems take: formats add numbers and names of their own
 
 _UNWRITABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
@@ -211,7 +214,7 @@ class _Images:
         return target
 
     def _name(self, path: Path, taken: set[str]) -> str:
-        first = stem = _clean(path.stem)
+        first = stem = cut_to_bytes(_clean(path.stem), MAX_STEM_BYTES)
         number = 1
         while alike(stem) in taken:
             number += 1

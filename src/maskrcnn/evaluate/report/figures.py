@@ -14,6 +14,7 @@ from maskrcnn.evaluate.analysis import Analysis
 from maskrcnn.evaluate.calibration import BINS
 from maskrcnn.evaluate.curves import RECALLS, THRESHOLDS
 from maskrcnn.evaluate.errors import KINDS
+from maskrcnn.text import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -185,5 +186,6 @@ def scores(analysis: Analysis) -> str:
 
 def _plain(name: str) -> str:
     """A name that matplotlib takes for text, neither for mathematics nor for a label to leave out."""
+    name = visible(name)
     shortened = name if len(name) <= 24 else f"{name[:23]}…"
     return shortened.replace("$", r"\$").lstrip("_") or "class"
