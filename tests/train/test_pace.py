@@ -56,7 +56,17 @@ def test_words() -> None:
     assert pace(1, 48.0, minutes=8).line() == "a step takes about 48 s: about 10 fit into 8 minutes"
     assert pace(2, 4.0, total=302).line() == "a step takes about 2 s: about 10 minutes for the 300 that are left"
     assert "--minutes 240, --canvas 256, --batch-size 2" in pace(1, 48.0, minutes=8).advice()
+    assert pace(0, 0.0, minutes=8, canvas=256, batch_size=2).advice().startswith("give it more time, or cheaper steps")
     assert "--epochs 30" in pace(0, 0.0, total=10, epochs=1).advice()
+
+
+def test_threads_that_wait_for_busy_cores_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = pace(1, 48.0, minutes=8)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    for load, threads, told in ((12.0, 2, True), (12.0, 1, False), (3.0, 2, False)):
+        monkeypatch.setattr("os.getloadavg", lambda load=load: (load, 0.0, 0.0))
+        monkeypatch.setattr("torch.get_num_threads", lambda threads=threads: threads)
+        assert ("OMP_NUM_THREADS=1" in slow.advice()) == told
 
 
 class Clock:

@@ -166,7 +166,8 @@ def _little_data(analysis: Analysis, per_class: Mapping[str, Mapping[str, float]
         findings.append(
             Finding(
                 "few-images",
-                f"Only {plural(images, 'image')} were measured: differences of several points may be chance.",
+                f"Only {plural(images, 'image')} {'was' if images == 1 else 'were'} measured: differences of several "
+                "points may be chance.",
                 f"{plural(objects, 'object')} in {plural(images, 'image')}.",
                 f"Label more images for evaluation; {_FEW_IMAGES} to 100 make the figures steadier.",
             )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+
+import torch
 
 from maskrcnn.evaluate.scope import FEW_STEPS
 from maskrcnn.train.recipe import USUAL_STEPS, Recipe
@@ -76,7 +79,9 @@ class Pace:
             ways.append("--canvas 256")
         if isinstance(recipe.batch_size, int) and recipe.batch_size > 2:
             ways.append("--batch-size 2")
-        return f"give it more time, or cheaper steps: {', '.join(ways)}"
+        if _cores_are_busy():
+            ways.append("OMP_NUM_THREADS=1 in its environment, as others use these cores")
+        return f"give it more time, or cheaper steps{': ' * bool(ways)}{', '.join(ways)}"
 
 
 def spoken(seconds: float) -> str:
@@ -86,6 +91,17 @@ def spoken(seconds: float) -> str:
     if seconds < 99.5 * 60:
         return f"{_digits(seconds / 60)} minutes"
     return f"{_digits(seconds / 3600)} hours"
+
+
+def _cores_are_busy() -> bool:
+    """Whether so much else runs that threads which wait for each other mostly wait.
+
+    With a load of 10 on two cores, one thread alone took 34 s for a step, two together 81 s.
+    """
+    try:
+        return torch.get_num_threads() > 1 and os.getloadavg()[0] > 2 * (os.cpu_count() or 1)
+    except (AttributeError, OSError):  # not told on this system
+        return False
 
 
 def _digits(value: float) -> str:
