@@ -6,7 +6,7 @@ import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ READERS = 4  # decoders release Python's lock; more threads than that take cores
 
 
 def read_ahead(
-    items: Iterable[T], read: Callable[[T], U], ahead: int, held: Callable[[U], int] = lambda value: 0
+    items: Iterable[T], read: Callable[[T], U], ahead: int, held: Callable[[U], int] | None = None
 ) -> Iterator[U | MaskRCNNError]:
     """read(item) of each, in order, up to ``ahead`` items before they are asked for.
 
@@ -48,11 +48,15 @@ def read_ahead(
 
     def taken() -> int:
         results = [future.result() for future in waiting if future.done() and future.exception() is None]
-        return sum(held(result) for result in results if not isinstance(result, MaskRCNNError))
+        return sum(held(result) for result in results if held and not isinstance(result, MaskRCNNError))
 
-    pool = ThreadPoolExecutor(min(READERS, ahead + 1, os.cpu_count() or 1), "maskrcnn-read")
+    readers = min(READERS, ahead + 1, os.cpu_count() or 1)
+    pool = ThreadPoolExecutor(readers, "maskrcnn-read")
     try:
         for item in itertools.chain(first, source):
+            # What is not read yet has no size: no more of it than there are readers.
+            if held and len(undone := [future for future in waiting if not future.done()]) > readers:
+                wait(undone, return_when=FIRST_COMPLETED)
             while waiting and taken() > MAX_HELD:
                 yield waiting.popleft().result()
             waiting.append(pool.submit(tried, item))
