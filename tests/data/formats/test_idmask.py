@@ -105,8 +105,10 @@ def test_the_class_name_is_read_from_names_txt(tmp_path: Path) -> None:
     folder = write(tmp_path / "train")
     (tmp_path / "names.txt").write_text("nucleus\nrest\n", encoding="utf-8-sig")
     assert idmask.read(folder).names == ("nucleus",)
+    assert [problem.check for problem in idmask.read(folder).problems] == ["class-unsaid"]
     (folder / "names.txt").write_text("cell\n")
     assert idmask.read(folder).names == ("cell",)
+    assert idmask.read(folder).problems == []
 
 
 def test_classes_and_crowds_come_from_a_table(tmp_path: Path) -> None:

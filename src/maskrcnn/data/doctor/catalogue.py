@@ -153,6 +153,7 @@ _ALL = [
         "no file names the classes in class maps",
         "write class_names.txt: a name a line in the order of the numbers, the first _background_",
     ),
+    Check("class-unsaid", "warning", "several classes are listed, and nothing tells which object is which", "add them"),
     Check(
         "names-of-boxes",
         "note",

@@ -18,7 +18,7 @@ from scipy import ndimage
 from maskrcnn.data.dataset import Dataset, ImageRecord
 from maskrcnn.data.formats import binmask
 from maskrcnn.data.formats.checks import paired, require_images
-from maskrcnn.data.formats.class_table import ClassTable, TableWriter, names_of, read_table
+from maskrcnn.data.formats.class_table import ClassTable, TableWriter, names_of, read_names, read_table
 from maskrcnn.data.formats.id_map import draw_ids
 from maskrcnn.data.formats.location import Location, split_folders
 from maskrcnn.data.formats.losses import Losses
@@ -75,6 +75,10 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
     count = f"{len(found)} images and {sum(pair.mask is not None for pair in found)} masks but no usable pair"
     what = f"expected images with a mask of the same name, found {count}"
     require_images(records, what, problems, folder, "name each mask as its image, masks/<image's name>.png")
+    listed = read_names(folder)
+    if table.rows is None and len(listed) > 1:
+        what = f"names.txt has {len(listed)} names and no classes.csv tells which object is which: all are the first"
+        problems.append(Problem("class-unsaid", str(folder), what, "add classes.csv: image,object,class", "warning"))
     classes = names_of(folder, (other.path for other in find(place.root).values()) if place.root else ())
     return Dataset(classes, records, _Maps(table, classes), problems)
 
