@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maskrcnn.cli.console import paragraph, say, warn
+from maskrcnn.cli.console import ALL_FAILED, SOME_SKIPPED, paragraph, say, warn
 from maskrcnn.cli.options import Device
+from maskrcnn.errors import MaskRCNNError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +36,7 @@ def demo(
         ("nuclei", "section-nuclear-stain", nuclear_stain(section), section),
     ]
     scores = {"people": 0.5, "nuclei": 0.4}
+    skipped = 0
     with PredictionWriter(folder) as writer:
         for line in writer.notes:
             warn(line)
@@ -43,13 +45,20 @@ def demo(
             result = predictors[model].predict(photo, score=scores[model])
             if background is not None:
                 result.image = background
-            picture = writer.add(f"{name}.png", name, result)
+            try:
+                picture = writer.add(f"{name}.png", name, result)
+            except MaskRCNNError as error:
+                warn(f"skipped {error}")
+                skipped += 1
+                continue
             say(f"{model}: {len(result)} in {name} → {picture}")
     paragraph(
         "The section is tissue in which brown marks a protein and blue (haematoxylin) the nuclei; its second view "
         "shows the model the blue stain alone, as a pathologist's software would.",
         indent=0,
     )
+    if skipped:
+        raise typer.Exit(SOME_SKIPPED if skipped < len(photos) else ALL_FAILED)
 
 
 def nuclear_stain(section: np.ndarray) -> np.ndarray:
