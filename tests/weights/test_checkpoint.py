@@ -184,3 +184,18 @@ def test_metadata_that_no_checkpoint_has(tiny: Tiny, tmp_path: Path, field: str,
     with pytest.raises(MaskRCNNError, match=r"m\.safetensors: not a readable checkpoint") as caught:
         load_model(path)
     assert len(str(caught.value)) < 600
+
+
+def test_settings_of_a_large_network_beside_a_few_numbers_make_none(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, path = tiny("cat"), tmp_path / "m.safetensors"
+    config = {**to_dict(model.config), "box_hidden": [16_000, 16_000]}
+    save_file(
+        model.state_dict(),
+        path,
+        {"format": FORMAT, "names": '["cat"]', "config": json.dumps(config), "provenance": "{}"},
+    )
+    monkeypatch.setattr("maskrcnn.weights.load.MaskRCNN", None)
+    with pytest.raises(MaskRCNNError, match="does not fill the architecture it names"):
+        load_model(path)

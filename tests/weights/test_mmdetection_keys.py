@@ -185,3 +185,28 @@ def test_a_wrong_number_of_names(tmp_path: Path) -> None:
     with pytest.raises(MaskRCNNError, match="expected 3 class names, found 1"):
         read_any(path)
     assert read_any(path, ["a", "b", "c"])[0].names == ("a", "b", "c")
+
+
+@pytest.mark.parametrize(
+    ("rpn", "box", "betas", "told"),
+    [
+        ("dict(type='L1Loss', loss_weight=1.0)", "dict(type='L1Loss')", (0.0, 0.0), []),
+        ("dict(type='SmoothL1Loss', beta=0.25)", "dict(type='SmoothL1Loss')", (0.25, 1.0), []),
+        ("dict(type='GIoULoss')", "{'type': 'SmoothL1Loss', 'beta': 0.5}", (0.0, 0.5), ["rpn_head: 'GIoULoss'"]),
+        ("dict(type='SmoothL1Loss', beta='x')", "loss", (0.0, 0.0), ["rpn_head: 'SmoothL1Loss'"]),
+    ],
+)
+def test_box_losses_are_read(tmp_path: Path, rpn: str, box: str, betas: tuple[float, float], told: list[str]) -> None:
+    text = f"model = dict(rpn_head=dict(loss_bbox={rpn}), roi_head=dict(bbox_head=dict(loss_bbox={box})))"
+    path = saved(as_mmdetection(small().state_dict()), tmp_path / "model.pth", config=text)
+    checkpoint, notes = read_any(path)
+    assert (checkpoint.config.rpn_beta, checkpoint.config.box_beta) == betas
+    assert [line for line in told if not any(line in note for note in notes)] == []
+    assert sum("is not followed" in note for note in notes) == len(told)
+
+
+@pytest.mark.parametrize("mean", ["['a', 'b', 'c']", "[None] * 3", "[1, 2]", "[1e999, 0, 0]", "[[1], [2], [3]]"])
+def test_pixel_statistics_that_are_none_are_not_read(tmp_path: Path, mean: str) -> None:
+    text = f"a = dict(mean={mean}, std=[1, 1, 1])"
+    path = saved(as_mmdetection(small().state_dict()), tmp_path / "model.pth", config=text)
+    assert any("holds no pixel statistics" in note for note in read_any(path)[1])

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.limits import parameter_count
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.weights.architecture import other_architecture
 from maskrcnn.weights.catalog import COCO_NAMES, find_weights
@@ -88,6 +89,14 @@ def load_any(
 ) -> tuple[MaskRCNN, Checkpoint, Report]:
     """As `load_model`, with the checkpoint that filled the model."""
     checkpoint, notes = read_any(source, names, config)
+    count = sum(value.numel() for value in checkpoint.state.values())
+    needed = parameter_count(checkpoint.config, len(checkpoint.names))
+    if 2 * count < needed:
+        raise MaskRCNNError(
+            f"the checkpoint does not fill the architecture it names: {count:,} numbers of {needed:,}",
+            where=source,
+            fix="use the file as it was written",
+        )
     model = MaskRCNN(checkpoint.config, checkpoint.names)
     report = copy_weights(model, checkpoint, str(source))
     report.notes += notes

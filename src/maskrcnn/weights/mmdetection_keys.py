@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import preset
 from maskrcnn.weights.architecture import architecture, renamed, rgb_order
@@ -36,6 +37,7 @@ _RENAMES = [
     (r"roi_head\.mask_head\.upsample\.", "mask_head.upsample."),
     (r"roi_head\.mask_head\.conv_logits\.", "mask_head.logits."),
 ]
+_BETAS = {"rpn_head": "rpn_beta", "bbox_head": "box_beta"}  # whose losses of boxes they are
 _ASSUMED: dict[str, Any] = {
     **ASSUMED,
     "preprocess": {
@@ -84,6 +86,10 @@ def from_mmdetection(state: dict[str, Tensor], rest: dict[str, Any], where: Path
         notes.append(f"from the config in the file: {'BGR' if bgr else 'RGB'}, pixel mean and std")
     else:
         notes.append("the file holds no pixel statistics: ImageNet's in RGB are taken, as in most of its configs")
+    config = config.replace(**{name: written[name] for name in _BETAS.values() if name in written})
+    notes += [
+        f"loss_bbox of {head}: {written[head]} is not followed, L1 is taken" for head in _BETAS if head in written
+    ]
     if "style" in written:
         config = config.replace(backbone_stride_in_1x1=written["style"] == "caffe")
     else:
@@ -108,7 +114,7 @@ def _names(meta: dict[str, Any]) -> tuple[str, ...] | None:
 
 
 def _written(text: str) -> dict[str, Any]:
-    """Pixel statistics and the backbone's style in the text of a config, which is read and never run."""
+    """Pixel statistics, the backbone's style and the box losses in a config, which is read and never run."""
     found: dict[str, Any] = {}
     try:
         tree = ast.parse(text)
@@ -116,28 +122,47 @@ def _written(text: str) -> dict[str, Any]:
         return found
     for node in ast.walk(tree):
         values = _literals(node)
-        if all(isinstance(values.get(name), list | tuple) and len(values[name]) == 3 for name in ("mean", "std")):
+        if all(
+            isinstance(values.get(name), list | tuple) and len(values[name]) == 3 and all(map(_is_number, values[name]))
+            for name in ("mean", "std")
+        ):
             # 2.x says to_rgb, 3.x bgr_to_rgb; both turn what cv2 has read as BGR.
             turned = values.get("to_rgb", values.get("bgr_to_rgb", False))
             found |= {"mean": values["mean"], "std": values["std"], "bgr": not turned}
         if values.get("style") in ("pytorch", "caffe"):
             found["style"] = values["style"]
+        for head in _BETAS:
+            loss = _literals(_pairs(_pairs(node).get(head)).get("loss_bbox"))
+            if loss.get("type") == "L1Loss":
+                found[_BETAS[head]] = 0.0
+            elif loss.get("type") == "SmoothL1Loss" and _is_number(loss.get("beta", 1.0)):
+                found[_BETAS[head]] = float(loss.get("beta", 1.0))
+            elif "type" in loss:
+                found[head] = shown(loss["type"])
     return found
 
 
-def _literals(node: ast.AST) -> dict[str, Any]:
-    """The plain values of a ``dict(…)`` call or of a dict display."""
-    pairs: list[tuple[str, ast.AST]] = []
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e6
+
+
+def _pairs(node: ast.AST | None) -> dict[str, ast.AST]:
+    """The names of a ``dict(…)`` call or of a dict display, and what stands for their values."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
-        pairs = [(item.arg, item.value) for item in node.keywords if item.arg]
-    elif isinstance(node, ast.Dict):
+        return {item.arg: item.value for item in node.keywords if item.arg}
+    if isinstance(node, ast.Dict):
         items = zip(node.keys, node.values, strict=True)
-        pairs = [(str(key.value), value) for key, value in items if isinstance(key, ast.Constant)]
+        return {str(key.value)[:100]: value for key, value in items if isinstance(key, ast.Constant)}
+    return {}
+
+
+def _literals(node: ast.AST | None) -> dict[str, Any]:
+    """The plain values of a ``dict(…)`` call or of a dict display."""
     values = {}
-    for name, value in pairs:
-        if name in ("mean", "std", "to_rgb", "bgr_to_rgb", "style"):
+    for name, value in _pairs(node).items():
+        if name in ("mean", "std", "to_rgb", "bgr_to_rgb", "style", "type", "beta"):
             try:
                 values[name] = ast.literal_eval(value)
-            except (ValueError, TypeError):
+            except (ValueError, TypeError, RecursionError, MemoryError):
                 continue
     return values
