@@ -86,3 +86,10 @@ def test_code_in_a_file_is_refused_and_not_run(tmp_path: Path, name: str) -> Non
     assert code != 0
     assert "posix.mkdir" in said
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["m.onnx", "m.xml", "m.pt2"])
+def test_an_exported_model_is_no_checkpoint(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"PK")
+    _, said = run("convert", tmp_path / name, tmp_path / "new.safetensors")
+    assert "found an exported model" in said

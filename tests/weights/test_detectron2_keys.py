@@ -286,6 +286,8 @@ def test_a_yaml_that_asks_for_what_we_have_not(tmp_path: Path, path: str, value:
         ("MODEL.RPN.POST_NMS_TOPK_TEST", {}),
         ("MODEL.ANCHOR_GENERATOR.SIZES", 3),
         ("MODEL.RESNETS.STRIDE_IN_1X1", None),
+        ("MODEL.PIXEL_MEAN", f"[{'-' * 100_000}1]"),
+        ("TEST.DETECTIONS_PER_IMAGE", f"({'(' * 100_000}"),
     ],
 )
 def test_a_yaml_with_values_of_another_kind(tmp_path: Path, path: str, value: Any) -> None:

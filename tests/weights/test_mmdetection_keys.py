@@ -143,7 +143,19 @@ def test_a_config_of_3_x(tmp_path: Path) -> None:
     assert not config.backbone_stride_in_1x1
 
 
-@pytest.mark.parametrize("text", ["not python (", "img_norm_cfg = dict(mean=1, std=2)", "mean = [" * 300])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "not python (",
+        "img_norm_cfg = dict(mean=1, std=2)",
+        "mean = [" * 300,
+        "n = dict(mean=['a', 'b', 'c'], std=[1, 1, 1])",
+        "n = dict(mean=[None, [1], 1j], std=[1, 1, 1])",
+        f"n = dict(mean=[{'9' * 400}, 0, 0], std=[1, 1, 1])",
+        "n = dict(mean=[1e999, 0, 0], std=[1, 1, 1])",
+        f"n = dict(mean={'-' * 5000}1, std=[1, 1, 1])",
+    ],
+)
 def test_a_config_that_tells_nothing(tmp_path: Path, text: str) -> None:
     path = saved(as_mmdetection(small().state_dict()), tmp_path / "model.pth", config=text)
     assert read_any(path)[0].config == small().config

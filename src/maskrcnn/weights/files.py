@@ -43,6 +43,10 @@ def read_contents(path: Path) -> Contents:
             where=path,
             fix="train on the same data: maskrcnn train DATA --init coco; see docs/migrate/matterport.md",
         )
+    if path.suffix.lower() in (".onnx", ".xml", ".pt2"):
+        raise MaskRCNNError(
+            "expected a checkpoint, found an exported model", where=path, fix="name the checkpoint it was exported from"
+        )
     content = read_safetensors(path, "weight file") if path.suffix.lower() == ".safetensors" else read_torch_file(path)
     if isinstance(content, dict) and isinstance(content.get("blobs"), dict):
         raise MaskRCNNError(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import Config
 from maskrcnn.weights.catalog import COCO_NAMES
@@ -59,9 +60,19 @@ def class_names(
 
 
 def pixel_statistics(mean: Sequence[float], std: Sequence[float], bgr: bool) -> dict[str, Any]:
-    """``Preprocess`` fields of statistics given for values 0..255, in order blue, green, red if ``bgr``."""
+    """``Preprocess`` fields of statistics given for values 0..255, in order blue, green, red if ``bgr``.
+
+    Raises:
+        MaskRCNNError: they are no numbers.
+    """
     step = -1 if bgr else 1
-    return {
-        "mean": tuple(float(value) / 255 for value in mean)[::step],
-        "std": tuple(float(value) / 255 for value in std)[::step],
-    }
+    try:
+        return {
+            "mean": tuple(float(value) / 255 for value in mean)[::step],
+            "std": tuple(float(value) / 255 for value in std)[::step],
+        }
+    except (TypeError, ValueError, OverflowError):
+        raise MaskRCNNError(
+            f"expected pixel statistics in numbers, found mean {shown(mean)} and std {shown(std)}",
+            fix="correct the settings that they come from",
+        ) from None
