@@ -234,3 +234,36 @@ def test_the_folder_to_calibrate_on_is_looked_into_first(tmp_path: Path) -> None
 def test_an_unknown_model_is_told(tmp_path: Path) -> None:
     with pytest.raises(MaskRCNNError, match="did you mean 'nuclei'"):
         export(Request("nuclej", "onnx", tmp_path / "model.onnx"))
+
+
+@pytest.mark.parametrize("words", [OSError, RuntimeError])
+def test_a_disk_that_is_full_leaves_the_file_that_was_there(
+    model: MaskRCNN,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    file_size_limit: Callable[[int], None],
+    words: type[Exception],
+) -> None:
+    """Libraries in C++ tell it as a RuntimeError in words of their own."""
+    out = tmp_path / "model.onnx"
+    out.write_text("before")
+
+    def write(model: MaskRCNN, path: Path, *_: object) -> None:
+        try:
+            path.write_bytes(bytes(10_000_000))
+        except OSError as error:
+            raise (error if words is OSError else RuntimeError("basic_ios::clear: iostream error")) from None
+
+    monkeypatch.setattr(onnx_file, "write", write)
+    file_size_limit(20_000)
+    with pytest.raises(MaskRCNNError, match=r"model\.onnx: cannot write: File too large.*ulimit -f"):
+        export_model(model, Request("m", "onnx", out))
+    assert out.read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_the_file_beside_it_is_tried_out_too(model: MaskRCNN, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model.bin").mkdir()
+    monkeypatch.setattr(openvino_file, "write", lambda *_: pytest.fail("the work was begun"))
+    with pytest.raises(MaskRCNNError, match=r"model\.bin: expected a file name, found a folder"):
+        export_model(model, Request("m", "openvino", tmp_path / "model.xml"))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.export.formats import FORMATS, Format, check_request
+from maskrcnn.output.whole_file import cannot_write, replacing, try_out
 
 if TYPE_CHECKING:
     from maskrcnn.export.trial import Session, Trial
@@ -86,19 +87,34 @@ def export(request: Request) -> Trial:
 def export_model(model: MaskRCNN, request: Request) -> Trial:
     """`export` of a model in memory; the request's source only says where it came from."""
     kind = request.check()
-    try:
-        request.out.parent.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(dir=request.out.parent, prefix=".export-")
-    except OSError as error:
-        raise MaskRCNNError(f"cannot write there: {error.strerror}", where=request.out, fix="check --out") from error
-    with folder as name:
+    for file in kind.files(request.out):
+        try_out(file)
+    with tempfile.TemporaryDirectory(dir=request.out.parent, prefix=".export-") as name:
         made = Path(name) / request.out.name
-        importlib.import_module(kind.module).write(model.eval(), made, request.precision, request.calibrate)
+        _write(model.eval(), request, kind, made)
         trial = _try(model, request, kind, made)
         if not trial.problems or request.force:
-            for file in kind.files(made):
-                shutil.move(file, request.out.parent / file.name)
+            for file in reversed(kind.files(made)):  # the file that is opened comes last
+                with replacing(request.out.parent / file.name, durable=True) as part:
+                    shutil.move(file, part)
     return trial
+
+
+def _write(model: MaskRCNN, request: Request, kind: Format, made: Path) -> None:
+    """Write the artifact. Raises `MaskRCNNError` where the disk does not take it."""
+    try:
+        importlib.import_module(kind.module).write(model, made, request.precision, request.calibrate)
+    except OSError as error:
+        raise cannot_write(error, request.out) from error
+    except RuntimeError:
+        # Libraries in C++ tell a full disk in words of their own: does one more file of the model's size fit?
+        try:
+            with made.with_name("room").open("wb") as file:
+                for value in model.state_dict().values():
+                    file.write(bytes(value.numel() * value.element_size()))
+        except OSError as error:
+            raise cannot_write(error, request.out) from error
+        raise
 
 
 def _try(model: MaskRCNN, request: Request, kind: Format, made: Path) -> Trial:
