@@ -344,7 +344,7 @@ class Trainer:
         state = self.state
         self.processes.part()
         if state.steps < FEW_STEPS and not self.stopping and not self.ended:
-            self.log.say(f"trained for only {state.steps} steps, too few to learn from; {self.pace.advice()}")
+            self.log.say(f"trained for only {state.steps} steps, from which little is learned; {self.pace.advice()}")
         self.log.sum_up()
         if self.stopping:
             self.log.say(f"stopped after step {state.steps}; go on with: maskrcnn train --resume {self.folder}")
