@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 from pathlib import Path
 from typing import Any
 
@@ -359,3 +360,11 @@ def test_a_damaged_file_is_read_or_is_one_clear_error(data: st.DataObject, tmp_p
         except MaskRCNNError as error:
             told = error
         assert told is None or ("a.tif" in str(told) and told.fix)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.tif")
+    for reader in (read_channels, read_image, read_ids, image_size, read_header):
+        with pytest.raises(MaskRCNNError, match=r"a\.tif"):
+            reader(tmp_path / "a.tif")

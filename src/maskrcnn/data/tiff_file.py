@@ -34,6 +34,8 @@ _FIX = "save it as 8- or 16-bit RGB or grey, uncompressed or with deflate"
 def is_tiff(path: Path) -> bool:
     """Whether the file begins as a TIFF does, whatever its name is; False if it cannot be read."""
     try:
+        if not path.is_file():  # opening a pipe would wait for whoever writes into it
+            return False
         with path.open("rb") as file:
             return file.read(4) in _MAGIC
     except (OSError, ValueError):
