@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from maskrcnn.data.formats.image_finder import ImageFinder, means
+from maskrcnn.data.formats.image_finder import ImageFinder, means, spellings
 from maskrcnn.data.problem import DataError
 
 
@@ -129,3 +129,12 @@ def test_folders_that_lead_back_to_themselves(tmp_path: Path) -> None:
     touch(tmp_path / "a" / "1.png")
     (tmp_path / "a" / "again").symlink_to(tmp_path, target_is_directory=True)
     assert ImageFinder([tmp_path], [], [tmp_path]).find("x/1.png") == tmp_path / "a" / "1.png"
+
+
+@pytest.mark.parametrize(
+    "name", ["\\\\server\\share\\cam\\a.png", "//server/share/cam/a.png", "\\/server/share/cam/a.png"]
+)
+def test_a_path_on_a_server_is_looked_for_below_the_folders_alone(tmp_path: Path, name: str) -> None:
+    assert not any(spelling.startswith(("\\", "/")) for spelling in spellings(name))
+    touch(tmp_path / "cam" / "a.png")
+    assert ImageFinder([tmp_path], trees=[tmp_path]).found(name) == tmp_path / "cam" / "a.png"

@@ -21,6 +21,7 @@ _MAX_NAME = 4096
 # Folders before a file's name by which two are told apart.
 _MAX_PARTS = 8
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://[^/]*/")
+_SERVER = re.compile(r"^[\\/]{2,}")
 _DRIVE = re.compile(r"^[A-Za-z]:$")
 _URL_TAIL = re.compile(r"[?#]")
 
@@ -170,7 +171,11 @@ def means(name: str, path: Path) -> bool:
 
 
 def spellings(name: str) -> Iterator[str]:
-    """A name as it is written, and what it means if it is a path of Windows, a URL, or percent-encoded."""
+    """A name as it is written, and what it means if it is a path of Windows, a URL, or percent-encoded.
+
+    A path that begins with the name of a server is none here: on Windows, to look for it would be a request.
+    """
+    name = _SERVER.sub("", name)
     forward = name.replace("\\", "/")
     bare = _SCHEME.sub("", forward)
     ways = [name, forward, bare, unquote(bare)]
@@ -180,7 +185,7 @@ def spellings(name: str) -> Iterator[str]:
             ways += [path, unquote(path)]
         elif mark[0] == "?":  # …/local-files/?d=folder/a.png
             ways += [value for _, value in parse_qsl(bare[mark.end() :]) if _is_image(value)]
-    yield from (way for way in dict.fromkeys(ways) if way)
+    yield from (way for way in dict.fromkeys(ways) if way and not _SERVER.match(way))
 
 
 def _is_image(name: str) -> bool:
