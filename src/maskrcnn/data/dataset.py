@@ -15,7 +15,7 @@ import numpy as np
 from maskrcnn.arguments import checked_path
 from maskrcnn.data.channels import read_for_model
 from maskrcnn.data.image_formats import left_out
-from maskrcnn.data.image_io import find_images
+from maskrcnn.data.image_io import find_images, image_size
 from maskrcnn.data.objects import Annotation, Drawn, Objects, draw_all, draw_each
 from maskrcnn.data.problem import Problem
 from maskrcnn.documents import shown
@@ -120,15 +120,15 @@ class Dataset:
             MaskRCNNError: the file cannot be read, or its size is not the one the labels were made for.
         """
         record = self.records[index]
-        pixels = read_for_model(record.path, preprocess or Preprocess(), shrink).pixels
-        if pixels.shape[:2] not in (record.size, tuple(-(-side // shrink) for side in record.size)):
+        size = image_size(record.path)  # before anything is decoded, and memory taken for what a header claims
+        if size != record.size:
             raise MaskRCNNError(
                 f"the labels are for {record.height} x {record.width} (height x width), "
-                f"the image has {pixels.shape[0]} x {pixels.shape[1]}",
+                f"the image has {size[0]} x {size[1]}",
                 where=record.path,
                 fix="scale or turn the image or its labels so that they agree",
             )
-        return pixels
+        return read_for_model(record.path, preprocess or Preprocess(), shrink).pixels
 
     def annotations(self, index: int) -> list[Annotation]:
         """The annotations of one image as written; those that make no sense are left out and told in `problems`."""
