@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
+import tempfile
 import textwrap
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from maskrcnn.data.image_io import read_channels, read_image
+from maskrcnn.errors import MaskRCNNError
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs resource")
 
@@ -49,3 +58,27 @@ def test_a_small_file_of_many_pixels(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((8000, 8000), np.uint16), compression="zlib", rowsperstrip=64)
     assert (tmp_path / "a.tif").stat().st_size < 2**18
     assert extra_mib("read_image(sys.argv[1])", str(tmp_path / "a.tif")) < 600
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000), st.sampled_from(["1", "L", "P", "LA", "RGB", "RGBA", "I;16"]))
+@settings(max_examples=40, deadline=None)
+@example(1, 3000, "1")
+@example(3000, 3000, "L")
+def test_the_smallest_png_of_an_image_holds_it(height: int, width: int, mode: str) -> None:
+    """Nothing takes less than one value everywhere, compressed as far as it goes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "flat.png"
+        Image.new(mode, (width, height)).save(path, compress_level=9, **({"bits": 1} if mode == "P" else {}))
+        assert read_channels(path).shape[:2] == (height, width)
+
+
+def test_a_header_that_its_file_cannot_fill_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    for width, height in ((1, 199_000_000), (199_000_000, 1), (14_000, 14_000)):
+        header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+        body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+        (tmp_path / "claims.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+        with pytest.raises(MaskRCNNError, match="cannot hold"):
+            read_image(tmp_path / "claims.png")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,6 +141,41 @@ def test_a_broken_image_costs_no_other(
         assert str(path) in str(found[place])
     with pytest.raises(MaskRCNNError, match="missing"):
         nuclei.predict([photo[:64], missing], batch_size=batch_size)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("out of\nmemory"), MemoryError(), MaskRCNNError("no such graph")])
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_an_image_that_the_network_fails_on_costs_no_other(
+    nuclei: Predictor,
+    photo: np.ndarray,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    batch_size: int,
+) -> None:
+    detect = nuclei._detect
+
+    def failing(images: Sequence[np.ndarray], score: float) -> object:
+        if any(image.shape[0] == 99 for image in images):
+            raise error
+        return detect(images, score)
+
+    monkeypatch.setattr(nuclei, "_detect", failing)
+    Image.fromarray(photo[:99]).save(tmp_path / "bad.png")
+    found = list(nuclei.stream([photo, tmp_path / "bad.png", photo, tmp_path / "none.png"], 0.5, batch_size))
+    assert [len(result) for result in (found[0], found[2]) if isinstance(result, Result)] == [
+        len(nuclei.predict(photo))
+    ] * 2
+    assert isinstance(found[1], MaskRCNNError)
+    assert isinstance(found[3], MaskRCNNError)
+    words = {
+        RuntimeError: "bad.png: the network failed on it: out of",
+        MemoryError: "MemoryError",
+        MaskRCNNError: "graph",
+    }
+    assert words[type(error)] in str(found[1])
+    with pytest.raises(MaskRCNNError, match=r"graph|failed"):
+        nuclei.predict(tmp_path / "bad.png")
 
 
 def test_a_function_gives_its_image_in_the_background(nuclei: Predictor, photo: np.ndarray, tmp_path: Path) -> None:

@@ -52,12 +52,22 @@ def test_each_bad_input_is_a_line_and_the_others_complete(desk: Path) -> None:
     assert len(list((desk / "out").glob("*.png"))) == 4
 
 
-def test_a_closed_pipe_and_a_full_disk_do_not_stop_the_work(desk: Path) -> None:
+def test_a_closed_pipe_does_not_stop_the_work(desk: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     done = called(desk, writer)
     os.close(writer)
     assert "Broken" not in done.stderr
     assert len(done.stderr.splitlines()) == 2
+    json.loads((desk / "out" / "predictions.json").read_text())
+    assert len(list((desk / "out").glob("*.png"))) == 4
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_under_standard_output_does_not_stop_the_work(desk: Path) -> None:
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        done = called(desk, full.fileno())
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 1
     json.loads((desk / "out" / "predictions.json").read_text())
     assert len(list((desk / "out").glob("*.png"))) == 4

@@ -13,6 +13,7 @@ import importlib
 import os
 import pathlib
 import pickle
+import re
 import runpy
 import shutil
 import socket
@@ -136,7 +137,7 @@ class Kind(enum.Enum):
         np.dtype("f4"),
         type,
     ],
-    ids=repr,
+    ids=lambda value: re.sub(r" at 0x\w+", "", repr(value)),
 )
 def test_other_objects_are_inert(read: Callable, value: object, protocol: int) -> None:
     """They come as placeholders, and cost nothing of what lies beside them."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from maskrcnn.cli.bars import bar
-from maskrcnn.cli.console import SOME_SKIPPED, bold, class_table, json_text, metrics_table, say, warn
+from maskrcnn.cli.console import SOME_SKIPPED, bold, class_table, json_text, metrics_table, say, say_json, warn
 from maskrcnn.cli.options import Data, Device, Model, Precision, Size, Trust
 from maskrcnn.cli.place import own_file, own_folder
 from maskrcnn.text import plural
+
+if TYPE_CHECKING:
+    from maskrcnn.evaluate.evaluator import Evaluation
 
 
 def evaluate(
@@ -30,7 +33,9 @@ def evaluate(
     precision: Precision = "auto",
     size: Size = None,
     trust: Trust = False,
-    json_out: Annotated[Path | None, typer.Option("--json", help="Also write the numbers to this file.")] = None,
+    json_out: Annotated[
+        str | None, typer.Option("--json", help="Also write the numbers to this file; - for standard output.")
+    ] = None,
 ) -> None:
     """Measure a model on labelled images.
 
@@ -51,17 +56,25 @@ def evaluate(
             evaluation = run(predictor, dataset, max_detections, advance, analyse=True)
         for line in (*map(str, dataset.problems), *evaluation.problems, *evaluation.notes):
             warn(line)
-        most = plural(evaluation.max_detections, "object")
-        metrics_table(evaluation, f"{plural(evaluation.images, 'image')}, at most {most} each")
-        if len(evaluation.per_class) > 1:
-            class_table(evaluation)
-        for number, finding in enumerate(evaluation.findings, 1):
-            say(f"{number}. ", bold(finding.what), f" {finding.action}")
+        if json_out != "-":
+            _show(evaluation)
         observer = Observer(predictor, dataset, max_detections)
         report = write_report(folder, evaluation, observer, model, str(data), split, worst)
-        say(f"report → {report}")
-        if json_out:
-            content = {"model": model, "data": str(data), "split": split, **evaluation.to_json()}
+        content = {"model": model, "data": str(data), "split": split, **evaluation.to_json()}
+        if json_out == "-":
+            say_json(content)
+        else:
+            say(f"report → {report}")
+        if json_out is not None and json_out != "-":
             write_text(json_out, json_text(content))
     if dataset.skipped or dataset.dropped or evaluation.problems:
         raise typer.Exit(SOME_SKIPPED)
+
+
+def _show(evaluation: Evaluation) -> None:
+    most = plural(evaluation.max_detections, "object")
+    metrics_table(evaluation, f"{plural(evaluation.images, 'image')}, at most {most} each")
+    if len(evaluation.per_class) > 1:
+        class_table(evaluation)
+    for number, finding in enumerate(evaluation.findings, 1):
+        say(f"{number}. ", bold(finding.what), f" {finding.action}")

@@ -29,6 +29,9 @@ _LARGE = 2**24  # pixels, from which copies are made piece by piece
 LIMIT_VARIABLE = "MASKRCNN_MAX_IMAGE_BYTES"
 ON_WHITE = "transparent pixels composited on white"
 
+_DEFLATED = 1032  # bytes that deflate makes of one at the most
+_PNG_BITS = {"LA": 16, "RGB": 24, "RGBA": 32, "I;16": 16}
+
 GREY16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 TURNED = (5, 6, 7, 8)
 _EXIF_ORIENTATION = 0x0112
@@ -53,6 +56,7 @@ def opened(path: Path) -> Iterator[ImageFile.ImageFile]:
         raise MaskRCNNError(f"damaged image header: {error}", where=path, fix="copy or download it again") from error
     with image:
         check_size(image.height, image.width, path)
+        _check_plausible(image, path)
         try:
             yield image
         except MaskRCNNError:
@@ -61,6 +65,18 @@ def opened(path: Path) -> Iterator[ImageFile.ImageFile]:
             raise MaskRCNNError(
                 f"truncated or damaged image: {error}", where=path, fix="copy or download it again"
             ) from error
+
+
+def _check_plausible(image: ImageFile.ImageFile, path: Path) -> None:
+    """Raises `MaskRCNNError` for a PNG that is too small to hold what its header claims."""
+    if image.format != "PNG" or is_embedded(path):
+        return
+    # Each row begins with a byte of its own. In modes that are not listed a pixel has one bit at least.
+    row = 1 + -(-image.width * _PNG_BITS.get(image.mode, 1) // 8)
+    size = path.stat().st_size
+    if image.height * row > _DEFLATED * size:
+        what = f"{size:,} bytes cannot hold the {image.width} x {image.height} pixels that its header claims"
+        raise MaskRCNNError(f"truncated or damaged image: {what}", where=path, fix="copy or download it again")
 
 
 def check_present(path: Path) -> None:

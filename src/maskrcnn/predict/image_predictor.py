@@ -113,8 +113,8 @@ class ImagePredictor(ABC):
     ) -> Iterator[Result | MaskRCNNError]:
         """What `predict` gives, image by image in their order, while the next ones are read in the background.
 
-        An image that cannot be read comes as its error and costs no other. On CUDA the network works on the next batch
-        while the results of one are used.
+        An image that cannot be read, or that the network fails on, is yielded as its error; the others are unaffected.
+        On CUDA the network works on the next batch while the results of one are used.
         """
         score, size = checked_score(score), checked_batch_size(batch_size, self.together)
         started: deque[_Started] = deque()
@@ -142,18 +142,35 @@ class ImagePredictor(ABC):
 
     def _start(self, group: list[_Read | MaskRCNNError], score: float) -> _Started:
         images = [item[0].pixels for item in group if not isinstance(item, MaskRCNNError)]
-        return _Started(group, self._detect(images, score) if images else None)
+        try:
+            return _Started(group, self._detect(images, score) if images else None)
+        except _FAILURES as error:
+            return _Started(group, None, error)
 
     def _results(self, started: _Started, score: float) -> Iterator[Result | MaskRCNNError]:
-        found = started.detections.arrays() if started.detections is not None else None
+        found, failure = None, started.failure
+        try:
+            found = started.detections.arrays() if started.detections is not None else None
+        except _FAILURES as error:
+            failure = error
+        alone = sum(not isinstance(item, MaskRCNNError) for item in started.group) == 1
         row = 0
         for item in started.group:
             if isinstance(item, MaskRCNNError):
                 yield item
-            else:
-                assert found is not None
+            elif found is not None:
                 yield self._result(item, *found, row, score)
                 row += 1
+            else:
+                assert failure is not None
+                # In a batch that failed, each image is tried alone: the others may be well.
+                yield _told(failure, item[1]) if alone else self._by_itself(item, score)
+
+    def _by_itself(self, item: _Read, score: float) -> Result | MaskRCNNError:
+        try:
+            return self._result(item, *self._detect([item[0].pixels], score).arrays(), 0, score)
+        except _FAILURES as error:
+            return _told(error, item[1])
 
     def _result(self, item: _Read, found: Found, sizes: list[list[int]], row: int, score: float) -> Result:
         image, path = item
@@ -179,12 +196,26 @@ class ImagePredictor(ABC):
 _Read = tuple[ReadImage, Path | None]
 
 
+# Of a network in torch, out of memory among them, and of an exported one.
+_FAILURES = (MaskRCNNError, RuntimeError, MemoryError)
+
+
 @dataclass
 class _Started:
-    """A batch in the network: what was read, errors in their places, and the detections of what could be."""
+    """A batch in the network: what was read, errors in their places, and the detections, or why there are none."""
 
     group: list[_Read | MaskRCNNError]
     detections: Pending | None
+    failure: Exception | None = None
+
+
+def _told(failure: Exception, path: Path | None) -> MaskRCNNError:
+    """The error of an image that the network failed on."""
+    if isinstance(failure, MaskRCNNError):
+        return failure
+    reason = (str(failure).strip() or type(failure).__name__).splitlines()[0]
+    fix = "try a smaller --size, or another --device"
+    return MaskRCNNError(f"the network failed on it: {reason}", where=path, fix=fix)
 
 
 def _held(item: _Read) -> int:
