@@ -63,6 +63,7 @@ class Bench:
         if not self.good.exists():
             self.good.mkdir(parents=True)
             self.target.make(self.good)
+        self.whole = self.target.use(self.good)
         self.files = [path for path in sorted(self.good.rglob("*")) if path.is_file() and self._mutation(path)]
 
     def _mutation(self, path: Path) -> object:
@@ -97,7 +98,7 @@ class Bench:
             with measured(seconds) as cost, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 read = self.target.use(self.work)
-            kind = "whole" if read >= self.target.whole else "part" if read else "refused"
+            kind = "whole" if read >= self.whole else "part" if read else "refused"
         except MaskRCNNError as error:
             kind = "refused"
             if len(str(error)) > 5000:

@@ -58,7 +58,7 @@ class Target:
         make: writes good files into an empty folder.
         use: reads them; raises nothing but `MaskRCNNError`, and returns how much of it could be read.
         mutations: by suffix; files of other suffixes are left alone. "" stands for all.
-        whole: what `use` returns for the good files.
+        whole: what `use` returns at least for the good files.
     """
 
     make: Callable[[Path], None]
@@ -375,7 +375,7 @@ _LABELS: dict[str, Mutation] = {
 }  # fmt: skip
 TARGETS: dict[str, Target] = {
     **{name: Target(_labelled(name), _use_data, _LABELS, 4) for name in BY_NAME},
-    "images": Target(_make_images, _use_images, {".png": in_png, "": in_bytes}, 70),
+    "images": Target(_make_images, _use_images, {".png": in_png, "": in_bytes}, 80),
     "checkpoint": Target(_make_checkpoint, _use_weights, {".safetensors": in_safetensors}),
     "run": Target(_make_run, _use_run, {".safetensors": in_safetensors}),
     "pickles": Target(_make_pickles, _use_pickles, {".pth": in_zip, "": in_bytes}, 3),

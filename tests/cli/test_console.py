@@ -86,7 +86,7 @@ def test_a_line_stays_a_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_no_cell_of_a_table_is_cut_off(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr(console.out, "width", 40)
     name = "".join(map(str, range(60)))
     show_table([("class", "objects", "AP"), (name, "123456789", "12.3"), ("b", "1", "2")])
     seen = capsys.readouterr().out

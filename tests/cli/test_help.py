@@ -12,6 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from maskrcnn.cli import console
 from maskrcnn.cli import main as cli
 from maskrcnn.train.recipe import Recipe
 
@@ -37,10 +38,11 @@ def test_help_fits_and_is_complete(words: list[str]) -> None:
 
 def test_every_default_is_shown() -> None:
     flat = " ".join(shown("train").split())
-    for name in ("preset", "epochs", "batch_size", "canvas", "optimizer", "evaluations", "patience", "seed"):
+    for name in ("preset", "batch_size", "canvas", "optimizer", "evaluations", "patience", "seed"):
         option = f"--{name.replace('_', '-')} "
         part = flat.split(option, 1)[1].split(" --")[0]
         assert f"[default: {Recipe.model_fields[name].default}]" in part, (name, part)
+    assert "without either 30, or as many as make 300 steps" in flat  # of --epochs
     flat = " ".join(shown("predict").split())
     for default in ("nuclei", "out", "0.5; 0<=x<=1", "auto", "overlays"):
         assert f"[default: {default}]" in flat
@@ -104,7 +106,7 @@ def test_completion_is_shown_and_installed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
 def test_models_are_readable_at_any_width(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(console.out, "width", columns)
     result = CliRunner().invoke(cli.app, ["models"])
     assert result.exit_code == 0
     assert max(map(len, result.output.splitlines())) <= columns

@@ -35,7 +35,8 @@ def test_a_picture_in_json_reads_as_its_file(tmp_path: Path, kind: str, suffix: 
     path = write(tmp_path / "a.json", content)
     assert (read_image(path).pixels == read_image(plain).pixels).all()
     assert image_size(path) == (5, 7)
-    assert read_header(path) == read_header(plain)
+    assert read_header(path)[2:] == read_header(plain)[2:]
+    assert read_header(path).size == (5, 7)
     assert embedded_image(path) == content
     assert suffix_of(content) == suffix
 

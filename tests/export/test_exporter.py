@@ -8,7 +8,6 @@ import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +17,7 @@ from PIL import Image
 import maskrcnn
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluate import evaluator
+from maskrcnn.evaluate.evaluator import Evaluation
 from maskrcnn.export import exporter, onnx_file, openvino_file
 from maskrcnn.export.exporter import Request, export, export_model
 from maskrcnn.export.formats import FORMATS
@@ -213,11 +213,11 @@ def test_what_it_costs_is_told_of_the_classes_that_the_model_knows(
     rows = {first: 40.0, "zebra": 0.0, second: math.nan}
     losses = iter([0.0, 10.0])
 
-    def measured(predictor: object, data: Path) -> SimpleNamespace:
+    def measured(predictor: object, data: Path) -> Evaluation:
         loss = next(losses)
-        return SimpleNamespace(
-            per_class={name: {"box_AP": value, "mask_AP": max(value - loss, 0)} for name, value in rows.items()}
-        )
+        per_class = {name: {"box_AP": value, "mask_AP": max(value - loss, 0)} for name, value in rows.items()}
+        over_all = {"box_AP": 20.0, "mask_AP": 20.0 - loss / 2}
+        return Evaluation(over_all, per_class, 1, 100, known=[first, second])
 
     monkeypatch.setattr(evaluator, "evaluate", measured)
     assert exporter._metrics(model, made.parent, made) == {"box_AP": (40.0, 40.0), "mask_AP": (40.0, 30.0)}

@@ -8,6 +8,7 @@ beyond: Pillow would give other values than the file holds, or the first channel
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ import numpy as np
 from maskrcnn.data.image_file import ON_WHITE, check_present, check_size, decoded, opened, oriented
 from maskrcnn.data.tiff_codec import COMPRESSIONS, read_samples, sample_type
 from maskrcnn.errors import MaskRCNNError
+
+# What tifffile finds wrong in a file would go to standard error, beside the error that says so.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 MAX_PAGES = 4096  # that are counted
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE = 0, 1, 2, 3

@@ -62,7 +62,8 @@ def resolve_sources(arguments: Sequence[str | Path]) -> Sources:
         except MaskRCNNError as error:
             problems.append(str(error))
         except (OSError, ValueError, RuntimeError) as error:  # a name too long, no such home, a circle of links
-            problems.append(f"{argument}: cannot be read: {getattr(error, 'strerror', None) or error}")
+            reason = getattr(error, "strerror", None) or error
+            problems.append(str(MaskRCNNError(f"cannot be read: {reason}", where=argument)))
     items = list(found.values())
     names = _names(items)
     return Sources([Source(*parts) for parts in zip(names, items, _stems(items), strict=True)], problems, notes)

@@ -121,7 +121,7 @@ def settings_of(written: dict[str, Any] | None, grouped: bool, where: Path) -> S
         box, mask = (get(f"MODEL.ROI_{head}_HEAD.{part}") for head in ("BOX", "MASK"))
         if None not in (box, mask) and box != mask:
             raise MaskRCNNError(f"yaml: {part} is {box} for boxes, {mask} for masks; we have one for both", where=where)
-    short, long = int(get("INPUT.MIN_SIZE_TEST", 800)), int(get("INPUT.MAX_SIZE_TEST", 1333))
+    short, long = (_edge(get(key, usual), key, where) for key, usual in _EDGES.items())
     # An edge of 0 means there: as the image is.
     size = {"short": (short, short), "long": long} if short else {"short": (1, _ANY_SIZE), "long": _ANY_SIZE}
     std = [57.375, 57.12, 58.395] if grouped and written is None else [1.0, 1.0, 1.0]
@@ -164,6 +164,14 @@ def check_against(written: dict[str, Any], config: Config, classes: int, where: 
                 where=where,
                 fix="pass the yaml of the run that wrote the weights as config=, or move the other one away",
             )
+
+
+def _edge(value: Any, key: str, where: Path) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        what = f"yaml: {key}: expected a number of pixels, found {shown(value)}"
+        raise MaskRCNNError(what, where=where, fix="correct the yaml") from None
 
 
 def _getter(written: dict[str, Any]) -> Callable[..., Any]:
@@ -220,6 +228,7 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
 }
 
 
+_EDGES = {"INPUT.MIN_SIZE_TEST": 800, "INPUT.MAX_SIZE_TEST": 1333}
 _PAIRS = {"rpn_before_nms": "MODEL.RPN.PRE_NMS_TOPK", "proposals": "MODEL.RPN.POST_NMS_TOPK"}
 
 
