@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import struct
@@ -93,7 +94,7 @@ def in_value(rng: Rng, value: Any) -> Any:
         if not keys:
             continue
         key = keys[rng.integers(len(keys))]
-        strange = STRANGE[rng.integers(len(STRANGE))]
+        strange = copy.deepcopy(STRANGE[rng.integers(len(STRANGE))])
         match rng.integers(8):
             case 0 | 1 | 2 | 3:
                 where[key] = strange

@@ -7,6 +7,7 @@ Cases run in child processes, so that one which kills its process is a fault lik
 from __future__ import annotations
 
 import argparse
+import functools
 import multiprocessing
 import os
 import shutil
@@ -63,8 +64,12 @@ class Bench:
         if not self.good.exists():
             self.good.mkdir(parents=True)
             self.target.make(self.good)
-        self.whole = self.target.use(self.good)
         self.files = [path for path in sorted(self.good.rglob("*")) if path.is_file() and self._mutation(path)]
+
+    @functools.cached_property
+    def whole(self) -> int:
+        """How much of the good files is read."""
+        return self.target.use(self.good)
 
     def _mutation(self, path: Path) -> object:
         mutations = self.target.mutations
