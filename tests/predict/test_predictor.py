@@ -249,6 +249,22 @@ def test_images_of_many_sizes_in_one_batch(nuclei: Predictor) -> None:
             assert np.abs(many.boxes - box).max(1).min() < 1
 
 
+def test_tiny_images_that_are_enlarged_do_not_all_go_together(
+    nuclei: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pixel of the input takes about 400 bytes on its way through the network: 4 million take less than 2 GB."""
+    inputs: list[tuple[int, ...]] = []
+
+    def detect(batch: torch.Tensor, sizes: torch.Tensor, score: float) -> object:
+        inputs.append(tuple(batch.shape))
+        raise MaskRCNNError("seen")
+
+    monkeypatch.setattr(nuclei._fast, "detect", detect)
+    list(nuclei.stream([np.zeros((8, 8, 3), np.uint8)] * 30, batch_size=200))
+    assert [shape for shape in inputs if shape[0] > 1]
+    assert max(shape[0] * shape[2] * shape[3] for shape in inputs) <= 2**22
+
+
 def test_scores_are_checked_before_anything_is_read(nuclei: Predictor) -> None:
     for score in (-0.1, 1.5, float("nan")):
         with pytest.raises(MaskRCNNError, match="score"):

@@ -212,6 +212,8 @@ def open_detected(
     keypoints: tuple[int, int] | None = None,
 ) -> Dataset:
     """As `open_dataset`, without regard to a .yaml in the folder."""
+    from maskrcnn.data.formats.reserved import without_reserved
+
     found = _found(path)
     if found is None:
         from maskrcnn.data.formats import expected
@@ -220,7 +222,7 @@ def open_detected(
         raise MaskRCNNError(what, where=path, fix="arrange the files like that")
     form, splits = found
     location = splits[match_split(list(splits), split, path)]
-    dataset = form.read(location._replace(keypoints=keypoints), names)
+    dataset = without_reserved(form.read(location._replace(keypoints=keypoints), names), str(location.path))
     dataset.problems += _left_out(dataset, path)
     return dataset
 

@@ -17,6 +17,7 @@ from maskrcnn.documents import read_json
 from maskrcnn.errors import MaskRCNNError
 
 MAX_BYTES = 2**28  # of a label file
+_SPACES = str.maketrans("", "", " \t\r\n")
 _SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2"}
 
 
@@ -35,13 +36,21 @@ def embedded_image(path: Path) -> bytes:
     text = content.get("imageData") if isinstance(content, dict) else None
     if not isinstance(text, str) or not text:
         raise MaskRCNNError("no image: a .json without a picture in imageData", where=path, fix="add the image file")
-    # Some tools write a data URL.
-    text = text[text.index(",") + 1 :] if text.startswith("data:") and "," in text[:100] else text
     try:
-        return base64.b64decode(text, validate=True)
+        return from_base64(text)
     except (binascii.Error, ValueError) as error:
         what = f"the picture in imageData is no base64: {error}"
         raise MaskRCNNError(what, where=path, fix="add the image file") from error
+
+
+def from_base64(text: str) -> bytes:
+    """What a text in base64 holds; it may be a data URL, and broken into lines.
+
+    Raises:
+        binascii.Error, ValueError: it is no base64.
+    """
+    text = text[text.index(",") + 1 :] if text.startswith("data:") and "," in text[:100] else text
+    return base64.b64decode(text.translate(_SPACES), validate=True)
 
 
 def suffix_of(content: bytes) -> str:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from maskrcnn.data.combine import combined
 from maskrcnn.data.dataset import SPLITS, Dataset, exists, has_split, match_split, open_dataset, open_detected
 from maskrcnn.data.formats.checks import doubled_names, whole
+from maskrcnn.data.formats.reserved import NO_CLASS
 from maskrcnn.data.problem import Problem
 from maskrcnn.documents import read_yaml, shown
 from maskrcnn.errors import MaskRCNNError
@@ -83,7 +84,7 @@ def _given(names: list[str] | None, dataset: Dataset, path: Path) -> tuple[list[
         MaskRCNNError: the data has its own names, and not as many.
     """
     own = list(dataset.names)
-    listed = list(filter(None, names or ()))
+    listed = [name for name in names or () if name and name not in NO_CLASS]
     if names is None or own == list(dict.fromkeys(listed)):
         return own, []  # the reader of data that only numbers its classes has used them
     if len(listed) != len(own):
@@ -220,7 +221,7 @@ def _by_number(value: dict[Any, Any]) -> list[Any]:
     """The names of a dictionary {0: cat, 7: dog}; empty if it is none."""
     numbers = {number: name for key, name in value.items() if (number := whole(key)) is not None}
     last = max(numbers, default=-1)
-    if len(numbers) < len(value) or not (min(numbers, default=-1) == 0 and last < _MAX_CLASSES):
+    if len(numbers) < len(value) or not 0 <= min(numbers, default=-1) <= last < _MAX_CLASSES:
         return []
     if not all(isinstance(name, str) and name.strip() for name in numbers.values()):
         return []

@@ -69,7 +69,7 @@ class ImagePredictor(ABC):
     report: Report | None = None
     together: int = 1
     behind: int = 0
-    most_pixels: int = 2**24
+    most_pixels: int = 2**22
 
     @property
     def preprocess(self) -> Preprocess:

@@ -62,7 +62,7 @@ class Predictor(ImagePredictor):
         self._replayed = ReplayedDetect(self._fast) if self.device.type == "cuda" else None
         self.together = 1 if self.device.type == "cpu" else 8
         self.behind = 1 if self.device.type == "cuda" else 0
-        self.most_pixels = 2**24 if self.device.type == "cpu" else 2**27
+        self.most_pixels = 2**22 if self.device.type == "cpu" else 2**27
 
     def detect(self, images: Sequence[np.ndarray], score: float = 0.0) -> tuple[InstanceDetections, list[list[int]]]:
         """Detections on the CPU in pixels of the network input, and each image's (height, width) there.

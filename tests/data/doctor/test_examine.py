@@ -266,6 +266,12 @@ def a_class_above_all(coco: Any) -> None:
         content["categories"][1]["supercategory"] = "things"
 
 
+@plant("reserved-name")
+def the_background_as_a_class(coco: Any) -> None:
+    for content in coco.content.values():
+        content["categories"].insert(0, {"id": 0, "name": "_background_", "supercategory": None})
+
+
 @plant("duplicate-category")
 def one_name_twice(coco: Any) -> None:
     coco.content["train"]["categories"].append({"id": 3, "name": NAMES[0]})

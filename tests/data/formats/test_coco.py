@@ -258,12 +258,16 @@ LEAF = {"id": 7, "name": "cat", "supercategory": "pets"}
         ([LEAF, ROOT], "7", ("cat",)),
         # Roboflow names the root after the project, which may be a class's name too.
         ([ROOT | {"name": "cat"}, LEAF | {"supercategory": "cat"}], 7, ("cat",)),
-        # With an object, an id above 0, a class above it or none below it, it is a class.
+        # With an object, an id above 0 and one class below it, a class above it or none below it, it is a class.
         ([ROOT, LEAF], 0, ("pets", "cat")),
         ([ROOT | {"id": 1}, LEAF], 7, ("pets", "cat")),
         ([ROOT | {"supercategory": "things"}, LEAF], 7, ("pets", "cat")),
         ([ROOT, LEAF | {"supercategory": "none"}], 7, ("pets", "cat")),
         ([ROOT], 0, ("pets",)),
+        ([ROOT | {"id": 5}, LEAF, LEAF | {"id": 9, "name": "dog"}], 7, ("cat", "dog")),
+        ([LEAF, LEAF | {"id": 8, "name": "dog"}, ROOT | {"id": 9}], 7, ("cat", "dog")),
+        ([ROOT | {"id": 5}, LEAF, LEAF | {"id": 9, "name": "dog"}], 5, ("pets", "cat", "dog")),
+        ([ROOT | {"id": 5}, LEAF, LEAF | {"id": 9, "name": "car", "supercategory": "none"}], 7, ("pets", "cat", "car")),
     ],
 )
 def test_a_category_above_all_is_no_class(

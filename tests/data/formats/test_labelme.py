@@ -388,3 +388,23 @@ def test_a_base_name_in_two_folders_of_another_machine_is_no_name(tmp_path: Path
     # The file named as the .json is its image.
     assert [record.path.name for record in dataset.records] == ["3.png"]
     assert [problem.check for problem in dataset.problems if problem.images_lost] == ["missing-image"] * 2
+
+
+@pytest.mark.parametrize("head", ["", "data:image/png;base64,"])
+def test_base64_may_be_a_data_url_and_broken_into_lines(tmp_path: Path, head: str) -> None:
+    """As base64.encodebytes breaks it; labelme's own b64decode reads it."""
+    pixels = np.random.default_rng(0).integers(0, 255, (H, W, 3), dtype=np.uint8)
+    picture, mask = png(pixels), png(np.ones((3, 4), dtype=bool))
+    broken = ["\r\n".join(text[i : i + 20] for i in range(0, len(text), 20)) for text in (picture, mask)]
+    drawn = shape(points=[[10, 5], [13, 7]], kind="mask", mask=head + broken[1])
+    write(tmp_path, drawn, imageData=head + broken[0])
+    (tmp_path / "a.jpg").unlink()
+    dataset = open_dataset(tmp_path)
+    np.testing.assert_array_equal(dataset.pixels(0), pixels)
+    assert dataset.objects(0).boxes.tolist() == [[10, 5, 14, 8]]
+
+
+def test_a_suffix_in_capitals_is_a_label_file_too(tmp_path: Path) -> None:
+    file = write(tmp_path, shape())
+    file.rename(file.with_suffix(".JSON"))
+    assert open_dataset(tmp_path).names == ("cat",)

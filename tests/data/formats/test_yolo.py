@@ -408,3 +408,10 @@ def test_boxes_are_written_as_boxes_and_told_beside_masks(tmp_path: Path) -> Non
     assert not losses.counts
     square = Annotation(2, 0, False, None, None, [np.array([4.0, 2, 12, 2, 12, 10])])
     assert written(tmp_path / "both", [box, square])[1].counts["boxes-beside-masks"] == 1
+
+
+def test_names_may_begin_at_any_number(tmp_path: Path) -> None:
+    dataset = opened(tmp_path, f"2 {SQUARE}\n0 {SQUARE}\n", "train: images/train\nnames: {1: cat, 2: dog}\n")
+    assert dataset.names == ("cat", "dog")
+    assert dataset.objects(0).labels.tolist() == [1]
+    assert [problem.what for problem in dataset.problems] == ["class 0 has no name"]

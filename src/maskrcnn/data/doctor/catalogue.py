@@ -146,6 +146,7 @@ _ALL = [
         "add the offset to every category_id, or number the categories like the annotations",
     ),
     Check("bad-category", "error", "a class is listed without an id or a name of its own", "correct the entry"),
+    Check("reserved-name", "note", "a name that labelme keeps for background or regions to ignore", "nothing"),
     Check("root-category", "note", "a category is only the supercategory of others, and no class", "nothing"),
     Check(
         "no-class-names",

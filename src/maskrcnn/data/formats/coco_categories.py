@@ -69,13 +69,17 @@ def read_categories(entries: list[Any], annotations: Iterable[Any], file: Path) 
 
 
 def _root(entries: list[Any], ids: Ids, annotations: Iterable[Any]) -> Any:
-    """The entry that Roboflow puts first: id 0, above all classes, of no annotation; None if there is none."""
+    """The entry that Roboflow puts first: above all classes, of no annotation; None if there is none.
+
+    Its id is 0. Where tools have numbered it anew, it is known by being the supercategory of all others, two at least.
+    """
     whole = [entry for entry in entries if isinstance(entry, dict)]
-    above = {str(entry.get("supercategory")) for entry in whole if ids.number(entry.get("id")) != 0}
     for entry in whole:
-        is_root = ids.number(entry.get("id")) == 0 and entry.get("supercategory") in ("none", "", None)
-        if is_root and str(entry.get("name")) in above:
-            used = any(isinstance(one, dict) and ids.number(one.get("category_id")) == 0 for one in annotations)
+        number, name = ids.number(entry.get("id")), str(entry.get("name"))
+        above = [str(other.get("supercategory")) == name for other in whole if other is not entry]
+        is_root = number is not None and entry.get("supercategory") in ("none", "", None)
+        if is_root and any(above) and (number == 0 or (all(above) and len(above) > 1)):
+            used = any(isinstance(one, dict) and ids.number(one.get("category_id")) == number for one in annotations)
             return None if used else entry
     return None
 

@@ -16,8 +16,9 @@ from maskrcnn.data.dataset import Dataset, ImageRecord, StoredAnnotations
 from maskrcnn.data.embedded import MAX_BYTES, is_embedded
 from maskrcnn.data.formats.checks import boxes_only, checked_size, require_images
 from maskrcnn.data.formats.image_finder import ImageFinder
-from maskrcnn.data.formats.labelme_shapes import BACKGROUND, NO_CLASS, annotations_of, label_of
+from maskrcnn.data.formats.labelme_shapes import annotations_of, label_of
 from maskrcnn.data.formats.location import Location, json_kind, split_folders
+from maskrcnn.data.formats.reserved import BACKGROUND, NO_CLASS
 from maskrcnn.data.image_formats import IMAGE_SUFFIXES
 from maskrcnn.data.image_io import image_size
 from maskrcnn.data.objects import Annotation
@@ -43,7 +44,9 @@ def _is_labelme(folder: Path) -> bool:
 
 
 def _files(place: Path) -> list[Path]:
-    return [place] if place.is_file() else sorted(place.glob("*.json"))
+    if place.is_file() or not place.is_dir():
+        return [place] if place.is_file() else []
+    return sorted(file for file in place.iterdir() if file.suffix.lower() == ".json")
 
 
 def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Dataset:

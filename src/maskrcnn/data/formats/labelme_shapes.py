@@ -8,7 +8,6 @@ every class. What is labelled _background_ is no object.
 
 from __future__ import annotations
 
-import base64
 import binascii
 import io
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from maskrcnn.data.embedded import from_base64
+from maskrcnn.data.formats.reserved import BACKGROUND, IGNORE, IGNORED, for_every_class
 from maskrcnn.data.formats.shapes import Shape, checked_points, ellipse, objects_of
 from maskrcnn.data.objects import Annotation, clipped_box
 from maskrcnn.data.problem import DataError, Problem
@@ -25,9 +26,6 @@ from maskrcnn.documents import shown
 from maskrcnn.masks.crop import Crop
 
 CROWD = "crowd"
-IGNORE, BACKGROUND = "__ignore__", "_background_"
-NO_CLASS = (IGNORE, BACKGROUND)
-_IGNORED = -1
 _OUTLINES = ("polygon", "oriented_rectangle", "rotation", "rotated_rectangle", "quadrilateral")
 _WITHOUT_AREA = ("point", "points", "line", "linestrip", "cuboid")
 
@@ -52,30 +50,20 @@ def annotations_of(
             shapes.append(_shape(entry, number, classes, size))
         except DataError as error:
             problems.append(error.problem(f"{file}, shape {number}", objects_lost=1))
-    annotations: list[Annotation] = []
-    ignored: list[Annotation] = []
-    for annotation in objects_of(shapes, size):
-        (ignored if annotation.label == _IGNORED else annotations).append(annotation)
-    number = len(entries)
-    for region in ignored:
-        for label in classes.values():
-            # The first keeps the number by which the shape is found.
-            annotations.append(region._replace(label=label, id=number if label else region.id))
-            number += 1
-    return annotations, problems
+    return for_every_class(objects_of(shapes, size), len(classes), len(entries)), problems
 
 
 def _shape(entry: Any, number: int, classes: Mapping[str, int], size: tuple[int, int]) -> Shape:
     if not isinstance(entry, dict):
         raise DataError("bad-entry", f"expected a shape, found {type(entry).__name__}", fix="correct or remove it")
     name = label_of(entry)
-    label = _IGNORED if name == IGNORE else classes.get(name or "")
+    label = IGNORED if name == IGNORE else classes.get(name or "")
     if label is None:
         found = entry.get("label")
         text = found if isinstance(found, str) else shown(found)
         raise DataError("unknown-category", f"its label is {shown(text)}", fix="give it the name of a class")
     flags = entry.get("flags")
-    crowd = label == _IGNORED or (isinstance(flags, dict) and flags.get(CROWD) is True)
+    crowd = label == IGNORED or (isinstance(flags, dict) and flags.get(CROWD) is True)
     kind = entry.get("shape_type") or "polygon"
     points = _points(entry.get("points"))
     part: list[np.ndarray] | Crop | None
@@ -123,11 +111,11 @@ def _mask(text: Any, points: np.ndarray, size: tuple[int, int]) -> Crop:
     Halves go to the even pixel, as labelme rounds them.
     """
     try:
-        with Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=["PNG"]) as image:
+        with Image.open(io.BytesIO(from_base64(text)), formats=["PNG"]) as image:
             if image.width * image.height > 4 * size[0] * size[1]:
                 raise ValueError(f"{image.width} x {image.height} pixels in an image of {size[1]} x {size[0]}")
             bitmap = np.array(image) != 0
-    except (TypeError, ValueError, OSError, SyntaxError, binascii.Error, Image.DecompressionBombError) as error:
+    except (AttributeError, ValueError, OSError, SyntaxError, binascii.Error, Image.DecompressionBombError) as error:
         raise DataError("bad-segmentation", f"its mask is no PNG: {str(error)[:80]}", fix="draw it again") from error
     x, y = (int(value) for value in np.rint(points[0].clip(-1e6, 1e6)))
     bitmap = bitmap[..., 0] if bitmap.ndim == 3 else bitmap

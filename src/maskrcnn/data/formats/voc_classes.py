@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from maskrcnn.data.formats.reserved import BACKGROUND, NO_CLASS
 from maskrcnn.data.formats.voc_map import (
     CLASSES,
     OBJECTS,
@@ -41,8 +42,6 @@ _LOOKED_AT = 50
 _AGREE = 0.9  # of the numbers in some maps are in VOC's .xml of the image
 _MAX_NUMBERS = 254
 _MAX_BYTES = 2**24
-_BACKGROUND = "_background_"
-_NO_CLASS = (_BACKGROUND, "__ignore__", "")
 _FIX = "write class_names.txt: a name a line in the order of the numbers, the first _background_"
 
 
@@ -72,7 +71,7 @@ def find_classes(root: Path, names: Sequence[str] | None = None) -> Classes:
         return _named(_labelmap(_lines(root / "labelmap.txt")))
     for file in (root / "class_names.txt", root / "labels.txt"):
         lines = _lines(file) if file.is_file() else []
-        if lines and (file.name == "class_names.txt" or _BACKGROUND in lines):
+        if lines and (file.name == "class_names.txt" or BACKGROUND in lines):
             return _named(_listed(lines))
     maps = maps_folder(root, CLASSES)
     if names is not None and maps.is_dir():
@@ -121,9 +120,10 @@ def _labelmap(lines: Sequence[str]) -> dict[int, str]:
 
 def _listed(lines: Sequence[str]) -> dict[int, str]:
     """Number → name; numbers count from the background, or from the first line."""
-    first = lines.index(_BACKGROUND) if _BACKGROUND in lines else 0
+    first = lines.index(BACKGROUND) if BACKGROUND in lines else 0
     numbers = {place - first: name for place, name in enumerate(lines)}
-    return {number: name for number, name in numbers.items() if number > 0 and number != VOID and name not in _NO_CLASS}
+    named = {number: name for number, name in numbers.items() if name not in ("", *NO_CLASS)}
+    return {number: name for number, name in named.items() if number > 0 and number != VOID}
 
 
 def _is_pascal(maps: Path, written: Sequence[Path]) -> bool:
