@@ -415,3 +415,13 @@ def test_names_may_begin_at_any_number(tmp_path: Path) -> None:
     assert dataset.names == ("cat", "dog")
     assert dataset.objects(0).labels.tolist() == [1]
     assert [problem.what for problem in dataset.problems] == ["class 0 has no name"]
+
+
+@pytest.mark.parametrize("line", ["images/train/a.jpg", "./data/images/train/a.jpg", "D:\\x\\images\\train\\a.jpg"])
+def test_lists_may_lie_in_a_folder_beside_the_images(tmp_path: Path, line: str) -> None:
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "train.txt").write_text(f"{line}\n")
+    dataset = opened(tmp_path, f"1 {SQUARE}\n", "train: lists/train.txt\nnames: [cat, dog]\n")
+    assert [record.path for record in dataset.records] == [tmp_path / "images" / "train" / "a.jpg"]
+    assert dataset.objects(0).labels.tolist() == [1]
+    assert dataset.problems == []

@@ -114,7 +114,11 @@ def _images(place: Location) -> tuple[list[Path], list[Problem]]:
         what = f"{len(passed):,} {many} in folders without labels left out, the first: {passed[0]}"
         return images, [Problem("unlabelled-image", str(place.path), what, "label them if they show objects", "note")]
     folder, listed = place.path.parent, _listed(place.path)
-    finder = ImageFinder([folder, folder / "images"], listed, [folder / "images"], folder, split_of(place.path.stem))
+    # Lists may lie in a folder of their own, beside images/.
+    beside = not (folder / "images").is_dir() and (folder.parent / "images").is_dir()
+    root = folder.parent if beside else folder
+    starts = [folder, *([root] if beside else []), root / "images"]
+    finder = ImageFinder(starts, listed, [root / "images"], root, split_of(place.path.stem))
     images, problems = [], []
     for name in listed:
         try:
