@@ -62,6 +62,14 @@ def test_settings_that_are_unknown(theirs: Path, tmp_path: Path) -> None:
     code, said = run("convert", theirs, tmp_path / "mine.safetensors", "--config", tmp_path / "ours.yaml")
     assert code != 0
     assert "did you mean 'score_threshold'?" in said
+    assert f"{tmp_path / 'ours.yaml'}: unknown model setting" in said
+
+
+def test_names_given_as_an_empty_text(theirs: Path, tmp_path: Path) -> None:
+    code, said = run("convert", theirs, tmp_path / "mine.safetensors", "--names", "")
+    assert code != 0
+    assert "class names: expected texts that are not empty" in said
+    assert not (tmp_path / "mine.safetensors").exists()
 
 
 def test_another_ending(theirs: Path, tmp_path: Path) -> None:

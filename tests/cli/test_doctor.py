@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from maskrcnn.cli import main as cli
 from maskrcnn.cli.environment import environment
+from maskrcnn.data.doctor import examine
 
 
 def run(*words: object) -> tuple[int, str, str]:
@@ -132,3 +136,20 @@ def test_the_environment_tells_which_fast_forms_run(monkeypatch: pytest.MonkeyPa
     assert environment()["bf16 on cpu"] == "no instructions for it: slower than fp32"
     monkeypatch.setattr(speed, "bf16_hardware", lambda: "AMX")
     assert environment()["bf16 on cpu"] == "AMX"
+
+
+def test_no_more_processes_are_started_than_there_is_work_for(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    class Pool(ProcessPoolExecutor):
+        def __init__(self, workers: int, **arguments: Any) -> None:
+            started.append(workers)
+            super().__init__(min(workers, 8), **arguments)
+
+    monkeypatch.setattr(sys.modules[examine.__module__], "ProcessPoolExecutor", Pool)
+    code, text, _ = run(data, "--workers", 100_000)
+    assert code == 1, text
+    assert started == [8]  # one an image
+    code, _, told = run(data, "--workers", -1)
+    assert code == 2
+    assert "greater than or equal to 0" in told

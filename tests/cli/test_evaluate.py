@@ -89,3 +89,12 @@ def test_at_another_input_size_it_finds_something_else(cells: Path, tmp_path: Pa
         assert code == 0, text
         aps.append(json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))["metrics"]["mask_AP"])
     assert aps[0] != aps[1]
+
+
+def test_a_split_that_is_not_there_is_told_and_none_measured_instead(cells: Path, tmp_path: Path) -> None:
+    code, text = run(cells, "--model", "nuclei", "--split", "tset", "--out", tmp_path / "out")
+    assert code == 2, text
+    assert "expected a split named 'tset', found val" in text
+    (cells / "val").rename(cells / "train")  # without --split, the only part that there is
+    code, text = run(cells, "--model", "nuclei", "--worst", 0, "--out", tmp_path / "out")
+    assert code == 0, text

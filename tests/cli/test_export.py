@@ -61,6 +61,7 @@ def test_what_differs_fails_and_is_kept_by_force(monkeypatch: pytest.MonkeyPatch
     ("arguments", "says"),
     [
         (["nuclei", "--out", "m.onnx", "--precision", "bf16"], "onnx has no bf16"),
+        (["nuclei", "--out", ""], "use --out model.onnx"),
         (["model.onnx", "--out", "m.onnx"], "exported already"),
         (["nuclei", "--out", "m.onnx", "--data", "nowhere"], "no such data"),
         (["nuclei", "--out", "m.pt2", "--format", "aoti", "--data", "."], "AP is not measured"),

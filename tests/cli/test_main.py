@@ -93,6 +93,14 @@ def test_nothing_to_do_is_exit_code_two(tmp_path: Path) -> None:
         assert (code, words in text) == (2, True), text
 
 
+def test_an_empty_source_is_not_the_folder_that_one_is_in(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos)
+    code, text = run("predict", "", "--out", tmp_path / "out")
+    assert (code, "found an empty text" in text) == (2, True), text
+
+
 def test_unknown_and_unsuitable_models(photos: Path, tmp_path: Path) -> None:
     resnet = tmp_path / "resnet.pth"
     torch.save(torchvision.models.resnet18().state_dict(), resnet)

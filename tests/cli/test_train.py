@@ -119,7 +119,7 @@ def test_skipped_data_is_exit_code_one_and_summed_up(shapes: Path, tmp_path: Pat
     for words in ("4.png", "annotation 1"):
         assert sum(words in line for line in lines) == 1, lines
         assert text.count(words) == 1
-    assert "left out of the data: 1 images, 1 objects" in lines[-1]
+    assert "left out of the data: 1 image, 1 object" in lines[-1]
     assert "Traceback" not in text
 
 

@@ -207,7 +207,7 @@ def test_unknown_folders_say_what_was_expected_and_found(tmp_path: Path) -> None
     (tmp_path / "empty").mkdir()
     image(tmp_path / "photos" / "a.jpg")
     (tmp_path / "notes.txt").touch()
-    for place, found in (("empty", "an empty folder"), ("photos", "a.jpg with 1 images"), ("notes.txt", "notes.txt")):
+    for place, found in (("empty", "an empty folder"), ("photos", "a.jpg with 1 image"), ("notes.txt", "notes.txt")):
         with pytest.raises(MaskRCNNError, match=rf"{place}: expected COCO .* id masks .*; found .*{found}"):
             open_dataset(tmp_path / place)
     for function in (open_dataset, lambda path: has_split(path, "train")):

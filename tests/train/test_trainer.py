@@ -86,14 +86,14 @@ def test_an_unreadable_image_is_named_once_and_the_run_goes_on(
     assert "2.png" in display.notes[0]
     log = (tmp_path / "run" / "log.txt").read_text()
     assert log.count("2.png") == 1
-    assert "left out of the data: 1 images, 0 objects" in log
+    assert "left out of the data: 1 image, 0 objects" in log
 
 
 def test_a_val_image_that_cannot_be_read_counts(shapes: Path, tmp_path: Path, train: Train) -> None:
     (shapes / "val" / "2.png").write_bytes((shapes / "val" / "2.png").read_bytes()[:200])
     run, display = train(shapes, tmp_path / "run", epochs=2, evaluations=2)
     assert sum("2.png" in note for note in display.notes) == 1
-    assert "left out of the data: 1 images, 0 objects" in display.lines[-1]
+    assert "left out of the data: 1 image, 0 objects" in display.lines[-1]
     assert run.skipped
 
 

@@ -42,6 +42,15 @@ class Trap:
         return os.mkdir, (str(self.marker),)
 
 
+@pytest.mark.parametrize("kind", [torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz])
+def test_numbers_of_eight_bits(peers_state: Peers, tmp_path: Path, kind: torch.dtype) -> None:
+    state = peers_state(2)
+    key = "roi_heads.box_predictor.cls_score.weight"
+    state[key] = torch.full_like(state[key], 0.5).to(kind)
+    model, _ = load_model(saved(state, tmp_path / "eight.pth"), ["cat"])
+    assert bool((model.state_dict()["box_head.logits.weight"] == 0.5).all())
+
+
 @pytest.mark.parametrize("how", ["torch", "pickle"])
 def test_code_in_a_pickle_is_refused_and_not_run(tmp_path: Path, how: str) -> None:
     marker, path = tmp_path / "ran", tmp_path / "model.pth"

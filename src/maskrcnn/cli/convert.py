@@ -25,7 +25,9 @@ def convert(
         str, typer.Argument(metavar="SRC", help="A name, or a checkpoint of detectron2, mmdetection, torchvision.")
     ],
     target: Annotated[Path, typer.Argument(metavar="DST", help="The .safetensors to write.")],
-    names: Annotated[str, typer.Option(help="Class names in the order of the outputs: a,b,c. No background.")] = "",
+    names: Annotated[
+        str | None, typer.Option(help="Class names in the order of the outputs: a,b,c. No background.")
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="detectron2's yaml of the run, or a yaml of our settings the file cannot tell.")
     ] = None,
@@ -39,7 +41,7 @@ def convert(
     from maskrcnn.weights.checkpoint import save_checkpoint
     from maskrcnn.weights.load import load_any
 
-    given = [name.strip() for name in names.split(",")] if names else None
+    given = [name.strip() for name in names.split(",")] if names is not None else None
     with own_file(target):
         model, checkpoint, report = load_any(source, given, config)
         keys = [key for key in model.state_dict() if not key.endswith("num_batches_tracked")]

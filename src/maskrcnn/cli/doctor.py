@@ -34,7 +34,9 @@ def doctor(
             "'fixable', where nothing has to be guessed."
         ),
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes; one a core unless given.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes, at most 8 a core; one a core unless given.")
+    ] = None,
     env: Annotated[
         bool, typer.Option("--env", help="Print versions, devices and what makes this machine fast.")
     ] = False,

@@ -50,7 +50,8 @@ def evaluate(
 
     with own_folder(folder), own_file(json_out):
         predictor = load(model, device, precision, size=size, trust=trust)
-        split = split if has_split(data, split) else ""
+        if split == "val" and not has_split(data, split):  # not named, or named as it is by default
+            split = ""
         dataset = open_dataset(data, split or None)
         with bar("evaluate", len(dataset)) as advance:
             evaluation = run(predictor, dataset, max_detections, advance, analyse=True)

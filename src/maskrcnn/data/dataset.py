@@ -22,6 +22,7 @@ from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import Preprocess
 from maskrcnn.output.unfinished import MARK, unfinished_folder
+from maskrcnn.text import plural
 
 if TYPE_CHECKING:
     from maskrcnn.data.formats import Format
@@ -317,5 +318,7 @@ def _contents(path: Path) -> str:
     shown = ", ".join(names[:8]) + (f", … ({len(names)} in all)" if len(names) > 8 else "")
     others = left_out(path.iterdir())
     return (
-        (shown or "an empty folder") + (f" with {images} images" if images else "") + (f"; {others}" if others else "")
+        (shown or "an empty folder")
+        + (f" with {plural(images, 'image')}" if images else "")
+        + (f"; {others}" if others else "")
     )

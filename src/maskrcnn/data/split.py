@@ -22,6 +22,7 @@ from maskrcnn.data.problem import Problem, unreadable
 from maskrcnn.data.similar import SIMILAR, Fingerprint, fingerprint, group_similar
 from maskrcnn.data.stats import Survey, survey
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.text import plural
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,9 @@ def divide(
     usable = list(prints)
     groups = [[usable[i] for i in group] for group in group_similar(list(prints.values()), threshold)]
     if len(groups) < len(shares):
-        same = f" that are {len(groups)} pictures (the others are copies)" if len(groups) < len(usable) else ""
+        same = (
+            f" that are {plural(len(groups), 'picture')} (the others are copies)" if len(groups) < len(usable) else ""
+        )
         raise MaskRCNNError(
             f"expected at least {len(shares)} different images for {' and '.join(shares)}, found {len(usable)}{same}",
             where=problems[0].where if problems else None,

@@ -10,7 +10,7 @@ import numpy as np
 from maskrcnn.data.advice import LEAST_SIZE, Suggestion, model_changes
 from maskrcnn.data.stats import Survey, network_scale
 from maskrcnn.model.config import Config
-from maskrcnn.text import visible
+from maskrcnn.text import plural, visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,7 +86,7 @@ def _plot_classes(axis: Axes, survey: Survey) -> None:
     masked = np.bincount(survey.label[survey.masked], minlength=len(survey.names))
     shown = np.argsort(-counts, kind="stable")[:MOST_BARS]
     rest = len(counts) - len(shown)
-    title = f"{len(counts)} classes" + (f", the {len(shown)} most frequent" if rest else "")
+    title = plural(len(counts), "class") + (f", the {len(shown)} most frequent" if rest else "")
     axis.set(title=title if len(counts) > 1 else "Objects of the one class", xlabel="objects")
     names = [_short(survey.names[k]) for k in shown]
     places = np.arange(len(shown))

@@ -84,11 +84,12 @@ def _never_found(analysis: Analysis, per_class: Mapping[str, Mapping[str, float]
     ]
     if not names or not detected.any():
         return []
+    labelled = sum(int(per_class[name]["objects"]) for name in names)
     return [
         Finding(
             "never-predicted",
             f"{plural(len(names), 'class')} {'is' if len(names) == 1 else 'are'} never predicted: {listed(names)}.",
-            f"{sum(int(per_class[name]['objects']) for name in names)} objects of them are labelled here.",
+            f"Labelled here: {plural(labelled, 'object')} of such classes.",
             "Check that the training data has enough of them under the same name.",
         )
     ]
@@ -130,8 +131,8 @@ def _counting(analysis: Analysis) -> list[Finding]:
         Finding(
             "counting",
             f"Counts are {abs(change):.0%} too {'high' if change > 0 else 'low'} on the whole.",
-            f"At a score of {analysis.threshold:.2f}: {counted:,} detections of {objects:,} objects; the count of an "
-            f"image is off by {counting.error:.1f} on average.",
+            f"At a score of {analysis.threshold:.2f}: {plural(counted, 'detection')} of "
+            f"{plural(objects, 'object')}; the count of an image is off by {counting.error:.1f} on average.",
             f"If counts are what you need, try a slightly {'higher' if change > 0 else 'lower'} `--score`, and check "
             "it on images that this evaluation has not seen.",
         )

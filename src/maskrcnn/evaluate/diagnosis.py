@@ -164,7 +164,7 @@ def _label_findings(records: Records, model_names: Sequence[str]) -> list[Findin
                 "labels-shifted",
                 "Objects are found in the right place under the wrong name: class numbers look shifted or mixed up.",
                 f"{any_class} of {len(truth_labels)} objects are found, {right_class} of them as their own class; "
-                f"most often '{truth}' is called '{found}' ({count} times).",
+                f"most often '{truth}' is called '{found}' ({plural(count, 'time')}).",
                 "Compare the order of the class names in the labels with the model's.",
             )
         )

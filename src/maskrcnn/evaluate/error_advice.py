@@ -87,7 +87,7 @@ def _class(analysis: Analysis, config: Config) -> Told:
     if not pairs:
         return f"{_kept(analysis, wrong)} have the wrong name", _all(wrong) + ".", "Keep to the threshold above."
     truth, found, times = pairs[0]
-    others = "".join(f"; '{names[a]}' is called '{names[b]}' {n} times" for a, b, n in pairs[1:])
+    others = "".join(f"; '{names[a]}' is called '{names[b]}' {plural(n, 'time')}" for a, b, n in pairs[1:])
     return (
         f"most often '{names[truth]}' is called '{names[found]}'",
         f"From the threshold on, that are {times} of {int(analysis.confusion[truth].sum())} labelled ones{others}.",

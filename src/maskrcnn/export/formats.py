@@ -124,7 +124,7 @@ def check_request(name: str, precision: str, out: Path, calibrate: Path | None =
         raise MaskRCNNError(
             f"expected a file name that ends in {kind.suffix}, found {out.name!r}",
             where=out,
-            fix=f"use --out {out.with_suffix(kind.suffix)}",
+            fix=f"use --out {(out if out.name else out / 'model').with_suffix(kind.suffix)}",
         )
     check_name(out)
     if precision == "int8" and calibrate is None:

@@ -293,4 +293,6 @@ def save_pages(sheets: ContactSheets, path: Path) -> Iterator[Path]:
 def check_name(path: Path) -> None:
     """Raises `MaskRCNNError` if a file's suffix names no picture that can be written."""
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise MaskRCNNError("expected a file name that ends in .png or .jpg", where=path, fix="give one, sheet.png")
+        raise MaskRCNNError(
+            "expected a file name that ends in .png or .jpg", where=path, fix="give one, such as sheet.png"
+        )

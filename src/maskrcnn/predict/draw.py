@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
 from maskrcnn.predict.label_layout import Font, LabelLayout
-from maskrcnn.text import visible
+from maskrcnn.text import plural, visible
 
 RGB = tuple[int, int, int]
 INK: RGB = (16, 18, 22)
@@ -215,7 +215,7 @@ def count_line(names: Sequence[str]) -> str:
 
 def _legend(names: Sequence[str], font: Font, room: float) -> str:
     """Count of objects and of each class, shortened until it fits the room in pixels; "" when nothing fits."""
-    total, parts = f"{len(names)} objects", count_line(names).split(", ")
+    total, parts = plural(len(names), "object"), count_line(names).split(", ")
     if len(parts) == 1:
         candidates = [parts[0]]
     else:

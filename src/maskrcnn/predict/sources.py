@@ -73,6 +73,10 @@ def _expand(argument: str | Path, notes: list[str], problems: list[str]) -> list
     if is_url(argument):
         check_address(str(argument))
         return [str(argument)]
+    if not str(argument):  # as a path it would be the folder that one is in
+        raise MaskRCNNError(
+            "expected a file, a folder, a pattern or a web address, found an empty text", fix="name one"
+        )
     path = Path(argument).expanduser()
     if path.is_dir():
         return _images_of(path, notes, problems)

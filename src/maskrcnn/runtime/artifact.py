@@ -30,6 +30,7 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import Config, from_dict
 from maskrcnn.predict.image_predictor import Found
 from maskrcnn.runtime.resize import prepare
+from maskrcnn.text import plural
 
 KEY = "maskrcnn"
 FORMAT = "maskrcnn-artifact-1"
@@ -172,7 +173,9 @@ class Artifact:
         return Found(boxes, scores, labels.astype(np.int64, copy=False), valid, masks)
 
     def __repr__(self) -> str:
-        return f"Artifact({self.path.name}: {len(self.names)} classes, {self.precision}, {self.session.runtime})"
+        return (
+            f"Artifact({self.path.name}: {plural(len(self.names), 'class')}, {self.precision}, {self.session.runtime})"
+        )
 
 
 def _pixels(config: Config) -> tuple[Any, ...]:

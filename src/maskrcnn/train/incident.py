@@ -16,6 +16,7 @@ from maskrcnn.data.loader import Loaded
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.losses import Losses
 from maskrcnn.output.whole_file import make_folder, write_text
+from maskrcnn.text import plural
 from maskrcnn.train import state
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.weights.tensor_file import write_tensors
@@ -129,7 +130,7 @@ def out_of_memory(
     batch, places, *_ = max(loaded, key=lambda part: part.batch.boxes.shape[1])
     counts = batch.valid.sum(1).tolist()
     told = [
-        f"{dataset.records[index].path.name} ({height} x {width} pixels, {count} objects)"
+        f"{dataset.records[index].path.name} ({height} x {width} pixels, {plural(count, 'object')})"
         for index, (height, width), count in sorted(
             zip(places, batch.sizes.tolist(), counts, strict=True), key=lambda image: -image[2]
         )

@@ -15,6 +15,7 @@ from maskrcnn.data.dataset import Dataset
 from maskrcnn.documents import read_json, shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.output.whole_file import write_text
+from maskrcnn.text import plural
 from maskrcnn.train.recipe import Recipe
 
 NAME = "data.json"
@@ -62,7 +63,7 @@ def check_resumable(
         if name in then and name not in FREE and then[name] != now[name]:
             differ.append(f"{name} was {shown(then[name])}, is {shown(now[name])}")
     if about["images_a_step"] != images_a_step:
-        differ.append(f"a step took {about['images_a_step']} images, takes {images_a_step}")
+        differ.append(f"a step took {plural(about['images_a_step'], 'image')}, takes {images_a_step}")
     if about["data"] != digest(found):
         differ += _data_differences(folder, found)
     if differ:

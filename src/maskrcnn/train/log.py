@@ -10,6 +10,7 @@ from typing import Protocol
 from maskrcnn.data.problem import Problem
 from maskrcnn.evaluate.evaluator import Evaluation
 from maskrcnn.output.whole_file import write_text
+from maskrcnn.text import plural
 
 
 class Display(Protocol):
@@ -79,7 +80,9 @@ class Log:
         images = sum(problem.images_lost for problem in self.lost)
         objects = sum(problem.objects_lost for problem in self.lost)
         if self.lost:
-            self.say(f"left out of the data: {images} images, {objects} objects; log.txt names each")
+            self.say(
+                f"left out of the data: {plural(images, 'image')}, {plural(objects, 'object')}; log.txt names each"
+            )
         else:
             self.say("nothing of the data was left out")
 

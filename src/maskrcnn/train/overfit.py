@@ -13,6 +13,7 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import Config
 from maskrcnn.model.input_size import resize_scale
 from maskrcnn.predict.contact_sheet import picture_of
+from maskrcnn.text import plural
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.trainer import TrainingRun
 
@@ -35,7 +36,7 @@ def few_images(dataset: Dataset, count: int) -> Dataset:
             continue
     if not chosen:
         raise MaskRCNNError(
-            f"none of the {len(dataset)} images can be read and shows an object",
+            f"none of the {plural(len(dataset), 'image')} can be read and shows an object",
             fix="`maskrcnn doctor DATA` says what is wrong with them",
         )
     return subset(dataset, chosen)
@@ -73,10 +74,12 @@ def overfit_recipe(recipe: Recipe, dataset: Dataset, given: set[str]) -> Recipe:
 def verdict(run: TrainingRun, dataset: Dataset, config: Config) -> tuple[bool, list[str]]:
     """Whether the images were learned, and what to look at if not."""
     score = run.best.get("mask_AP", math.nan)
-    few = f"{len(dataset)} image" + "s" * (len(dataset) != 1)
+    few = plural(len(dataset), "image")
     if score > TARGET_AP:
-        return True, [f"{few} learned by heart in {run.steps} steps: mask AP {score:.1f}. The data can be learned."]
-    lines = [f"{few} not learned in {run.steps} steps: mask AP {score:.1f}, expected above {TARGET_AP:.0f}"]
+        return True, [
+            f"{few} learned by heart in {plural(run.steps, 'step')}: mask AP {score:.1f}. The data can be learned."
+        ]
+    lines = [f"{few} not learned in {plural(run.steps, 'step')}: mask AP {score:.1f}, expected above {TARGET_AP:.0f}"]
     return False, lines + _reasons(run, dataset, config)
 
 

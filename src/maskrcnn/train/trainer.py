@@ -25,6 +25,7 @@ from maskrcnn.evaluate.federated import is_federated
 from maskrcnn.model.config import to_dict
 from maskrcnn.output.whole_file import make_folder, write_text
 from maskrcnn.predict.predictor import Predictor
+from maskrcnn.text import plural
 from maskrcnn.train import incident, trackers
 from maskrcnn.train.batch_size import check_batch, free_memory
 from maskrcnn.train.census import check_examples, class_table
@@ -326,12 +327,14 @@ class Trainer:
     def _introduce(self, saved: Saved | None) -> None:
         """What is about to happen."""
         log, recipe, val_data = self.log, self.recipe, self.validation.dataset
-        log.say(f"train: {len(self.train_data)} images, val: {len(val_data) if val_data is not None else 'none'}")
+        log.say(
+            f"train: {plural(len(self.train_data), 'image')}, val: {len(val_data) if val_data is not None else 'none'}"
+        )
         several = f", {self.processes.count} processes" if self.processes.count > 1 else ""
         log.say(f"{self.precision} on {self.accelerator.device}{several}")
         fit = f"as many steps as fit into {spoken(60 * recipe.minutes)}," if recipe.minutes else ""
-        steps = fit or f"{self.total_steps} steps"
-        log.say(f"{steps} of {self.images_a_step} images each; peak learning rate {self.rate:.3g}")
+        steps = fit or plural(self.total_steps, "step")
+        log.say(f"{steps} of {plural(self.images_a_step, 'image')} each; peak learning rate {self.rate:.3g}")
         if not recipe.minutes:
             self._warn_if_short()
         if saved is not None:
@@ -344,7 +347,9 @@ class Trainer:
         state = self.state
         self.processes.part()
         if state.steps < FEW_STEPS and not self.stopping and not self.ended:
-            self.log.say(f"trained for only {state.steps} steps, from which little is learned; {self.pace.advice()}")
+            self.log.say(
+                f"trained for only {plural(state.steps, 'step')}, from which little is learned; {self.pace.advice()}"
+            )
         self.log.sum_up()
         if self.stopping:
             self.log.say(f"stopped after step {state.steps}; go on with: maskrcnn train --resume {self.folder}")

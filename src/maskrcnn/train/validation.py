@@ -12,6 +12,7 @@ from maskrcnn.data.problem import Problem
 from maskrcnn.evaluate.evaluator import Evaluation, evaluate
 from maskrcnn.evaluate.observer import class_map
 from maskrcnn.predict.predictor import Predictor
+from maskrcnn.text import plural
 from maskrcnn.train.census import has_none_of
 from maskrcnn.train.interrupt import Interrupt
 from maskrcnn.train.log import Log
@@ -106,7 +107,7 @@ class Validation:
         if recipe.target_ap is not None and score > recipe.target_ap:
             return better, f"{name} {score:.1f} is above {recipe.target_ap:g}"
         if recipe.patience and state.stale >= recipe.patience:
-            return better, f"no better {name} in {state.stale} evaluations"
+            return better, f"no better {name} in {plural(state.stale, 'evaluation')}"
         return better, ""
 
     def _number(self, progress: float) -> int:

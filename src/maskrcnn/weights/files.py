@@ -126,10 +126,15 @@ def _is_floating(value: Any) -> bool:
 
 
 def _not_finite(state: dict[str, Tensor]) -> list[str]:
-    spoiled = [key for key, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
+    spoiled = [key for key, value in state.items() if value.is_floating_point() and not _finite(value)]
     if not spoiled:
         return []
     return [f"{len(spoiled)} of {len(state)} parameters hold NaN or infinity, {spoiled[0]} first: training diverged"]
+
+
+def _finite(value: Tensor) -> bool:
+    wide = value.float() if value.dtype.itemsize == 1 else value  # torch compares no fp8
+    return bool(wide.isfinite().all())
 
 
 def _as_tensor(value: Any) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.config import Config
+from maskrcnn.text import plural
 from maskrcnn.weights.catalog import COCO_NAMES
 from maskrcnn.weights.names import checked_names
 
@@ -54,7 +55,9 @@ def class_names(
         notes.append(f"the file names no classes: {shown}; pass names=[…]")
     if len(names) != foreign.classes:
         raise MaskRCNNError(
-            f"expected {foreign.classes} class names, found {len(names)}", where=where, fix="leave background out"
+            f"expected {plural(foreign.classes, 'class name')}, found {len(names)}",
+            where=where,
+            fix="leave background out",
         )
     return tuple(names), notes
 

@@ -14,7 +14,9 @@ from torch import Tensor
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.limits import parameter_count
+from maskrcnn.model.config import Config
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.text import plural
 from maskrcnn.weights.architecture import other_architecture
 from maskrcnn.weights.catalog import COCO_NAMES, find_weights
 from maskrcnn.weights.checkpoint import Checkpoint, is_ours, read_checkpoint
@@ -47,7 +49,7 @@ class Report:
 
     def lines(self) -> list[str]:
         """The report for people, a line a fact; long lists are cut."""
-        lines = [f"{self.source}: {self.matched} parameters matched", *self.notes]
+        lines = [f"{self.source}: {plural(self.matched, 'parameter')} matched", *self.notes]
         if self.classes_new:
             lines.append(f"classes copied by name: {_shown(self.classes_copied) or 'none'}")
             lines.append(f"classes new, their rows initialised: {_shown(self.classes_new)}")
@@ -137,14 +139,16 @@ def read_any(
             raise MaskRCNNError(_NOT_ITS_YAML, where=path, fix="pass a yaml of our own settings, or none")
         checkpoint = read_checkpoint(path)
         if names is not None and len(names) != len(checkpoint.names):
-            raise MaskRCNNError(f"expected {len(checkpoint.names)} class names, found {len(names)}", where=path)
+            raise MaskRCNNError(
+                f"expected {plural(len(checkpoint.names), 'class name')}, found {len(names)}", where=path
+            )
         own = checkpoint.names if names is None else tuple(names)
-        return checkpoint._replace(names=own, config=checkpoint.config.replace(**changes)), []
+        return checkpoint._replace(names=own, config=_changed(checkpoint.config, changes, config)), []
     contents = read_contents(path)
     foreign = _foreign(contents, path, written if not changes else None, known=entry is not None)
     if written and not changes and foreign.library != "detectron2":
         raise MaskRCNNError(_NOT_ITS_YAML, where=path, fix="pass a yaml of our own settings, or none")
-    settings = foreign.config.replace(**(entry.config if entry else {})).replace(**changes)
+    settings = _changed(foreign.config.replace(**(entry.config if entry else {})), changes, config)
     anchors = len(foreign.state["rpn.logits.bias"])
     if anchors != len(settings.anchor_ratios):
         raise MaskRCNNError(
@@ -160,6 +164,14 @@ def read_any(
     if entry is not None:
         provenance |= {"licence": entry.licence, "url": entry.url, "measured": entry.measured}
     return Checkpoint(foreign.state, classes, settings, provenance), notes
+
+
+def _changed(settings: Config, changes: dict[str, Any], config: object) -> Config:
+    """The settings with those of a yaml of ours in place. Raises `MaskRCNNError` that names the yaml."""
+    try:
+        return settings.replace(**changes) if changes else settings
+    except MaskRCNNError as error:
+        raise MaskRCNNError(error.what, where=config, fix=error.fix) from None
 
 
 def _is_detectron2s(written: dict[str, Any]) -> bool:

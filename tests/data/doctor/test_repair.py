@@ -80,7 +80,7 @@ def test_copies_and_leaks_go_but_one_stays(coco: Any, tmp_path: Path) -> None:
     coco.save()
     done = repair(coco.folder, tmp_path / "copy")
     assert done.mended == {"duplicate-image": 1, "leak": 1}
-    assert done.left_out == ["left out, leak: 1 images, 3 objects", "left out, duplicate-image: 1 images, 3 objects"]
+    assert done.left_out == ["left out, leak: 1 image, 3 objects", "left out, duplicate-image: 1 image, 3 objects"]
     assert done.after.errors == 0
     assert [len(open_dataset(tmp_path / "copy", split)) for split in ("train", "val")] == [7, 5]
     assert len(list((tmp_path / "copy" / "train").iterdir())) == 7
@@ -102,8 +102,8 @@ def test_bad_images_are_left_out_and_told(coco: Any, tmp_path: Path) -> None:
     coco.path(2).write_bytes(coco.path(2).read_bytes()[:500])
     done = repair(coco.folder, tmp_path / "copy")
     assert done.left_out == [
-        "left out, missing-image: 1 images, 3 objects",
-        "left out, unreadable-image: 1 images, 3 objects",
+        "left out, missing-image: 1 image, 3 objects",
+        "left out, unreadable-image: 1 image, 3 objects",
     ]
     assert done.mended == {"unreadable-image": 1}
     assert done.after.images["train"] == 6
@@ -129,8 +129,8 @@ def test_id_maps_become_coco(maps: Any, tmp_path: Path) -> None:
     shutil.copy(maps.map_path(1), maps.map_path(6))
     done = repair(maps.folder, tmp_path / "copy")
     assert done.left_out == [
-        "left out, missing-mask: 1 images, 0 objects",
-        "left out, duplicate-image: 1 images, 4 objects",
+        "left out, missing-mask: 1 image, 0 objects",
+        "left out, duplicate-image: 1 image, 4 objects",
     ]
     assert done.mended == {"duplicate-image": 1}
     assert done.after.findings == []

@@ -376,7 +376,7 @@ def test_equal_ids_and_names_are_noted(tmp_path: Path) -> None:
         ('{"images": [], "annotations": [], "categories": [{"id": 1}]}', "an id and a name"),
         (
             '{"images": [{"id": 1, "file_name": "x.jpg"}], "annotations": [], "categories": [{"id": 1, "name": "a"}]}',
-            "none of its 1 images can be used, the first: .*no file x.jpg",
+            "none of its 1 image can be used, the first: .*no file x.jpg",
         ),
     ],
 )

@@ -91,7 +91,7 @@ def test_pairs_that_do_not_fit_are_dropped_with_a_line(tmp_path: Path) -> None:
 
 
 def test_no_usable_pair_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(MaskRCNNError, match=r"1 images and 0 masks .*no masks/a.png"):
+    with pytest.raises(MaskRCNNError, match=r"1 image and 0 masks .*no masks/a.png"):
         idmask.read(write(tmp_path, ids=None))
 
 

@@ -201,7 +201,7 @@ def test_images_without_labels_are_counted(tmp_path: Path) -> None:
     write(tmp_path, shape(), stem="x").unlink()
     dataset = open_dataset(tmp_path)
     assert (len(dataset), len(dataset.objects(0).ids), dataset.names) == (1, 0, ())
-    assert "1 images have no .json" in dataset.problems[0].what
+    assert "1 image without a .json left out" in dataset.problems[0].what
 
 
 def test_no_usable_file_is_an_error(tmp_path: Path) -> None:

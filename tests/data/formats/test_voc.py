@@ -194,7 +194,7 @@ def test_images_that_cannot_be_used_are_told(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert dataset.skipped == 4
     (tmp_path / "ImageSets" / "Segmentation" / "val.txt").write_text("b\n")
-    with pytest.raises(MaskRCNNError, match=r"none of 1 images can be used, the first: .*no such image"):
+    with pytest.raises(MaskRCNNError, match=r"none of 1 image can be used, the first: .*no such image"):
         open_dataset(tmp_path, "val")
     (tmp_path / "ImageSets" / "Segmentation" / "test.txt").write_bytes(b"\xff\xff")
     with pytest.raises(MaskRCNNError, match="cannot be read as text"):

@@ -342,7 +342,7 @@ def test_text_beside_images_is_no_label(tmp_path: Path) -> None:
 
 def test_no_usable_image_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("gone.jpg\n")
-    with pytest.raises(MaskRCNNError, match=r"none of 1 images can be used, the first: .*gone\.jpg"):
+    with pytest.raises(MaskRCNNError, match=r"none of 1 image can be used, the first: .*gone\.jpg"):
         open_dataset(tmp_path / "list.txt")
 
 

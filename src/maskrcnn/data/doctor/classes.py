@@ -11,6 +11,7 @@ from maskrcnn.data.dataset import SPLITS
 from maskrcnn.data.doctor.catalogue import FEW_OBJECTS
 from maskrcnn.data.doctor.finding import Finding, found, in_split
 from maskrcnn.data.doctor.look import Look
+from maskrcnn.text import plural
 
 _SHIFT_CLASSES, _SHIFT_OBJECTS = 4, 50  # from which frequencies say something
 
@@ -37,7 +38,7 @@ def class_findings(
         if not here and not there:
             of_classes.append(found("class-without-examples", sources[training], f"class {name!r} has no object"))
         elif not here:
-            what = f"class {name!r} has {there:,} objects in {held_out} and none in {training or 'the data'}"
+            what = f"class {name!r} has {plural(there, 'object')} in {held_out} and none in {training or 'the data'}"
             of_classes.append(found("class-only-in-val", sources[training], what))
         elif here < FEW_OBJECTS:
             of_classes.append(found("class-too-rare", sources[training], f"class {name!r} has {_objects(here)}"))

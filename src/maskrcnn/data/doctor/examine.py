@@ -22,6 +22,7 @@ from maskrcnn.model.config import preset
 from maskrcnn.output.unfinished import MARK, unfinished_folder
 
 _IMAGES_A_WORKER = 48  # below, starting a process costs more than it saves
+_WORKERS_A_CORE = 8
 
 # A fault of the whole label file, and what follows from it for single images, annotations and classes.
 _NO_OBJECTS = {"no-objects", "unannotated-image", "class-without-examples", "class-too-rare"}
@@ -127,6 +128,7 @@ def _look_at_all(datasets: dict[str, Dataset], workers: int | None) -> Iterator[
     tasks = [(split, index) for split, dataset in datasets.items() for index in range(len(dataset))]
     if workers is None:
         workers = min(_cores(), len(tasks) // _IMAGES_A_WORKER)
+    workers = min(workers, _WORKERS_A_CORE * _cores(), len(tasks))
     if workers < 2:
         yield from ((split, look(datasets[split], index)) for split, index in tasks)
         return

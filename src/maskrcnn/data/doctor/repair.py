@@ -26,6 +26,7 @@ from maskrcnn.documents import read_json
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.output.unfinished import is_free, unfinished_while
 from maskrcnn.output.whole_file import make_folder, replacing, write_text
+from maskrcnn.text import plural
 
 _ROUNDS = 6  # mending one fault may uncover another, such as a duplicate that was outside before
 
@@ -70,7 +71,7 @@ def repair(path: str | Path, out: str | Path, network: str = "lite", workers: in
                 for count, more in zip(total, part, strict=True):
                     count.update(more)
     left_out = [
-        f"left out, {check}: {total.images[check]:,} images, {total.objects[check]:,} objects"
+        f"left out, {check}: {plural(total.images[check], 'image')}, {plural(total.objects[check], 'object')}"
         for check in total.images | total.objects
         if total.images[check] or total.objects[check]
     ]

@@ -16,6 +16,7 @@ from maskrcnn.data.objects import Drawn
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Box, Crop
 from maskrcnn.masks.polygons import rasterise
+from maskrcnn.text import plural
 
 _OUTSIDE = 2.0  # pixels beyond the image that are no more than rounding
 _FEW_PIXELS = 16  # below which shares of a mask mean nothing
@@ -46,7 +47,7 @@ def shape_findings(drawn: Drawn, size: tuple[int, int], file: Path) -> list[Find
         tell("whole-image-mask", f"its mask covers {area / (size[0] * size[1]):.1%} of the image")
     written = annotation.area
     if written is not None and area >= _FEW_PIXELS and not 1 / AREA_FACTOR < written / area < AREA_FACTOR:
-        tell("area-disagree", f"area {written:,.0f} is written, its mask has {area:,} pixels")
+        tell("area-disagree", f"area {written:,.0f} is written, its mask has {plural(area, 'pixel')}")
     return findings
 
 
@@ -89,7 +90,7 @@ def _outline_faults(polygons: list[np.ndarray], crop: Crop, size: tuple[int, int
         distinct = len(np.unique(outline, axis=0))
         if distinct < 3 or (area < _FLAT and _on_one_line(outline)):
             named = f"polygon {number} of {len(outlines)}" if len(outlines) > 1 else "its polygon"
-            form = f"{distinct} distinct points" if distinct < 3 else f"{distinct} points on one line"
+            form = plural(distinct, "distinct point") if distinct < 3 else f"{distinct} points on one line"
             faults.append(("degenerate-polygon", f"{named} has {form}"))
     # Where the outlines enclose what the mask holds, a crossing does no harm, and looking for it costs time.
     if beyond > _OUTSIDE or _differ(sum(areas), crop.area):

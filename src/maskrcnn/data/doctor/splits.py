@@ -13,6 +13,7 @@ from maskrcnn.data.doctor.look import Look
 from maskrcnn.data.doctor.numbering import missing_ids
 from maskrcnn.data.image_formats import IMAGE_SUFFIXES
 from maskrcnn.model.config import Config
+from maskrcnn.text import plural
 
 _PARTS_USUAL = 0.05  # share of masks in several pieces, from which objects are often hidden in part
 _ENOUGH = 5  # masks; a share of fewer says nothing
@@ -53,7 +54,9 @@ def size_findings(looks: Sequence[Look], config: Config) -> list[Finding]:
 def _emptiness(looks: Sequence[Look], source: str | Path) -> list[Finding]:
     readable = [look for look in looks if look.readable]
     if readable and not any(len(look.ids) for look in readable):
-        return [found("no-objects", source, f"none of its {len(readable)} images has an object that can be used")]
+        return [
+            found("no-objects", source, f"none of its {plural(len(readable), 'image')} has an object that can be used")
+        ]
     return [
         found("unannotated-image", look.record.path, "no object: training takes all of it for background")
         for look in readable

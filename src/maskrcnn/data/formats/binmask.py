@@ -32,6 +32,7 @@ from maskrcnn.data.problem import DataError, Problem, unreadable
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop, crop_of
 from maskrcnn.output.whole_file import replacing
+from maskrcnn.text import plural
 
 _CLASS_AND_NUMBER = re.compile(r"(.*[^\d_. -])[_. -]+\d+")
 _NO_CLASS = ("mask", "masks", "instance", "obj", "label")
@@ -141,7 +142,7 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
             continue
         records.append(ImageRecord(len(records) + 1, pair.image, *size, pair.folder))
         files.append(pair.files)
-    what = f"none of {len(pairs)} images with mask files can be used"
+    what = f"none of {plural(len(pairs), 'image')} with mask files can be used"
     fix = "arrange them as images/<name>.png and masks/<name>/1.png, 2.png, …"
     require_images(records, what, problems, place.path, fix)
     classes = _names(place, table)

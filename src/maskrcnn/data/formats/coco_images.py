@@ -15,6 +15,7 @@ from maskrcnn.data.formats.location import split_folders, split_of
 from maskrcnn.data.problem import DataError, Problem
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.text import plural
 
 
 def read_records(
@@ -36,7 +37,7 @@ def read_records(
             problems.append(error.problem(where, 1, lost))
     if entries and not records:
         raise MaskRCNNError(
-            f"none of its {len(entries)} images can be used, the first: {problems[-len(entries)]}",
+            f"none of its {plural(len(entries), 'image')} can be used, the first: {problems[-len(entries)]}",
             where=file,
             fix=_advice({problem.check for problem in problems[-len(entries) :]}, file),
         )

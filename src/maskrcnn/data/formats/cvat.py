@@ -27,6 +27,7 @@ from maskrcnn.data.formats.xml_tree import elements
 from maskrcnn.data.objects import Annotation, clipped_box
 from maskrcnn.data.problem import DataError, Problem
 from maskrcnn.masks.crop import Crop
+from maskrcnn.text import plural
 
 _MAX_BYTES = 2**31
 CROWD = "is_crowd"
@@ -159,7 +160,7 @@ class _Reader:
 
     def dataset(self) -> Dataset:
         """What was collected."""
-        what = "is CVAT for video" if self.tracks else f"none of its {self.images} images can be used"
+        what = "is CVAT for video" if self.tracks else f"none of its {plural(self.images, 'image')} can be used"
         fix = "export as CVAT for images 1.1, with images"
         require_images(self.records, what, self.problems, self.file, fix)
         if self.tags:

@@ -32,6 +32,7 @@ from maskrcnn.data.problem import DataError, Problem
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
 from maskrcnn.output.whole_file import replacing
+from maskrcnn.text import plural
 
 _MAX_PAGES = 64
 
@@ -72,7 +73,8 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
             problems.append(pair)
         else:
             records.append(pair)
-    count = f"{len(found)} images and {sum(pair.mask is not None for pair in found)} masks but no usable pair"
+    masks = sum(pair.mask is not None for pair in found)
+    count = f"{plural(len(found), 'image')} and {plural(masks, 'mask')} but no usable pair"
     what = f"expected images with a mask of the same name, found {count}"
     require_images(records, what, problems, folder, "name each mask as its image, masks/<image's name>.png")
     listed = read_names(folder)

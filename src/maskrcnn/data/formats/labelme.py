@@ -25,6 +25,7 @@ from maskrcnn.data.objects import Annotation
 from maskrcnn.data.problem import DataError, Problem
 from maskrcnn.documents import read_json, shown
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.text import plural
 
 
 def find(path: Path) -> dict[str, Location]:
@@ -181,7 +182,7 @@ def _unlabelled(folder: Path, records: Sequence[ImageRecord]) -> list[Problem]:
     bare = len(there - labelled)
     if not bare or not there & labelled:
         return []
-    what = f"{bare:,} images have no .json and are left out"
+    what = f"{plural(bare, 'image')} without a .json left out"
     return [
         Problem("unlabelled-image", str(folder), what, "open and save them in labelme, also without objects", "note")
     ]
@@ -192,10 +193,10 @@ def _assumed(folder: Path, records: Sequence[ImageRecord], contents: Sequence[An
     told = []
     copies = sum(is_embedded(record.path) for record in records)
     if copies:
-        what = f"{copies:,} of {len(records):,} images are read from imageData of their .json"
+        what = f"read from imageData of the .json: {copies:,} of {plural(len(records), 'image')}"
         told.append(Problem("embedded-image", str(folder), what, "maskrcnn dataset convert writes them out", "note"))
     nothing = sum(label == BACKGROUND for content in contents for label in _labels(content))
     if nothing:
-        what = f"{nothing:,} shapes labelled {BACKGROUND} are no objects and are left out"
+        what = f"{plural(nothing, 'shape')} labelled {BACKGROUND}, no objects, left out"
         told.append(Problem("background-shape", str(folder), what, "", "note"))
     return told

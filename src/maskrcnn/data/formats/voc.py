@@ -28,6 +28,7 @@ from maskrcnn.data.objects import Annotation
 from maskrcnn.data.problem import DataError, Problem
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Box, Crop
+from maskrcnn.text import plural
 
 # Wider than the borders around objects.
 _REGION = np.ones((7, 7), dtype=bool)
@@ -79,7 +80,7 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
             problems.append(pair)
         else:
             records.append(pair)
-    what = f"none of {len(stems)} images can be used"
+    what = f"none of {plural(len(stems), 'image')} can be used"
     require_images(records, what, problems, root, "check ImageSets/Segmentation")
     classes = find_classes(root, names)
     return Dataset(classes.names, records, _Maps(root, classes), [*problems, *classes.problems])

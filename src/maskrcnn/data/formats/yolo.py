@@ -32,6 +32,7 @@ from maskrcnn.masks.crop import Crop
 from maskrcnn.masks.outline import join, outline
 from maskrcnn.masks.polygons import rasterise
 from maskrcnn.output.whole_file import write_text
+from maskrcnn.text import plural
 
 _NAME_FILES = ("classes.txt", "obj.names", "names.txt")
 _MAX_UNNAMED = 10_000
@@ -89,10 +90,10 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
         labels = label_folders[image.parent] / f"{image.stem}.txt"
         bare += not labels.is_file()
         records.append(ImageRecord(len(records) + 1, image, *size, labels))
-    what = f"none of {len(images) + missing} images can be used"
+    what = f"none of {plural(len(images) + missing, 'image')} can be used"
     require_images(records, what, problems, place.path, "add the images")
     if bare:
-        what = f"{bare:,} of {len(records):,} images have no .txt of labels: they count as images without objects"
+        what = f"no .txt of labels: {bare:,} of {plural(len(records), 'image')}, which count as images without objects"
         problems.append(Problem("unlabelled-image", str(place.path), what, "label them if they show objects", "note"))
     if place.keypoints is not None:
         what = f"pose data: each line is a box and {place.keypoints[0]} keypoints, the box is read and no mask"
