@@ -288,7 +288,7 @@ def test_what_is_to_be_ignored_is_a_crowd_of_every_class(tmp_path: Path) -> None
     assert len(set(objects.ids.tolist())) == 6
     assert objects.ids.tolist()[:3] == [2, 3, 1]
     assert [(problem.check, problem.objects_lost) for problem in dataset.problems] == [("background-shape", 0)]
-    assert "1 shapes labelled _background_" in dataset.problems[0].what
+    assert "1 shape labelled _background_" in dataset.problems[0].what
 
 
 @pytest.mark.parametrize(

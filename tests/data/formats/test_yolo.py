@@ -108,7 +108,7 @@ def test_images_without_labels_have_no_objects(tmp_path: Path) -> None:
     dataset = opened(tmp_path, f"0 {SQUARE}")
     assert [len(dataset.objects(i).ids) for i in range(len(dataset))] == [1, 0, 0, 0]
     assert [problem.check for problem in dataset.problems] == ["unlabelled-image"]
-    assert "1 of 4 images have no .txt" in dataset.problems[0].what
+    assert "1 of 4 images without a .txt" in dataset.problems[0].what
 
 
 def test_an_unreadable_image_is_left_out_and_told(tmp_path: Path) -> None:

@@ -193,7 +193,7 @@ def _assumed(folder: Path, records: Sequence[ImageRecord], contents: Sequence[An
     told = []
     copies = sum(is_embedded(record.path) for record in records)
     if copies:
-        what = f"read from imageData of the .json: {copies:,} of {plural(len(records), 'image')}"
+        what = f"{copies:,} of {plural(len(records), 'image')} read from imageData of the .json"
         told.append(Problem("embedded-image", str(folder), what, "maskrcnn dataset convert writes them out", "note"))
     nothing = sum(label == BACKGROUND for content in contents for label in _labels(content))
     if nothing:

@@ -93,7 +93,7 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
     what = f"none of {plural(len(images) + missing, 'image')} can be used"
     require_images(records, what, problems, place.path, "add the images")
     if bare:
-        what = f"no .txt of labels: {bare:,} of {plural(len(records), 'image')}, which count as images without objects"
+        what = f"{bare:,} of {plural(len(records), 'image')} without a .txt of labels: no objects are taken to be there"
         problems.append(Problem("unlabelled-image", str(place.path), what, "label them if they show objects", "note"))
     if place.keypoints is not None:
         what = f"pose data: each line is a box and {place.keypoints[0]} keypoints, the box is read and no mask"
