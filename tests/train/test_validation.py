@@ -157,4 +157,4 @@ def test_an_evaluation_that_takes_too_much_of_the_minutes_waits_for_the_end(
     assert len(calls) >= 2
     assert len(display.evaluations) == 1
     assert (run.folder / "best.safetensors").is_file()
-    assert sum("only the end of the run is measured" in note for note in display.notes) == 1
+    assert sum("are left out, all but the last" in note for note in display.notes) == 1

@@ -74,7 +74,8 @@ class Validation:
             return None
         except _TooLongError:
             share = f"more than {SHARE:.0%} of its time"
-            self.log.tell([f"only the end of the run is measured: {total} val images take {share}; fewer take less"])
+            what = f"evaluations that would take {share} are left out, all but the last"
+            self.log.tell([f"{what}: the val split has {plural(total, 'image')}, fewer take less"])
             return {}
         self.log.tell(Problem("unreadable-image", "val", line, images_lost=1) for line in self.last.problems)
         self.log.tell(self.last.notes)
