@@ -23,7 +23,7 @@ from maskrcnn.data.image_file import (
     stored,
 )
 from maskrcnn.data.image_formats import IMAGE_SUFFIXES
-from maskrcnn.data.tiff_file import Page, is_tiff, open_tiff
+from maskrcnn.data.tiff_file import TiffPage, is_tiff, open_tiff
 from maskrcnn.errors import MaskRCNNError
 
 _BLOCK = 2**22  # values that are worked on as floats at a time
@@ -119,7 +119,7 @@ def _tiff_channels(path: Path) -> np.ndarray:
     return np.concatenate([page.channels() for page in pages], axis=2)
 
 
-def _kind(page: Page) -> str:
+def _kind(page: TiffPage) -> str:
     return f"{page.samples} sample{'s' * (page.samples > 1)} of type {page.dtype}"
 
 

@@ -47,7 +47,7 @@ def is_tiff(path: Path) -> bool:
 
 
 @dataclass(frozen=True)
-class Page:
+class TiffPage:
     """One image of a TIFF file, its header read.
 
     Attributes:
@@ -192,7 +192,7 @@ def _told(path: Path) -> Iterator[None]:
         raise MaskRCNNError(f"truncated or damaged TIFF: {str(error)[:200]}", where=path, fix=fix) from error
 
 
-def open_tiff(path: Path) -> list[Page]:
+def open_tiff(path: Path) -> list[TiffPage]:
     """The images of a TIFF file in their order; smaller copies and masks of them are no images.
 
     Raises:
@@ -212,7 +212,7 @@ def open_tiff(path: Path) -> list[Page]:
         return [_page(path, number, page) for number, page in full or pages[:1]]
 
 
-def _page(path: Path, number: int, page: Any) -> Page:
+def _page(path: Path, number: int, page: Any) -> TiffPage:
     """What a tifffile page says of itself, once it is known how it can be read."""
     photometric, extra = int(page.photometric), tuple(int(kind) for kind in page.extrasamples)
     dtype, samples = sample_type(page), page.samplesperpixel
@@ -231,7 +231,7 @@ def _page(path: Path, number: int, page: Any) -> Page:
     dtype = dtype if ours and dtype is not None else np.dtype(np.uint8)
     check_size(page.imagelength, page.imagewidth, path, samples * dtype.itemsize)
     palette = _palette(page) if ours and photometric == PALETTE else None
-    return Page(
+    return TiffPage(
         path,
         number,
         page.imagelength,

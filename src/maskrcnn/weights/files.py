@@ -15,7 +15,7 @@ from torch import Tensor
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.weights.state_dict import find_state
-from maskrcnn.weights.torch_file import Stored, Unreadable, read_torch_file
+from maskrcnn.weights.torch_archive import Stored, Unreadable, read_torch_file
 
 # Bytes that tensors may stand for beyond those in their file: one number repeated takes no room there.
 MAX_EXPANDED = 2**30

@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from maskrcnn.weights.restricted_pickle import Inert
-from maskrcnn.weights.torch_file import Stored, Unreadable
+from maskrcnn.weights.torch_archive import Stored, Unreadable
 
 # How parameters begin in the libraries that we read, whatever is put before.
 _BEGINS = re.compile(
@@ -32,7 +32,7 @@ _DEEPEST = 40
 Leaf = Tensor | Stored | Unreadable | np.ndarray | np.generic
 
 
-class Found(NamedTuple):
+class FoundState(NamedTuple):
     """Parameters, by names without a prefix."""
 
     state: dict[str, Any]
@@ -56,7 +56,7 @@ class _Group(NamedTuple):
     tensors: dict[str, Any]
 
 
-def find_state(content: Any) -> Found | None:
+def find_state(content: Any) -> FoundState | None:
     """The parameters of a detector in the content of a file; those of the largest dict where none is one's; or None."""
     groups = list(_groups(content))
     candidates = [candidate for group in groups for candidate in _candidates(group)]
@@ -85,11 +85,11 @@ def strip_to(state: dict[str, Any], wanted: Sequence[str]) -> dict[str, Any]:
     return state
 
 
-def _largest(groups: list[_Group]) -> Found | None:
+def _largest(groups: list[_Group]) -> FoundState | None:
     if not groups:
         return None
     best = min(groups, key=lambda group: (_rank(group.place), -len(group.tensors)))
-    return Found({_unwrapped(key): value for key, value in best.tensors.items()}, best.place, "", [])
+    return FoundState({_unwrapped(key): value for key, value in best.tensors.items()}, best.place, "", [])
 
 
 def _rank(text: str) -> int:
@@ -101,7 +101,7 @@ def _unwrapped(key: str) -> str:
     return ".".join(part for part in key.split(".") if part not in _WRAPPERS)
 
 
-def _candidates(group: _Group) -> list[Found]:
+def _candidates(group: _Group) -> list[FoundState]:
     """Each prefix after which a group's names are a detector's, with what it comes before."""
     names = {key: _unwrapped(key) for key in group.tensors}
     prefixes: Counter[str] = Counter()
@@ -116,7 +116,7 @@ def _candidates(group: _Group) -> list[Found]:
     found = []
     for prefix in prefixes:
         state = {name.removeprefix(prefix): group.tensors[key] for key, name in names.items() if owner[name] == prefix}
-        found.append(Found(state, group.place, shown[prefix], []))
+        found.append(FoundState(state, group.place, shown[prefix], []))
     return found
 
 

@@ -25,7 +25,7 @@ _ASIDE = re.compile(r"(?<=.)_(seg|flows|outlines|cp_output)$", re.IGNORECASE)
 _PREDICTED = "cp_masks"
 
 
-class Pair(NamedTuple):
+class MaskPair(NamedTuple):
     """An image, the map of its objects if there is one, and what to say of it."""
 
     image: Path
@@ -33,7 +33,7 @@ class Pair(NamedTuple):
     problem: Problem | None
 
 
-def pairs(folder: Path) -> list[Pair] | None:
+def pairs(folder: Path) -> list[MaskPair] | None:
     """The images of a folder with their masks; None if it does not hold pairs."""
     if (folder / "images").is_dir() and (folder / "masks").is_dir():
         return list(_matched(find_images(folder / "images"), _files(folder / "masks"), "masks/{}.png"))
@@ -72,7 +72,7 @@ def _key(stem: str) -> str:
     return stem
 
 
-def _matched(images: Sequence[Path], files: Sequence[Path], expected: str) -> Iterator[Pair]:
+def _matched(images: Sequence[Path], files: Sequence[Path], expected: str) -> Iterator[MaskPair]:
     """Each image with its mask; `expected` is the name that a mask has for a stem."""
     by_stem: dict[str, list[Path]] = {}
     by_key: dict[str, list[Path]] = {}
@@ -88,11 +88,11 @@ def _matched(images: Sequence[Path], files: Sequence[Path], expected: str) -> It
         usable = [file for file in found if file.suffix.lower() in SUFFIXES and not _is_pickle(file)]
         usable.sort(key=lambda file: (file.stem != image.stem, file.stem.lower().endswith(_PREDICTED)))
         if not usable:
-            yield Pair(image, None, _missing(image, found, expected.format(image.stem)))
+            yield MaskPair(image, None, _missing(image, found, expected.format(image.stem)))
             continue
         mask, *others = usable
         several = f"{mask.name} is used, not {', '.join(file.name for file in others[:3])}"
-        yield Pair(
+        yield MaskPair(
             image, mask, Problem("several-masks", str(image), several, "keep one", "warning") if others else None
         )
 
