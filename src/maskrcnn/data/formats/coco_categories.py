@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -74,11 +75,12 @@ def _root(entries: list[Any], ids: Ids, annotations: Iterable[Any]) -> Any:
     Its id is 0. Where tools have numbered it anew, it is known by being the supercategory of all others, two at least.
     """
     whole = [entry for entry in entries if isinstance(entry, dict)]
+    below = Counter(str(entry.get("supercategory")) for entry in whole)
     for entry in whole:
         number, name = ids.number(entry.get("id")), str(entry.get("name"))
-        above = [str(other.get("supercategory")) == name for other in whole if other is not entry]
+        above, others = below[name] - (str(entry.get("supercategory")) == name), len(whole) - 1
         is_root = number is not None and entry.get("supercategory") in ("none", "", None)
-        if is_root and any(above) and (number == 0 or (all(above) and len(above) > 1)):
+        if is_root and above and (number == 0 or above == others > 1):
             used = any(isinstance(one, dict) and ids.number(one.get("category_id")) == number for one in annotations)
             return None if used else entry
     return None
