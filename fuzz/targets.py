@@ -80,17 +80,22 @@ def _photo(height: int, width: int) -> np.ndarray:
 # Labelled data
 
 
+def four_objects() -> list[Annotation]:
+    """A polygon, a ring, a crowd and a box alone, in an image of 12 x 16."""
+    ring = np.ones((6, 6), dtype=bool)
+    ring[2:4, 2:4] = False
+    return [
+        Annotation(1, 0, False, None, None, [np.array([1.0, 1, 5, 1, 5, 5])]),
+        Annotation(2, 1, False, None, None, Crop(ring, 7, 5)),
+        Annotation(3, 1, True, None, None, Crop(np.ones((2, 2), dtype=bool), 0, 8)),
+        Annotation(4, 0, False, (1.0, 1.0, 4.0, 4.0), None, None),
+    ]
+
+
 def _labelled(name: str) -> Callable[[Path], None]:
     def make(folder: Path) -> None:
         height, width = 12, 16
-        ring = np.ones((6, 6), dtype=bool)
-        ring[2:4, 2:4] = False
-        annotations = [
-            Annotation(1, 0, False, None, None, [np.array([1.0, 1, 5, 1, 5, 5])]),
-            Annotation(2, 1, False, None, None, Crop(ring, 7, 5)),
-            Annotation(3, 1, True, None, None, Crop(np.ones((2, 2), dtype=bool), 0, 8)),
-            Annotation(4, 0, False, (1.0, 1.0, 4.0, 4.0), None, None),
-        ]
+        annotations = four_objects()
         records = []
         for k in range(2):
             Image.fromarray(_photo(height, width)).save(folder / f"{k}.png")

@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fuzz.targets import four_objects
 from maskrcnn.data import Dataset, ImageRecord, open_dataset
 from maskrcnn.data.dataset import StoredAnnotations
 from maskrcnn.data.formats import BY_NAME
 from maskrcnn.data.formats.convert import convert
-from maskrcnn.data.objects import Annotation
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.masks import Crop
 
 H, W = 12, 16
 NOT_LABELS = (".jpg",)
@@ -40,14 +39,7 @@ STRANGE: list[Any] = [
 
 
 def write(folder: Path, name: str) -> Path:
-    ring = np.ones((6, 6), dtype=bool)
-    ring[2:4, 2:4] = False
-    annotations = [
-        Annotation(1, 0, False, None, None, [np.array([1.0, 1, 5, 1, 5, 5])]),
-        Annotation(2, 1, False, None, None, Crop(ring, 7, 5)),
-        Annotation(3, 1, True, None, None, Crop(np.ones((2, 2), dtype=bool), 0, 8)),
-        Annotation(4, 0, False, (1.0, 1.0, 4.0, 4.0), None, None),
-    ]
+    annotations = four_objects()
     (folder / "old").mkdir(parents=True)
     records = []
     for k in range(2):
