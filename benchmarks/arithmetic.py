@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from maskrcnn.model.config import Config
+from maskrcnn.config import Config
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
 

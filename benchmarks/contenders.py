@@ -20,8 +20,8 @@ import torch
 from arithmetic import synchronize
 from peer import as_float, build
 
+from maskrcnn.inference.predictor import PRECISIONS, load
 from maskrcnn.ops.allocator import keep_freed_memory
-from maskrcnn.predict.predictor import PRECISIONS, load
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,8 @@ class Ours:
         return results
 
     def parts(self) -> dict[str, list[tuple[Any, str]]]:
+        import maskrcnn.inference.predictor as predictor
         import maskrcnn.model.mask_rcnn as story
-        import maskrcnn.predict.predictor as predictor
 
         model = self.predictor._fast
         return {

@@ -27,8 +27,8 @@ from maskrcnn import runtime
 from maskrcnn.export import openvino_file
 from maskrcnn.export.metadata import metadata
 from maskrcnn.export.onnx_file import write_program
+from maskrcnn.inference.predictor import Predictor
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.predict.predictor import Predictor
 from maskrcnn.weights.load import load_model
 
 PRECISIONS = ("fp32", "bf16", "int8")

@@ -22,8 +22,8 @@ from arithmetic import ceiling, multiply_adds
 from contenders import Contender, Found, Spec
 from peer import photos, weights_file
 
-from maskrcnn.model.config import preset
-from maskrcnn.predict.predictor import PRECISIONS
+from maskrcnn.config import preset
+from maskrcnn.inference.predictor import PRECISIONS
 
 LOADS = {"15 objects": 15, "100 objects": 100}
 LOWEST_SCORE = 0.05  # torchvision's own threshold

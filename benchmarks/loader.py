@@ -29,16 +29,16 @@ from torchvision.io import ImageReadMode, decode_image, read_file
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
-from maskrcnn.data.augment import Augmentation
-from maskrcnn.data.dataset import Dataset, StoredAnnotations, open_dataset
-from maskrcnn.data.loader import Collate
-from maskrcnn.data.objects import Annotation
-from maskrcnn.data.sample import Picture, Sample, mirror, samples_of
-from maskrcnn.data.shapes import shapes_of
-from maskrcnn.data.stream import TrainingStream
-from maskrcnn.data.view import View, shrinking
+from maskrcnn.annotations.objects import Annotation
+from maskrcnn.config import Preprocess
+from maskrcnn.datasets.dataset import Dataset, StoredAnnotations, open_dataset
 from maskrcnn.masks.patch import resample
-from maskrcnn.model.config import Preprocess
+from maskrcnn.train.samples.augment import Augmentation
+from maskrcnn.train.samples.instances import shapes_of
+from maskrcnn.train.samples.loader import Collate
+from maskrcnn.train.samples.sample import Picture, Sample, mirror, samples_of
+from maskrcnn.train.samples.stream import TrainingStream
+from maskrcnn.train.samples.view import View, shrinking
 
 CANVAS = 512
 SCALE = (0.1, 2.0)

@@ -23,9 +23,9 @@ import numpy as np
 from pycocotools import mask as pycoco_mask
 from simulate import Simulation
 
-from maskrcnn.data.dataset import open_dataset
-from maskrcnn.evaluate.coco import CocoMetrics
-from maskrcnn.evaluate.sample import Sample
+from maskrcnn.datasets.dataset import open_dataset
+from maskrcnn.evaluation.coco_metrics import CocoMetrics
+from maskrcnn.evaluation.evaluated_image import Sample
 
 Arrays = dict[str, tuple[np.ndarray, np.ndarray]]
 SPLITS = (("coco_mini", "val", 100, 3.0), ("mushroom", "val", 400, 1.5), ("mushroom", "train", 400, 1.5))

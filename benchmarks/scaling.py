@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from peer import as_float, build, photos, weights_file
 
-from maskrcnn.predict.predictor import load
+from maskrcnn.inference.predictor import load
 
 OBJECTS = (1, 3, 10, 30, 100, 300, 1000)
 IMAGES = (1, 2, 4, 8, 16, 32)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from maskrcnn.data.objects import Objects
-from maskrcnn.evaluate.sample import Sample
+from maskrcnn.annotations.objects import Objects
+from maskrcnn.evaluation.evaluated_image import Sample
 from maskrcnn.masks import Crop, Masks
 
 

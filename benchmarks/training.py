@@ -27,17 +27,17 @@ from accelerate.state import AcceleratorState
 from arithmetic import ceiling, multiply_adds, synchronize
 from peer import as_float, build, photos, weights_file
 
-from maskrcnn.data.loader import collate
-from maskrcnn.data.sample import Sample
+from maskrcnn.config import preset
+from maskrcnn.inference.predictor import PRECISIONS
 from maskrcnn.masks.crop import crop_of
 from maskrcnn.masks.patch import limited
 from maskrcnn.model.batch import Batch
-from maskrcnn.model.config import preset
 from maskrcnn.ops.allocator import keep_freed_memory
-from maskrcnn.predict.predictor import PRECISIONS
 from maskrcnn.train.learner import Learner
 from maskrcnn.train.parallel import Processes
 from maskrcnn.train.recipe import Recipe
+from maskrcnn.train.samples.loader import collate
+from maskrcnn.train.samples.sample import Sample
 from maskrcnn.weights.load import load_model
 
 NAMES = ("loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg", "loss_mask")

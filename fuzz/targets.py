@@ -18,26 +18,25 @@ from PIL import Image
 
 from fuzz.mutations import Mutation, Rng, in_bytes, in_json, in_png, in_safetensors, in_value, in_yaml, in_zip
 from maskrcnn import runtime
-from maskrcnn.data import Dataset, ImageRecord, open_dataset
-from maskrcnn.data.dataset import StoredAnnotations
-from maskrcnn.data.doctor import examine
-from maskrcnn.data.formats import BY_NAME
-from maskrcnn.data.formats.convert import convert
-from maskrcnn.data.image_io import image_size, read_channels, read_header, read_ids, read_image
-from maskrcnn.data.objects import Annotation
+from maskrcnn.annotations.objects import Annotation
+from maskrcnn.config import Config, Preprocess, from_dict, preset, to_dict
+from maskrcnn.datasets.conversion.conversion import convert
+from maskrcnn.datasets.dataset import Dataset, ImageRecord, StoredAnnotations, open_dataset
+from maskrcnn.datasets.doctor import examine
+from maskrcnn.datasets.formats.registry import BY_NAME
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.images.image_reader import image_size, read_channels, read_header, read_ids, read_image
+from maskrcnn.images.sources import resolve_sources
 from maskrcnn.masks import Crop
-from maskrcnn.model.config import Config, Preprocess, from_dict, preset, to_dict
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.predict.sources import resolve_sources
 from maskrcnn.train.ema import EMA
 from maskrcnn.train.recipe import read_recipe
 from maskrcnn.train.state import RunState, read_about, save_state
 from maskrcnn.weights.checkpoint import save_checkpoint
 from maskrcnn.weights.detectron2_config import read_yaml as read_detectron2_yaml
 from maskrcnn.weights.detectron2_config import settings_of
-from maskrcnn.weights.files import read_contents
 from maskrcnn.weights.load import load_model
+from maskrcnn.weights.weight_file import read_contents
 
 # Writes an artifact of three fixed objects, which no exporter has to trace.
 HANDMADE = Path(__file__).resolve().parents[1] / "tests" / "runtime" / "conftest.py"

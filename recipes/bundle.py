@@ -16,9 +16,9 @@ from typing import Any
 import torch
 import yaml
 
-from maskrcnn.data.dataset import open_dataset
-from maskrcnn.evaluate.evaluator import evaluate
-from maskrcnn.predict.predictor import load
+from maskrcnn.datasets.dataset import open_dataset
+from maskrcnn.evaluation.evaluator import evaluate
+from maskrcnn.inference.predictor import load
 from maskrcnn.weights.catalog import BUNDLED
 from maskrcnn.weights.checkpoint import read_checkpoint, save_checkpoint
 

@@ -11,7 +11,7 @@ import pytest
 from maskrcnn import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks import Masks
-from maskrcnn.predict.result import Result
+from maskrcnn.results.result import Result
 
 
 def result() -> Result:

@@ -16,7 +16,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from maskrcnn.cli.main import app
-from maskrcnn.model.config import preset
+from maskrcnn.config import preset
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
 ROOT = Path(__file__).parent.parent

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from maskrcnn.config import PRESETS, Config, Preprocess, from_dict, preset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.limits import (
     MAX_PARAMETERS,
@@ -20,7 +21,6 @@ from maskrcnn.limits import (
     largest_tensor,
     parameter_count,
 )
-from maskrcnn.model.config import PRESETS, Config, Preprocess, from_dict, preset
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
 HUGE = 10**9

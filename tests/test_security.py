@@ -1,9 +1,10 @@
 """SECURITY.md: each way in is tried with a trap, and what springs is a fault.
 
 The ways into single formats are tried where those are tested: pickles in tests/weights/test_restricted_pickle.py and
-test_load.py, programs of torch in tests/predict/test_exported.py, ONNX and OpenVINO in tests/runtime/test_artifact.py
-and test_onnx_wire.py, XML in tests/data/formats/test_cvat.py and test_voc.py, YAML and JSON in tests/test_documents.py,
-redirects in tests/predict/test_sources.py, HTML in tests/evaluate/report/test_report.py.
+test_load.py, programs of torch in tests/inference/test_torch_program.py, ONNX and OpenVINO in
+tests/runtime/test_artifact.py and test_onnx_wire.py, XML in tests/datasets/formats/test_cvat.py and test_voc.py, YAML
+and JSON in tests/test_documents.py, redirects in tests/images/test_sources.py, HTML in
+tests/evaluation/report/test_report.py.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from typer.testing import CliRunner
 
 import maskrcnn
 from maskrcnn.cli.main import app
-from maskrcnn.data.formats import BY_NAME
+from maskrcnn.config import preset, to_dict
+from maskrcnn.datasets.formats.registry import BY_NAME
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.model.config import preset, to_dict
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.weights.checkpoint import save_checkpoint
 

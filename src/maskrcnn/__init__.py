@@ -16,27 +16,27 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from maskrcnn.data.dataset import open_dataset as open_dataset
+    from maskrcnn.config import Config as Config
+    from maskrcnn.config import preset as preset
+    from maskrcnn.datasets.dataset import open_dataset as open_dataset
     from maskrcnn.errors import MaskRCNNError as MaskRCNNError
-    from maskrcnn.evaluate.evaluator import evaluate as evaluate
+    from maskrcnn.evaluation.evaluator import evaluate as evaluate
+    from maskrcnn.inference.predictor import Predictor as Predictor
+    from maskrcnn.inference.predictor import load as load
     from maskrcnn.masks.masks import Masks as Masks
-    from maskrcnn.model.config import Config as Config
-    from maskrcnn.model.config import preset as preset
     from maskrcnn.model.mask_rcnn import MaskRCNN as MaskRCNN
-    from maskrcnn.predict.predictor import Predictor as Predictor
-    from maskrcnn.predict.predictor import load as load
-    from maskrcnn.predict.result import Result as Result
+    from maskrcnn.results.result import Result as Result
 
 _HOMES = {
-    "load": "maskrcnn.predict.predictor",
-    "Predictor": "maskrcnn.predict.predictor",
-    "Result": "maskrcnn.predict.result",
+    "load": "maskrcnn.inference.predictor",
+    "Predictor": "maskrcnn.inference.predictor",
+    "Result": "maskrcnn.results.result",
     "Masks": "maskrcnn.masks.masks",
     "MaskRCNN": "maskrcnn.model.mask_rcnn",
-    "Config": "maskrcnn.model.config",
-    "preset": "maskrcnn.model.config",
-    "open_dataset": "maskrcnn.data.dataset",
-    "evaluate": "maskrcnn.evaluate.evaluator",
+    "Config": "maskrcnn.config",
+    "preset": "maskrcnn.config",
+    "open_dataset": "maskrcnn.datasets.dataset",
+    "evaluate": "maskrcnn.evaluation.evaluator",
     "MaskRCNNError": "maskrcnn.errors",
 }
 __all__ = [*_HOMES]

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from maskrcnn.data import Dataset, open_dataset
-from maskrcnn.data.dataset import split_names
-from maskrcnn.data.doctor import examine
+from maskrcnn.datasets.dataset import Dataset, open_dataset, split_names
+from maskrcnn.datasets.doctor import examine
 from maskrcnn.errors import MaskRCNNError
 
 # The polygon that most cases hold: 50 x 40 pixels from (10, 10).

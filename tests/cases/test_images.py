@@ -8,11 +8,11 @@ import numpy as np
 import tifffile
 
 from maskrcnn import open_dataset
-from maskrcnn.data.doctor import examine
-from maskrcnn.data.image_io import read_channels, read_ids, read_image
-from maskrcnn.data.statistics import Channels, channels_of
-from maskrcnn.model.config import Preprocess
-from maskrcnn.predict.sources import resolve_sources
+from maskrcnn.config import Preprocess
+from maskrcnn.datasets.doctor import examine
+from maskrcnn.datasets.survey.channel_statistics import Channels, channels_of
+from maskrcnn.images.image_reader import read_channels, read_ids, read_image
+from maskrcnn.images.sources import resolve_sources
 
 
 def test_predict_folder_other_suffixes(case: Path) -> None:

@@ -10,9 +10,9 @@ from pycocotools.coco import COCO
 from pycocotools.mask import area
 
 from maskrcnn.cli.predict import run
-from maskrcnn.predict.predictor import load
-from maskrcnn.predict.sources import resolve_sources
-from maskrcnn.predict.writers import PredictionWriter
+from maskrcnn.images.sources import resolve_sources
+from maskrcnn.inference.predictor import load
+from maskrcnn.results.prediction_writer import PredictionWriter
 
 
 def test_predictions_ids(case: Path, tmp_path: Path) -> None:

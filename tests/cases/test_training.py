@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskrcnn.data.dataset import open_dataset
-from maskrcnn.evaluate.evaluator import evaluate
+from maskrcnn.config import preset
+from maskrcnn.datasets.dataset import open_dataset
+from maskrcnn.evaluation.evaluator import evaluate
+from maskrcnn.inference.predictor import Predictor
 from maskrcnn.masks import Masks
-from maskrcnn.model.config import preset
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.predict.predictor import Predictor
-from maskrcnn.predict.result import Result
+from maskrcnn.results.result import Result
 
 SIDE, CLASSES = 100, 80
 SECONDS, GIBIBYTES = 60, 2.5
@@ -83,9 +83,9 @@ def test_evaluate_advice_unknown_classes(case: Path, tmp_path: Path) -> None:
 HOSTILE = """
 import json, resource, sys, time
 from pathlib import Path
-from maskrcnn.data.dataset import open_dataset
-from maskrcnn.data.doctor.examine import examine
-from maskrcnn.data.image_io import read_image
+from maskrcnn.datasets.dataset import open_dataset
+from maskrcnn.datasets.doctor.examine import examine
+from maskrcnn.images.image_reader import read_image
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.train.recipe import read_recipe
 

@@ -8,10 +8,10 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from maskrcnn.data import open_dataset
-from maskrcnn.data.doctor.examine import examine
-from maskrcnn.data.formats import BY_NAME
-from maskrcnn.data.formats.convert import convert
+from maskrcnn.datasets.conversion.conversion import convert
+from maskrcnn.datasets.dataset import open_dataset
+from maskrcnn.datasets.doctor.examine import examine
+from maskrcnn.datasets.formats.registry import BY_NAME
 
 
 def test_mask_int64(case: Path) -> None:

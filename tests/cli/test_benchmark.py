@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from maskrcnn.benchmark import speed
 from maskrcnn.cli import main as cli
 from maskrcnn.cli.benchmark import MOST_IMAGES, sample_photos
+from maskrcnn.config import Preprocess, preset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.model.config import Preprocess, preset
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.predict import speed
 from maskrcnn.weights.load import Report
 
 

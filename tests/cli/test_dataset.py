@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from maskrcnn.cli import main
-from maskrcnn.data import open_dataset
-from maskrcnn.data.formats import BY_NAME, detect
+from maskrcnn.datasets.dataset import open_dataset
+from maskrcnn.datasets.formats.registry import BY_NAME, detect
 
 
 def run(*words: object) -> tuple[int, str]:

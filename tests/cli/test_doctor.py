@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from maskrcnn.benchmark.environment import environment
 from maskrcnn.cli import main as cli
-from maskrcnn.cli.environment import environment
-from maskrcnn.data.doctor import examine
+from maskrcnn.datasets.doctor import examine
 
 
 def run(*words: object) -> tuple[int, str, str]:
@@ -120,9 +120,9 @@ def test_the_environment_names_versions_and_devices() -> None:
 def test_the_environment_tells_which_fast_forms_run(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
+    from maskrcnn.benchmark import speed
     from maskrcnn.ops.fused_conv import fused_form
     from maskrcnn.ops.linear import linear_form
-    from maskrcnn.predict import speed
 
     found = environment()
     assert found["kernels"].startswith("nms: torchvision's on the CPU")

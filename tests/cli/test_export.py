@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 import maskrcnn
 from maskrcnn.cli import export as verb
 from maskrcnn.cli.main import app
+from maskrcnn.config import preset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.export.parity import Differences
 from maskrcnn.export.trial import Row, Trial
-from maskrcnn.model.config import preset
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.weights.checkpoint import save_checkpoint
 
@@ -69,7 +69,7 @@ def test_what_differs_fails_and_is_kept_by_force(monkeypatch: pytest.MonkeyPatch
 )
 def test_refused_before_anything_is_done(arguments: list[str], says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verb, "run", lambda request: pytest.fail("ran"))
-    monkeypatch.setattr("maskrcnn.export.formats.shutil.which", lambda name: name)
+    monkeypatch.setattr("maskrcnn.export.export_formats.shutil.which", lambda name: name)
     done = CliRunner().invoke(app, ["export", *arguments])
     assert isinstance(done.exception, MaskRCNNError)
     assert says in str(done.exception)

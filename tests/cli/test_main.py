@@ -16,8 +16,8 @@ from PIL import Image, ImageFile
 from typer.testing import CliRunner
 
 from maskrcnn.cli import main as cli
+from maskrcnn.inference.predictor import Predictor
 from maskrcnn.masks import decode
-from maskrcnn.predict.predictor import Predictor
 
 
 def run(*words: object) -> tuple[int, str]:

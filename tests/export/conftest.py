@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from maskrcnn.config import preset
 from maskrcnn.export import exporter, openvino_file
+from maskrcnn.export.export_formats import FORMATS
 from maskrcnn.export.exporter import Request, export_model
-from maskrcnn.export.formats import FORMATS
 from maskrcnn.export.trial import Trial
-from maskrcnn.model.config import preset
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
 Exported = Callable[..., tuple[Path, Trial]]

@@ -15,14 +15,14 @@ import torch
 from PIL import Image
 
 import maskrcnn
+from maskrcnn.config import from_dict
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.evaluate import evaluator
-from maskrcnn.evaluate.evaluator import Evaluation
+from maskrcnn.evaluation import evaluator
+from maskrcnn.evaluation.evaluator import Evaluation
 from maskrcnn.export import exporter, onnx_file, openvino_file
+from maskrcnn.export.export_formats import FORMATS
 from maskrcnn.export.exporter import Request, export, export_model
-from maskrcnn.export.formats import FORMATS
 from maskrcnn.export.trial import Trial
-from maskrcnn.model.config import from_dict
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
 Exported = Callable[..., tuple[Path, Trial]]

@@ -16,7 +16,7 @@ from maskrcnn.export.openvino_file import silence
 from maskrcnn.export.operators import WHOLE, onnx_translations
 from maskrcnn.model.roi_align import Pyramid, assign_levels, pyramid_roi_align
 from maskrcnn.ops.nms import nms
-from maskrcnn.ops.whole import keep_whole, whole
+from maskrcnn.ops.opaque_ops import keep_whole, whole
 from maskrcnn.runtime.openvino_session import openvino_core
 
 

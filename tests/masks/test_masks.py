@@ -94,7 +94,7 @@ def test_shapes_are_checked() -> None:
         Masks.from_probs(np.zeros((2, 7, 7)), np.zeros((3, 4)), SIZE)
 
 
-@pytest.mark.parametrize("module", ["maskrcnn.masks", "maskrcnn.data.image_io"])
+@pytest.mark.parametrize("module", ["maskrcnn.masks", "maskrcnn.images.image_reader"])
 def test_runs_without_torch(module: str) -> None:
     code = f"import sys; sys.modules['torch'] = None; import {module}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

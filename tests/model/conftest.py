@@ -15,8 +15,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.ops import FrozenBatchNorm2d
 
+from maskrcnn.config import Config
 from maskrcnn.model.batch import Batch
-from maskrcnn.model.config import Config
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
 

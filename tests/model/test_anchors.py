@@ -10,9 +10,9 @@ from torch import Tensor
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 
+from maskrcnn.config import Config
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.anchors import Anchors
-from maskrcnn.model.config import Config
 
 
 def pyramid(height: int, width: int) -> list[Tensor]:

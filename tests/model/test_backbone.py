@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.ops import FrozenBatchNorm2d
 
+from maskrcnn.config import Config
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.backbone import RESNETS, STRIDES, ResNet, TimmBackbone, build_backbone
-from maskrcnn.model.config import Config
 
 
 def torchvisions(name: str, norm: type[nn.Module]) -> nn.Module:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from maskrcnn.config import preset
 from maskrcnn.model.batch import Batch
-from maskrcnn.model.config import preset
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
 

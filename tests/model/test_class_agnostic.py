@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from maskrcnn.config import Config
 from maskrcnn.model.batch import Batch
-from maskrcnn.model.config import Config
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
 

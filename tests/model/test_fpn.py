@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool, LastLevelP6P7
 
-from maskrcnn.model.config import Config
+from maskrcnn.config import Config
 from maskrcnn.model.fpn import FPN
 
 WIDTHS = [3, 5, 6, 7]

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from maskrcnn.config import Config
 from maskrcnn.model.batch import Batch
 from maskrcnn.model.box_coder import encode
 from maskrcnn.model.box_head import RoISamples
-from maskrcnn.model.config import Config
 from maskrcnn.model.losses import (
     Losses,
     Term,

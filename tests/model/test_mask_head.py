@@ -6,10 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from maskrcnn.config import preset
 from maskrcnn.model import mask_head
 from maskrcnn.model.batch import Batch
 from maskrcnn.model.box_head import RoISamples
-from maskrcnn.model.config import preset
 from maskrcnn.model.mask_head import MaskHead, mask_targets
 from maskrcnn.model.roi_align import crop_patches
 

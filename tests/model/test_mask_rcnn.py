@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 import maskrcnn.model
+from maskrcnn.config import PRESETS, Config, preset
 from maskrcnn.model.backbone import STRIDES
 from maskrcnn.model.batch import Batch
-from maskrcnn.model.config import PRESETS, Config, preset
 from maskrcnn.model.detections import InstanceDetections
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.model.roi_align import Pyramid

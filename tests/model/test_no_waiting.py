@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from maskrcnn.config import Config
+from maskrcnn.inference.cuda_graph import ReplayedDetect
+from maskrcnn.inference.fused_model import for_inference
 from maskrcnn.model import detections, rpn
 from maskrcnn.model.batch import Batch
-from maskrcnn.model.config import Config
-from maskrcnn.model.inference import for_inference
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.ops import fused_conv, host, kernels, nms
 from maskrcnn.ops.boxes import iou
-from maskrcnn.predict.replay import ReplayedDetect
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 

@@ -11,8 +11,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
-from maskrcnn.model.config import Preprocess
-from maskrcnn.model.input_size import padded_size, resize_scale, resized_size
+from maskrcnn.config import Preprocess
+from maskrcnn.images.input_size import padded_size, resize_scale, resized_size
 from maskrcnn.model.preprocess import prepare
 
 

@@ -15,6 +15,7 @@ import torchvision
 from peer import as_float, randomize
 from torch import Tensor, nn
 
+from maskrcnn.inference.predictor import Predictor
 from maskrcnn.masks import Masks
 from maskrcnn.model.batch import Batch
 from maskrcnn.model.box_coder import encode
@@ -22,7 +23,6 @@ from maskrcnn.model.box_head import BoxHead, RoISamples
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.model.matcher import match
 from maskrcnn.model.rpn import RPN
-from maskrcnn.predict.predictor import Predictor
 from maskrcnn.weights.load import load_model
 
 PEERS: dict[str, Callable[..., nn.Module]] = {

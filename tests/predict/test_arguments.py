@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from maskrcnn.config import preset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.model.config import preset
+from maskrcnn.inference.predictor import Predictor, load, pick_device, pick_precision
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.predict.predictor import Predictor, load, pick_device, pick_precision
 from maskrcnn.weights.load import Report
 
 

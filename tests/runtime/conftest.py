@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper, save
 
-from maskrcnn.model.config import Config, preset, to_dict
+from maskrcnn.config import Config, preset, to_dict
 from maskrcnn.runtime.artifact import FORMAT
 from maskrcnn.runtime.openvino_session import openvino_core
 

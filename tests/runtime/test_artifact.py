@@ -14,8 +14,8 @@ import pytest
 from onnx import helper
 
 from maskrcnn import runtime
+from maskrcnn.config import Config
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.model.config import Config
 from maskrcnn.runtime.artifact import INPUTS, OUTPUTS, Artifact
 
 Note, Make = Callable[..., str], Callable[..., Path]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskrcnn.model.config import Config
+from maskrcnn.config import Config
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE, GUIDE = ROOT / "docs" / "Dockerfile", ROOT / "docs" / "deploy.md"

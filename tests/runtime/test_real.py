@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import maskrcnn
+from maskrcnn.config import preset
 from maskrcnn.export.onnx_file import write
-from maskrcnn.model.config import preset
+from maskrcnn.inference.predictor import Predictor
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.predict.predictor import Predictor
 
 
 @pytest.fixture(scope="module")

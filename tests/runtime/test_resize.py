@@ -8,8 +8,8 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from maskrcnn.model.config import Preprocess
-from maskrcnn.model.input_size import resized_size
+from maskrcnn.config import Preprocess
+from maskrcnn.images.input_size import resized_size
 from maskrcnn.model.preprocess import prepare as prepare_in_torch
 from maskrcnn.runtime.resize import prepare, resample
 

@@ -14,9 +14,9 @@ from onnx import TensorProto, helper, save
 from PIL import Image
 
 from maskrcnn import runtime
+from maskrcnn.config import Config
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks import decode
-from maskrcnn.model.config import Config
 from maskrcnn.runtime.__main__ import main
 
 SHARES = np.array([[0.1, 0.2, 0.5, 0.6], [0.5, 0.5, 1.0, 1.0], [0.0, 0.0, 0.25, 1.0]])

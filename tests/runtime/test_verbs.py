@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import maskrcnn
 from maskrcnn.cli import main as cli
-from maskrcnn.model.config import Config
+from maskrcnn.config import Config
 
 SHARES = np.array([[0.1, 0.2, 0.5, 0.6], [0.5, 0.5, 1.0, 1.0], [0.0, 0.0, 0.25, 1.0]])
 LABELS = (1, 0, 1)

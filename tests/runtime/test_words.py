@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskrcnn.model.config import Config
+from maskrcnn.config import Config
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from maskrcnn.data.dataset import has_split, open_dataset
-from maskrcnn.evaluate.evaluator import Evaluation
+from maskrcnn.datasets.dataset import has_split, open_dataset
+from maskrcnn.evaluation.evaluator import Evaluation
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.trainer import Trainer, TrainingRun
 

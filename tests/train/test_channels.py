@@ -12,12 +12,12 @@ import pytest
 import tifffile
 from PIL import Image
 
-from maskrcnn.data.dataset import open_dataset
-from maskrcnn.data.statistics import channel_statistics
+from maskrcnn.datasets.dataset import open_dataset
+from maskrcnn.datasets.survey.channel_statistics import channel_statistics
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.evaluate.evaluator import evaluate
-from maskrcnn.predict.predictor import load
-from maskrcnn.predict.sources import resolve_sources
+from maskrcnn.evaluation.evaluator import evaluate
+from maskrcnn.images.sources import resolve_sources
+from maskrcnn.inference.predictor import load
 from maskrcnn.train.trainer import TrainingRun
 
 Train = Callable[..., tuple[TrainingRun, Any]]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from maskrcnn.model.config import preset
+from maskrcnn.config import preset
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.train.optimizer import build_optimizer, set_rate
 from maskrcnn.train.recipe import Recipe

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from maskrcnn.data.dataset import open_dataset
-from maskrcnn.data.split import subset
+from maskrcnn.config import Config, preset
+from maskrcnn.datasets.dataset import open_dataset
+from maskrcnn.datasets.survey.split import subset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.evaluate.evaluator import Evaluation
-from maskrcnn.model.config import Config, preset
+from maskrcnn.evaluation.evaluator import Evaluation
 from maskrcnn.train.overfit import few_images, overfit_recipe, verdict
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.trainer import TrainingRun

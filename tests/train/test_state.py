@@ -17,8 +17,8 @@ from torch import Tensor
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.train import state
-from maskrcnn.train.history import read_history
 from maskrcnn.train.learner import Learner
+from maskrcnn.train.metrics_csv import read_history
 from maskrcnn.train.state import NAME, PREVIOUS, RunState, read_about, read_state, save_state
 from maskrcnn.train.trainer import Trainer
 

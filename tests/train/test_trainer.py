@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import torch
 
-from maskrcnn.data.dataset import open_dataset
+from maskrcnn.datasets.dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.evaluate.evaluator import evaluate
-from maskrcnn.predict.predictor import load
+from maskrcnn.evaluation.evaluator import evaluate
+from maskrcnn.inference.predictor import load
 from maskrcnn.train.learner import Learner
 from maskrcnn.train.trainer import TrainingRun
 

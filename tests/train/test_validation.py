@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.evaluate.evaluator import evaluate
-from maskrcnn.predict.predictor import load
+from maskrcnn.evaluation.evaluator import evaluate
+from maskrcnn.inference.predictor import load
 from maskrcnn.train import validation
 from maskrcnn.train.trainer import Trainer, TrainingRun
 

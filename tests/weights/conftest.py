@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.models.detection import MaskRCNN as Peer
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
-from maskrcnn.model.config import preset
+from maskrcnn.config import preset
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
 

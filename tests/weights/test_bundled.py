@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from maskrcnn.data.dataset import open_dataset
-from maskrcnn.data.split import subset
-from maskrcnn.evaluate.evaluator import evaluate
-from maskrcnn.predict.predictor import load
+from maskrcnn.datasets.dataset import open_dataset
+from maskrcnn.datasets.survey.split import subset
+from maskrcnn.evaluation.evaluator import evaluate
+from maskrcnn.inference.predictor import load
 from maskrcnn.weights.catalog import BUNDLED, bundled_names
 from maskrcnn.weights.checkpoint import read_checkpoint
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from maskrcnn.config import to_dict
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.model.config import to_dict
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.weights import tensor_file
+from maskrcnn.weights import safetensors_file
 from maskrcnn.weights.checkpoint import FORMAT, read_checkpoint, save_checkpoint
 from maskrcnn.weights.load import load_model
 
@@ -68,7 +68,7 @@ def test_a_failed_write_leaves_the_old_file(tiny: Tiny, tmp_path: Path, monkeypa
         Path(path).write_bytes(b"half of it")
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(tensor_file, "save_file", full_disk)
+    monkeypatch.setattr(safetensors_file, "save_file", full_disk)
     with pytest.raises(MaskRCNNError, match=r"m\.safetensors: cannot write: no space"):
         save_checkpoint(tiny("cat"), tmp_path / "m.safetensors")
     assert (tmp_path / "m.safetensors").read_bytes() == before

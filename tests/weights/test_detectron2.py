@@ -16,7 +16,7 @@ import pytest
 import skimage.data
 import torch
 
-from maskrcnn.predict.predictor import Predictor
+from maskrcnn.inference.predictor import Predictor
 from maskrcnn.weights.load import load_model
 
 GOLDEN = Path(__file__).resolve().parents[2].parent / "shared" / "golden"

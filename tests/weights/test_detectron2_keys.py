@@ -14,9 +14,9 @@ import torch
 import yaml
 from torch import Tensor
 
+from maskrcnn.config import preset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.model.config import preset
-from maskrcnn.model.input_size import resized_size
+from maskrcnn.images.input_size import resized_size
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.weights.load import load_model, read_any
 

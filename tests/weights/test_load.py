@@ -14,14 +14,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
+from maskrcnn.config import preset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.model.config import preset
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.weights.catalog import CATALOG, COCO_NAMES
 from maskrcnn.weights.checkpoint import Checkpoint, save_checkpoint
-from maskrcnn.weights.files import read_torch
 from maskrcnn.weights.load import copy_weights, load_backbone, load_model, read_any
 from maskrcnn.weights.torchvision_keys import from_torchvision
+from maskrcnn.weights.weight_file import read_torch
 
 Tiny = Callable[..., MaskRCNN]
 Peers = Callable[[int], dict[str, Tensor]]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from maskrcnn.model.config import Config, Preprocess
+from maskrcnn.config import Config, Preprocess
 from maskrcnn.train.recipe import Recipe
 
 GUIDES = sorted((Path(__file__).resolve().parents[2] / "docs" / "migrate").glob("*.md"))

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from maskrcnn.config import preset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.model.config import preset
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.weights.load import load_model, read_any
 

@@ -23,9 +23,9 @@ from torchvision.models.detection import MaskRCNN as Peer
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.weights.files import read_contents
 from maskrcnn.weights.load import load_model
 from maskrcnn.weights.state_dict import find_state
+from maskrcnn.weights.weight_file import read_contents
 
 KEYS = (
     "backbone.body.conv1.weight", "backbone.fpn.inner_blocks.0.0.weight", "rpn.head.cls_logits.weight",

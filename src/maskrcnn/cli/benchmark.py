@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from maskrcnn.model.config import Preprocess
+    from maskrcnn.benchmark.speed import Speeds
+    from maskrcnn.benchmark.speed_advice import Advice
+    from maskrcnn.config import Preprocess
     from maskrcnn.model.mask_rcnn import MaskRCNN
-    from maskrcnn.predict.speed import Speeds
-    from maskrcnn.predict.speed_advice import Advice
     from maskrcnn.runtime import Artifact
     from maskrcnn.weights.load import Report
 
@@ -66,11 +66,11 @@ def benchmark(
     the exact form that are still found.
     """
     edges, batches = _edges(sizes), _batches(batch_size)
-    from maskrcnn.cli.environment import machine
-    from maskrcnn.output.whole_file import write_text
-    from maskrcnn.predict.exported import is_exported
-    from maskrcnn.predict.speed import measure, settings
-    from maskrcnn.predict.speed_advice import advise
+    from maskrcnn.benchmark.environment import machine
+    from maskrcnn.benchmark.speed import measure, settings
+    from maskrcnn.benchmark.speed_advice import advise
+    from maskrcnn.inference.torch_program import is_exported
+    from maskrcnn.output.atomic_file import write_text
 
     with own_file(json_out):
         network, report, where, wanted, unsuited, usual, exact = _load(model, device, precision, trust)
@@ -121,9 +121,9 @@ class _Loaded(NamedTuple):
 
 
 def _load(source: str, device: str, precision: str, trust: bool) -> _Loaded:
-    from maskrcnn.predict.exported import is_exported, load_exported
-    from maskrcnn.predict.predictor import pick_device
-    from maskrcnn.predict.speed import EXACT, chosen_precisions, precisions_for
+    from maskrcnn.benchmark.speed import EXACT, chosen_precisions, precisions_for
+    from maskrcnn.inference.predictor import pick_device
+    from maskrcnn.inference.torch_program import is_exported, load_exported
     from maskrcnn.weights.load import load_model
 
     if is_exported(source):
@@ -140,8 +140,8 @@ def _load(source: str, device: str, precision: str, trust: bool) -> _Loaded:
 
 def show(speeds: Speeds, advice: Advice, model: str, score: float) -> None:
     """The table, and under it what to choose."""
-    from maskrcnn.predict.agreement import SAME_OBJECT
-    from maskrcnn.predict.speed_advice import percent, times
+    from maskrcnn.benchmark.agreement import SAME_OBJECT
+    from maskrcnn.benchmark.speed_advice import percent, times
 
     exact = speeds.rows[0]
     turns, images = plural(speeds.turns, "turn"), plural(speeds.images, "image")
@@ -188,7 +188,7 @@ def sample_photos(names: Sequence[str], preprocess: Preprocess) -> list[np.ndarr
     from PIL import Image
 
     from maskrcnn.cli.demo import nuclear_stain
-    from maskrcnn.data.channels import as_model_takes
+    from maskrcnn.images.channels import as_model_takes
 
     if any(part in name.lower() for name in names for part in _UNDER_A_MICROSCOPE) and "cell phone" not in names:
         section = skimage.data.immunohistochemistry()
@@ -205,8 +205,8 @@ def sample_photos(names: Sequence[str], preprocess: Preprocess) -> list[np.ndarr
 
 def _read(sources: Sequence[str], preprocess: Preprocess) -> tuple[list[np.ndarray], int]:
     """The decoded images of the sources, or some of them, and how many sources were skipped."""
-    from maskrcnn.predict.image_like import read
-    from maskrcnn.predict.sources import resolve_sources
+    from maskrcnn.images.image_like import read
+    from maskrcnn.images.sources import resolve_sources
 
     found = resolve_sources(sources)
     for line in (*found.problems, *found.notes):

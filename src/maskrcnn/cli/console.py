@@ -23,7 +23,7 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.text import discard_rest, plural, visible
 
 if TYPE_CHECKING:
-    from maskrcnn.evaluate.evaluator import Evaluation
+    from maskrcnn.evaluation.evaluator import Evaluation
     from maskrcnn.weights.load import Report
 
 SOME_SKIPPED = 1

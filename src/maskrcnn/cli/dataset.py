@@ -18,10 +18,10 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.text import plural
 
 if TYPE_CHECKING:
-    from maskrcnn.data.dataset import Dataset
-    from maskrcnn.data.formats import Format
-    from maskrcnn.data.problem import Problem
-    from maskrcnn.data.split import Division
+    from maskrcnn.annotations.problem import Problem
+    from maskrcnn.datasets.dataset import Dataset
+    from maskrcnn.datasets.formats.registry import Format
+    from maskrcnn.datasets.survey.split import Division
 
 app = typer.Typer(help="Look at data sets, split and convert them.", no_args_is_help=True)
 
@@ -56,10 +56,10 @@ def split(
 
     Near-duplicates stay together, and rare classes reach every part.
     """
-    from maskrcnn.data.combine import combined
-    from maskrcnn.data.dataset import open_dataset, split_names
-    from maskrcnn.data.formats.convert import convert as write
-    from maskrcnn.data.split import divide, subset
+    from maskrcnn.datasets.combine import combined
+    from maskrcnn.datasets.conversion.conversion import convert as write
+    from maskrcnn.datasets.dataset import open_dataset, split_names
+    from maskrcnn.datasets.survey.split import divide, subset
     from maskrcnn.output.unfinished import is_free
 
     names = split_names(data)
@@ -107,9 +107,9 @@ def stats(
 
     Says what follows for input size, anchors, limits and the training canvas.
     """
-    from maskrcnn.data.stats import survey
-    from maskrcnn.data.stats_report import StatsReport
-    from maskrcnn.model.config import preset as preset_named
+    from maskrcnn.config import preset as preset_named
+    from maskrcnn.datasets.survey.survey import survey
+    from maskrcnn.datasets.survey.survey_report import StatsReport
     from maskrcnn.train.recipe import Recipe
     from maskrcnn.weights.load import read_any
 
@@ -153,8 +153,8 @@ def view(
 
     They show images with their masks, outlines and class names.
     """
-    from maskrcnn.data.stats import survey
-    from maskrcnn.predict.contact_sheet import ContactSheets, check_name, choose, find_images_by_id, save_pages
+    from maskrcnn.datasets.survey.contact_sheet import ContactSheets, check_name, choose, find_images_by_id, save_pages
+    from maskrcnn.datasets.survey.survey import survey
 
     check_name(path)
     dataset = _opened(data, split)
@@ -181,7 +181,7 @@ def view(
 
 def _format(data: Path, name: str | None) -> Format:
     """The format named, or else that of the data; COCO where a .yaml names several places."""
-    from maskrcnn.data.formats import BY_NAME, detect
+    from maskrcnn.datasets.formats.registry import BY_NAME, detect
 
     if name is None:
         found = detect(data)
@@ -225,8 +225,8 @@ def convert(
 
     Says in one line each what that format cannot hold.
     """
-    from maskrcnn.data.dataset import open_dataset, split_names
-    from maskrcnn.data.formats.convert import convert as write
+    from maskrcnn.datasets.conversion.conversion import convert as write
+    from maskrcnn.datasets.dataset import open_dataset, split_names
 
     form = _format(data, to)
     # Opening without a split tells what is wrong where nothing is found.
@@ -243,7 +243,7 @@ def convert(
 
 
 def _opened(data: Path, split: str | None) -> Dataset:
-    from maskrcnn.data.dataset import has_split, open_dataset
+    from maskrcnn.datasets.dataset import has_split, open_dataset
 
     return open_dataset(data, split or ("train" if has_split(data, "train") else None))
 

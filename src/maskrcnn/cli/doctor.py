@@ -14,7 +14,7 @@ from maskrcnn.cli.place import own_file, own_folder
 from maskrcnn.text import plural
 
 if TYPE_CHECKING:
-    from maskrcnn.data.doctor import Diagnosis, Finding
+    from maskrcnn.datasets.doctor import Diagnosis, Finding
 
 ERRORS_FOUND = 1
 _EXAMPLES = 5
@@ -47,7 +47,7 @@ def doctor(
     With --fix the code is that of the corrected copy.
     """
     if env:
-        from maskrcnn.cli.environment import environment
+        from maskrcnn.benchmark.environment import environment
 
         for name, value in environment().items():
             say(f"{name:<20}{value}")
@@ -55,8 +55,8 @@ def doctor(
             return
     if data is None:
         raise typer.BadParameter("expected a folder with data, or --env", param_hint="DATA")
-    from maskrcnn.data.doctor import check_copy, examine, repair
-    from maskrcnn.output.whole_file import write_text
+    from maskrcnn.datasets.doctor import check_copy, examine, repair
+    from maskrcnn.output.atomic_file import write_text
 
     if fix is not None:
         check_copy(data, fix)
@@ -85,7 +85,7 @@ def doctor(
 
 def show(diagnosis: Diagnosis) -> None:
     """A few examples of each check, and the totals."""
-    from maskrcnn.data.doctor import CHECKS
+    from maskrcnn.datasets.doctor import CHECKS
 
     groups: dict[str, list[Finding]] = {}
     for finding in diagnosis.findings:

@@ -14,7 +14,7 @@ from maskrcnn.cli.place import own_file, own_folder
 from maskrcnn.text import plural
 
 if TYPE_CHECKING:
-    from maskrcnn.evaluate.evaluator import Evaluation
+    from maskrcnn.evaluation.evaluator import Evaluation
 
 
 def evaluate(
@@ -41,12 +41,12 @@ def evaluate(
 
     Writes a report on what goes wrong and what to do about it.
     """
-    from maskrcnn.data.dataset import has_split, open_dataset
-    from maskrcnn.evaluate.evaluator import evaluate as run
-    from maskrcnn.evaluate.observer import Observer
-    from maskrcnn.evaluate.report import write_report
-    from maskrcnn.output.whole_file import write_text
-    from maskrcnn.predict.predictor import load
+    from maskrcnn.datasets.dataset import has_split, open_dataset
+    from maskrcnn.evaluation.evaluator import evaluate as run
+    from maskrcnn.evaluation.observer import Observer
+    from maskrcnn.evaluation.report import write_report
+    from maskrcnn.inference.predictor import load
+    from maskrcnn.output.atomic_file import write_text
 
     with own_folder(folder), own_file(json_out):
         predictor = load(model, device, precision, size=size, trust=trust)

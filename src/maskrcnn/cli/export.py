@@ -12,9 +12,9 @@ import typer
 from maskrcnn.cli.console import ALL_FAILED, paragraph, say, show_table, warn
 from maskrcnn.cli.options import TrainedModel
 from maskrcnn.cli.place import own_file
+from maskrcnn.export.export_formats import FORMATS, PRECISIONS
 from maskrcnn.export.exporter import LOWEST, Request
 from maskrcnn.export.exporter import export as run
-from maskrcnn.export.formats import FORMATS, PRECISIONS
 
 if TYPE_CHECKING:
     from maskrcnn.export.parity import Tolerance

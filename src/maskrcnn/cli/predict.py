@@ -16,9 +16,9 @@ from maskrcnn.text import plural
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from maskrcnn.images.sources import Source
     from maskrcnn.predict.image_predictor import ImagePredictor
-    from maskrcnn.predict.sources import Source
-    from maskrcnn.predict.writers import PredictionWriter
+    from maskrcnn.results.prediction_writer import PredictionWriter
 
 
 def predict(
@@ -36,7 +36,7 @@ def predict(
 
     Writes an overlay of each image as a PNG, and all objects to one predictions.json.
     """
-    from maskrcnn.predict.sources import resolve_sources
+    from maskrcnn.images.sources import resolve_sources
 
     found = resolve_sources(sources)
     for line in (*found.problems, *found.notes):
@@ -44,12 +44,12 @@ def predict(
     if not found.images:
         raise MaskRCNNError("no image to segment", fix="name image files or folders that hold some")
 
-    from maskrcnn.predict.writers import PredictionWriter
+    from maskrcnn.results.prediction_writer import PredictionWriter
 
     with PredictionWriter(folder, overlays=overlays) as writer:
         for line in writer.notes:
             warn(line)
-        from maskrcnn.predict.predictor import load
+        from maskrcnn.inference.predictor import load
 
         predictor = load(model, device, precision, size=size, trust=trust)
         show_report(predictor.report)

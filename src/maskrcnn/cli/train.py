@@ -30,7 +30,7 @@ from maskrcnn.text import plural
 from maskrcnn.train.recipe import Recipe, read_recipe
 
 if TYPE_CHECKING:
-    from maskrcnn.evaluate.evaluator import Evaluation
+    from maskrcnn.evaluation.evaluator import Evaluation
     from maskrcnn.train.trainer import TrainingRun
 
 # Without a terminal, a line each half minute is enough for a log.
@@ -123,7 +123,7 @@ def train(
 
 def run_training(data: Path, folder: Path, recipe: Recipe, device: str, resume: bool) -> None:
     """Train on a data set's `train` split and measure on its `val` split."""
-    from maskrcnn.data.dataset import has_split, open_dataset
+    from maskrcnn.datasets.dataset import has_split, open_dataset
     from maskrcnn.train.trainer import Trainer
 
     train_data = open_dataset(data, "train")
@@ -139,9 +139,9 @@ def run_training(data: Path, folder: Path, recipe: Recipe, device: str, resume: 
 
 def run_overfit(data: Path, folder: Path, recipe: Recipe, given: set[str], images: int, device: str) -> None:
     """Learn a few images by heart; exit code 1 if that fails."""
-    from maskrcnn.data.dataset import open_dataset
+    from maskrcnn.datasets.dataset import open_dataset
     from maskrcnn.train.overfit import few_images, overfit_recipe, verdict
-    from maskrcnn.train.setup import model_config
+    from maskrcnn.train.run_setup import model_config
     from maskrcnn.train.trainer import Trainer
 
     few = few_images(open_dataset(data, "train"), images)

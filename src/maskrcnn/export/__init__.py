@@ -1,0 +1,1 @@
+"""Models to ONNX, OpenVINO and torch.export; every artifact is compared with its model."""

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from maskrcnn.export.metadata import KEY, metadata
-from maskrcnn.export.program import INPUTS, trace
+from maskrcnn.export.traced_program import INPUTS, trace
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.export.formats import FORMATS, Format, check_request
-from maskrcnn.output.whole_file import cannot_write, replacing, try_out
+from maskrcnn.export.export_formats import FORMATS, Format, check_request
+from maskrcnn.output.atomic_file import cannot_write, replacing, try_out
 
 if TYPE_CHECKING:
     from maskrcnn.export.trial import Session, Trial
@@ -62,7 +62,7 @@ class Request:
         if self.data is not None and not self.data.exists():
             raise MaskRCNNError("no such data", where=self.data, fix="check the path")
         if self.calibrate is not None:
-            from maskrcnn.predict.sources import resolve_sources
+            from maskrcnn.images.sources import resolve_sources
 
             if problems := resolve_sources([self.calibrate]).problems:
                 raise MaskRCNNError(f"nothing to calibrate on: {problems[0]}")
@@ -139,7 +139,7 @@ def open_session(kind: Format, path: Path) -> Session:
         from maskrcnn.export.aoti_file import CompiledSession
 
         return CompiledSession(path)
-    from maskrcnn.predict.exported import load_exported
+    from maskrcnn.inference.torch_program import load_exported
 
     return load_exported(path, trust=True).model.session  # it was written here, a moment ago
 
@@ -154,9 +154,9 @@ def _own(model: MaskRCNN, request: Request) -> list[Any]:
 
 def _metrics(model: MaskRCNN, data: Path, made: Path) -> dict[str, tuple[float, float]]:
     """AP of model and artifact over the classes that model and data share: others would thin out what is lost."""
-    from maskrcnn.evaluate.evaluator import evaluate
-    from maskrcnn.predict.exported import load_exported
-    from maskrcnn.predict.predictor import Predictor
+    from maskrcnn.evaluation.evaluator import evaluate
+    from maskrcnn.inference.predictor import Predictor
+    from maskrcnn.inference.torch_program import load_exported
 
     both = Predictor(model, "cpu", "fp32"), load_exported(made, trust=True)
     before, after = (evaluate(it, data).known_metrics for it in both)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import maskrcnn
-from maskrcnn.model.config import to_dict
+from maskrcnn.config import to_dict
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
 KEY = "maskrcnn"

@@ -15,7 +15,7 @@ import torch
 
 from maskrcnn.export.metadata import KEY, metadata
 from maskrcnn.export.operators import onnx_translations
-from maskrcnn.export.program import INPUTS, OUTPUTS, trace
+from maskrcnn.export.traced_program import INPUTS, OUTPUTS, trace
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
 OPSET = 18

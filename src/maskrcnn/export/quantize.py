@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from maskrcnn.data.image_io import ReadImage
+from maskrcnn.config import Preprocess
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.export.openvino_file import silence
-from maskrcnn.model.config import Preprocess
+from maskrcnn.images.image_like import read
+from maskrcnn.images.image_reader import ReadImage
+from maskrcnn.images.sources import resolve_sources
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.model.preprocess import prepare
-from maskrcnn.predict.image_like import read
-from maskrcnn.predict.sources import resolve_sources
 
 MOST_IMAGES = 128  # more teach nothing new
 EXACT = ("rpn.logits", "rpn.deltas", "box_head.logits", "box_head.deltas")

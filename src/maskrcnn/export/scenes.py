@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from maskrcnn.model.config import Preprocess
+from maskrcnn.config import Preprocess
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.model.preprocess import padded_size
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from maskrcnn.export.metadata import KEY, metadata
-from maskrcnn.export.program import trace
+from maskrcnn.export.traced_program import trace
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
 NOTE = f"{KEY}.json"

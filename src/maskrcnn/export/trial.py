@@ -15,7 +15,7 @@ import torch
 
 from maskrcnn.export.parity import Differences, Tolerance, differences
 from maskrcnn.export.scenes import NEVER, Scene
-from maskrcnn.model.inference import for_inference
+from maskrcnn.inference.fused_model import for_inference
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
 MANY = 100  # objects in one image, which an artifact has to take, unless the model's own limit is lower

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from maskrcnn.config import Config
 from maskrcnn.limits import check_levels
-from maskrcnn.model.config import Config
 
 
 class Anchors(nn.Module):

@@ -13,10 +13,10 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from maskrcnn.config import Config
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.limits import RESNET_DEPTHS, SHALLOW
-from maskrcnn.model.config import Config
 from maskrcnn.model.layers import conv_norm, norm_layer
 
 STRIDES = (4, 8, 16, 32)

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from maskrcnn.config import Config
 from maskrcnn.model.batch import Batch
 from maskrcnn.model.box_coder import encode
-from maskrcnn.model.config import Config
 from maskrcnn.model.layers import conv_block
 from maskrcnn.model.losses import Term, box_loss, classification_loss
 from maskrcnn.model.matcher import match, sample

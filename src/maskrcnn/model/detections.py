@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from maskrcnn.config import Config
 from maskrcnn.model.box_coder import decode
-from maskrcnn.model.config import Config
 from maskrcnn.model.rpn import Proposals
 from maskrcnn.ops.boxes import at_least, clip_boxes
 from maskrcnn.ops.nms import nms

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskrcnn.model.config import Config
+from maskrcnn.config import Config
 from maskrcnn.model.layers import conv_block
 
 

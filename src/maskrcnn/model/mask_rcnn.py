@@ -14,10 +14,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from maskrcnn.config import Config
 from maskrcnn.model.backbone import STRIDES, build_backbone
 from maskrcnn.model.batch import Batch
 from maskrcnn.model.box_head import BoxHead
-from maskrcnn.model.config import Config
 from maskrcnn.model.detections import InstanceDetections, select_detections
 from maskrcnn.model.fpn import FPN
 from maskrcnn.model.losses import Losses, Term
@@ -32,7 +32,7 @@ class MaskRCNN(nn.Module):
     """The network for one set of class names, randomly initialised.
 
     Args:
-        config: see `maskrcnn.model.config.PRESETS`. `MaskRCNNError` if it needs more memory than is free.
+        config: see `maskrcnn.config.PRESETS`. `MaskRCNNError` if it needs more memory than is free.
         names: class names; a label is an index into them, background is nobody's.
     """
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from maskrcnn.ops.boxes import intersection_over_first, iou
-from maskrcnn.ops.noise import uniform
+from maskrcnn.ops.counter_rng import uniform
 
 # Box-object pairs held at once: what fits a CPU's cache, or keeps a GPU busy.
 PAIR_BUDGET = {"cpu": 2**20}

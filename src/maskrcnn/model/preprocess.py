@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from maskrcnn.model.averaging import averaged
-from maskrcnn.model.config import Preprocess
-from maskrcnn.model.input_size import padded_size, resized_size
+from maskrcnn.config import Preprocess
+from maskrcnn.images.averaging import averaged
+from maskrcnn.images.input_size import padded_size, resized_size
 
 _LARGE = 2**26  # values of an image
 

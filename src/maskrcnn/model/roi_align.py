@@ -23,8 +23,8 @@ from torch import Tensor
 
 from maskrcnn.ops import kernels
 from maskrcnn.ops.bilinear import Taps, dense_weights, grid_taps
+from maskrcnn.ops.opaque_ops import whole
 from maskrcnn.ops.weighted_rows import weighted_rows
-from maskrcnn.ops.whole import whole
 
 TAP_BUDGET = 2**23
 

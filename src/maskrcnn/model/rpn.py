@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from maskrcnn.config import Config
 from maskrcnn.model.anchors import Anchors
 from maskrcnn.model.batch import Batch
 from maskrcnn.model.box_coder import decode, encode
-from maskrcnn.model.config import Config
 from maskrcnn.model.layers import conv_block
 from maskrcnn.model.losses import Term, objectness_loss, rpn_box_loss
 from maskrcnn.model.matcher import match, sample

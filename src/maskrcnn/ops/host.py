@@ -10,7 +10,7 @@ import os
 import torch
 from torch import Tensor
 
-from maskrcnn.ops.whole import keeps_whole
+from maskrcnn.ops.opaque_ops import keeps_whole
 
 # What torch raises for an operator of its own that this release lacks, or whose arguments or CPU do not suit it.
 NO_SUCH_OPERATOR = (AttributeError, TypeError, RuntimeError)

@@ -18,7 +18,7 @@ from torch._higher_order_ops import while_loop  # public as torch.while_loop onl
 
 from maskrcnn.ops import kernels
 from maskrcnn.ops.boxes import iou
-from maskrcnn.ops.whole import whole
+from maskrcnn.ops.opaque_ops import whole
 
 
 def nms(boxes: Tensor, valid: Tensor, iou_threshold: float, group: Tensor | None = None) -> Tensor:

@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.output.whole_file import cannot_write, make_folder, try_out
+from maskrcnn.output.atomic_file import cannot_write, make_folder, try_out
 
 if sys.platform == "win32":
     import msvcrt

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from maskrcnn.output.atomic_file import cannot_write, write_text
 from maskrcnn.output.claim import LOCK
-from maskrcnn.output.whole_file import cannot_write, write_text
 
 MARK = "UNFINISHED"
 _FIRST = "maskrcnn has not finished writing this data set."

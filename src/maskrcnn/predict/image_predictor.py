@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, overload
 
 import numpy as np
 
-from maskrcnn.data.channels import as_picture
-from maskrcnn.data.image_file import MAX_IMAGE_BYTES
-from maskrcnn.data.image_io import ReadImage
+from maskrcnn.config import Config, Preprocess
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.images.channels import as_picture
+from maskrcnn.images.image_file import MAX_IMAGE_BYTES
+from maskrcnn.images.image_like import ImageLike, checked_batch_size, checked_score, read, several
+from maskrcnn.images.image_reader import ReadImage
+from maskrcnn.images.input_size import padded_size, resized_size
+from maskrcnn.images.prefetch import batched, read_ahead
 from maskrcnn.masks import Masks
-from maskrcnn.model.config import Config, Preprocess
-from maskrcnn.model.input_size import padded_size, resized_size
-from maskrcnn.predict.image_like import ImageLike, checked_batch_size, checked_score, read, several
-from maskrcnn.predict.read_ahead import batched, read_ahead
-from maskrcnn.predict.result import Result
+from maskrcnn.results.result import Result
 
 if TYPE_CHECKING:
     from maskrcnn.weights.load import Report

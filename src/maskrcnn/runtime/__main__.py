@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.predict.sources import resolve_sources
-from maskrcnn.predict.writers import PredictionWriter
+from maskrcnn.images.sources import resolve_sources
+from maskrcnn.results.prediction_writer import PredictionWriter
 from maskrcnn.runtime import load
 from maskrcnn.text import discard_rest, plural, visible, write_anyway
 

@@ -25,9 +25,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from maskrcnn.config import Config, from_dict
 from maskrcnn.documents import parse_json, shown
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.model.config import Config, from_dict
 from maskrcnn.predict.image_predictor import Found
 from maskrcnn.runtime.resize import prepare
 from maskrcnn.text import plural

@@ -12,7 +12,7 @@ import numpy as np
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.runtime.artifact import KEY, OUTPUTS, Artifact, first_line
-from maskrcnn.runtime.onnx_wire import names_other_files
+from maskrcnn.runtime.onnx_external_data import names_other_files
 
 _FATAL_ONLY = 4  # errors are raised
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"

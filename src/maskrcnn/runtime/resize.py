@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from maskrcnn.model.averaging import averaged
-from maskrcnn.model.config import Preprocess
-from maskrcnn.model.input_size import padded_size, resized_size
+from maskrcnn.config import Preprocess
+from maskrcnn.images.averaging import averaged
+from maskrcnn.images.input_size import padded_size, resized_size
 
 _HALF = np.float32(0.5)
 

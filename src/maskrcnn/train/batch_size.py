@@ -15,7 +15,7 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.batch import Batch
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.ops.memory import available_memory
-from maskrcnn.train.incident import is_out_of_memory
+from maskrcnn.train.failure_report import is_out_of_memory
 from maskrcnn.train.parallel import Objective
 
 OBJECTS, PATCH = 100, 56

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from maskrcnn.model.batch import Batch
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.ops.allocator import keep_freed_memory
+from maskrcnn.train.backbone_stages import freeze
 from maskrcnn.train.batch_size import largest_batch
-from maskrcnn.train.cpu import keep_depthwise_in_fp32
+from maskrcnn.train.depthwise_fp32 import keep_depthwise_in_fp32
 from maskrcnn.train.ema import EMA
 from maskrcnn.train.optimizer import build_optimizer, set_rate
 from maskrcnn.train.parallel import Objective, Processes, synchronised_norms
 from maskrcnn.train.recipe import Recipe
-from maskrcnn.train.stages import freeze
 
 COMPILER = "inductor"
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.train.backbone_stages import STAGES, stage_of_parameters
 from maskrcnn.train.recipe import Recipe
-from maskrcnn.train.stages import STAGES, stage_of_parameters
 
 
 def build_optimizer(model: MaskRCNN, recipe: Recipe, rate: float) -> torch.optim.Optimizer:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 
-from maskrcnn.data.dataset import Dataset
-from maskrcnn.data.split import subset
+from maskrcnn.config import Config
+from maskrcnn.datasets.dataset import Dataset
+from maskrcnn.datasets.survey.contact_sheet import picture_of
+from maskrcnn.datasets.survey.split import subset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.model.config import Config
-from maskrcnn.model.input_size import resize_scale
-from maskrcnn.predict.contact_sheet import picture_of
+from maskrcnn.images.input_size import resize_scale
 from maskrcnn.text import plural
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.trainer import TrainingRun

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from maskrcnn.config import preset
 from maskrcnn.documents import read_yaml, shown
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.model.config import preset
 
 PEAK_RATES = {"adamw": 5e-4, "sgd": 0.01}
 USUAL_EPOCHS, USUAL_STEPS = 30, 300

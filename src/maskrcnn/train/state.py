@@ -26,9 +26,9 @@ from typing_extensions import TypedDict
 from maskrcnn.documents import parse_json, shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.output.whole_file import replacing, sync
+from maskrcnn.output.atomic_file import replacing, sync
 from maskrcnn.train.ema import EMA
-from maskrcnn.weights.tensor_file import save_tensors
+from maskrcnn.weights.safetensors_file import save_tensors
 
 FORMAT = "maskrcnn-run-1"
 NAME, PREVIOUS = "state.safetensors", "state.previous.safetensors"

@@ -16,29 +16,28 @@ from pathlib import Path
 from typing import Any
 
 import maskrcnn
-from maskrcnn.data.dataset import Dataset
-from maskrcnn.data.loader import Loaded
-from maskrcnn.data.problem import Problem
+from maskrcnn.annotations.problem import Problem
+from maskrcnn.config import to_dict
+from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.evaluate.evaluator import Evaluation
-from maskrcnn.evaluate.federated import is_federated
-from maskrcnn.model.config import to_dict
-from maskrcnn.output.whole_file import make_folder, write_text
-from maskrcnn.predict.predictor import Predictor
+from maskrcnn.evaluation.evaluator import Evaluation
+from maskrcnn.evaluation.federated import is_federated
+from maskrcnn.inference.predictor import Predictor
+from maskrcnn.output.atomic_file import make_folder, write_text
 from maskrcnn.text import plural
-from maskrcnn.train import incident, trackers
+from maskrcnn.train import failure_report, trackers
 from maskrcnn.train.batch_size import check_batch, free_memory
-from maskrcnn.train.census import check_examples, class_table
+from maskrcnn.train.class_examples import check_examples, class_table
 from maskrcnn.train.interrupt import Interrupt
-from maskrcnn.train.inventory import check_resumable, digest, inventory, write_inventory
-from maskrcnn.train.journal import Journal
 from maskrcnn.train.learner import Learner
-from maskrcnn.train.log import Display, Log, Quiet
-from maskrcnn.train.pace import FEW_STEPS, Pace, spoken
+from maskrcnn.train.metrics_log import Journal
 from maskrcnn.train.parallel import Processes
+from maskrcnn.train.provenance import check_resumable, digest, inventory, write_inventory
 from maskrcnn.train.recipe import Recipe
+from maskrcnn.train.run_log import Display, Log, Quiet
+from maskrcnn.train.run_setup import build_accelerator, build_loader, build_model, class_names
+from maskrcnn.train.samples.loader import Loaded
 from maskrcnn.train.schedule import rate_factor
-from maskrcnn.train.setup import build_accelerator, build_loader, build_model, class_names
 from maskrcnn.train.state import (
     RunState,
     Saved,
@@ -50,6 +49,7 @@ from maskrcnn.train.state import (
     save_state,
     saying_what_is_kept,
 )
+from maskrcnn.train.step_time import FEW_STEPS, Pace, spoken
 from maskrcnn.train.validation import NOTHING, Validation, measurable, renamed
 from maskrcnn.weights.checkpoint import save_checkpoint
 
@@ -177,7 +177,7 @@ class Trainer:
         self.stopping = stop > 0
         if state.steps == 1 and not self._settled:
             state.untimed_steps, state.untimed_s = 1, state.seconds
-        self.journal.add(incident.Step(state.steps, state.seconds, rate, loaded, losses, own, norm))
+        self.journal.add(failure_report.Step(state.steps, state.seconds, rate, loaded, losses, own, norm))
 
     @property
     def _elapsed(self) -> float:
@@ -221,14 +221,14 @@ class Trainer:
             yield
             return
         except (RuntimeError, MemoryError) as error:
-            if not incident.is_out_of_memory(error):
+            if not failure_report.is_out_of_memory(error):
                 raise
         number = self.state.steps + 1
         self.learner.forget()
         free_memory(self.accelerator.device)
         if whole and self.processes.count == 1 and number > 1:
             self._save(finished=False)
-        raise incident.out_of_memory(number, loaded, self.train_data, self.recipe, self.folder)
+        raise failure_report.out_of_memory(number, loaded, self.train_data, self.recipe, self.folder)
 
     def _evaluate(self) -> None:
         """Measure the average on the val split, while the other processes wait."""

@@ -7,16 +7,16 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 
-from maskrcnn.data.dataset import Dataset
-from maskrcnn.data.problem import Problem
-from maskrcnn.evaluate.evaluator import Evaluation, evaluate
-from maskrcnn.evaluate.observer import class_map
-from maskrcnn.predict.predictor import Predictor
+from maskrcnn.annotations.problem import Problem
+from maskrcnn.datasets.dataset import Dataset
+from maskrcnn.evaluation.evaluator import Evaluation, evaluate
+from maskrcnn.evaluation.observer import class_map
+from maskrcnn.inference.predictor import Predictor
 from maskrcnn.text import plural
-from maskrcnn.train.census import has_none_of
+from maskrcnn.train.class_examples import has_none_of
 from maskrcnn.train.interrupt import Interrupt
-from maskrcnn.train.log import Log
 from maskrcnn.train.recipe import Recipe
+from maskrcnn.train.run_log import Log
 from maskrcnn.train.state import RunState
 
 # Of a run's minutes, the most that one evaluation before the last may take; and how much of that it takes to tell.

@@ -1,0 +1,1 @@
+"""Checkpoints of this and other libraries, and models known by name."""

@@ -13,9 +13,9 @@ from typing import Any
 
 from torch import Tensor
 
+from maskrcnn.config import Config
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.backbone import RESNETS, Bottleneck
-from maskrcnn.model.config import Config
 
 Renames = Sequence[tuple[str, "str | Callable[[re.Match[str]], str]"]]
 

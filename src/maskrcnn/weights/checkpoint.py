@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from maskrcnn.config import Config, from_dict, to_dict
 from maskrcnn.documents import parse_json, shown
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.model.config import Config, from_dict, to_dict
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.output.whole_file import make_folder
-from maskrcnn.weights.files import check_numbers, read_metadata, read_safetensors
-from maskrcnn.weights.names import checked_names
-from maskrcnn.weights.tensor_file import write_tensors
+from maskrcnn.output.atomic_file import make_folder
+from maskrcnn.weights.class_names import checked_names
+from maskrcnn.weights.safetensors_file import write_tensors
+from maskrcnn.weights.weight_file import check_numbers, read_metadata, read_safetensors
 
 FORMAT = "maskrcnn-1"
 OURS = {"names", "config", "provenance"}  # what our metadata holds beside the format

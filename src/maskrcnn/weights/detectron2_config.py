@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from maskrcnn import documents
+from maskrcnn.config import Config
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.backbone import RESNETS
-from maskrcnn.model.config import Config
 
 # What detectron2's models have in common, in our terms.
 ASSUMED: dict[str, Any] = {

@@ -12,11 +12,11 @@ from typing import Any
 
 from torch import Tensor
 
+from maskrcnn.config import preset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.model.config import preset
 from maskrcnn.weights.architecture import architecture, renamed, rgb_order
 from maskrcnn.weights.detectron2_config import ASSUMED, Settings, check_against, ignored, settings_of
-from maskrcnn.weights.foreign import Foreign, pixel_statistics
+from maskrcnn.weights.foreign_checkpoint import Foreign, pixel_statistics
 
 
 def _level(name: str, part: int) -> Any:

@@ -11,23 +11,23 @@ from typing import Any
 
 from torch import Tensor
 
+from maskrcnn.config import Config
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.limits import parameter_count
-from maskrcnn.model.config import Config
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.text import plural
 from maskrcnn.weights.architecture import other_architecture
 from maskrcnn.weights.catalog import COCO_NAMES, find_weights
 from maskrcnn.weights.checkpoint import Checkpoint, is_ours, read_checkpoint
+from maskrcnn.weights.class_names import checked_names
 from maskrcnn.weights.detectron2_config import find_yaml, read_yaml
 from maskrcnn.weights.detectron2_keys import from_detectron2, is_detectron2
-from maskrcnn.weights.files import Contents, read_contents, read_torch
-from maskrcnn.weights.foreign import COCO_80, Foreign, class_names
+from maskrcnn.weights.foreign_checkpoint import COCO_80, Foreign, class_names
 from maskrcnn.weights.mmdetection_keys import from_mmdetection, is_mmdetection
-from maskrcnn.weights.names import checked_names
 from maskrcnn.weights.state_dict import strip_to
 from maskrcnn.weights.torchvision_keys import from_torchvision, is_torchvision
+from maskrcnn.weights.weight_file import Contents, read_contents, read_torch
 
 _NOT_ITS_YAML = "config= is a yaml of detectron2's, and the file is none of its"
 # Parameters with rows that belong to classes, and how many rows a class has.

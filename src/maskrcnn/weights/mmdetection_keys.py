@@ -11,12 +11,12 @@ from typing import Any
 
 from torch import Tensor
 
+from maskrcnn.config import preset
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.model.config import preset
 from maskrcnn.weights.architecture import architecture, renamed, rgb_order
 from maskrcnn.weights.detectron2_config import ASSUMED
-from maskrcnn.weights.foreign import Foreign, pixel_statistics
+from maskrcnn.weights.foreign_checkpoint import Foreign, pixel_statistics
 
 _RENAMES = [
     (r"neck\.lateral_convs\.(\d)\.conv\.", r"fpn.lateral.\1.0."),

@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from maskrcnn.model.config import preset
+from maskrcnn.config import preset
 from maskrcnn.weights.architecture import Renames, architecture, renamed
-from maskrcnn.weights.foreign import Foreign
+from maskrcnn.weights.foreign_checkpoint import Foreign
 
 _RENAMES: Renames = [
     (r"backbone\.body\.", "backbone."),

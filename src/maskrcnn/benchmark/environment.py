@@ -1,0 +1,158 @@
+"""What this machine and installation offer: versions, devices, and which fast paths are active."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+_LIBRARIES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "accelerate",
+    "faster-coco-eval",
+    "numpy",
+    "pillow",
+    "safetensors",
+    "onnxruntime",
+    "openvino",
+)
+
+
+def environment() -> dict[str, str]:
+    """Name → value, for people to read and to paste into a bug report; no host or user names, no paths."""
+    import torch
+    import torchvision
+    from PIL import features
+
+    import maskrcnn
+    from maskrcnn.inference.predictor import pick_device, pick_precision
+
+    cpu = torch.device("cpu")
+    device = pick_device("auto")
+    found = {
+        "maskrcnn": maskrcnn.__version__,
+        "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+        **{name: _version(name) for name in _LIBRARIES},
+        "cpu": f"{_cores()}, {torch.backends.cpu.get_cpu_capability()}, "
+        f"oneDNN {_yes(torch.backends.mkldnn.is_available())}",
+        "cuda": _cuda(),
+        "mps": _yes(torch.backends.mps.is_available()),
+        "device auto": f"{device.type}, precision {_name(pick_precision('auto', device))}"
+        + ("" if device == cpu else f"; on cpu {_name(pick_precision('auto', cpu))}"),
+        **_fast_forms(),
+        "torchvision kernels": _yes(torchvision.extension._has_ops()),
+        "libjpeg-turbo": _yes(bool(features.check_feature("libjpeg_turbo"))),
+        "image formats": ", ".join(name for name in ("jpg", "zlib", "libtiff", "webp", "avif") if _can(name)),
+    }
+    return found
+
+
+def machine(device: torch.device) -> str:
+    """What a measurement ran on, in one line; no host name."""
+    import torch
+
+    cpu = f"{_processor()}, {_cores()}"
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)}; {cpu}; torch {torch.__version__}"
+    return f"{device.type}: {cpu}; torch {torch.__version__}"
+
+
+def _fast_forms() -> dict[str, str]:
+    """Which of the faster forms of the network run here, and why others do not."""
+    import torch
+
+    from maskrcnn.benchmark.speed import bf16_hardware
+    from maskrcnn.inference.fused_model import WIDE
+    from maskrcnn.ops.fused_conv import fused_form
+    from maskrcnn.ops.kernels import status
+    from maskrcnn.ops.linear import linear_form
+
+    devices = [torch.device(name) for name in ("cpu", "cuda") if name == "cpu" or torch.cuda.is_available()]
+    dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    convolutions, linear = (
+        [f"{form(where, dtype)} for {name} on {where.type}" for where in devices for name, dtype in dtypes.items()]
+        for form in (fused_form, linear_form)
+    )
+    return {
+        "kernels": "; ".join(f"{name}: {form}" for name, form in status().items()),
+        "convolutions": ", ".join(convolutions),
+        "linear layers": ", ".join(linear),
+        "winograd": f"yes, for fp32 on cpu, 3x3 convolutions of {WIDE} channels and more",
+        "memory kept": _memory_kept(),
+        "bf16 on cpu": bf16_hardware() or "no instructions for it: slower than fp32",
+    }
+
+
+def _memory_kept() -> str:
+    from maskrcnn.ops.allocator import keep_freed_memory
+    from maskrcnn.ops.host import plain_only
+
+    if keep_freed_memory():
+        return "yes"
+    return f"no ({'MASKRCNN_KERNELS=plain' if plain_only() else 'needs glibc, without allocator settings of your own'})"
+
+
+def _cores() -> str:
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = torch.get_num_threads()
+    return f"{cores} core{'s' * (cores != 1)}, {threads} thread{'s' * (threads != 1)}"
+
+
+def _processor() -> str:
+    """The processor's name as its maker gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _cuda() -> str:
+    import torch
+
+    if not torch.cuda.is_available():
+        return (
+            f"no device (torch was built {f'for CUDA {torch.version.cuda}' if torch.version.cuda else 'without CUDA'})"
+        )
+    devices = []
+    for number in range(torch.cuda.device_count()):
+        about = torch.cuda.get_device_properties(number)
+        devices.append(f"{about.name}, {about.total_memory / 2**30:.0f} GiB")
+    library = torch.backends.cudnn.version()
+    return (
+        f"{'; '.join(devices)}; CUDA {torch.version.cuda}, cuDNN {library}, bf16 {_yes(torch.cuda.is_bf16_supported())}"
+    )
+
+
+def _can(name: str) -> bool:
+    from PIL import features
+
+    try:
+        return bool(features.check(name))
+    except (ValueError, AttributeError):
+        return False
+
+
+def _name(dtype: object) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"

@@ -1,0 +1,1 @@
+"""Labelled data sets: folders of images with annotations, opened by split."""

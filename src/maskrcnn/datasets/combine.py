@@ -1,0 +1,80 @@
+"""Several data sets as one: classes united by name, or reduced to those that are asked for."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import accumulate
+
+import numpy as np
+
+from maskrcnn.annotations.objects import Annotation
+from maskrcnn.annotations.problem import Problem
+from maskrcnn.datasets.dataset import Dataset, ImageRecord
+from maskrcnn.errors import MaskRCNNError
+
+
+def renamed(dataset: Dataset, names: Mapping[str, str]) -> Dataset:
+    """The same data with some classes called otherwise; two classes of one new name become one.
+
+    Raises:
+        MaskRCNNError: the data has no class of an old name.
+    """
+    unknown = [name for name in names if name not in dataset.names]
+    if unknown:
+        raise MaskRCNNError(
+            f"no class {unknown[0]!r} to rename; the data has {', '.join(dataset.names[:8])}", fix="correct the name"
+        )
+    return combined([dataset], [[names.get(name, name) for name in dataset.names]])
+
+
+def combined(
+    datasets: Sequence[Dataset],
+    names: Sequence[Sequence[str]] | None = None,
+    classes: Sequence[str] | None = None,
+) -> Dataset:
+    """All images of several data sets, in their order, with image ids 1, 2, ….
+
+    Args:
+        names: what each data set's classes are called; their own names unless given.
+        classes: the classes to keep, in this order; objects of others are left out, their images stay. Default: all.
+
+    Raises:
+        MaskRCNNError: none of the data sets has one of `classes`.
+    """
+    called = [list(dataset.names) for dataset in datasets] if names is None else names
+    known = list(dict.fromkeys(name for each in called for name in each))
+    kept = list(known if classes is None else classes)
+    there = set(known)
+    missing = [name for name in kept if name not in there]
+    if missing:
+        raise MaskRCNNError(
+            f"classes: none of the data has {missing[0]!r}, only {', '.join(known[:8])}", fix="correct the name"
+        )
+    place_of = {name: place for place, name in reversed(list(enumerate(kept)))}
+    labels = [np.array([place_of.get(name, -1) for name in each], dtype=np.int64) for each in called]
+    records = [record for dataset in datasets for record in dataset.records]
+    problems = [problem for dataset in datasets for problem in dataset.problems]
+    return Dataset(
+        kept,
+        [replace(record, id=number) for number, record in enumerate(records, start=1)],
+        _Combined(datasets, labels),
+        problems,
+    )
+
+
+class _Combined:
+    """Reads the annotations of the data set that an image came from."""
+
+    def __init__(self, datasets: Sequence[Dataset], labels: Sequence[np.ndarray]) -> None:
+        self.datasets, self.labels = list(datasets), list(labels)
+        self.ends = list(accumulate(len(dataset) for dataset in datasets))
+
+    def __call__(self, index: int, record: ImageRecord) -> tuple[list[Annotation], list[Problem]]:
+        place = bisect_right(self.ends, index)
+        dataset, labels = self.datasets[place], self.labels[place]
+        known = len(dataset.problems)
+        annotations = dataset.annotations(index - (self.ends[place - 1] if place else 0))
+        kept = [a._replace(label=int(labels[a.label])) for a in annotations if labels[a.label] >= 0]
+        return kept, dataset.problems[known:]

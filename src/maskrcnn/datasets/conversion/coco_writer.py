@@ -1,0 +1,110 @@
+"""Writes COCO: train.json beside train/, and so on; annotations.json beside images/ where the data does not divide.
+
+Polygons stay as they were, or are traced along pixel edges; run lengths are written for crowds and for masks with
+holes. Annotation and image ids are kept where they are unique. Licences, keypoints and other entries are not carried
+over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from maskrcnn.annotations.objects import Drawn
+from maskrcnn.datasets.conversion.dataset_writer import Item, Writer, polygons_of, xywh
+from maskrcnn.datasets.conversion.omissions import Losses
+from maskrcnn.masks.rle import encode
+
+
+class _Ids:
+    """Keeps numbers as they are while they are new, else gives the next free one."""
+
+    def __init__(self) -> None:
+        self.used: set[int] = set()
+        self.highest = 0
+
+    def unique(self, number: int) -> int:
+        if number in self.used:
+            number = self.highest + 1
+        self.used.add(number)
+        self.highest = max(self.highest, number)
+        return number
+
+
+class _SplitFile:
+    """The .json of one split: annotations are written as they come, the rest at the end."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.stream.write('{"annotations": [')
+        self.images: list[dict[str, Any]] = []
+        self.image_ids, self.annotation_ids = _Ids(), _Ids()
+
+    def add(self, annotation: dict[str, Any]) -> None:
+        self.stream.write("\n" if len(self.annotation_ids.used) == 1 else ",\n")
+        json.dump(annotation, self.stream, ensure_ascii=False)
+
+    def close(self, categories: Sequence[dict[str, Any]]) -> None:
+        self.stream.write('],\n"images": ')
+        json.dump(self.images, self.stream, ensure_ascii=False)
+        self.stream.write(',\n"categories": ')
+        json.dump(categories, self.stream, ensure_ascii=False)
+        self.stream.write("}\n")
+
+
+class CocoWriter(Writer):
+    """COCO instance annotations."""
+
+    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], losses: Losses) -> None:
+        super().__init__(folder, names, splits, losses)
+        self.files = {split: _SplitFile(self.open(folder / f"{self.file_stem(split)}.json")) for split in splits}
+
+    def file_stem(self, split: str) -> str:
+        """The name of a split's .json file."""
+        return split or "annotations"
+
+    def image_folder(self, split: str) -> Path:
+        return self.folder / (split or "images")
+
+    def add(self, item: Item) -> None:
+        file = self.files[item.split]
+        image_id = file.image_ids.unique(item.record.id)
+        file.images.append(
+            {"id": image_id, "file_name": item.image.name, "height": item.record.height, "width": item.record.width}
+            | self.image_entry(item)
+        )
+        for drawn in item.objects:
+            annotation_id = file.annotation_ids.unique(drawn.annotation.id)
+            entry = {"id": annotation_id, "image_id": image_id, "category_id": drawn.annotation.label + 1}
+            file.add(entry | self.object_entry(drawn, item))
+
+    def image_entry(self, item: Item) -> dict[str, Any]:
+        """What else an image's entry holds."""
+        return {}
+
+    def object_entry(self, drawn: Drawn, item: Item) -> dict[str, Any]:
+        """What an annotation's entry holds beside its ids."""
+        annotation, crop, box = drawn
+        entry: dict[str, Any] = {"bbox": xywh(box), "iscrowd": int(annotation.crowd)}
+        area = (box[2] - box[0]) * (box[3] - box[1]) if crop is None else crop.area
+        entry["area"] = annotation.area or area
+        if crop is not None:
+            raster = isinstance(annotation.segmentation, dict) or annotation.crowd
+            polygons = annotation.segmentation if isinstance(annotation.segmentation, list) else None
+            if polygons is None and not raster:
+                polygons = polygons_of(drawn)
+            entry["segmentation"] = (
+                encode(crop, item.record.size) if polygons is None else [polygon.tolist() for polygon in polygons]
+            )
+        return entry
+
+    def categories(self, split: str) -> list[dict[str, Any]]:
+        """The entries of the classes."""
+        return [{"id": label + 1, "name": name} for label, name in enumerate(self.names)]
+
+    def close(self) -> None:
+        for split, file in self.files.items():
+            file.close(self.categories(split))
+        self.streams.close()

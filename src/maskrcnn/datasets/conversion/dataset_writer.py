@@ -1,0 +1,94 @@
+"""What every format's writer is: it gets one image after another, and knows where image files go."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, TextIO
+
+import numpy as np
+
+from maskrcnn.annotations.objects import Drawn
+from maskrcnn.datasets.conversion.omissions import Losses
+from maskrcnn.datasets.dataset import ImageRecord
+from maskrcnn.masks.crop import Box
+from maskrcnn.masks.outline import outline
+from maskrcnn.output.atomic_file import replacing
+
+
+class Item(NamedTuple):
+    """One image to write.
+
+    Attributes:
+        split: its split, "" where the data does not divide.
+        image: the image file in the new data set; its stem is unique there, whatever the case.
+        record: the image it was, with its size after EXIF orientation.
+        objects: labels point into the writer's names.
+    """
+
+    split: str
+    image: Path
+    record: ImageRecord
+    objects: list[Drawn]
+
+
+class Writer(ABC):
+    """Writes one data set, all splits; `close` completes its files. An error in its `with` block leaves no part of one.
+
+    Args:
+        folder: of the new data set; it exists.
+        names: class names.
+        splits: names of the splits; [""] where the data does not divide.
+        losses: where a writer counts what the format cannot say.
+    """
+
+    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], losses: Losses) -> None:
+        self.folder, self.names, self.splits, self.losses = folder, list(names), list(splits), losses
+        self.streams = ExitStack()
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.streams.__exit__(kind, error, trace)
+
+    def open(self, path: Path) -> TextIO:
+        """A file to write in parts; `self.streams.close()` puts it into its place, an error before that removes it."""
+        part = self.streams.enter_context(replacing(path))
+        return self.streams.enter_context(part.open("w", encoding="utf-8", newline="\n"))
+
+    @abstractmethod
+    def image_folder(self, split: str) -> Path:
+        """Where the image files of a split go."""
+
+    @abstractmethod
+    def add(self, item: Item) -> None:
+        """Write the labels of one image, whose file is in its place."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Write what can be written only at the end."""
+
+
+def polygons_of(drawn: Drawn) -> list[np.ndarray] | None:
+    """The polygons of an object, as its source had them or traced; None if it has holes, which polygons cannot say.
+
+    Args:
+        drawn: an object with a mask.
+    """
+    source = drawn.annotation.segmentation
+    if isinstance(source, list):
+        return source
+    assert drawn.crop is not None
+    parts, holes = outline(drawn.crop)
+    return None if holes else parts
+
+
+def xywh(box: Box) -> list[float]:
+    """[x, y, width, height] without the noise that subtraction adds to decimals."""
+    return [round(value, 6) for value in (box[0], box[1], box[2] - box[0], box[3] - box[1])]

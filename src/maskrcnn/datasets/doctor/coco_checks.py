@@ -1,0 +1,260 @@
+"""Faults that show only in a COCO label file as written: numbering, and boxes before they are clipped.
+
+Boxes as written are [x, y, width, height] in continuous image pixels.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskrcnn.datasets.dataset import Dataset
+from maskrcnn.datasets.doctor.diagnosis import Finding, found
+from maskrcnn.datasets.doctor.look import Look
+from maskrcnn.datasets.doctor.numbering import missing_ids
+from maskrcnn.datasets.formats.coco_categories import read_categories
+from maskrcnn.datasets.formats.coco_ids import Ids, numbered
+from maskrcnn.datasets.formats.coco_images import file_name
+from maskrcnn.datasets.formats.coco_shapes import plain_box, plain_segmentation
+from maskrcnn.datasets.formats.image_finder import means
+from maskrcnn.datasets.formats.reader_checks import whole
+from maskrcnn.documents import read_json
+from maskrcnn.images.image_reader import find_images
+
+_LISTS = ("images", "annotations", "categories")
+_ROUNDING = 1.0  # pixels
+_FEW = 5  # boxes without masks, from which their system can be told
+_BEYOND = 0.1  # their share that reaches beyond the image if x2, y2 are taken for width and height
+_NAMED = 8
+
+
+def coco_files(dataset: Dataset) -> dict[Path, dict[str, Any]]:
+    """The contents of the COCO label files that a data set was read from, with ids, boxes and masks in plain form."""
+    files = dict.fromkeys(record.labels for record in dataset.records)
+    if len(files) > max(8, len(dataset) // 2):
+        return {}  # a label file an image is some other format
+    contents = {}
+    for file in files:
+        if file is not None and file.suffix.lower() == ".json":
+            content = read_json(file)
+            if isinstance(content, dict) and all(isinstance(content.get(key), list) for key in _LISTS):
+                contents[file] = _plain(content, file)
+    return {file: content for file, content in contents.items() if _numbered_alike(dataset, file, content)}
+
+
+def _numbered_alike(dataset: Dataset, file: Path, content: Mapping[str, Any]) -> bool:
+    """Whether images have the numbers of the file: where several data sets are used as one, they are new."""
+    names: dict[int | None, str] = {}
+    for entry in content["images"]:
+        if isinstance(entry, dict):
+            names.setdefault(entry["id"], file_name(entry))
+    records = [record for record in dataset.records if record.labels == file]
+    return all(means(names.get(record.id, ""), record.path) for record in records)
+
+
+def _plain(content: dict[str, Any], file: Path) -> dict[str, Any]:
+    """The content with the numbers that the reader gives to ids (None for what is none), and plain boxes and masks."""
+    entries = content["annotations"]
+    classes = read_categories(content["categories"], entries, file).ids
+    images = Ids(entry.get("id") for entry in content["images"] if isinstance(entry, dict))
+    numbers = numbered(entry.get("id") if isinstance(entry, dict) else None for entry in entries)
+    for number, entry in zip(numbers, entries, strict=True):
+        if isinstance(entry, dict):
+            entry["id"] = number
+            entry["image_id"] = images.number(entry.get("image_id"))
+            known = classes.number(entry.get("category_id"))
+            entry["category_id"] = whole(entry.get("category_id")) if known is None else known
+            entry.update({key: _plainest[key](entry[key]) for key in _plainest if key in entry})
+    for ids, listed in ((images, content["images"]), (classes, content["categories"])):
+        for entry in listed:
+            if isinstance(entry, dict):
+                entry["id"] = ids.number(entry.get("id"))
+    return content
+
+
+def _box(value: Any) -> Any:
+    box = plain_box(value)
+    try:
+        return [side if type(side) in (int, float) else float(side) for side in box]
+    except (TypeError, ValueError, OverflowError):
+        return box
+
+
+def _shape(value: Any) -> Any:
+    shape = plain_segmentation(value)
+    if isinstance(shape, list):
+        return [part.tolist() if isinstance(part, np.ndarray) else part for part in shape]
+    if isinstance(shape, dict) and isinstance(shape.get("counts"), np.ndarray | bytes):
+        counts = shape["counts"]
+        return {**shape, "counts": counts.decode() if isinstance(counts, bytes) else counts.tolist()}
+    return shape
+
+
+_plainest = {"bbox": _box, "segmentation": _shape}
+
+
+def _last_part(name: str) -> str:
+    return name.replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def counting_lost(looks: Sequence[Look], contents: Mapping[Path, Mapping[str, Any]]) -> list[Look]:
+    """The looks, told how many annotations the files have for each image that their reader did not hand on."""
+    written = {
+        file: Counter(entry["image_id"] for entry in content["annotations"] if isinstance(entry, dict))
+        for file, content in contents.items()
+    }
+    return [
+        look
+        if look.record.labels not in written
+        else look._replace(lost=written[look.record.labels][look.record.id] - len(look.ids))
+        for look in looks
+    ]
+
+
+def coco_findings(file: Path, content: Mapping[str, Any], looks: Sequence[Look]) -> list[Finding]:
+    """Faults of one label file; `looks` are those of its images."""
+    annotations = [entry for entry in content["annotations"] if isinstance(entry, dict)]
+    by_image = {look.record.id: look for look in looks}
+    findings = [*_gaps(annotations, file), *_offset(annotations, content["categories"], file)]
+    scaled = _normalised(annotations, by_image, file)
+    return [*findings, *(scaled or _boxes(annotations, by_image, file))]
+
+
+def listed_names(content: Mapping[str, Any], looks: Sequence[Look]) -> set[str]:
+    """Names of the image files, without folders, that a label file lists."""
+    return {_last_part(file_name(entry)) for entry in content["images"]} | {look.record.path.name for look in looks}
+
+
+def unlisted_findings(listed: Mapping[Path, set[str]], folders: set[Path]) -> list[Finding]:
+    """Image files in the folders of COCO data that none of its label files lists; `listed` are their names, by file."""
+    if not listed:
+        return []
+    known = set().union(*listed.values())
+    findings = []
+    for folder in sorted(folders):
+        extra = [path.name for path in find_images(folder) if path.name not in known]
+        if extra:
+            more = f" and {len(extra) - _NAMED} more" if len(extra) > _NAMED else ""
+            what = f"{len(extra)} image files are in no label file: {', '.join(extra[:_NAMED])}{more}"
+            findings.append(found("unlisted-image", folder, what))
+    return findings
+
+
+def _gaps(annotations: list[dict[str, Any]], file: Path) -> list[Finding]:
+    numbers = [entry["id"] for entry in annotations if entry["id"] is not None]
+    told = missing_ids(np.array(numbers, dtype=np.int64), min(numbers, default=0))
+    return [found("id-gaps", file, f"annotation ids {told}")] if told else []
+
+
+def _offset(annotations: list[dict[str, Any]], categories: list[Any], file: Path) -> list[Finding]:
+    """Whether all class ids fit if one is added or taken away, and do not as they are."""
+    known = {entry["id"] for entry in categories if isinstance(entry, dict) and entry["id"] is not None}
+    used = {entry["category_id"] for entry in annotations if entry["category_id"] is not None}
+    if not known or not used or used <= known or any(entry["category_id"] is None for entry in annotations):
+        return []
+    for shift in (1, -1):
+        if {value + shift for value in used} <= known and 2 * len(used) >= len(known):
+            what = (
+                f"annotations use the class ids {_span(used)}, the categories are {_span(known)}: "
+                f"all fit with {shift:+d}, {len(used - known)} of {len(used)} do not as they are"
+            )
+            return [found("category-offset", file, what)]
+    return []
+
+
+def _span(values: set[int]) -> str:
+    return f"{min(values)}..{max(values)}" if len(values) > 1 else str(min(values))
+
+
+def _normalised(annotations: list[dict[str, Any]], looks: Mapping[Any, Look], file: Path) -> list[Finding]:
+    """Whether coordinates are shares of the image instead of pixels."""
+    largest, count = 0.0, 0
+    for entry in annotations:
+        numbers = _numbers(entry.get("bbox")) or ()
+        polygons = entry.get("segmentation")
+        for part in (numbers, *(polygons if isinstance(polygons, list) else ())):
+            values = _numbers(part)
+            if values:
+                largest, count = max(largest, *values), count + 1
+                if largest > 1.001:
+                    return []
+    if not count or not looks or largest <= 0:
+        return []
+    what = f"the largest of all coordinates of {len(annotations):,} annotations is {largest:.3f}, pixels are expected"
+    return [found("normalised-coordinates", file, what)]
+
+
+def _boxes(annotations: list[dict[str, Any]], looks: Mapping[Any, Look], file: Path) -> list[Finding]:
+    """Boxes written as corners, and boxes that reach beyond the image."""
+    rows = {(key, int(number)): row for key, look in looks.items() for row, number in enumerate(look.ids)}
+    findings: list[Finding] = []
+    maskless: list[tuple[dict[str, Any], Look, tuple[float, ...]]] = []
+    for entry in annotations:
+        box, look = _numbers(entry.get("bbox")), looks.get(entry["image_id"])
+        row = rows.get((entry["image_id"], entry["id"]))
+        if box is None or len(box) != 4 or look is None or row is None:
+            continue
+        if np.isnan(look.tight[row, 0]):
+            maskless.append((entry, look, box))
+            continue
+        tight = look.tight[row].tolist()
+        if _is_corners(box, tight):
+            what = (
+                f"bbox {_rounded(box)} is [x1, y1, x2, y2] of its mask; "
+                f"[x, y, width, height] is {_rounded((*tight[:2], tight[2] - tight[0], tight[3] - tight[1]))}"
+            )
+            findings.append(found("xyxy-box", look.record.path, what, entry["id"]))
+        else:
+            findings += _beyond(entry, look, box)
+    if system := _all_corners(maskless):
+        return [*findings, found("xyxy-box", file, system)]
+    return [*findings, *(finding for entry, look, box in maskless for finding in _beyond(entry, look, box))]
+
+
+def _is_corners(box: Sequence[float], tight: Sequence[float]) -> bool:
+    """Whether a written box names the corners of its mask, where it cannot be taken for its width and height."""
+    slack = 1.5 * _ROUNDING
+    corners = all(abs(a - b) <= slack for a, b in zip(box, tight, strict=True))
+    return corners and (abs(box[2] - tight[2] + tight[0]) > 2 * slack or abs(box[3] - tight[3] + tight[1]) > 2 * slack)
+
+
+def _all_corners(boxes: Sequence[tuple[dict[str, Any], Look, tuple[float, ...]]]) -> str:
+    """Evidence that boxes without masks are written as corners, all of them; nothing if there is none."""
+    if len(boxes) < _FEW:
+        return ""
+    values = np.array([box for _, _, box in boxes])
+    limit = np.array([look.record.size[::-1] for _, look, _ in boxes])
+    ordered = (values[:, 2:] > values[:, :2]).all() and (values[:, 2:] <= limit + _ROUNDING).all()
+    beyond = (values[:, :2] + values[:, 2:] > limit + _ROUNDING).any(axis=1)
+    if not ordered or beyond.mean() < _BEYOND:
+        return ""
+    return (
+        f"in all {len(boxes):,} boxes without a mask the last two numbers exceed the first two and lie in the image; "
+        f"taken as width and height, {int(beyond.sum()):,} boxes reach beyond it"
+    )
+
+
+def _beyond(entry: dict[str, Any], look: Look, box: Sequence[float]) -> list[Finding]:
+    height, width = look.record.size
+    beyond = max(-box[0], -box[1], box[0] + box[2] - width, box[1] + box[3] - height)
+    if beyond <= _ROUNDING or min(box[2:]) <= 0:
+        return []
+    inside = box[0] < width and box[1] < height and box[0] + box[2] > 0 and box[1] + box[3] > 0
+    if not inside:
+        return []  # the reader tells of those
+    what = f"bbox {_rounded(box)} reaches {beyond:.1f} pixels beyond the {width} x {height} image"
+    return [found("partly-outside", look.record.path, what, entry["id"])]
+
+
+def _numbers(values: Any) -> tuple[float, ...] | None:
+    if not isinstance(values, list | tuple) or not all(type(value) in (int, float) for value in values):
+        return None
+    return tuple(map(float, values)) if all(abs(value) < 1e12 for value in values) else None
+
+
+def _rounded(values: Sequence[float]) -> list[float]:
+    return [round(value, 1) for value in values]

@@ -1,0 +1,159 @@
+"""What can be said of one object's outline and mask: where it lies, whether it crosses itself, what it fills.
+
+Polygons are flat float64 arrays x0, y0, x1, y1, … in continuous image pixels; sizes are (H, W).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from maskrcnn.annotations.objects import Drawn
+from maskrcnn.datasets.doctor.checks import AREA_FACTOR, LONG_OBJECT, RECTANGLE_SIDE, WHOLE_IMAGE, WRONG_FILL
+from maskrcnn.datasets.doctor.diagnosis import Finding, found
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.masks.crop import Box, Crop
+from maskrcnn.masks.polygons import rasterise
+from maskrcnn.text import plural
+
+_OUTSIDE = 2.0  # pixels beyond the image that are no more than rounding
+_FEW_PIXELS = 16  # below which shares of a mask mean nothing
+_ROWS = 512
+_FLAT = 1e-6  # pixels
+
+
+def shape_findings(drawn: Drawn, size: tuple[int, int], file: Path) -> list[Finding]:
+    """The faults of one object of an image of `size`; crowds are judged by their outline alone."""
+    annotation, crop, box = drawn
+    findings = []
+
+    def tell(check: str, what: str) -> None:
+        findings.append(found(check, file, what, annotation.id))
+
+    if isinstance(annotation.segmentation, list) and crop is not None:
+        for check, what in _outline_faults(annotation.segmentation, crop, size):
+            tell(check, what)
+    if annotation.crowd:
+        return findings
+    width, height = box[2] - box[0], box[3] - box[1]
+    if not _cut_by_border(box, size) and max(width, height) > max(LONG_OBJECT * min(width, height), 2 * LONG_OBJECT):
+        tell("long-object", f"its box is {width:.1f} x {height:.1f} pixels")
+    if crop is None:
+        return findings
+    area = crop.area
+    if area >= WHOLE_IMAGE * size[0] * size[1]:
+        tell("whole-image-mask", f"its mask covers {area / (size[0] * size[1]):.1%} of the image")
+    written = annotation.area
+    if written is not None and area >= _FEW_PIXELS and not 1 / AREA_FACTOR < written / area < AREA_FACTOR:
+        tell("area-disagree", f"area {written:,.0f} is written, its mask has {plural(area, 'pixel')}")
+    return findings
+
+
+def fills_box(crop: Crop) -> bool:
+    """Whether a mask is a rectangle, and too large for that to be chance."""
+    bitmap = crop.tight().bitmap
+    return bool(min(bitmap.shape) >= RECTANGLE_SIDE and bitmap.all())
+
+
+def pieces(crop: Crop) -> tuple[int, float]:
+    """How many pieces a mask has, and the gap in pixels between its two largest if both are of similar size, else 0."""
+    labelled, count = ndimage.label(crop.bitmap, structure=np.ones((3, 3)))
+    if count < 2:
+        return count, 0.0
+    areas = np.bincount(labelled.ravel())[1:]
+    second, first = np.argsort(areas, kind="stable")[-2:]
+    if areas[second] < max(0.2 * areas[first], 4):
+        return count, 0.0
+    places = ndimage.find_objects(labelled)
+    gaps = [max(a.start, b.start) - min(a.stop, b.stop) for a, b in zip(places[first], places[second], strict=True)]
+    return count, float(np.hypot(*(max(gap, 0) for gap in gaps)))
+
+
+def _cut_by_border(box: Box, size: tuple[int, int]) -> bool:
+    """Whether a border of the image runs along the longer side of a box."""
+    x1, y1, x2, y2 = box
+    wide = x2 - x1 >= y2 - y1
+    return y1 < 1 or y2 > size[0] - 1 if wide else x1 < 1 or x2 > size[1] - 1
+
+
+def _outline_faults(polygons: list[np.ndarray], crop: Crop, size: tuple[int, int]) -> list[tuple[str, str]]:
+    faults = []
+    outlines = [polygon.reshape(-1, 2) for polygon in polygons]
+    points = np.concatenate(outlines)
+    beyond = max(float(-points.min()), float((points - size[::-1]).max()))
+    if beyond > _OUTSIDE:
+        faults.append(("partly-outside", f"its outline reaches {beyond:.1f} pixels beyond the image"))
+    areas = [_enclosed(outline) for outline in outlines]
+    for number, (outline, area) in enumerate(zip(outlines, areas, strict=True), start=1):
+        distinct = len(np.unique(outline, axis=0))
+        if distinct < 3 or (area < _FLAT and _on_one_line(outline)):
+            named = f"polygon {number} of {len(outlines)}" if len(outlines) > 1 else "its polygon"
+            form = plural(distinct, "distinct point") if distinct < 3 else f"{distinct} points on one line"
+            faults.append(("degenerate-polygon", f"{named} has {form}"))
+    # Where the outlines enclose what the mask holds, a crossing does no harm, and looking for it costs time.
+    if beyond > _OUTSIDE or _differ(sum(areas), crop.area):
+        crossed = [fault for outline, area in zip(outlines, areas, strict=True) if (fault := _crossing(outline, area))]
+        faults += [("self-intersection", fault) for fault in crossed[:1]]
+    return faults
+
+
+def _on_one_line(outline: np.ndarray) -> bool:
+    return bool(np.linalg.svd(outline - outline.mean(axis=0), compute_uv=False)[-1] < _FLAT)
+
+
+def _crossing(outline: np.ndarray, area: float) -> str:
+    """Where a polygon [P, 2] crosses itself, if that changes what it fills; else nothing."""
+    if _has_bridges(outline):
+        return ""
+    corner = np.floor(outline.min(axis=0)) - 1
+    width, height = np.ceil(outline.max(axis=0) - corner).astype(int) + 1
+    try:
+        filled = rasterise([(outline - corner).ravel()], (int(height), int(width))).area
+    except MaskRCNNError:
+        return ""
+    pair = first_crossing(outline) if _differ(area, filled) else None
+    if pair is None:
+        return ""
+    a, b = outline[pair[0]], outline[pair[1]]
+    return (
+        f"its outline crosses itself between the edges at ({a[0]:.0f}, {a[1]:.0f}) and ({b[0]:.0f}, {b[1]:.0f}): "
+        f"it goes round {area:,.0f} pixels, {filled:,} are filled"
+    )
+
+
+def _has_bridges(outline: np.ndarray) -> bool:
+    """Whether an edge is also gone back along: so parts and holes are joined, and bridges may cross what they like."""
+    points = [tuple(point) for point in outline.tolist()]
+    edges = {(a, b) for a, b in zip(points, points[1:] + points[:1], strict=True) if a != b}
+    return any((b, a) in edges for a, b in edges)
+
+
+def first_crossing(outline: np.ndarray) -> tuple[int, int] | None:
+    """The first two edges of a closed polygon float64 [P, 2] that properly cross, by the index of their first point."""
+    start, end = outline, np.roll(outline, -1, axis=0)
+    for low in range(0, len(outline), _ROWS):
+        a, b = start[low : low + _ROWS, None], end[low : low + _ROWS, None]
+        c, d = start[None], end[None]
+        apart = (_side(a, b, c) * _side(a, b, d) < 0) & (_side(c, d, a) * _side(c, d, b) < 0)
+        rows, columns = np.nonzero(apart)
+        if rows.size:
+            return low + int(rows[0]), int(columns[0])
+    return None
+
+
+def _side(a: np.ndarray, b: np.ndarray, point: np.ndarray) -> np.ndarray:
+    """On which side of the line a–b a point lies, as a signed area."""
+    return (b[..., 0] - a[..., 0]) * (point[..., 1] - a[..., 1]) - (b[..., 1] - a[..., 1]) * (point[..., 0] - a[..., 0])
+
+
+def _enclosed(outline: np.ndarray) -> float:
+    """The area that a polygon [P, 2] goes round; parts gone round the other way count against it."""
+    x, y = (outline - outline[0]).T
+    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
+
+
+def _differ(enclosed: float, filled: int) -> bool:
+    """Whether two areas differ by more than drawing explains."""
+    return abs(enclosed - filled) > max(WRONG_FILL * filled, _FEW_PIXELS)

@@ -1,0 +1,80 @@
+"""Objects of one image that lie on top of each other: the same object twice, or two classes for one object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from maskrcnn.annotations.objects import Drawn
+from maskrcnn.datasets.doctor.checks import SAME_BOX, SAME_MASK
+from maskrcnn.datasets.doctor.diagnosis import Finding, found
+from maskrcnn.masks.crop import Box, crop_iou
+
+_SLACK = 1e-6  # pixels
+_BOX_IOU = 0.7  # masks that share 0.9 of their pixels have boxes that share this
+
+
+def overlap_findings(objects: Sequence[Drawn], names: Sequence[str], file: Path) -> list[Finding]:
+    """Duplicates of one class, and objects with two classes, each told once; crowds are left out."""
+    single = [drawn for drawn in objects if not drawn.annotation.crowd]
+    boxes = np.array([drawn.box for drawn in single], dtype=np.float64).reshape(-1, 4)
+    findings = []
+    told = np.zeros(len(single), dtype=bool)
+    for first, later in neighbours(boxes, _BOX_IOU):
+        if told[first]:
+            continue
+        for second in later[~told[later]].tolist():
+            finding = _overlap(single[first], single[second], names, file)
+            if finding is not None:
+                findings.append(finding)
+                told[second] = True
+    return findings
+
+
+def neighbours(boxes: np.ndarray, least: float) -> Iterator[tuple[int, np.ndarray]]:
+    """For each of the boxes [N, 4] the later ones, sorted, whose IoU with it is at least `least`.
+
+    Only boxes that begin close to each other in x are compared.
+    """
+    order = np.argsort(boxes[:, 0], kind="stable")
+    x1, y1, x2, y2 = boxes[order].T
+    areas = (x2 - x1) * (y2 - y1)
+    # With that IoU, widths differ by the factor `least` at most, and edges by the rest.
+    low = np.searchsorted(x1, boxes[:, 0] - (1 / least - 1) * (boxes[:, 2] - boxes[:, 0]) - _SLACK)
+    high = np.searchsorted(x1, boxes[:, 2] - least * (boxes[:, 2] - boxes[:, 0]) + _SLACK, side="right")
+    for number, (left, top, right, bottom) in enumerate(boxes.tolist()):
+        near = slice(low[number], high[number])
+        width = np.minimum(x2[near], right) - np.maximum(x1[near], left)
+        height = np.minimum(y2[near], bottom) - np.maximum(y1[near], top)
+        shared = np.maximum(width, 0) * np.maximum(height, 0)
+        alike = (shared > 0) & (shared >= least * (areas[near] + (right - left) * (bottom - top) - shared))
+        others = order[near][alike]
+        yield number, np.sort(others[others > number])
+
+
+def _overlap(first: Drawn, second: Drawn, names: Sequence[str], file: Path) -> Finding | None:
+    """What is wrong with two objects whose boxes are alike, told of the second."""
+    (a, a_crop, a_box), (b, b_crop, b_box) = first, second
+    if a_crop is not None and b_crop is not None:
+        overlap, kind, least = crop_iou(a_crop, b_crop), "mask", SAME_MASK
+    elif a_crop is None and b_crop is None:
+        overlap, kind, least = _box_iou(a_box, b_box), "box", SAME_BOX
+    else:
+        return None
+    if overlap < least:
+        return None
+    if a.label == b.label:
+        what = f"{kind} IoU {overlap:.3f} with annotation {a.id} of the same class, {names[a.label]}"
+        return found("duplicate-object", file, what, b.id)
+    if kind == "box":
+        return None  # people ride horses
+    what = f"it is {names[b.label]}, annotation {a.id} with mask IoU {overlap:.3f} is {names[a.label]}"
+    return found("conflicting-labels", file, what, b.id)
+
+
+def _box_iou(a: Box, b: Box) -> float:
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    shared = max(width, 0.0) * max(height, 0.0)
+    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)

@@ -1,0 +1,188 @@
+"""Writes a corrected copy of a data set; the data themselves are never changed.
+
+COCO files keep whatever else they hold, such as licences; LVIS stays LVIS, all other formats become COCO.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from maskrcnn.annotations.problem import Problem
+from maskrcnn.datasets.conversion.conversion import write_into
+from maskrcnn.datasets.dataset import Dataset, open_dataset, split_names
+from maskrcnn.datasets.doctor.coco_checks import coco_files
+from maskrcnn.datasets.doctor.coco_fixes import Mended, mend, own_ids
+from maskrcnn.datasets.doctor.diagnosis import Diagnosis
+from maskrcnn.datasets.doctor.examine import examine
+from maskrcnn.datasets.formats.coco_categories import read_categories
+from maskrcnn.datasets.formats.registry import BY_NAME, detect
+from maskrcnn.documents import read_json
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.output.atomic_file import make_folder, replacing, write_text
+from maskrcnn.output.unfinished import is_free, unfinished_while
+from maskrcnn.text import plural
+
+_ROUNDS = 6  # mending one fault may uncover another, such as a duplicate that was outside before
+
+
+class Repair(NamedTuple):
+    """What was done.
+
+    Attributes:
+        mended: how many findings of each check.
+        left_out: a line for each reason why images or objects are not in the copy.
+        after: what is still found in the copy.
+    """
+
+    mended: dict[str, int]
+    left_out: list[str]
+    after: Diagnosis
+
+
+def repair(path: str | Path, out: str | Path, network: str = "lite", workers: int | None = None) -> Repair:
+    """Copy the data set to the folder `out` and mend there what the catalogue calls fixable.
+
+    Args:
+        path, network, workers: as `examine` takes them.
+        out: a new or empty folder outside the data.
+
+    Raises:
+        MaskRCNNError: `path` is no data set, a split of it cannot be read, or `out` cannot be used.
+    """
+    path, out = Path(path), Path(out)
+    check_copy(path, out)
+    names = split_names(path)
+    datasets = {name: open_dataset(path, name if len(names) > 1 else None) for name in names or [""]}
+    make_folder(out)
+    with unfinished_while(out):
+        files, total = _copy(datasets, out) or _convert(datasets, path, out)
+        for _ in range(_ROUNDS):
+            after = _as_if_finished(examine(out, network, workers))
+            done = [_mend(file, split, after) for split, file in files.items()]
+            if not any(part.findings for part in done):
+                break
+            for part in done:
+                for count, more in zip(total, part, strict=True):
+                    count.update(more)
+    left_out = [
+        f"left out, {check}: {plural(total.images[check], 'image')}, {plural(total.objects[check], 'object')}"
+        for check in total.images | total.objects
+        if total.images[check] or total.objects[check]
+    ]
+    return Repair({check: count for check, count in total.findings.items() if count}, left_out, after)
+
+
+def check_copy(path: Path, out: Path) -> None:
+    """Raises `MaskRCNNError` if `out` is no place for a copy of the data at `path`."""
+    if not is_free(out):
+        raise MaskRCNNError("expected a new or empty folder", where=out, fix="name another")
+    if path.resolve() in (out.resolve(), *out.resolve().parents):
+        raise MaskRCNNError("the copy would lie in the data themselves", where=out, fix="name a folder elsewhere")
+
+
+def _as_if_finished(diagnosis: Diagnosis) -> Diagnosis:
+    """The diagnosis of a copy that is still being written, without the finding that it is."""
+    return replace(diagnosis, findings=[it for it in diagnosis.findings if it.check != "unfinished"])
+
+
+def _copy(datasets: Mapping[str, Dataset], out: Path) -> tuple[dict[str, Path], Mended] | None:
+    """Write the usable images of COCO files, and those files with all they hold; None if the data are not such files.
+
+    Returns:
+        The .json of each split, and what was mended and left out on the way.
+    """
+    contents = {split: _content_of(dataset) for split, dataset in datasets.items()}
+    files: dict[str, Path] = {}
+    if None in contents.values():
+        return None
+    problems = [problem for dataset in datasets.values() for problem in dataset.problems]
+    done = _lost(p for p in problems if p.images_lost or p.check in ("bad-entry", "unknown-image"))
+    for split, dataset in datasets.items():
+        content = contents[split] or {}
+        files[split], folder = out / f"{split or 'annotations'}.json", out / (split or "images")
+        folder.mkdir(parents=True)
+        content["images"] = _copy_images(content["images"], dataset, folder)
+        kept = {entry["id"] for entry in content["images"]}
+        content["annotations"] = [
+            entry for entry in content["annotations"] if isinstance(entry, dict) and entry["image_id"] in kept
+        ]
+        done.findings["duplicate-id"] += own_ids(content["annotations"])
+        _write(files[split], content)
+    done.findings["unknown-image"] += done.objects["unknown-image"]
+    return files, done
+
+
+def _content_of(dataset: Dataset) -> dict[str, Any] | None:
+    """The content of the COCO file that a data set is, unless its classes were renamed, or it is an LVIS file."""
+    contents = coco_files(dataset)
+    if len(contents) != 1 or not all(record.labels in contents for record in dataset.records):
+        return None
+    file, content = next(iter(contents.items()))
+    if any(isinstance(entry, dict) and "neg_category_ids" in entry for entry in content["images"]):
+        return None
+    classes = read_categories(content["categories"], content["annotations"], file)
+    return content if tuple(classes.names) == dataset.names else None
+
+
+def _copy_images(entries: list[Any], dataset: Dataset, folder: Path) -> list[dict[str, Any]]:
+    """The entries of the usable images, whose files are now in `folder`."""
+    records = {record.id: record for record in dataset.records}
+    images: dict[int, dict[str, Any]] = {}
+    for entry in entries:
+        number = entry["id"] if isinstance(entry, dict) else None
+        record = None if number is None or number in images else records.get(number)
+        if record is not None:
+            target = folder / _free_name(folder, record.path.name)
+            with replacing(target) as part:
+                shutil.copyfile(record.path, part)
+            size = {"height": record.height, "width": record.width}
+            images[record.id] = {**entry, "id": record.id, "file_name": target.name, **size}
+    return list(images.values())
+
+
+def _convert(datasets: Mapping[str, Dataset], path: Path, out: Path) -> tuple[dict[str, Path], Mended]:
+    """Write data of any format as COCO, or LVIS; returns as `_copy`."""
+    found = detect(path)
+    form = BY_NAME["lvis" if found is not None and found[0].name == "lvis" else "coco"]
+    done = write_into(datasets, out, form)
+    files = {split: location.path for split, location in form.find(out).items()}
+    return files, _lost([*done.problems, *done.losses])
+
+
+def _mend(file: Path, split: str, after: Diagnosis) -> Mended:
+    """Mend one split of the copy by what was found in it."""
+    findings = [finding for finding in after.findings if finding.fixable and finding.split == split]
+    if not findings:
+        return Mended(Counter(), Counter(), Counter())
+    content = read_json(file)
+    done = mend(content, file.parent / (split or "images"), findings)
+    _write(file, content)
+    return done
+
+
+def _lost(problems: Iterable[Problem]) -> Mended:
+    """What readers left out."""
+    lost = Mended(Counter(), Counter(), Counter())
+    for problem in problems:
+        lost.images[problem.check] += problem.images_lost
+        lost.objects[problem.check] += problem.objects_lost
+    return lost
+
+
+def _write(file: Path, content: Mapping[str, Any]) -> None:
+    write_text(file, json.dumps(content, ensure_ascii=False))
+
+
+def _free_name(folder: Path, name: str) -> str:
+    """The name, or one like it that no file of the folder has."""
+    stem, suffix, number = Path(name).stem, Path(name).suffix, 1
+    while (folder / name).exists():
+        number += 1
+        name = f"{stem}-{number}{suffix}"
+    return name

@@ -1,0 +1,256 @@
+"""One mask file an object, in one of three layouts:
+
+    <id>/images/<id>.png  with  <id>/masks/*.png           (Data Science Bowl 2018)
+    images/<stem>.*       with  masks/<stem>/*.png         (written here)
+    images/<stem>.*       with  masks/<stem>_<k>.png
+
+Mask files have the image's size; pixels above half of the largest value belong to the object. Its class is told by
+classes.csv (see `class_table`), else by a folder masks/<stem>/<class>/, else by the file's name, as in cat_3.png.
+Objects without a mask cannot be written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from maskrcnn.annotations.objects import Annotation
+from maskrcnn.annotations.problem import DataError, Problem, unreadable
+from maskrcnn.datasets.conversion.dataset_writer import Item, Writer
+from maskrcnn.datasets.conversion.omissions import Losses
+from maskrcnn.datasets.dataset import Dataset, ImageRecord
+from maskrcnn.datasets.formats.class_table import (
+    DEFAULT_NAME,
+    ClassTable,
+    TableWriter,
+    names_of,
+    read_names,
+    read_table,
+)
+from maskrcnn.datasets.formats.location import Location, split_folders, subfolders
+from maskrcnn.datasets.formats.reader_checks import require_images
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.images.id_map_file import open_ids
+from maskrcnn.images.image_reader import find_images, image_size, read_image
+from maskrcnn.masks.crop import Crop, crop_of
+from maskrcnn.output.atomic_file import replacing
+from maskrcnn.text import plural
+
+_CLASS_AND_NUMBER = re.compile(r"(.*[^\d_. -])[_. -]+\d+")
+_NO_CLASS = ("mask", "masks", "instance", "obj", "label")
+
+
+class _Masks(NamedTuple):
+    """An image, the folder of its masks or masks/, and the mask files: each with the class that its name tells."""
+
+    image: Path
+    folder: Path
+    files: list[tuple[Path, str]]
+
+
+def find(path: Path) -> dict[str, Location]:
+    """The folders of the splits of a folder, or the folder itself."""
+    found = {name: Location(place, root=path) for name, place in split_folders(path).items() if fits(place)}
+    if not found and fits(path):
+        return {"": Location(path)}
+    return found
+
+
+def fits(folder: Path) -> bool:
+    """Whether a folder has one of the three layouts."""
+    return _pairs(folder) is not None
+
+
+def _pairs(folder: Path) -> list[_Masks] | None:
+    """The images with their masks; an image without any has none. None if the folder has another layout."""
+    masks = folder / "masks"
+    if (folder / "images").is_dir() and masks.is_dir():
+        beside = find_images(folder / "images")
+        folders = {place.name for place in subfolders(masks)}
+        if any(image.stem in folders for image in beside):
+            return [_Masks(image, masks / image.stem, list(_in(masks / image.stem))) for image in beside]
+        return _beside(beside, masks)
+    places = [place for place in subfolders(folder) if (place / "images").is_dir() and (place / "masks").is_dir()]
+    found = {place: find_images(place / "images") for place in places}
+    # Folders of several images are data sets of their own.
+    if not any(len(own) == 1 and own[0].stem == place.name for place, own in found.items()):
+        return None
+    if max(map(len, found.values())) > 1:
+        return None
+    # An image that is not there is told when it is read.
+    images = {place: own[0] if own else place / "images" / f"{place.name}.png" for place, own in found.items()}
+    return [_Masks(image, place / "masks", list(_in(place / "masks"))) for place, image in images.items()]
+
+
+def _in(folder: Path) -> Iterator[tuple[Path, str]]:
+    """The mask files of one image's folder, and of folders of classes in it."""
+    if folder.is_dir():
+        for file in sorted(find_images(folder), key=_by_number):
+            yield file, _told(file.stem.removeprefix(folder.name))
+        for place in subfolders(folder):
+            for file in sorted(find_images(place), key=_by_number):
+                yield file, place.name
+
+
+def _beside(images: Sequence[Path], masks: Path) -> list[_Masks] | None:
+    """masks/<stem>_<k>.png; the longest stem that fits is meant."""
+    pairs = {image.stem: _Masks(image, masks, []) for image in images}
+    for file in sorted(find_images(masks), key=_by_number):
+        if file.stem in pairs:
+            return None
+        ends = [place.start() for place in re.finditer(r"[_-]", file.stem)]
+        stem = next((file.stem[:end] for end in reversed(ends) if file.stem[:end] in pairs), None)
+        if stem is not None and re.search(r"\d$", file.stem):
+            pairs[stem].files.append((file, _told(file.stem[len(stem) :])))
+    return list(pairs.values()) if any(pair.files for pair in pairs.values()) else None
+
+
+def _told(stem: str) -> str:
+    """The class that a mask file's name tells: cat of cat_3; "" for none."""
+    found = _CLASS_AND_NUMBER.fullmatch(stem.strip("_- "))
+    return found[1] if found and found[1].lower() not in _NO_CLASS else ""
+
+
+def _by_number(file: Path) -> tuple[int, str]:
+    """Order of mask files: by the number at the end, whatever class is before it."""
+    number = re.search(r"\d{1,18}$", file.stem)
+    return int(number[0]) if number else 0, file.stem
+
+
+def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Dataset:
+    """The data set of a folder in one of the layouts.
+
+    Args:
+        location: of the folder.
+        names: not used, see above.
+
+    Raises:
+        MaskRCNNError: no image there can be used.
+    """
+    place = Location.of(location)
+    pairs = _pairs(place.path) or []
+    table, problems = read_table(place.path)
+    records: list[ImageRecord] = []
+    files: list[list[tuple[Path, str]]] = []
+    for pair in pairs:
+        if not pair.files and not pair.folder.is_dir():
+            what, fix = f"no folder masks/{pair.folder.name}", "add the masks, an empty folder if no object"
+            problems.append(Problem("missing-mask", str(pair.image), what, fix, images_lost=1))
+            continue
+        try:
+            size = image_size(pair.image)
+        except MaskRCNNError as error:
+            problems.append(unreadable(error, "unreadable-image", len(pair.files)))
+            continue
+        records.append(ImageRecord(len(records) + 1, pair.image, *size, pair.folder))
+        files.append(pair.files)
+    what = f"none of {plural(len(pairs), 'image')} with mask files can be used"
+    fix = "arrange them as images/<name>.png and masks/<name>/1.png, 2.png, …"
+    require_images(records, what, problems, place.path, fix)
+    classes = _names(place, table)
+    return Dataset(classes, records, _Files(files, table, classes), problems)
+
+
+def _names(place: Location, table: ClassTable) -> list[str]:
+    siblings = [other.path for other in find(place.root).values()] if place.root is not None else [place.path]
+    if table.rows is not None:
+        return names_of(place.path, siblings)
+    if names := read_names(place.path):
+        return names
+    told = {name for sibling in siblings for pair in _pairs(sibling) or () for _, name in pair.files}
+    return sorted(name or DEFAULT_NAME for name in told) or [DEFAULT_NAME]
+
+
+class _Files:
+    """Reads the mask files of an image."""
+
+    def __init__(self, files: Sequence[list[tuple[Path, str]]], table: ClassTable, names: Sequence[str]) -> None:
+        self.files, self.table = list(files), table
+        self.labels = {name: label for label, name in enumerate(names)}
+
+    def __call__(self, index: int, record: ImageRecord) -> tuple[list[Annotation], list[Problem]]:
+        annotations, problems = [], []
+        for number, (file, told) in enumerate(self.files[index], start=1):
+            try:
+                label, crowd = self._class(record.path.stem, file.stem, told)
+                crop = _read_mask(file, record.size)
+            except DataError as error:
+                problems.append(error.problem(str(file), objects_lost=1))
+                continue
+            annotations.append(Annotation(number, label, crowd, crop.box, None, crop))
+        return annotations, problems
+
+    def _class(self, image: str, mask: str, told: str) -> tuple[int, bool]:
+        if self.table.rows is not None or len(self.labels) == 1:
+            return self.table.of(image, mask, self.labels)
+        name = told or DEFAULT_NAME
+        if name not in self.labels:
+            raise DataError("unknown-category", f"names.txt has no class {name!r}", fix="add it, or rename the file")
+        return self.labels[name], False
+
+
+def _read_mask(file: Path, size: tuple[int, int]) -> Crop:
+    """The tight mask in a file."""
+    values = _values(file, size)
+    if values.dtype.kind == "f":
+        values = np.nan_to_num(values)
+    crop = crop_of(values > values.max(initial=0) / 2)
+    if not crop.bitmap.size:
+        raise DataError("empty-mask", "its mask covers no pixel of the image", fix="correct or remove it")
+    return crop
+
+
+def _values(file: Path, size: tuple[int, int]) -> np.ndarray:
+    """The numbers of a mask file, or the largest of its colours, [H, W]; its size is checked before it is decoded."""
+    try:
+        opened = open_ids(file)
+        found = opened.size
+        if found == size:
+            return opened.numbers(0)
+    except MaskRCNNError as error:
+        try:
+            found = image_size(file)
+            if found == size:
+                return read_image(file).pixels.max(axis=2)
+        except MaskRCNNError:
+            raise DataError("unreadable-mask", error.what, fix=error.fix) from error
+    what = f"the image has {size[0]} x {size[1]}, its mask {found[0]} x {found[1]}"
+    raise DataError("size-mismatch", what, fix="make both the same size")
+
+
+class BinmaskWriter(Writer):
+    """train/images/a.jpg with train/masks/a/<class>_1.png, and so on."""
+
+    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], losses: Losses) -> None:
+        super().__init__(folder, names, splits, losses)
+        self.table = TableWriter(folder, names, splits)
+        # classes.csv has the exact names.
+        self.prefixes = [re.sub(r"[^\w. -]", "-", name) for name in names]
+
+    def image_folder(self, split: str) -> Path:
+        return self.folder / split / "images"
+
+    def add(self, item: Item) -> None:
+        folder = self.folder / item.split / "masks" / item.image.stem
+        folder.mkdir(parents=True, exist_ok=True)
+        mask = np.zeros(item.record.size, dtype=np.uint8)
+        digits = len(str(len(item.objects)))
+        for number, drawn in enumerate(item.objects, start=1):
+            if drawn.crop is None:
+                continue
+            name = f"{self.prefixes[drawn.annotation.label]}_{number:0{digits}}"
+            bitmap, x, y = drawn.crop
+            part = mask[y : y + bitmap.shape[0], x : x + bitmap.shape[1]]
+            part[bitmap] = 255
+            with replacing(folder / f"{name}.png") as file:
+                Image.fromarray(mask).save(file, format="PNG", compress_level=1)
+            part[:] = 0
+            self.table.add(item.split, item.image.stem, name, drawn.annotation.label, drawn.annotation.crowd)
+
+    def close(self) -> None:
+        self.table.close()

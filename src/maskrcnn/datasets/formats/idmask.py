@@ -1,0 +1,175 @@
+"""Images and id maps, whose pixels are 0 or the number of an object: images/a.jpg with masks/a.png.
+
+Masks may have an ending, and lie beside their images in one folder, as cellpose has them: a.png and a_masks.png (see
+`mask_pairs`). Maps are PNG, TIFF, .npy and whatever else keeps numbers exact, of any type that holds whole numbers. A
+TIFF may have several pages, by which objects can overlap: an object is all pixels of its number on any page. Classes
+are told by `class_table`. Objects without a mask cannot be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from maskrcnn.annotations.objects import Annotation
+from maskrcnn.annotations.problem import DataError, Problem
+from maskrcnn.datasets.conversion.dataset_writer import Item, Writer
+from maskrcnn.datasets.conversion.id_maps import draw_ids
+from maskrcnn.datasets.conversion.omissions import Losses
+from maskrcnn.datasets.dataset import Dataset, ImageRecord
+from maskrcnn.datasets.formats import binmask
+from maskrcnn.datasets.formats.class_table import ClassTable, TableWriter, names_of, read_names, read_table
+from maskrcnn.datasets.formats.location import Location, split_folders
+from maskrcnn.datasets.formats.mask_pairs import pairs
+from maskrcnn.datasets.formats.reader_checks import paired, require_images
+from maskrcnn.datasets.formats.shape_groups import union
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.images.id_map_file import open_ids
+from maskrcnn.images.image_reader import read_ids
+from maskrcnn.masks.crop import Crop
+from maskrcnn.output.atomic_file import replacing
+from maskrcnn.text import plural
+
+_MAX_PAGES = 64
+
+
+def find(path: Path) -> dict[str, Location]:
+    """The folders with images and masks of the splits of a folder, or the folder itself."""
+    found = {name: Location(place, root=path) for name, place in split_folders(path).items() if _fits(place)}
+    if not found and _fits(path):
+        return {"": Location(path)}
+    return found
+
+
+def _fits(folder: Path) -> bool:
+    return pairs(folder) is not None and not binmask.fits(folder)
+
+
+def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Dataset:
+    """The data set of a folder of images and masks.
+
+    Args:
+        location: of the folder.
+        names: not used, see `class_table`.
+
+    Raises:
+        MaskRCNNError: no image there has a usable mask.
+    """
+    place = Location.of(location)
+    folder = place.path
+    found = pairs(folder) or []
+    records: list[ImageRecord] = []
+    table, problems = read_table(folder)
+    for image, mask, problem in found:
+        problems += [problem] if problem is not None else []
+        if mask is None:
+            continue
+        pair = paired(len(records) + 1, image, mask, "mask")
+        if isinstance(pair, Problem):
+            problems.append(pair)
+        else:
+            records.append(pair)
+    masks = sum(pair.mask is not None for pair in found)
+    count = f"{plural(len(found), 'image')} and {plural(masks, 'mask')} but no usable pair"
+    what = f"expected images with a mask of the same name, found {count}"
+    require_images(records, what, problems, folder, "name each mask as its image, masks/<image's name>.png")
+    listed = read_names(folder)
+    if table.rows is None and len(listed) > 1:
+        what = f"names.txt has {len(listed)} names and no classes.csv tells which object is which: all are the first"
+        problems.append(Problem("class-unsaid", str(folder), what, "add classes.csv: image,object,class", "warning"))
+    classes = names_of(folder, (other.path for other in find(place.root).values()) if place.root else ())
+    return Dataset(classes, records, _Maps(table, classes), problems)
+
+
+class _Maps:
+    """Reads the id map of an image."""
+
+    def __init__(self, table: ClassTable, names: Sequence[str]) -> None:
+        self.table, self.labels = table, {name: label for label, name in enumerate(names)}
+
+    def __call__(self, index: int, record: ImageRecord) -> tuple[list[Annotation], list[Problem]]:
+        assert record.labels is not None
+        layers = []
+        if (pages := open_ids(record.labels).pages) > _MAX_PAGES:
+            what = f"expected at most {_MAX_PAGES} pages, found {pages}"
+            raise MaskRCNNError(what, where=record.labels, fix="save one map an image")
+        for page in range(pages):
+            ids = read_ids(record.labels, page)
+            if ids.shape != record.size:
+                raise MaskRCNNError(
+                    f"expected a mask of {record.height} x {record.width}, found {ids.shape[0]} x {ids.shape[1]}",
+                    where=record.labels,
+                    fix="make it the size of its image",
+                )
+            layers.append(annotations_of(ids))
+        annotations, problems = [], []
+        for annotation in _united(layers):
+            try:
+                label, crowd = self.table.of(record.path.stem, str(annotation.id), self.labels)
+            except DataError as error:
+                problems.append(error.problem(f"{record.labels}, object {annotation.id}", objects_lost=1))
+                continue
+            annotations.append(annotation._replace(label=label, crowd=crowd))
+        return annotations, problems
+
+
+def annotations_of(ids: np.ndarray) -> list[Annotation]:
+    """The objects of an id map, whole numbers [H, W], in the order of their ids; 0 is background."""
+    largest = int(ids.max(initial=0))
+    values = np.arange(1, largest + 1) if largest <= ids.size else np.unique(ids[ids > 0])
+    if largest > ids.size:
+        ids = np.searchsorted(values, ids, side="right")
+    found = []
+    for number, place in enumerate(ndimage.find_objects(ids.astype(np.int32, copy=False)), start=1):
+        if place is not None:
+            rows, columns = place
+            crop = Crop(ids[place] == number, int(columns.start), int(rows.start))
+            found.append(Annotation(int(values[number - 1]), 0, False, crop.box, None, crop))
+    return found
+
+
+def _united(layers: Sequence[list[Annotation]]) -> list[Annotation]:
+    """The objects of several maps; those of one number are one object."""
+    if len(layers) == 1:
+        return layers[0]
+    parts: dict[int, list[Crop]] = {}
+    for annotation in (annotation for layer in layers for annotation in layer):
+        assert isinstance(annotation.segmentation, Crop)
+        parts.setdefault(annotation.id, []).append(annotation.segmentation)
+    whole = {number: union(parts[number]) for number in sorted(parts)}
+    return [Annotation(number, 0, False, crop.box, None, crop) for number, crop in whole.items()]
+
+
+class IdmaskWriter(Writer):
+    """train/images and train/masks, and so on; object k of an image is k in its map."""
+
+    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], losses: Losses) -> None:
+        super().__init__(folder, names, splits, losses)
+        self.table = TableWriter(folder, names, splits)
+
+    def image_folder(self, split: str) -> Path:
+        return self.folder / split / "images"
+
+    def add(self, item: Item) -> None:
+        layers = draw_ids(item.objects, item.record.size, self.losses)
+        self.losses.add("layered", int(len(layers) > 1))
+        dtype = next(kind for kind in (np.uint8, np.uint16, np.int32) if len(item.objects) <= np.iinfo(kind).max)
+        folder = self.folder / item.split / "masks"
+        folder.mkdir(parents=True, exist_ok=True)
+        first, *others = (Image.fromarray(layer.astype(dtype)) for layer in layers)
+        if others or dtype is np.int32:
+            with replacing(folder / f"{item.image.stem}.tif") as file:
+                kind = {"format": "TIFF", "compression": "tiff_adobe_deflate"}
+                first.save(file, save_all=True, append_images=others, **kind)
+        else:
+            with replacing(folder / f"{item.image.stem}.png") as file:
+                first.save(file, format="PNG")
+        for number, drawn in enumerate(item.objects, start=1):
+            self.table.add(item.split, item.image.stem, str(number), drawn.annotation.label, drawn.annotation.crowd)
+
+    def close(self) -> None:
+        self.table.close()

@@ -1,0 +1,98 @@
+"""What readers of several formats check and tell in the same words."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from maskrcnn.annotations.objects import Annotation
+from maskrcnn.annotations.problem import DataError, Problem, unreadable
+from maskrcnn.datasets.dataset import ImageRecord
+from maskrcnn.documents import shown
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.images.id_map_file import open_ids
+from maskrcnn.images.image_file import MAX_PIXELS
+from maskrcnn.images.image_reader import image_size
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,19}(\.0*)?")
+# Pixels up to which the size that a label file claims is taken as it is.
+_BELIEVED = 2**25
+
+
+def whole(value: Any) -> int | None:
+    """A whole number below 2**63 as exporters write it: 7, 7.0, "7", "7.0"; None for anything else."""
+    if isinstance(value, str):
+        text = value.strip()
+        value = int(text.partition(".")[0]) if _WHOLE.fullmatch(text) else None
+    elif isinstance(value, float):
+        value = int(value) if value.is_integer() else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63 else None
+
+
+def checked_size(height: Any, width: Any, image: Path) -> tuple[int, int]:
+    """(H, W) as a label file claims it, or from the image's header where it claims none.
+
+    A size that masks could fill the memory with is compared with the header.
+
+    Raises:
+        DataError: it claims more pixels than are read or than the image has, or the image cannot be read either.
+    """
+    height, width = whole(height), whole(width)
+    claimed = height is not None and width is not None and min(height, width) > 0
+    if claimed and height * width > MAX_PIXELS:
+        what = f"expected at most {MAX_PIXELS:,} pixels, found width {width:,} and height {height:,}"
+        raise DataError("bad-size", what, fix="correct the size, or cut the image into tiles")
+    if claimed and height * width <= _BELIEVED:
+        return height, width
+    try:
+        found = image_size(image)
+    except MaskRCNNError as error:
+        raise DataError("unreadable-image", str(error), fix="") from error
+    if claimed and found != (height, width):
+        what = f"the labels are for {height} x {width} (height x width), the image has {found[0]} x {found[1]}"
+        raise DataError("size-mismatch", what, fix="make both the same size")
+    return found
+
+
+def paired(number: int, image: Path, labels: Path, called: str) -> ImageRecord | Problem:
+    """The record of an image with a map of its objects; a problem if one cannot be read, or their sizes differ."""
+    try:
+        size, map_size = image_size(image), open_ids(labels).size
+    except MaskRCNNError as error:
+        return unreadable(error, "unreadable-image")
+    if size != map_size:
+        what = f"the image has {size[0]} x {size[1]}, its {called} {map_size[0]} x {map_size[1]}"
+        return Problem("size-mismatch", str(image), what, "make both the same size", images_lost=1)
+    return ImageRecord(number, image, *size, labels)
+
+
+def boxes_only(annotations: Sequence[Sequence[Annotation]], source: Path) -> list[Problem]:
+    """One line for all objects that have a box and no mask."""
+    single = [annotation for image in annotations for annotation in image if not annotation.crowd]
+    maskless = sum(annotation.segmentation is None for annotation in single)
+    if not maskless:
+        return []
+    what = f"{maskless:,} of {len(single):,} objects have a box and no mask: they train and measure boxes only"
+    return [Problem("no-mask", str(source), what, "add masks if you have them", "note")]
+
+
+def doubled_names(names: Sequence[str], source: Path) -> list[Problem]:
+    """One line if a class name is listed twice; "" stands for a number without a class."""
+    doubled = [name for name, count in Counter(filter(None, names)).items() if count > 1]
+    if not doubled:
+        return []
+    what = f"classes of the same name count as one: {shown(doubled[0])}"
+    what += f" and {len(doubled) - 1:,} more names" if len(doubled) > 1 else ""
+    return [Problem("duplicate-category", str(source), what, "rename them if they are not the same", "warning")]
+
+
+def require_images(
+    records: Sequence[ImageRecord], what: str, problems: Sequence[Problem], where: Path, fix: str
+) -> None:
+    """Raises MaskRCNNError if there is no record; `what` says of how many, and the first image lost why."""
+    if not records:
+        first = next((f", the first: {problem}" for problem in problems if problem.images_lost), "")
+        raise MaskRCNNError(f"{what}{first}", where=where, fix=fix)

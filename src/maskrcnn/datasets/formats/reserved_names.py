@@ -1,0 +1,66 @@
+"""The names that labelme reserves, in whatever format its labels were exported to.
+
+_background_ is no class: its regions are no objects. __ignore__ is none either: its regions count for nothing, which
+makes each a crowd of every class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from maskrcnn.annotations.objects import Annotation
+from maskrcnn.annotations.problem import Problem
+from maskrcnn.datasets.dataset import Dataset, ImageRecord
+
+IGNORE, BACKGROUND = "__ignore__", "_background_"
+NO_CLASS = (IGNORE, BACKGROUND)
+IGNORED = -1  # in place of a label
+_NOTHING = -2
+
+
+def without_reserved(dataset: Dataset, where: str) -> Dataset:
+    """The same data without reserved names among its classes, and a line for each that there was."""
+    reserved = [name for name in dataset.names if name in NO_CLASS]
+    names = [name for name in dataset.names if name not in NO_CLASS]
+    if not reserved or not names:
+        return dataset
+    meaning = {BACKGROUND: _NOTHING, IGNORE: IGNORED} | {name: label for label, name in enumerate(names)}
+    labels = [meaning[name] for name in dataset.names]
+    told = {BACKGROUND: "is no class, and its regions are no objects", IGNORE: "is no class: its regions are ignored"}
+    problems = [Problem("reserved-name", where, f"{name} {told[name]}", severity="note") for name in reserved]
+    records = [
+        replace(
+            record,
+            absent=None if record.absent is None else tuple(name for name in record.absent if name not in NO_CLASS),
+            partial=tuple(name for name in record.partial if name not in NO_CLASS),
+        )
+        for record in dataset.records
+    ]
+    return Dataset(names, records, _Unreserved(dataset, labels, len(names)), [*dataset.problems, *problems])
+
+
+class _Unreserved:
+    """Reads annotations whose label l becomes labels[l]; `classes` is the number of those that remain."""
+
+    def __init__(self, dataset: Dataset, labels: Sequence[int], classes: int) -> None:
+        self.dataset, self.labels, self.classes = dataset, list(labels), classes
+
+    def __call__(self, index: int, record: ImageRecord) -> tuple[list[Annotation], Sequence[Problem]]:
+        known = len(self.dataset.problems)
+        annotations = self.dataset.annotations(index)
+        kept = [found._replace(label=self.labels[found.label]) for found in annotations]
+        last = max((found.id for found in kept), default=0)
+        kept = for_every_class([found for found in kept if found.label != _NOTHING], self.classes, last)
+        return kept, self.dataset.problems[known:]
+
+
+def for_every_class(annotations: Sequence[Annotation], classes: int, last: int) -> list[Annotation]:
+    """Annotations with IGNORED for a label as crowds of all classes, behind the others; new numbers follow `last`."""
+    found = [annotation for annotation in annotations if annotation.label != IGNORED]
+    for region in (annotation for annotation in annotations if annotation.label == IGNORED):
+        for label in range(classes):
+            # The first keeps the number by which the region is found.
+            found.append(region._replace(label=label, crowd=True, id=last if label else region.id))
+            last += 1
+    return found

@@ -1,0 +1,285 @@
+"""YOLO segmentation labels: images/…/a.jpg with labels/…/a.txt, one object a line.
+
+A line is `class x0 y0 x1 y1 …`, a polygon in fractions of the image's width and height, or `class x y w h`, a box by
+its centre: an object without a mask. One polygon is all an object has: several parts, and holes, are joined by bridges
+of no width that are walked there and back. Drawn even-odd such a polygon is exact, and so it is read. Where the data's
+YAML file has a kpt_shape, keypoints follow each box, which are not read. An image without a .txt has no objects. Names
+come from the YAML file, from classes.txt, or are the numbers themselves. A .txt may list images instead of a folder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from maskrcnn.annotations.objects import Drawn
+from maskrcnn.annotations.problem import DataError, Problem, unreadable
+from maskrcnn.datasets.conversion.dataset_writer import Item, Writer
+from maskrcnn.datasets.conversion.omissions import Losses
+from maskrcnn.datasets.dataset import Dataset, ImageRecord
+from maskrcnn.datasets.formats.image_finder import ImageFinder, spellings
+from maskrcnn.datasets.formats.location import SPLIT_NAMES, Location, split_folders, split_of
+from maskrcnn.datasets.formats.reader_checks import doubled_names, require_images
+from maskrcnn.datasets.formats.yolo_lines import LabelFiles, text_lines
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.images.image_formats import IMAGE_SUFFIXES
+from maskrcnn.images.image_reader import find_images, image_size
+from maskrcnn.masks.crop import Crop
+from maskrcnn.masks.outline import join, outline
+from maskrcnn.masks.polygons import rasterise
+from maskrcnn.output.atomic_file import write_text
+from maskrcnn.text import plural
+
+_NAME_FILES = ("classes.txt", "obj.names", "names.txt")
+_MAX_UNNAMED = 10_000
+_SNIFFED = 1 << 16
+
+
+def find(path: Path) -> dict[str, Location]:
+    """The image folders of the splits of a folder, such a folder itself, or a .txt that lists images."""
+    if path.is_file():
+        return {"": Location(path, root=path.parent)} if path.suffix.lower() == ".txt" and _listed(path) else {}
+    parts = split_folders(path / "images") or split_folders(path)
+    folders = {name: place / "images" if (place / "images").is_dir() else place for name, place in parts.items()}
+    found = {name: Location(place, root=path) for name, place in folders.items() if _has_labels(place)}
+    for place in (path / "images", path):
+        if not found and _has_labels(place):
+            above = [folder.parent for folder in (place, *place.parents) if folder.name.lower() == "images"]
+            return {"": Location(place, root=above[0] if above else path)}
+    return found or _lists(path)
+
+
+def _lists(path: Path) -> dict[str, Location]:
+    """The lists train.txt, val.txt, … of a folder, whose images have labels."""
+    files = {file.stem.lower(): file for file in path.glob("*.txt")} if path.is_dir() else {}
+    found = {name: Location(files[name], root=path) for name in SPLIT_NAMES if name in files}
+    try:
+        found = {name: place for name, place in found.items() if _listed(place.path)}
+        labelled = any(_label_file(image).is_file() for place in found.values() for image in _images(place)[0])
+    except MaskRCNNError:
+        return {}  # no text
+    return found if labelled else {}
+
+
+def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Dataset:
+    """The data set of a folder of images, or of a .txt that lists them, whose labels lie in the folder beside it.
+
+    Args:
+        location: of the images.
+        names: class names; looked for in files beside the data unless given.
+
+    Raises:
+        MaskRCNNError: no image there can be used.
+    """
+    place = Location.of(location)
+    images, problems = _images(place)
+    missing = sum(problem.images_lost for problem in problems)
+    label_folders = {folder: _label_folder(folder) for folder in {image.parent for image in images}}
+    records: list[ImageRecord] = []
+    bare = 0
+    for image in images:
+        try:
+            size = image_size(image)
+        except MaskRCNNError as error:
+            problems.append(unreadable(error, "unreadable-image"))
+            continue
+        labels = label_folders[image.parent] / f"{image.stem}.txt"
+        bare += not labels.is_file()
+        records.append(ImageRecord(len(records) + 1, image, *size, labels))
+    what = f"none of {plural(len(images) + missing, 'image')} can be used"
+    require_images(records, what, problems, place.path, "add the images")
+    if bare:
+        what = f"{bare:,} of {plural(len(records), 'image')} without a .txt of labels: no objects are taken to be there"
+        problems.append(Problem("unlabelled-image", str(place.path), what, "label them if they show objects", "note"))
+    if place.keypoints is not None:
+        what = f"pose data: each line is a box and {place.keypoints[0]} keypoints, the box is read and no mask"
+        problems.append(Problem("pose-data", str(place.path), what, "add outlines if you have them", "note"))
+    if names is None:
+        names = _names(place)
+    problems += doubled_names(names, place.path)
+    classes = {name: label for label, name in enumerate(dict.fromkeys(name for name in names if name))}
+    return Dataset(list(classes), records, LabelFiles([classes.get(name) for name in names], place.keypoints), problems)
+
+
+def _images(place: Location) -> tuple[list[Path], list[Problem]]:
+    """The images of a folder with those below it, or of a .txt; and a problem for each that is not there."""
+    if not place.path.is_file():
+        images, passed = _below(place.path)
+        if not passed:
+            return images, []
+        many = "images" if len(passed) > 1 else "image"
+        what = f"{len(passed):,} {many} in folders without labels left out, the first: {passed[0]}"
+        return images, [Problem("unlabelled-image", str(place.path), what, "label them if they show objects", "note")]
+    folder, listed = place.path.parent, _listed(place.path)
+    # Lists may lie in a folder of their own, beside images/.
+    beside = not (folder / "images").is_dir() and (folder.parent / "images").is_dir()
+    root = folder.parent if beside else folder
+    starts = [folder, *([root] if beside else []), root / "images"]
+    finder = ImageFinder(starts, listed, [root / "images"], root, split_of(place.path.stem))
+    images, problems = [], []
+    for name in listed:
+        try:
+            images.append(finder.found(name))
+        except DataError as error:
+            problems.append(error.problem(str(place.path), images_lost=1))
+    return list(dict.fromkeys(images)), problems
+
+
+def _below(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The images of a folder and of those below it, and those passed over: where labels lie beside images, others."""
+    images = [
+        image
+        for image in find_images(folder, recursive=True)
+        if not any(part.startswith(".") for part in image.relative_to(folder).parts)
+    ]
+    if _label_folder(folder) != folder:
+        return images, []
+    used = {place for place in {image.parent for image in images} if place == folder or _labels_beside(place)}
+    return [image for image in images if image.parent in used], [i for i in images if i.parent not in used]
+
+
+def _listed(file: Path) -> list[str]:
+    """The images that a .txt names, one a line, without its comments."""
+    lines = [line.strip().strip("\"'") for line in text_lines(file)]
+    names = [line for line in lines if any(Path(path).suffix.lower() in IMAGE_SUFFIXES for path in spellings(line))]
+    return [name for name in names if not name.startswith("#") or (file.parent / name).is_file()]
+
+
+def _label_file(image: Path) -> Path:
+    return _label_folder(image.parent) / f"{image.stem}.txt"
+
+
+def _label_folder(folder: Path) -> Path:
+    """labels/… for images/…, by the last folder of that name; the folder itself if there is none."""
+    for path in (folder, folder.absolute()):
+        parts = list(path.parts)
+        for place in range(len(parts) - 1, -1, -1):
+            if parts[place].lower() == "images":
+                labels = Path(*parts[:place], "labels", *parts[place + 1 :])
+                return labels if labels.is_dir() else folder
+    return folder
+
+
+def _has_labels(folder: Path) -> bool:
+    """Whether there are images in a folder, or below it, with a .txt for one of them."""
+    if not folder.is_dir():
+        return False
+    place = _label_folder(folder)
+    if place == folder:
+        return _labels_beside(folder)
+    if next(place.rglob("*.txt"), None) is None:
+        return False
+
+    def labelled(images: list[Path]) -> bool:
+        return any(_label_file(image).is_file() for image in images)
+
+    return labelled(find_images(folder)) or labelled(_below(folder)[0])
+
+
+def _labels_beside(folder: Path) -> bool:
+    """Whether there are images in a folder with a .txt beside one of them, which must hold numbers."""
+    labels = {file.stem: file for file in folder.glob("*.txt")}
+    images = find_images(folder) if labels else []
+    first = next((labels[image.stem] for image in images if image.stem in labels), None)
+    if first is None:
+        return False
+    line = first.read_bytes()[:_SNIFFED].partition(b"\n")[0]
+    return re.fullmatch(rb"(\xef\xbb\xbf)?[-+.\deE\s]*", line) is not None
+
+
+def _names(place: Location) -> list[str]:
+    """Names from a file beside the data, else the numbers in use."""
+    root = place.root or place.path
+    label_folders = list(dict.fromkeys(_label_folders(place)))
+    for folder in dict.fromkeys((root, place.path.parent, root.parent, *label_folders)):
+        for file in (folder / name for name in _NAME_FILES):
+            if names := [line.strip() for line in text_lines(file) if line.strip()]:
+                return names
+    largest = -1
+    for folder in label_folders:
+        for file in sorted(folder.glob("*.txt")):
+            largest = max(largest, *_classes_in(file), -1)
+    return [str(number) for number in range(largest + 1)]
+
+
+def _label_folders(place: Location) -> Iterator[Path]:
+    """Those of all splits, so that they agree on the classes."""
+    everywhere = find(place.root) if place.root is not None and place.path.is_dir() else {}
+    for location in everywhere.values() or [place]:
+        yield from {_label_folder(image.parent): None for image in _images(location)[0]}
+
+
+def _classes_in(file: Path) -> Iterator[int]:
+    try:
+        lines = text_lines(file)
+    except MaskRCNNError:
+        return  # told when the image is read
+    for line in lines:
+        first = line.split(maxsplit=1)[0] if line.strip() else ""
+        if first.isdecimal() and len(first) < 10 and int(first) < _MAX_UNNAMED:
+            yield int(first)
+
+
+class YoloWriter(Writer):
+    """images/train and labels/train, and so on, with a data.yaml."""
+
+    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], losses: Losses) -> None:
+        super().__init__(folder, names, splits, losses)
+        self.masks = self.boxes = 0
+
+    def image_folder(self, split: str) -> Path:
+        return self.folder / "images" / split
+
+    def add(self, item: Item) -> None:
+        scale = np.array(item.record.size[::-1], dtype=np.float64)
+        lines = []
+        for drawn in item.objects:
+            values = self._fractions(drawn, item.record.size, scale)
+            lines.append(" ".join([str(drawn.annotation.label), *map(repr, values.tolist())]) + "\n")
+        file = self.folder / "labels" / item.split / f"{item.image.stem}.txt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_text(file, "".join(lines))
+
+    def _fractions(self, drawn: Drawn, size: tuple[int, int], scale: np.ndarray) -> np.ndarray:
+        if drawn.crop is None:
+            self.boxes += 1
+            corners = np.array(drawn.box, dtype=np.float64).reshape(2, 2)
+            return np.concatenate((corners.mean(axis=0) / scale, (corners[1] - corners[0]) / scale))
+        self.masks += 1
+        polygon, joined = _one_polygon(drawn.annotation.segmentation, drawn.crop, size)
+        self.losses.add("joined", int(joined))
+        return (polygon.reshape(-1, 2) / scale).ravel()
+
+    def close(self) -> None:
+        if self.masks:
+            self.losses.add("boxes-beside-masks", self.boxes)
+        known = {"training": "train", "valid": "val", "validation": "val"}
+        places = {known.get(split, split) or "train": f"images/{split}".strip("/") for split in self.splits}
+        content = places | {"names": dict(enumerate(self.names))}
+        text = yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
+        write_text(self.folder / "data.yaml", text)
+
+
+def _one_polygon(segmentation: object, crop: Crop, size: tuple[int, int]) -> tuple[np.ndarray, bool]:
+    """A polygon that draws the mask, and whether it is joined from several rings.
+
+    The source's own polygons are kept where they lie inside the image and do not overlap each other.
+    """
+    limit = np.array(size[::-1])
+    if isinstance(segmentation, list):
+        inside = all(((p.reshape(-1, 2) >= 0) & (p.reshape(-1, 2) <= limit)).all() for p in segmentation)
+        if inside and len(segmentation) == 1:
+            return segmentation[0], False
+        polygon = join(segmentation) if inside else None
+        if polygon is not None and _equal(rasterise([polygon], size), crop):
+            return polygon, True
+    parts, holes = outline(crop)
+    return join([*parts, *holes]), len(parts) + len(holes) > 1
+
+
+def _equal(one: Crop, other: Crop) -> bool:
+    return one[1:] == other[1:] and np.array_equal(one.bitmap, other.bitmap)

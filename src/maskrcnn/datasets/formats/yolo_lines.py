@@ -1,0 +1,101 @@
+"""The lines of YOLO label files, one object each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from maskrcnn.annotations.objects import Annotation, clipped_box
+from maskrcnn.annotations.problem import DataError, Problem
+from maskrcnn.datasets.dataset import ImageRecord
+from maskrcnn.errors import MaskRCNNError
+
+# Fractions a little outside 0..1 are sloppy drawing, far outside they are pixels.
+_FAR_OUTSIDE = 2.0
+# Digits to which a product of a fraction and a size is what the fraction was made from.
+_DECIMALS = 9
+
+
+class LabelFiles:
+    """Reads the label file of an image.
+
+    Args:
+        labels: the label of each class number; None for a number without a name.
+        keypoints: how many keypoints follow each box, and the numbers of each; None where lines are no poses.
+    """
+
+    def __init__(self, labels: Sequence[int | None], keypoints: tuple[int, int] | None = None) -> None:
+        self.labels, self.keypoints = list(labels), keypoints
+
+    def __call__(self, index: int, record: ImageRecord) -> tuple[list[Annotation], list[Problem]]:
+        assert record.labels is not None
+        annotations, problems = [], []
+        for number, line in enumerate(text_lines(record.labels), start=1):
+            if not line.strip():
+                continue
+            try:
+                annotations.append(self._annotation(line, number, record.size))
+            except DataError as error:
+                problems.append(error.problem(f"{record.labels}, line {number}", objects_lost=1))
+        return annotations, problems
+
+    def _annotation(self, line: str, number: int, size: tuple[int, int]) -> Annotation:
+        try:
+            values = np.array(line.split(), dtype=np.float64)
+        except ValueError as error:
+            raise DataError(
+                "bad-entry", f"expected numbers, found {line[:60]!r}", fix="correct or remove it"
+            ) from error
+        label = self._label(values[0], line)
+        fractions = values[1:]
+        if self.keypoints is not None:
+            fractions = self._box_of_pose(fractions)
+        if not (np.abs(fractions) <= _FAR_OUTSIDE).all():
+            what = f"expected fractions of the image's width and height from 0 to 1, found {line[:60]!r}"
+            raise DataError("not-normalised", what, fix="divide x by the width and y by the height")
+        scale = np.array(size[::-1], dtype=np.float64)
+        if len(fractions) == 4:
+            centre, extent = fractions[:2] * scale, fractions[2:] * scale
+            box = clipped_box(np.round([*(centre - extent / 2), *extent], _DECIMALS).tolist(), size)
+            return Annotation(number, label, False, box, None, None)
+        if len(fractions) < 6 or len(fractions) % 2:
+            what = f"expected a class and 3 or more points x y, or a box x y w h, found {len(values)} numbers"
+            raise DataError("bad-segmentation", what, fix="correct or remove it")
+        points = np.round(fractions.reshape(-1, 2) * scale, _DECIMALS)
+        return Annotation(number, label, False, None, None, [points.ravel()])
+
+    def _label(self, number: float, line: str) -> int:
+        known = len(self.labels)
+        if not (float(number).is_integer() and 0 <= number < known):
+            what = f"expected a class from 0 to {known - 1}, found {line.split()[0][:20]}"
+            raise DataError("unknown-category", what, fix="correct it, or add the class to the names")
+        label = self.labels[int(number)]
+        if label is None:
+            what = f"class {int(number)} has no name"
+            raise DataError("unknown-category", what, fix="correct it, or add the class to the names")
+        return label
+
+    def _box_of_pose(self, fractions: np.ndarray) -> np.ndarray:
+        assert self.keypoints is not None
+        count, values = self.keypoints
+        if len(fractions) not in (4, 4 + count * values):
+            what = f"expected a class, a box x y w h and {count} keypoints of {values} numbers, found "
+            what += f"{len(fractions) + 1} numbers"
+            raise DataError("bad-segmentation", what, fix="correct it, or kpt_shape")
+        return fractions[:4]
+
+
+def text_lines(file: Path) -> list[str]:
+    """The lines of a text file; none if there is no such file.
+
+    Raises:
+        MaskRCNNError: it cannot be read, or is no text.
+    """
+    if not file.is_file():
+        return []
+    try:
+        return file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise MaskRCNNError(f"cannot be read as text: {error}", where=file, fix="write the labels again") from error

@@ -1,0 +1,145 @@
+"""What channels the images of a data set have, and their mean and spread: how a model is to take them.
+
+Values are shares of the largest that 8 or 16 bits hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from maskrcnn.config import Preprocess
+from maskrcnn.datasets.dataset import Dataset
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.images.image_reader import is_stack, read_channels
+
+LOOKED_AT = 8
+MEASURED = 64
+_DIGITS = 6
+
+
+class Channels(NamedTuple):
+    """How many channels images have, of how many bits, and whether an 8-bit RGB picture holds all of them."""
+
+    number: int
+    depth: int
+    picture: bool
+
+    def __str__(self) -> str:
+        return f"{self.number} channel{'s' * (self.number > 1)} of {self.depth} bits"
+
+
+class Statistics(NamedTuple):
+    """Mean and standard deviation of each channel in 0..1, over so many images."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    images: int
+
+
+def channels_of(dataset: Dataset, images: int = LOOKED_AT) -> Channels:
+    """The channels of a data set, as a few images spread over it have them.
+
+    Pictures of grey, colours and transparency mix: they are all taken as RGB, (3, 8).
+
+    Raises:
+        MaskRCNNError: none of them can be read, or they differ in a way that no model can take.
+    """
+    found: dict[Channels, Path] = {}
+    for index, pixels in _some_images(dataset, images):
+        path, count, depth = dataset.records[index].path, pixels.shape[2], 8 * pixels.dtype.itemsize
+        # A picture's fourth channel is its transparency, that of a stack can be anything.
+        if depth == 8 and (count in (1, 3) or (count == 4 and not is_stack(path))):
+            kind = Channels(3, 8, True)
+        else:
+            kind = Channels(count, depth, False)
+        found.setdefault(kind, path)
+    if len(found) > 1:
+        (first, path), (second, other), *_ = found.items()
+        raise MaskRCNNError(
+            f"the images differ: {first} in {path.name}, {second} in {other.name}",
+            where=path.parent,
+            fix="convert them to the same channels, or train with channels=rgb",
+        )
+    return next(iter(found))
+
+
+def channel_statistics(dataset: Dataset, images: int = MEASURED) -> Statistics:
+    """Mean and standard deviation of each channel as stored, over some images spread over the data; one at a time.
+
+    Raises:
+        MaskRCNNError: none can be read, or one has other channels than the first.
+    """
+    pixels_seen, mean, squares, scale, measured = 0, np.zeros(0), np.zeros(0), 1, 0
+    for index, pixels in _some_images(dataset, images):
+        if not measured:
+            mean, squares = np.zeros((2, pixels.shape[2]))
+            scale = np.iinfo(pixels.dtype).max
+        if pixels.shape[2] != len(mean) or np.iinfo(pixels.dtype).max != scale:
+            raise MaskRCNNError(
+                f"expected {len(mean)} channels of values up to {scale}, as the other images have, found "
+                f"{pixels.shape[2]} of {pixels.dtype}",
+                where=dataset.records[index].path,
+                fix="convert it",
+            )
+        values = pixels.reshape(-1, pixels.shape[2])
+        own = values.mean(axis=0, dtype=np.float64)
+        # Deviations are summed about each image's own mean and joined after (Chan et al. 1979): no digits are lost.
+        count, delta = len(values), own - mean
+        share = count / (pixels_seen + count)
+        squares += values.var(axis=0, dtype=np.float64) * count + delta**2 * pixels_seen * share
+        mean += delta * share
+        pixels_seen, measured = pixels_seen + count, measured + 1
+    # A channel without any variation is left at the scale of single steps.
+    std = np.maximum(np.sqrt(squares / pixels_seen), 1) / scale
+    return Statistics(_rounded(mean / scale), _rounded(std), measured)
+
+
+def input_settings(
+    dataset: Dataset, preprocess: Preprocess, channels: Literal["auto", "rgb", "stored"] = "auto"
+) -> dict[str, Any]:
+    """Changes to how a model takes images, so that it takes those of a data set; none if it does already.
+
+    Args:
+        channels: "rgb" takes pictures as 8-bit RGB, "stored" all channels and bits there are, with statistics of the
+            data; "auto" is "stored" for more than a picture holds.
+    """
+    if channels == "auto":
+        channels = "rgb" if channels_of(dataset).picture else "stored"
+    wanted = 3, 8
+    if channels == "stored":
+        _, first = next(_some_images(dataset, LOOKED_AT))
+        wanted = first.shape[2], 8 * first.dtype.itemsize
+    if wanted == (preprocess.channels, preprocess.depth):
+        return {}
+    if wanted == (3, 8):
+        return {"mean": Preprocess().mean, "std": Preprocess().std, "depth": 8}
+    mean, std, _ = channel_statistics(dataset)
+    return {"mean": mean, "std": std, "depth": wanted[1]}
+
+
+def _some_images(dataset: Dataset, limit: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Up to ``limit`` images spread evenly over the data, as stored; those that cannot be read are passed over.
+
+    Raises:
+        MaskRCNNError: at the end, if none could be read.
+    """
+    problem: MaskRCNNError | None = None
+    read = 0
+    for index in np.unique(np.linspace(0, len(dataset) - 1, min(limit, len(dataset))).astype(int)).tolist():
+        try:
+            pixels = read_channels(dataset.records[index].path)
+        except MaskRCNNError as error:
+            problem = problem or error
+            continue
+        read += 1
+        yield index, pixels
+    if not read:
+        raise problem or MaskRCNNError("the data set has no image", fix="add images")
+
+
+def _rounded(values: np.ndarray) -> tuple[float, ...]:
+    return tuple(float(f"{value:.{_DIGITS}g}") for value in values)

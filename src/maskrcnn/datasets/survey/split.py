@@ -1,0 +1,206 @@
+"""Reproducible splits: images that show the same picture stay together, classes and sizes spread evenly.
+
+Groups of images are dealt out by iterative stratification (Sechidis, Tsoumakas and Vlahavas, ECML 2011): rare tags
+first, each group to the part where it lowers chi-square, summed over the group's tags, most. Tags are the classes in an
+image, how many objects it has and how large they are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_array, hstack
+
+from maskrcnn.annotations.objects import Annotation
+from maskrcnn.annotations.problem import Problem, unreadable
+from maskrcnn.datasets.dataset import Dataset, ImageRecord
+from maskrcnn.datasets.survey.survey import Survey, survey
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.images.fingerprint import SIMILAR, Fingerprint, fingerprint, group_similar
+from maskrcnn.text import plural
+
+
+@dataclass(frozen=True)
+class Division:
+    """Which image goes where.
+
+    Attributes:
+        parts: name → indices of its images in the data set, sorted.
+        groups: indices of images that show the same picture; most groups have one member.
+        counts: sparse int64 [N, C], objects of each class in each image, crowds left out.
+        problems: images in no part, because they cannot be read.
+    """
+
+    parts: dict[str, list[int]]
+    groups: list[list[int]]
+    counts: csr_array
+    problems: list[Problem]
+
+
+def divide(
+    dataset: Dataset,
+    shares: Mapping[str, float],
+    seed: int = 0,
+    threshold: float = SIMILAR,
+    advance: Callable[[], object] = lambda: None,
+) -> Division:
+    """Deal a data set out to parts; equal data and seed give equal parts.
+
+    Args:
+        shares: name → share of the images, above 0; they add up to 1. An only image of a class goes to the largest.
+        threshold: how alike images of one group are, see `similar.group_similar`; 1 for equal ones only.
+        advance: called after each image.
+
+    Raises:
+        MaskRCNNError: the shares make no sense, or there are fewer groups than parts.
+    """
+    if not shares or min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-6:
+        raise MaskRCNNError(
+            f"expected shares above 0 that add up to 1, found {', '.join(f'{n} {s:g}' for n, s in shares.items())}",
+            fix="choose smaller ones for val and test",
+        )
+    surveyed = survey(dataset)
+    problems, prints = list(surveyed.problems), dict[int, Fingerprint]()
+    readable = np.flatnonzero(surveyed.read).tolist()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = pool.map(_fingerprint, [dataset.records[index].path for index in readable])
+        for index, result in zip(readable, results, strict=True):
+            if isinstance(result, MaskRCNNError):
+                problems.append(unreadable(result, "unreadable-image"))
+            else:
+                prints[index] = result
+            advance()
+    usable = list(prints)
+    groups = [[usable[i] for i in group] for group in group_similar(list(prints.values()), threshold)]
+    if len(groups) < len(shares):
+        same = (
+            f" that are {plural(len(groups), 'picture')} (the others are copies)" if len(groups) < len(usable) else ""
+        )
+        raise MaskRCNNError(
+            f"expected at least {len(shares)} different images for {' and '.join(shares)}, found {len(usable)}{same}",
+            where=problems[0].where if problems else None,
+            fix="add images, or raise the similarity from which images count as copies",
+        )
+    dealt = stratify(groups, _tags(surveyed), list(shares.values()), seed, classes=len(dataset.names))
+    parts = {
+        name: sorted(i for group, part in zip(groups, dealt, strict=True) if part == place for i in group)
+        for place, name in enumerate(shares)
+    }
+    return Division(parts, groups, surveyed.counts, problems)
+
+
+def stratify(
+    groups: Sequence[Sequence[int]], tags: csr_array, shares: Sequence[float], seed: int, classes: int = 0
+) -> list[int]:
+    """The part 0..P-1 of each of G groups.
+
+    Args:
+        groups: indices of images.
+        tags: [images, T], how much of each tag an image has; all but the last say what it is, the last is 1.
+        shares: of the P parts; they add up to 1.
+        classes: a tag below this number is put into every part if as many groups have it, unless such tags contradict
+            each other.
+    """
+    member, image = np.repeat(np.arange(len(groups)), [len(group) for group in groups]), np.concatenate(groups)
+    belongs = csr_array((np.ones(len(image)), (member, image)), shape=(len(groups), tags.shape[0]))
+    of_group = csr_array(belongs @ tags)
+    groups_left = np.bincount(of_group.indices, minlength=tags.shape[1])
+    # A tag of one group cannot be shared out. The others weigh by their spread, so that each is in units of its own.
+    spread = np.asarray(of_group.power(2).sum(axis=0)).ravel()
+    weight = np.where(groups_left > 1, 1 / np.maximum(spread, 1e-9), 0)
+    everywhere = (np.arange(len(weight)) < classes) & (groups_left > 1)
+    everywhere[-1] = True
+    need = np.outer(shares, np.asarray(of_group.sum(axis=0)).ravel())
+    lacking = np.ones(need.shape, dtype=bool)
+    part = np.zeros(len(groups), dtype=np.int64)
+    for group in _rare_first(of_group, [len(group) for group in groups], np.random.default_rng(seed)):
+        place = slice(of_group.indptr[group], of_group.indptr[group + 1])
+        held, amount = of_group.indices[place], of_group.data[place]
+        urgent = everywhere[held] & (groups_left[held] <= lacking[:, held].sum(axis=0))
+        gain = (2 * need[:, held] - amount) @ (amount * weight[held]) / np.asarray(shares)
+        # Rounded, so that machines that add in another order agree on what is a tie.
+        chosen = int(np.argmax(np.round(gain + lacking[:, held] @ (urgent * 1e3), 9)))
+        part[group] = chosen
+        need[chosen, held] -= amount
+        lacking[chosen, held] = False
+        groups_left[held] -= 1
+    _mend(part, csr_array(of_group[:, np.flatnonzero(everywhere)]), len(shares))
+    return part.tolist()
+
+
+def _mend(part: np.ndarray, of_group: csr_array, parts: int) -> None:
+    """Move single groups while that puts a tag into a part which lacks it and takes fewer from others.
+
+    Dealing looks at one group at a time, so two rare tags can pull one group into different parts.
+    """
+    has = (of_group > 0).toarray()
+    while True:
+        held = np.array([has[part == place].sum(axis=0) for place in range(parts)])
+        best, change = 0, None
+        for place, tag in np.argwhere(held == 0):
+            for group in np.flatnonzero(has[:, tag] & (part != place)):
+                gained = (held[place, has[group]] == 0).sum()
+                lost = (held[part[group], has[group]] == 1).sum()
+                if gained - lost > best:
+                    best, change = gained - lost, (group, place)
+        if change is None:
+            return
+        part[change[0]] = change[1]
+
+
+def _rare_first(of_group: csr_array, members: Sequence[int], rng: np.random.Generator) -> Iterator[int]:
+    """The groups, again and again those with the tag that fewest of the remaining groups have.
+
+    Large groups come first among these, as small ones can still even things out; chance orders the rest.
+    """
+    count = of_group.shape[0]
+    order = rng.permutation(count)
+    rank = np.empty(count, dtype=np.int64)
+    rank[order[np.argsort(-np.array(members)[order], kind="stable")]] = np.arange(count)
+    holders, waiting = of_group.tocsc(), np.ones(count, dtype=bool)
+    left = np.diff(holders.indptr)
+    while waiting.any():
+        tag = int(np.argmin(np.where(left > 0, left, np.iinfo(np.int64).max)))
+        found = holders.indices[holders.indptr[tag] : holders.indptr[tag + 1]]
+        found = found[waiting[found]]
+        waiting[found] = False
+        left -= np.bincount(of_group[found].indices, minlength=len(left))
+        yield from found[np.argsort(rank[found])].tolist()
+
+
+def subset(dataset: Dataset, indices: Sequence[int]) -> Dataset:
+    """Some images of a data set, in the order of `indices`, with their ids, all classes and no problems told yet."""
+    return Dataset(dataset.names, [dataset.records[i] for i in indices], _Chosen(dataset, indices))
+
+
+class _Chosen:
+    """Reads the annotations of some images of a data set."""
+
+    def __init__(self, dataset: Dataset, indices: Sequence[int]) -> None:
+        self.dataset, self.indices = dataset, list(indices)
+
+    def __call__(self, index: int, record: ImageRecord) -> tuple[list[Annotation], list[Problem]]:
+        known = len(self.dataset.problems)
+        return self.dataset.annotations(self.indices[index]), self.dataset.problems[known:]
+
+
+def _fingerprint(path: Path) -> Fingerprint | MaskRCNNError:
+    try:
+        return fingerprint(path)
+    except MaskRCNNError as error:
+        return error
+
+
+def _tags(survey: Survey) -> csr_array:
+    """[N, T]: presence of each class, octave of the number of objects and of their size, that number, and 1."""
+    objects = np.bincount(survey.image, minlength=len(survey.image_sizes))
+    log_size = np.bincount(survey.image, np.log2(survey.size + 1), minlength=len(objects)) / np.maximum(objects, 1)
+    octaves = np.floor(np.log2(objects + 1)).astype(int), np.floor(log_size).astype(int)
+    bins = [np.eye(octave.max(initial=0) + 1)[octave] for octave in octaves]
+    numbers = np.column_stack((objects, np.ones(len(objects))))
+    return csr_array(hstack([survey.counts > 0, *map(csr_array, bins), csr_array(numbers)]))

@@ -1,0 +1,1 @@
+"""Measuring a model: COCO metrics, kinds of errors, next steps."""

@@ -1,0 +1,150 @@
+"""Everything beyond AP that the report shows, counted from the records of an evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from maskrcnn.evaluation.calibration import Calibration, calibrate
+from maskrcnn.evaluation.confusion import confusion_matrix
+from maskrcnn.evaluation.counting import Counting, count_objects
+from maskrcnn.evaluation.curves import RECALLS, THRESHOLDS, Curve, all_curves
+from maskrcnn.evaluation.error_types import KINDS, SIZES, Errors, split_errors
+from maskrcnn.evaluation.matching import Matches, boundary_precisions, match
+from maskrcnn.evaluation.records import Records
+
+DEFAULT_SCORE = 0.5
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What C classes of objects in I images were taken for.
+
+    Attributes:
+        records: the rows that all was counted from.
+        matches: detections and objects at an IoU of 0.5, of masks, or of boxes where no object has a mask.
+        threshold: the score from which detections are kept below: the highest F1 of all classes together.
+        overall: precision and recall of all classes together.
+        curves: the same for each class.
+        confusion: int64 [C + 1, C + 1], labelled class by detected class, the last of each is "nothing".
+        errors: what costs how much AP50.
+        calibration: what a score promises.
+        counting: objects counted in each image.
+        boundary: float64 [10 IoUs, C], boundary AP in percent, NaN without objects.
+        saturated: images with as many detections as the limit allows.
+    """
+
+    records: Records
+    matches: Matches
+    threshold: float
+    overall: Curve
+    curves: list[Curve]
+    confusion: np.ndarray
+    errors: Errors
+    calibration: Calibration
+    counting: Counting
+    boundary: np.ndarray
+    saturated: int
+
+    def metrics(self) -> dict[str, float]:
+        """boundary_AP, boundary_AP50 and boundary_AP75 in percent."""
+        parts = {"AP": self.boundary, "AP50": self.boundary[0], "AP75": self.boundary[5]}
+        return {f"boundary_{name}": _mean(values) for name, values in parts.items()}
+
+    def per_class(self) -> list[dict[str, float]]:
+        """For each class: objects, boundary_AP, its best score threshold, and at the common threshold precision,
+        recall, f1 and how many objects were missed, taken for another class, and how many detections are false."""
+        rows = []
+        for label, curve in enumerate(self.curves):
+            row, column = self.confusion[label], self.confusion[:, label]
+            rows.append(
+                {
+                    "objects": float(curve.objects),
+                    "boundary_AP": _mean(self.boundary[:, label]),
+                    "best_threshold": curve.best,
+                    **(curve.at(self.threshold)),
+                    "missed": float(row[-1]),
+                    "misnamed": float(row[:-1].sum() - row[label]),
+                    "false_alarms": float(column.sum() - column[label]),
+                }
+            )
+        return rows
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it but the records, as plain data."""
+        names = self.records.names
+        kinds = np.bincount(self.errors.kind[self.errors.kind >= 0], minlength=len(KINDS)).tolist()
+        missed = np.bincount(self.errors.size[self.errors.missed], minlength=len(SIZES)).tolist()
+        counting, images = self.counting, self.records.images["id"].tolist()
+        columns = (part.tolist() for part in (counting.truth, counting.counted, counting.found))
+        counts = zip(images, *columns, strict=True)
+        return {
+            "compared_by": self.records.kind,
+            "threshold": self.threshold,
+            "saturated_images": self.saturated,
+            "curves": {
+                "thresholds": THRESHOLDS.tolist(),
+                "recalls": _rounded(RECALLS),
+                "all": _curve_json(self.overall),
+                "classes": {name: _curve_json(curve) for name, curve in zip(names, self.curves, strict=True)},
+            },
+            "confusion": {"classes": [*names, "nothing"], "counts": self.confusion.tolist()},
+            "errors": {
+                "AP50": self.errors.ap50,
+                "cost": self.errors.cost,
+                "count": dict(zip(KINDS, kinds, strict=True)) | {"missed": int(self.errors.missed.sum())},
+                "missed_by_size": {
+                    name: {"count": count, "cost": self.errors.missed_cost[name]}
+                    for name, count in zip(SIZES, missed, strict=True)
+                },
+            },
+            "calibration": {
+                "error": self.calibration.error,
+                "bias": self.calibration.bias,
+                "counts": self.calibration.counts.tolist(),
+                "scores": _rounded(self.calibration.scores),
+                "accuracy": _rounded(self.calibration.accuracy),
+            },
+            "counting": {
+                "bias": counting.bias,
+                "error": counting.error,
+                "relative_error": counting.relative_error,
+                "images": [dict(zip(("id", "truth", "counted", "found"), row, strict=True)) for row in counts],
+            },
+        }
+
+
+def analyse(records: Records, max_detections: int) -> Analysis:
+    """Count everything."""
+    matches = match(records, records.kind)
+    overall, curves = all_curves(records, matches)
+    threshold = DEFAULT_SCORE if np.isnan(overall.best) else overall.best
+    return Analysis(
+        records=records,
+        matches=matches,
+        threshold=threshold,
+        overall=overall,
+        curves=curves,
+        confusion=confusion_matrix(records, matches, threshold),
+        errors=split_errors(records, matches),
+        calibration=calibrate(records, matches),
+        counting=count_objects(records, matches, threshold),
+        boundary=boundary_precisions(records),
+        saturated=int((records.images["found"] >= max_detections).sum()),
+    )
+
+
+def _curve_json(curve: Curve) -> dict[str, Any]:
+    parts = {name: _rounded(getattr(curve, name)) for name in ("precision", "recall", "f1", "at_recall")}
+    return {"objects": curve.objects, "best_threshold": curve.best, **parts}
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    return np.round(values, 4).tolist()
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")

@@ -1,0 +1,63 @@
+"""How many objects were counted in each image, against how many there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from maskrcnn.evaluation.matching import Matches
+from maskrcnn.evaluation.records import Records
+
+
+@dataclass(frozen=True)
+class Counting:
+    """Objects in each of I images; detections from a score threshold on count, but not those that lie in a region.
+
+    Attributes:
+        truth: int64 [I], objects labelled.
+        counted: int64 [I], detections.
+        found: int64 [I], objects found by a detection of their class at an IoU of 0.5.
+    """
+
+    truth: np.ndarray
+    counted: np.ndarray
+    found: np.ndarray
+
+    @property
+    def bias(self) -> float:
+        """Mean of counted - truth: above 0 the model counts too many."""
+        return float((self.counted - self.truth).mean()) if len(self.truth) else float("nan")
+
+    @property
+    def error(self) -> float:
+        """Mean of |counted - truth|."""
+        return float(np.abs(self.counted - self.truth).mean()) if len(self.truth) else float("nan")
+
+    @property
+    def relative_error(self) -> float:
+        """Sum of |counted - truth| as a share of all objects; NaN without objects."""
+        objects = int(self.truth.sum())
+        return float(np.abs(self.counted - self.truth).sum()) / objects if objects else float("nan")
+
+    @property
+    def f1(self) -> np.ndarray:
+        """float64 [I]: F1 of each image, 1 where nothing is labelled and nothing was counted."""
+        total = self.truth + self.counted
+        return np.where(total > 0, 2 * self.found / np.maximum(total, 1), 1.0)
+
+    def worst(self, limit: int) -> np.ndarray:
+        """int64 [<= limit]: the images with a mistake, the lowest F1 first, of equal ones that with most mistakes."""
+        mistakes = self.truth + self.counted - 2 * self.found
+        order = np.lexsort((-mistakes, self.f1))
+        return order[mistakes[order] > 0][:limit]
+
+
+def count_objects(records: Records, matches: Matches, threshold: float) -> Counting:
+    """Counts at a score threshold."""
+    images = len(records.images)
+    kept = records.detections["score"] >= threshold
+    truth = np.bincount(records.truths["image"][~matches.region], minlength=images)
+    counted = np.bincount(records.detections["image"][kept & matches.judged], minlength=images)
+    found = np.bincount(records.detections["image"][kept & matches.correct], minlength=images)
+    return Counting(truth, counted, found)

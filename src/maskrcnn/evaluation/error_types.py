@@ -1,0 +1,137 @@
+"""What kinds of mistakes cost how much AP (TIDE, Bolya et al. 2020, sections 2 and 3), at an IoU of 0.5.
+
+Each wrong detection has one kind, in this order:
+- location: overlaps an object of its class, with an IoU of 0.1 to 0.5;
+- class: overlaps an object of another class with an IoU of at least 0.5;
+- duplicate: overlaps an object of its class well that a better-scored detection has taken;
+- background: overlaps no object by 0.1;
+- both: what is left, a poor overlap with another class.
+An object is missed if nothing finds it, and no detection of the kinds location and class was meant for it.
+The cost of a kind is the AP50 gained if all its mistakes, and nothing else, were mended: the best-scored detection
+meant for an object that nothing finds is moved or renamed, all others are dropped, missed objects are not asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from maskrcnn.evaluation.matching import Matches, average_precision
+from maskrcnn.evaluation.records import LEAST_OVERLAP, Records
+
+KINDS = ("class", "location", "both", "duplicate", "background", "missed")
+SIZES = ("small", "medium", "large")
+_IOU = 0.5
+_RIGHT = -1
+
+
+@dataclass(frozen=True)
+class Errors:
+    """The mistakes among D detections and T labelled objects.
+
+    Attributes:
+        kind: int64 [D], number in `KINDS` of a wrong detection, -1 for one that is right or not judged.
+        meant: int64 [D], the object that a class or location error was meant for, else -1.
+        missed: bool [T].
+        size: int64 [T], number in `SIZES` of each object.
+        ap50: in percent, as measured.
+        cost: AP50 points that each of `KINDS` costs; they do not add up to 100 - AP50.
+        missed_cost: AP50 points that missed objects of each of `SIZES` cost.
+    """
+
+    kind: np.ndarray
+    meant: np.ndarray
+    missed: np.ndarray
+    size: np.ndarray
+    ap50: float
+    cost: dict[str, float]
+    missed_cost: dict[str, float]
+
+
+def split_errors(records: Records, matches: Matches) -> Errors:
+    """Sort all mistakes and price them. `matches` are those at an IoU of 0.5."""
+    kind, meant = _kinds(records, matches)
+    missed = ~matches.region & ~matches.found
+    missed[meant[meant >= 0]] = False
+    size = np.digitize(records.truths["area"], (32**2, 96**2), right=True)
+    oracle = _Oracle(records, matches, kind, meant)
+    ap50 = oracle.precision()
+    cost = {name: oracle.precision(mended=number) - ap50 for number, name in enumerate(KINDS[:-1])}
+    cost["missed"] = oracle.precision(excused=missed) - ap50
+    by_size = {name: oracle.precision(excused=missed & (size == i)) - ap50 for i, name in enumerate(SIZES)}
+    return Errors(kind, meant, missed, size, ap50, cost, by_size)
+
+
+def _kinds(records: Records, matches: Matches) -> tuple[np.ndarray, np.ndarray]:
+    """The kind of each detection, and the object it was meant for."""
+    pairs = records.pairs[~matches.region[records.pairs["truth"]]]
+    pairs = pairs[pairs[records.kind] >= LEAST_OVERLAP]
+    same = records.detections["label"][pairs["detection"]] == records.truths["label"][pairs["truth"]]
+    own, own_truth = _best(pairs[same], records)
+    other, other_truth = _best(pairs[~same], records)
+    choices = (
+        ((own >= LEAST_OVERLAP) & (own <= _IOU), "location"),
+        (other >= _IOU, "class"),
+        (own >= _IOU, "duplicate"),
+        (np.maximum(own, other) <= LEAST_OVERLAP, "background"),
+    )
+    kind = np.select([test for test, _ in choices], [KINDS.index(name) for _, name in choices], KINDS.index("both"))
+    kind[matches.correct | matches.ignored] = _RIGHT
+    meant = np.full(len(kind), -1, dtype=np.int64)
+    for name, truth in (("location", own_truth), ("class", other_truth)):
+        chosen = kind == KINDS.index(name)
+        meant[chosen] = truth[chosen]
+    return kind, meant
+
+
+def _best(pairs: np.ndarray, records: Records) -> tuple[np.ndarray, np.ndarray]:
+    """For each detection its largest overlap among the pairs (0 if it has none), and with which object (-1)."""
+    overlap, truth = np.zeros(len(records.detections)), np.full(len(records.detections), -1, dtype=np.int64)
+    # Rising overlap, of equal ones the last object first: what is written last stays.
+    order = np.lexsort((-pairs["truth"], pairs[records.kind]))
+    overlap[pairs["detection"][order]] = pairs[records.kind][order]
+    truth[pairs["detection"][order]] = pairs["truth"][order]
+    return overlap, truth
+
+
+class _Oracle:
+    """Mean AP50 after some mistakes are mended."""
+
+    def __init__(self, records: Records, matches: Matches, kind: np.ndarray, meant: np.ndarray) -> None:
+        self.records, self.matches, self.kind, self.meant = records, matches, kind, meant
+        self.scores = records.detections["score"]
+        self.finders = self._finders()
+
+    def precision(self, mended: int | None = None, excused: np.ndarray | None = None) -> float:
+        """In percent, NaN without objects.
+
+        Args:
+            mended: the number in `KINDS` of the detections to mend.
+            excused: bool [T], objects that need not be found.
+        """
+        labels, correct = self.records.detections["label"].copy(), self.matches.correct
+        kept = self.matches.judged
+        if mended is not None:
+            kept[self.kind == mended] = False
+            best = self.finders[self.kind[self.finders] == mended]
+            kept[best] = correct[best] = True
+            labels[best] = self.records.truths["label"][self.meant[best]]
+        wanted = ~self.matches.region if excused is None else ~self.matches.region & ~excused
+        truth_labels, classes = self.records.truths["label"], len(self.records.names)
+        objects = np.bincount(truth_labels[wanted], minlength=classes)
+        values = []
+        for label in np.flatnonzero(np.bincount(truth_labels[~self.matches.region], minlength=classes)):
+            own = kept & (labels == label)
+            # Where all objects are excused, nothing is left to lose.
+            left = int(objects[label])
+            values.append(average_precision(self.scores[own], correct[own], left) if left else 1.0)
+        return float(np.mean(values)) * 100 if values else float("nan")
+
+    def _finders(self) -> np.ndarray:
+        """Of the detections meant for the same object that nothing else finds, the one with the highest score."""
+        rows = np.flatnonzero(self.meant >= 0)
+        rows = rows[~self.matches.found[self.meant[rows]]]
+        rows = rows[np.argsort(-self.scores[rows], kind="stable")]
+        _, first = np.unique(self.meant[rows], return_index=True)
+        return rows[first]

@@ -1,0 +1,159 @@
+"""What is kept of an evaluated image: rows for its detections, its labelled objects and the pairs that overlap.
+
+Masks and pixels are let go at once; some 100 bytes a detection remain, whatever the images' size. Everything the report
+says is counted from these rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from maskrcnn.evaluation.boundary_iou import band, band_width
+from maskrcnn.evaluation.evaluated_image import Sample
+from maskrcnn.masks.crop import Crop, crop_iou
+
+Kind = Literal["box", "mask", "boundary"]
+# Below it, an overlap counts as none (Bolya et al. 2020, t_b).
+LEAST_OVERLAP = 0.1
+_BOUNDARY_FROM = 0.5
+
+IMAGE = np.dtype([("id", "i8"), ("index", "i4"), ("height", "i4"), ("width", "i4"), ("found", "i4")])
+DETECTION = np.dtype([("image", "i4"), ("label", "i4"), ("score", "f8"), ("area", "f8")])
+TRUTH = np.dtype([("image", "i4"), ("label", "i4"), ("area", "f8"), ("crowd", "?"), ("masked", "?")])
+PAIR = np.dtype([("detection", "i4"), ("truth", "i4"), ("box", "f8"), ("mask", "f8"), ("boundary", "f8")])
+
+
+@dataclass(frozen=True)
+class Records:
+    """The rows of all images, as structured arrays.
+
+    Attributes:
+        names: class names that labels point into.
+        images: `IMAGE` rows by rising id: index in the data set, size in pixels, number of detections the model gave.
+        detections: `DETECTION` rows, by image, and in each by falling score.
+        truths: `TRUTH` rows, by image. `area` is that by which metrics tell small from large.
+        pairs: `PAIR` rows of a detection and a labelled object (row numbers) with an IoU of at least 0.1, in the order
+            of the detections. `box`, `mask` and `boundary` are IoUs as COCO counts them; `boundary` is known from a
+            mask IoU of 0.5 and for one class, else 0.
+    """
+
+    names: tuple[str, ...]
+    images: np.ndarray
+    detections: np.ndarray
+    truths: np.ndarray
+    pairs: np.ndarray
+
+    @property
+    def kind(self) -> Kind:
+        """What objects are compared by: masks, or boxes where no label has a mask."""
+        return "mask" if self.truths["masked"].any() or not len(self.truths) else "box"
+
+    def regions(self, kind: Kind) -> np.ndarray:
+        """bool [T]: truth that neither rewards nor punishes: crowds, and for masks what has only a box."""
+        truths = self.truths
+        return truths["crowd"] if kind == "box" else truths["crowd"] | ~truths["masked"]
+
+    def without(self, labels: Collection[int]) -> Records:
+        """The same without the labelled objects of some classes."""
+        kept = ~np.isin(self.truths["label"], list(labels))
+        pairs = self.pairs[kept[self.pairs["truth"]]]
+        pairs["truth"] = (np.cumsum(kept) - 1)[pairs["truth"]]
+        return replace(self, truths=self.truths[kept], pairs=pairs)
+
+
+class Recorder:
+    """Gathers `Records` image by image."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self._parts: dict[np.dtype, list[np.ndarray]] = {kind: [] for kind in (IMAGE, DETECTION, TRUTH, PAIR)}
+        self._rows = dict.fromkeys(self._parts, 0)
+
+    def update(self, sample: Sample, index: int = -1, found: int | None = None) -> None:
+        """Add one image.
+
+        Args:
+            sample: its labels and detections.
+            index: its place in the data set.
+            found: how many detections the model gave, if some are left out.
+        """
+        order = np.argsort(-np.asarray(sample.scores, dtype=np.float64), kind="stable")
+        image, first_detection, first_truth = (self._rows[kind] for kind in (IMAGE, DETECTION, TRUTH))
+        count = len(order) if found is None else found
+        self._add(IMAGE, 1, id=sample.image_id, index=index, height=sample.size[0], width=sample.size[1], found=count)
+        areas = sample.xywh[:, 2] * sample.xywh[:, 3] if sample.masks is None else sample.masks.area()
+        detections = {"label": sample.labels[order], "score": sample.scores[order], "area": areas[order]}
+        self._add(DETECTION, len(order), image=image, **detections)
+        truth = sample.truth
+        self._add(
+            TRUTH,
+            len(truth.boxes),
+            image=image,
+            label=truth.labels,
+            area=sample.truth_areas,
+            crowd=truth.crowd,
+            masked=sample.masked,
+        )
+        box, mask = sample.box_overlap()[order], sample.mask_overlap()[order]
+        rows, columns = np.nonzero(np.maximum(box, mask) >= LEAST_OVERLAP)
+        self._add(
+            PAIR,
+            len(rows),
+            detection=first_detection + rows,
+            truth=first_truth + columns,
+            box=box[rows, columns],
+            mask=mask[rows, columns],
+            boundary=_boundary_overlap(sample, order[rows], columns, mask[rows, columns]),
+        )
+
+    def _add(self, kind: np.dtype, count: int, **columns: object) -> None:
+        part = np.empty(count, dtype=kind)
+        for name, values in columns.items():
+            part[name] = values
+        self._parts[kind].append(part)
+        self._rows[kind] += count
+
+    def records(self) -> Records:
+        """All rows so far, images by rising id: of equal scores, COCO ranks those of the lower id first."""
+        images, detections, truths, pairs = (
+            np.concatenate([np.empty(0, kind), *parts]) for kind, parts in self._parts.items()
+        )
+        order = np.argsort(images["id"], kind="stable")
+        place = _inverse(order)
+        detections["image"], truths["image"] = place[detections["image"]], place[truths["image"]]
+        by_detection, by_truth = (np.argsort(table["image"], kind="stable") for table in (detections, truths))
+        pairs["detection"] = _inverse(by_detection)[pairs["detection"]]
+        pairs["truth"] = _inverse(by_truth)[pairs["truth"]]
+        by_pair = np.argsort(pairs["detection"], kind="stable")
+        return Records(self.names, images[order], detections[by_detection], truths[by_truth], pairs[by_pair])
+
+
+def _inverse(order: np.ndarray) -> np.ndarray:
+    """Where each row went."""
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return place
+
+
+def _boundary_overlap(sample: Sample, rows: np.ndarray, columns: np.ndarray, mask_iou: np.ndarray) -> np.ndarray:
+    """float64 [P]: the smaller of mask and boundary IoU of each pair; a region's overlap; 0 where none can match."""
+    overlap = np.where((sample.truth.crowd | ~sample.masked)[columns], mask_iou, 0.0)
+    same = sample.labels[rows] == sample.truth.labels[columns]
+    wanted = same & (mask_iou >= _BOUNDARY_FROM) & sample.masked[columns] & ~sample.truth.crowd[columns]
+    width = band_width(sample.size)
+    detected: dict[int, Crop] = {}
+    labelled: dict[int, Crop] = {}
+    for place in np.flatnonzero(wanted).tolist():
+        row, column = int(rows[place]), int(columns[place])
+        assert sample.masks is not None
+        if row not in detected:
+            detected[row] = band(sample.masks[row], width)
+        truth = sample.truth.crops[column]
+        if column not in labelled and truth is not None:
+            labelled[column] = band(truth, width)
+        overlap[place] = min(mask_iou[place], crop_iou(detected[row], labelled[column]))
+    return overlap

@@ -1,0 +1,149 @@
+"""The worst images, labels drawn beside detections, each object in the colour of how it fared."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from maskrcnn.datasets.survey.contact_sheet import scaled
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.evaluation.analysis import Analysis
+from maskrcnn.evaluation.error_types import KINDS, split_errors
+from maskrcnn.evaluation.evaluated_image import Sample
+from maskrcnn.evaluation.matching import match
+from maskrcnn.evaluation.observer import Observer
+from maskrcnn.evaluation.records import Kind, Recorder
+from maskrcnn.masks.crop import EMPTY, Crop
+from maskrcnn.results.overlay import FEW, RGB, draw_objects
+
+RIGHT: RGB = (66, 190, 152)
+NEARLY: RGB = (255, 178, 64)
+WRONG: RGB = (255, 84, 104)
+REGION: RGB = (176, 180, 190)
+# What goes before the name of a wrong detection, and its colour; KINDS names the mistakes.
+_LOOKS = {
+    "class": ("", NEARLY),
+    "location": ("loose ", NEARLY),
+    "duplicate": ("double ", NEARLY),
+    "both": ("false ", WRONG),
+    "background": ("false ", WRONG),
+}
+_SIDE = 640
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One image: its name, size (H, W), what went wrong, and two pictures as data URIs."""
+
+    name: str
+    size: tuple[int, int]
+    labelled: int
+    counted: int
+    found: int
+    truth: str
+    detections: str
+
+
+def worst_pairs(analysis: Analysis, observer: Observer, limit: int) -> Iterator[Pair]:
+    """The images with the lowest F1, the worst first. The model looks at them once more: pixels are not kept.
+
+    An image that can no longer be read is left out.
+    """
+    counting, records = analysis.counting, analysis.records
+    rows = counting.worst(limit).tolist()
+    indices = [int(records.images["index"][row]) for row in rows]
+    for row, index, observation in zip(rows, indices, observer.stream(indices), strict=True):
+        if isinstance(observation, MaskRCNNError):
+            continue
+        sample, picture = observation.sample, observation.picture
+        numbers = int(counting.truth[row]), int(counting.counted[row]), int(counting.found[row])
+        pictures = map(_data_uri, draw_pair(sample, picture, records.names, analysis.threshold, records.kind))
+        yield Pair(observer.dataset.records[index].path.name, sample.size, *numbers, *pictures)
+
+
+def draw_pair(
+    sample: Sample, pixels: np.ndarray, names: Sequence[str], threshold: float, kind: Kind
+) -> tuple[Image.Image, Image.Image]:
+    """The labels, and the detections from a score on, each over the image, uint8 [H, W, 3].
+
+    Right ones are green. An object that is found poorly or under a wrong name, and the detection that does so or finds
+    one a second time, are amber; missed objects and detections of nothing red; what is not judged is grey.
+    """
+    shown = sample.above(threshold)
+    recorder = Recorder(names)
+    recorder.update(shown)
+    records = recorder.records()
+    matches = match(records, kind)
+    errors = split_errors(records, matches)
+    nearly = np.zeros(len(matches.region), dtype=bool)
+    nearly[errors.meant[errors.meant >= 0]] = True
+    truth = shown.truth
+    states = zip(matches.region.tolist(), matches.found.tolist(), nearly.tolist(), strict=True)
+    looks = [_truth_look(*state) for state in states]
+    words = [prefix + names[label] for (prefix, _), label in zip(looks, truth.labels, strict=True)]
+    labelled = _draw(pixels, truth.crops, truth.boxes, words, None, [colour for _, colour in looks])
+
+    rows = zip(errors.kind.tolist(), matches.ignored.tolist(), shown.labels, errors.meant.tolist(), strict=True)
+    looks = []
+    for error, ignored, label, meant in rows:
+        prefix, colour = ("", REGION) if ignored else ("", RIGHT) if error < 0 else _LOOKS[KINDS[error]]
+        real = f", really {names[truth.labels[meant]]}" if error == KINDS.index("class") else ""
+        looks.append((f"{prefix}{names[label]}{real}", colour))
+    crops = [None] * len(looks) if shown.masks is None else shown.masks.crops
+    texts, colours = [text for text, _ in looks], [colour for _, colour in looks]
+    return labelled, _draw(pixels, crops, shown.boxes, texts, shown.scores, colours)
+
+
+def _truth_look(region: bool, found: bool, nearly: bool) -> tuple[str, RGB]:
+    """What goes before an object's name, and its colour."""
+    if region:
+        return "region: ", REGION
+    if found:
+        return "", RIGHT
+    return ("", NEARLY) if nearly else ("missed ", WRONG)
+
+
+def _draw(
+    pixels: np.ndarray,
+    crops: Sequence[Crop | None],
+    boxes: np.ndarray,
+    words: Sequence[str],
+    scores: np.ndarray | None,
+    colours: Sequence[RGB],
+) -> Image.Image:
+    """The image with its longer side 640 pixels, objects drawn at that size: outlines and words stay readable.
+
+    What is right needs no words, unless there is little to read and more than one class.
+    """
+    height, width = pixels.shape[:2]
+    scale = _SIDE / max(height, width)
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    zoom = size[0] / width, size[1] / height
+    image = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+    small = [EMPTY if crop is None else scaled(crop, zoom, size) for crop in crops]
+    frames = np.asarray(boxes, dtype=np.float32).reshape(-1, 4) * np.array([*zoom, *zoom], dtype=np.float32)
+    picture = draw_objects(image, small, frames, words, scores, labels=False, opacity=0.3, colours=colours)
+    told = [k for k, colour in enumerate(colours) if colour != RIGHT or (len(words) <= FEW and len(set(words)) > 1)]
+    if not told:
+        return picture
+    return draw_objects(
+        np.asarray(picture),
+        [small[k] for k in told],
+        frames[told],
+        [words[k] for k in told],
+        None if scores is None else scores[told],
+        opacity=0,
+        colours=[colours[k] for k in told],
+    )
+
+
+def _data_uri(picture: Image.Image) -> str:
+    """The picture as a JPEG in a data URI."""
+    buffer = io.BytesIO()
+    picture.save(buffer, format="JPEG", quality=82)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

@@ -1,0 +1,298 @@
+"""The report's page: what to do next, the key figures, then all that backs them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+
+import numpy as np
+
+from maskrcnn.evaluation.analysis import Analysis
+from maskrcnn.evaluation.confusion import confused_pairs
+from maskrcnn.evaluation.error_types import SIZES
+from maskrcnn.evaluation.evaluator import Evaluation
+from maskrcnn.evaluation.report import figures
+from maskrcnn.evaluation.report.gallery import NEARLY, REGION, RIGHT, WRONG, Pair
+from maskrcnn.evaluation.report.markup import Column, card, confusion_table, number, plot, prose, sortable_table, table
+from maskrcnn.text import plural
+
+_SHOWN_CLASSES = 20
+_SHOWN_PROBLEMS = 200
+_SECTIONS = ("next", "figures", "mistakes", "curves", "classes", "images", "problems", "how")
+_CLASS_COLUMNS = (
+    Column("class", "name of the class", None),
+    Column("objects", "objects labelled", 0),
+    Column("mask AP", "mask AP, IoU 0.50 to 0.95", 1),
+    Column("AP50", "mask AP at IoU 0.50", 1),
+    Column("box AP", "box AP, IoU 0.50 to 0.95", 1),
+    Column("boundary AP", "boundary AP, IoU 0.50 to 0.95", 1),
+    Column("precision", "share of the detections that are right, at the common threshold", 2),
+    Column("recall", "share of the objects found, at the common threshold", 2),
+    Column("F1", "harmonic mean of precision and recall, at the common threshold", 2),
+    Column("best score", "score threshold with the best F1 of this class", 2),
+    Column("missed", "objects that nothing finds, at the common threshold", 0),
+    Column("misnamed", "objects found under another name, at the common threshold", 0),
+    Column("false", "detections of this class that are wrong, at the common threshold", 0),
+)
+_CLASS_KEYS = (
+    "objects", "mask_AP", "mask_AP50", "box_AP", "boundary_AP", "precision", "recall", "f1", "best_threshold", "missed",
+    "misnamed", "false_alarms",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the page tells.
+
+    Attributes:
+        title: model and data, as the user called them.
+        subtitle: split, version and date.
+        evaluation: with its analysis.
+        pairs: the worst images.
+        problems: lines on what could not be read or was changed.
+    """
+
+    title: str
+    subtitle: str
+    evaluation: Evaluation
+    pairs: Sequence[Pair]
+    problems: Sequence[str]
+
+    @property
+    def analysis(self) -> Analysis:
+        """Of the evaluation."""
+        assert self.evaluation.analysis is not None
+        return self.evaluation.analysis
+
+    def html(self) -> str:
+        """The whole page."""
+        style, script = (files(__package__).joinpath(f"report.{kind}").read_text("utf-8") for kind in ("css", "js"))
+        sections = {
+            "next": ("What to do next", self.next_steps()),
+            "figures": ("Key figures", self.key_figures()),
+            "mistakes": ("What goes wrong", self.mistakes()),
+            "curves": ("Scores and thresholds", self.curves()),
+            "classes": ("Classes", self.classes()),
+            "images": ("Worst images", self.images()),
+            "problems": ("Problems in the data", self.problem_list()),
+            "how": ("How this was measured", self.definitions()),
+        }
+        shown = {key: (head, body) for key, (head, body) in sections.items() if body}
+        links = " ".join(f'<a href="#{key}">{head}</a>' for key, (head, _) in shown.items())
+        body = "\n".join(f'<section id="{key}"><h2>{head}</h2>{part}</section>' for key, (head, part) in shown.items())
+        return (
+            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<title>{escape(self.title)}</title><style>{style}</style></head>\n"
+            f"<body><header><h1>{escape(self.title)}</h1>"
+            f'<p class="lead">{escape(self.subtitle)}</p><nav aria-label="Sections">{links}</nav></header>\n'
+            f"<main>{body}</main><script>{script}</script></body></html>\n"
+        )
+
+    def next_steps(self) -> str:
+        """The findings as a numbered list."""
+        items = "".join(
+            f'<li><p class="what">{prose(finding.what)}</p><p class="muted">{prose(finding.evidence)}</p>'
+            f'<p class="action">{prose(finding.action)}</p></li>'
+            for finding in self.evaluation.findings
+        )
+        return f'<ol class="next">{items}</ol>' if items else "<p>Nothing stands out: the figures below are even.</p>"
+
+    def key_figures(self) -> str:
+        """Cards, and AP by size."""
+        metrics, analysis = self.evaluation.metrics, self.analysis
+        beside = ""
+        if self.evaluation.unknown:
+            beside = f"; {number(self.evaluation.known_metrics['mask_AP'])} over the classes that the model knows"
+        best, counting = analysis.overall.at(analysis.threshold), analysis.counting
+        cards = [
+            card(
+                "Mask AP",
+                number(metrics["mask_AP"]),
+                f"of 100: COCO's main figure, over IoUs from 0.50 to 0.95{beside}",
+            ),
+            card("Mask AP50", number(metrics["mask_AP50"]), "of 100: an overlap of a half is enough"),
+            card("Boundary AP", number(metrics["boundary_AP"]), "of 100: how exact the outlines are"),
+            card("Box AP", number(metrics["box_AP"]), "of 100: boxes alone"),
+            card(
+                "Found", number(best["recall"] * 100, 0, "%"), f"of the objects, at a score of {analysis.threshold:.2f}"
+            ),
+            card("Right", number(best["precision"] * 100, 0, "%"), "of the detections, at that score"),
+            card("F1", number(best["f1"], 2), f"the best there is, at a score of {analysis.threshold:.2f}"),
+            card(
+                "Count error",
+                number(counting.error),
+                f"objects an image ({number(counting.relative_error * 100, 0, '%')}); on average {counting.bias:+.1f}",
+            ),
+        ]
+        return f'<div class="figures">{"".join(cards)}</div>{self._sizes()}'
+
+    def _sizes(self) -> str:
+        metrics, analysis = self.evaluation.metrics, self.analysis
+        counts = np.bincount(analysis.errors.size[~analysis.matches.region], minlength=len(SIZES)).tolist()
+        rows = [("objects", f"{sum(counts):,}", *(f"{count:,}" for count in counts))]
+        for kind in ("mask", "box"):
+            for what in ("AP", "AR"):
+                values = (metrics[f"{kind}_{what}{size}"] for size in ("", "_small", "_medium", "_large"))
+                rows.append((f"{kind} {what}", *map(number, values)))
+        head = ("", "all", "small (< 32² px)", "medium", "large (> 96² px)")
+        return table(head, rows)
+
+    def mistakes(self) -> str:
+        """Costs of errors, and who is taken for whom."""
+        analysis = self.analysis
+        charts = [
+            plot(
+                figures.error_costs(analysis),
+                "What each kind of mistake costs.",
+                "class: wrong name. location: poor overlap. both: the two together. duplicate: found twice. "
+                "background: nothing is labelled there. missed: nothing found it. The gains do not add up.",
+            ),
+            plot(figures.counts(analysis), "Counts.", "Each point is an image; on the line the count is exact."),
+        ]
+        return f'<div class="plots">{"".join(charts)}</div>{self._confusion()}'
+
+    def _confusion(self) -> str:
+        analysis = self.analysis
+        names, counts = merged_confusion((*analysis.records.names, "nothing"), analysis.confusion, _SHOWN_CLASSES)
+        pairs = confused_pairs(analysis.confusion, 10)
+        known = analysis.records.names
+        called = "".join(
+            f"<li>{escape(known[truth])} is called {escape(known[found])}: {times}</li>"
+            for truth, found, times in pairs
+        )
+        common = f"<h3>Most often taken for another class</h3><ul>{called}</ul>" if called else ""
+        note = f"Objects by class and what they were detected as, with scores from {analysis.threshold:.2f} on."
+        merged = len(names) < len(analysis.confusion)
+        if merged:
+            note += f" The {len(names) - 2} classes with most mistakes are shown, all others together."
+        matrix = confusion_table(names, counts.tolist(), merged)
+        return f"<h3>Confusion</h3><p class=muted>{escape(note)}</p>{matrix}{common}"
+
+    def curves(self) -> str:
+        """Precision, recall, scores."""
+        analysis = self.analysis
+        calibration = analysis.calibration
+        sure = "they promise too much" if calibration.bias > 0 else "they promise too little"
+        charts = (
+            plot(
+                figures.thresholds(analysis),
+                "Choosing a threshold.",
+                "A higher one leaves fewer false alarms and misses more objects. F1 balances both.",
+            ),
+            plot(
+                figures.precision_recall(analysis),
+                "Precision against recall.",
+                "The further to the top right, the better; an overlap (IoU) of 0.5 counts as found.",
+            ),
+            plot(
+                figures.reliability(analysis),
+                "What scores promise.",
+                f"Bars on the line mean honest scores. Here they are off by {number(calibration.error, 2)} on average "
+                f"(expected calibration error): {sure}. Small figures count the detections.",
+            ),
+            plot(
+                figures.scores(analysis),
+                "Scores of right and wrong detections.",
+                "The less the colours overlap, the better a threshold can tell them apart.",
+            ),
+        )
+        return f'<div class="plots">{"".join(charts)}</div>'
+
+    def classes(self) -> str:
+        """A row for each class, those with objects first."""
+        rows: list[tuple[str | float, ...]] = [
+            (name, *(values[key] for key in _CLASS_KEYS))
+            for name, values in sorted(self.evaluation.per_class.items(), key=lambda item: -item[1]["objects"])
+        ]
+        note = f"Precision to false are counted at the common score threshold of {self.analysis.threshold:.2f}."
+        return f"<p class=muted>{note} Click a heading to sort.</p>{sortable_table(_CLASS_COLUMNS, rows)}"
+
+    def images(self) -> str:
+        """Labels beside detections."""
+        if not self.pairs:
+            return ""
+        key = "".join(
+            f'<span><i style="background:rgb{colour}"></i>{text}</span>'
+            for colour, text in (
+                (RIGHT, "right"),
+                (NEARLY, "nearly: poor overlap, wrong name, or found twice"),
+                (WRONG, "missed, or nothing is there"),
+                (REGION, "not judged"),
+            )
+        )
+        note = (
+            f"Lowest F1 first, at a score of {self.analysis.threshold:.2f}. Left: the labels. Right: what was detected."
+        )
+        return f'<p class=muted>{note}</p><p class="key">{key}</p>{"".join(map(_pair, self.pairs))}'
+
+    def problem_list(self) -> str:
+        """What could not be used or was changed."""
+        lines = [*self.evaluation.notes, *self.evaluation.problems, *self.problems]
+        if not lines:
+            return ""
+        more = f"<li>… and {len(lines) - _SHOWN_PROBLEMS:,} more</li>" if len(lines) > _SHOWN_PROBLEMS else ""
+        items = "".join(f"<li>{escape(line)}</li>" for line in lines[:_SHOWN_PROBLEMS])
+        lost = plural(len(self.evaluation.problems), "image")
+        return f'<p>{lost} could not be measured.</p><ul class="problems">{items}{more}</ul>'
+
+    def definitions(self) -> str:
+        """The terms, in plain words."""
+        limit = self.evaluation.max_detections
+        terms = (
+            ("IoU", "overlap of two shapes: the area that they share, divided by the area that either covers."),
+            (
+                "AP",
+                "average precision as COCO counts it: mean precision over 101 recall points, 10 IoUs from 0.50 to 0.95 "
+                f"and the classes, with at most {limit} detections of a class in an image. AR is the mean recall.",
+            ),
+            (
+                "Boundary AP",
+                "the same, where only a band along the outlines is compared, 2 % of the image's diagonal wide.",
+            ),
+            ("Mistakes", "sorted as TIDE does (Bolya et al. 2020), by overlaps of 0.1 and 0.5."),
+            (
+                "Not judged",
+                "regions marked as crowds, and for masks objects that have only a box: a detection there is neither "
+                "right nor wrong.",
+            ),
+        )
+        return f"<dl>{''.join(f'<dt>{name}</dt><dd>{escape(text)}</dd>' for name, text in terms)}</dl>"
+
+
+def _pair(pair: Pair) -> str:
+    counts = (
+        f"{plural(pair.labelled, 'object')} labelled, {pair.found} found, {pair.counted - pair.found} wrong detections"
+    )
+    size = f"{pair.size[1]} x {pair.size[0]} px"
+    pictures = "".join(
+        f'<img src="{uri}" alt="{escape(f"{what} of {pair.name}")}" loading="lazy">'
+        for uri, what in ((pair.truth, "labels"), (pair.detections, "detections"))
+    )
+    head = f"<h3>{escape(pair.name)}</h3><p class=muted>{escape(counts)}; {size}</p>"
+    return f'<article class="pair">{head}<div class="images">{pictures}</div></article>'
+
+
+def merged_confusion(names: Sequence[str], counts: np.ndarray, limit: int) -> tuple[list[str], np.ndarray]:
+    """The matrix with its `limit` most confused classes, and the others added up: names and int64 [N, N].
+
+    `names` and `counts` end with "nothing".
+    """
+    classes = len(names) - 1
+    if classes <= limit:
+        return list(names), counts
+    wrong = counts - np.diag(np.diag(counts))
+    order = np.argsort(-(wrong.sum(axis=0) + wrong.sum(axis=1))[:classes], kind="stable")
+    shown = np.sort(order[:limit])
+    place = np.full(classes + 1, limit)
+    place[shown], place[-1] = np.arange(limit), limit + 1
+    merged = np.zeros((limit + 2, limit + 2), dtype=np.int64)
+    np.add.at(merged, (place[:, None], place[None, :]), counts)
+    return [*(names[k] for k in shown), f"{classes - limit} others", names[-1]], merged
+
+
+def subtitle(parts: Iterable[str]) -> str:
+    """One line of facts."""
+    return " · ".join(part for part in parts if part)

@@ -1,0 +1,64 @@
+"""Writes report.html and metrics.json."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+import maskrcnn
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.evaluation.evaluator import Evaluation
+from maskrcnn.evaluation.observer import Observer
+from maskrcnn.evaluation.report.gallery import worst_pairs
+from maskrcnn.evaluation.report.page import Page, subtitle
+from maskrcnn.output.atomic_file import make_folder, write_text
+from maskrcnn.text import plural
+
+WORST_IMAGES = 8
+
+
+def write_report(
+    folder: str | Path,
+    evaluation: Evaluation,
+    observer: Observer,
+    model: str,
+    data: str,
+    split: str = "",
+    worst: int = WORST_IMAGES,
+) -> Path:
+    """Write both files into `folder`, made if missing; the path of the HTML file.
+
+    Args:
+        evaluation: with its analysis.
+        observer: shows the worst images once more.
+        model, data, split: as the user calls them.
+        worst: how many images to show.
+
+    Raises:
+        MaskRCNNError: the folder cannot be written.
+    """
+    folder = Path(folder)
+    analysis = evaluation.analysis
+    if analysis is None:
+        raise MaskRCNNError("expected an evaluation with its analysis", fix="call evaluate(…, analyse=True)")
+    with observer:
+        pairs = list(worst_pairs(analysis, observer, worst))
+    objects = int((~analysis.matches.region).sum())
+    facts = (
+        f"split {split}" if split else "",
+        plural(evaluation.images, "image"),
+        plural(objects, "object"),
+        plural(len(analysis.records.names), "class"),
+        f"compared by {analysis.records.kind}",
+        f"at most {evaluation.max_detections} detections an image",
+        f"maskrcnn {maskrcnn.__version__}, {datetime.now():%Y-%m-%d}",
+    )
+    problems = [str(problem) for problem in observer.dataset.problems]
+    page = Page(f"{model} on {data}", subtitle(facts), evaluation, pairs, problems)
+    content = {"model": model, "data": data, "split": split, **evaluation.to_json()}
+    report = folder / "report.html"
+    make_folder(folder)
+    write_text(folder / "metrics.json", json.dumps(content, indent=1, ensure_ascii=False))
+    write_text(report, page.html())
+    return report

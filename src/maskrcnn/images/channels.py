@@ -1,0 +1,122 @@
+"""Images as a model takes them: 8-bit RGB, or as many channels of 8 or 16 bits as it was trained on.
+
+Pixels are [H, W, C]; `Preprocess` says which.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from maskrcnn.config import Preprocess
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.images.image_file import check_size
+from maskrcnn.images.image_reader import ReadImage, as_rgb8, read_channels, read_image
+
+# Of a picture's values, so many percent are left out at both ends when it is stretched.
+_CLIPPED = 1.0
+_BLOCK = 2**22  # values that are counted at a time
+_LUMA = (0.299, 0.587, 0.114)
+
+
+def read_for_model(path: str | Path, preprocess: Preprocess, shrink: int = 1) -> ReadImage:
+    """An image file as uint8 or uint16 [H, W, C] for a model that takes images so.
+
+    Args:
+        shrink: see `read_image`; only RGB can come smaller.
+
+    Raises:
+        MaskRCNNError: it cannot be read, or has other channels than the model.
+    """
+    if preprocess.rgb:
+        return read_image(path, shrink)
+    try:
+        return as_model_takes(read_channels(path), preprocess)
+    except MaskRCNNError as error:
+        raise MaskRCNNError(error.what, where=path, fix=error.fix) from error
+
+
+def as_model_takes(array: np.ndarray, preprocess: Preprocess) -> ReadImage:
+    """A numpy image [H, W] or [H, W, C] for a model that takes images so; of colours, one of one channel takes the
+    brightness.
+
+    Raises:
+        MaskRCNNError: it has another number of channels or bits.
+    """
+    if preprocess.rgb:
+        return ReadImage(*as_rgb8(array))
+    array = np.asarray(array)
+    if array.ndim >= 2:
+        check_size(array.shape[0], array.shape[1], None, array[:1, :1].nbytes)
+    array = array[..., None] if array.ndim == 2 else array
+    array = array * np.uint8(255) if array.dtype == bool else array
+    notes: tuple[str, ...] = ()
+    if (
+        preprocess.channels == 1
+        and array.ndim == 3
+        and array.shape[2] in (3, 4)
+        and array.dtype == np.uint8
+        and array.size
+    ):
+        array = _brightness(array)
+        notes = ("colours taken as their brightness",)
+    dtype = np.dtype(np.uint16 if preprocess.depth == 16 else np.uint8)
+    if array.ndim != 3 or array.shape[2] != preprocess.channels or not array.size:
+        raise MaskRCNNError(
+            f"the model takes images of {preprocess.channels} channels, [H, W, {preprocess.channels}], found shape "
+            f"{list(array.shape)}",
+            fix="give images such as it was trained on",
+        )
+    if array.dtype.newbyteorder("=") != dtype:
+        raise MaskRCNNError(
+            f"the model takes {preprocess.depth}-bit images, found {array.dtype}", fix=f"convert to {dtype}"
+        )
+    return ReadImage(np.ascontiguousarray(array, dtype=dtype), notes)
+
+
+def _brightness(colours: np.ndarray) -> np.ndarray:
+    """uint8 [H, W, 1] of [H, W, 3 or more]."""
+    grey = np.empty((*colours.shape[:2], 1), dtype=np.uint8)
+    step = max(_BLOCK // max(colours[0].size, 1), 1)
+    for first in range(0, len(colours), step):
+        rows = colours[first : first + step, :, :3]
+        grey[first : first + step, :, 0] = np.rint(rows @ np.array(_LUMA, dtype=np.float32))
+    return grey
+
+
+def as_picture(pixels: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Any channels [H, W, C] as something to look at, uint8 [H, W, 3], and a note.
+
+    Eight-bit RGB stays as it is. Of others the first three channels are red, green and blue, or the first is grey, each
+    stretched between its 1st and 99th percentile.
+    """
+    if pixels.dtype == np.uint8 and pixels.shape[2] == 3:
+        return pixels, ()
+    number = 3 if pixels.shape[2] >= 3 else 1
+    picture = np.empty((*pixels.shape[:2], 3), dtype=np.uint8)
+    for channel in range(number):
+        plane = pixels[..., channel]
+        picture[..., channel : channel + 3 // number] = _stretched(plane)[plane][..., None]
+    names = "channels 1, 2, 3 as red, green, blue" if number == 3 else "channel 1 as grey"
+    return picture, (f"shown: {names}, stretched",)
+
+
+def _stretched(plane: np.ndarray) -> np.ndarray:
+    """uint8: what each value of a plane becomes."""
+    levels = np.iinfo(plane.dtype).max + 1
+    counts = np.zeros(levels, dtype=np.int64)
+    step = max(_BLOCK // plane.shape[1], 1)
+    for first in range(0, len(plane), step):
+        counts += np.bincount(plane[first : first + step].ravel(), minlength=levels)
+    low, high = (_percentile(counts, share) for share in (_CLIPPED, 100 - _CLIPPED))
+    scaled = (np.arange(levels) - low) * (255 / max(high - low, 1))
+    return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+
+
+def _percentile(counts: np.ndarray, share: float) -> float:
+    """`np.percentile` of values that occur so often: between two of them, in proportion."""
+    last = np.cumsum(counts)
+    place = share / 100 * (last[-1] - 1)
+    below, above = np.searchsorted(last, [np.floor(place), np.ceil(place)], side="right")
+    return float(below + (above - below) * (place - np.floor(place)))

@@ -1,0 +1,63 @@
+"""The picture inside a labelme file: a .json whose imageData is an image file in base64.
+
+Such a .json is read wherever an image file is.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from maskrcnn.documents import read_json
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.images.image_formats import PILLOW_FORMATS
+
+MAX_BYTES = 2**28  # of a label file
+_SPACES = str.maketrans("", "", " \t\r\n")
+_SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2"}
+
+
+def is_embedded(path: Path) -> bool:
+    """Whether a file is not an image but may hold one."""
+    return path.suffix.lower() == ".json"
+
+
+def embedded_image(path: Path) -> bytes:
+    """The image file inside a .json.
+
+    Raises:
+        MaskRCNNError: there is none, or it is no base64.
+    """
+    content = read_json(path, max_bytes=MAX_BYTES)
+    text = content.get("imageData") if isinstance(content, dict) else None
+    if not isinstance(text, str) or not text:
+        raise MaskRCNNError("no image: a .json without a picture in imageData", where=path, fix="add the image file")
+    try:
+        return from_base64(text)
+    except (binascii.Error, ValueError) as error:
+        what = f"the picture in imageData is no base64: {error}"
+        raise MaskRCNNError(what, where=path, fix="add the image file") from error
+
+
+def from_base64(text: str) -> bytes:
+    """What a text in base64 holds; it may be a data URL, and broken into lines.
+
+    Raises:
+        binascii.Error, ValueError: it is no base64.
+    """
+    text = text[text.index(",") + 1 :] if text.startswith("data:") and "," in text[:100] else text
+    return base64.b64decode(text.translate(_SPACES), validate=True)
+
+
+def suffix_of(content: bytes) -> str:
+    """The suffix that names the format of an image file, such as .png; "" for none."""
+    try:
+        with Image.open(io.BytesIO(content), formats=PILLOW_FORMATS) as image:
+            kind = image.format or ""
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        return ""
+    return _SUFFIXES.get(kind, f".{kind.lower()}")

@@ -1,0 +1,145 @@
+"""Files of numbers, one a pixel: id maps and masks, as stored. Nothing is turned, stretched or looked up in a palette.
+
+TIFFs are decoded as `tiff_file` says, .npy arrays by numpy, the others by Pillow. The size is known and checked before
+anything is allocated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import ImageFile, UnidentifiedImageError
+
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.images.image_file import GREY16, check_present, check_size, frames, loaded, opened
+from maskrcnn.images.tiff_file import is_tiff, open_tiff
+
+SUFFIXES = frozenset({".bmp", ".gif", ".npy", ".pgm", ".png", ".tif", ".tiff"})  # of files that keep numbers exact
+SAVE_AS = "save the ids as a 16-bit grey PNG or TIFF"
+
+_MODES = ("1", "L", "P", "F", *GREY16)
+_MAX_ID = 2**63
+# By how much Pillow multiplies grey of 2 and 4 bits.
+_SCALED = {"L;2": 85, "L;4": 17}
+
+
+class IdFile(NamedTuple):
+    """An opened file: what its header says, and what reads a page.
+
+    Attributes:
+        size: (H, W).
+        pages: number of them.
+        numbers: gives the numbers of a page as stored, [H, W] of any bool, whole or floating type.
+    """
+
+    size: tuple[int, int]
+    pages: int
+    numbers: Callable[[int], np.ndarray]
+
+
+def open_ids(path: Path) -> IdFile:
+    """A file of numbers, nothing but its header read.
+
+    Raises:
+        MaskRCNNError: missing, damaged, too large, or no file of numbers.
+    """
+    check_present(path)
+    if path.suffix.lower() == ".npy":
+        return _open_npy(path)
+    if is_tiff(path):
+        return _open_tiff(path)
+    with _opened(path) as image:
+        size, pages = (image.height, image.width), frames(image)
+    return IdFile(size, pages, lambda page: _by_pillow(path, page))
+
+
+def whole_numbers(values: np.ndarray, path: Path) -> np.ndarray:
+    """Ids in the machine's byte order; uint8 for bool, int32 or int64 for floating and 64-bit types.
+
+    Raises:
+        MaskRCNNError: they are no whole numbers from 0 up.
+    """
+    if not values.size:
+        raise MaskRCNNError("expected a mask of object ids, found no pixel", where=path, fix=SAVE_AS)
+    if values.dtype == bool:
+        return values.astype(np.uint8)
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    low, high = values.min().item(), values.max().item()
+    # A comparison with NaN is False.
+    if not (low >= 0 and high < _MAX_ID):
+        found = f"{low if not low >= 0 else high} in values of type {values.dtype}"
+        raise MaskRCNNError(
+            f"expected object ids from 0 up, found {found}", where=path, fix="number the objects from 1"
+        )
+    if values.dtype.kind != "f" and values.dtype.itemsize < 8:
+        return values
+    whole = values.astype(np.int32 if high < 2**31 else np.int64)
+    if values.dtype.kind == "f" and (different := whole != values).any():
+        found = f"{values[different][0]} in values of type {values.dtype}"
+        raise MaskRCNNError(f"expected object ids that are whole numbers, found {found}", where=path, fix=SAVE_AS)
+    return whole
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
+    """As `opened`, with advice for maps."""
+    try:
+        with opened(path) as image:
+            yield image
+    except MaskRCNNError as error:
+        if isinstance(error.__cause__, UnidentifiedImageError):
+            raise MaskRCNNError(error.what, where=path, fix=SAVE_AS) from error
+        raise
+
+
+def _by_pillow(path: Path, page: int) -> np.ndarray:
+    with _opened(path) as image:
+        image.seek(page)
+        if image.mode not in _MODES:
+            what = f"expected a mask of object ids with one channel of whole numbers, found mode {image.mode}"
+            raise MaskRCNNError(what, where=path, fix=SAVE_AS)
+        scale = _SCALED.get(image.tile[0].args, 1) if image.tile and isinstance(image.tile[0].args, str) else 1
+        values = loaded(image)
+        return values if scale == 1 else values // np.uint8(scale)
+
+
+def _open_npy(path: Path) -> IdFile:
+    try:
+        # Mapped, not read; object arrays, which could run code, are refused.
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:
+        objects = any(word in str(error) for word in ("pickle", "Python objects"))
+        what = "a .npy of Python objects, which can run code and is not loaded" if objects else f"no .npy: {error}"
+        raise MaskRCNNError(what, where=path, fix=SAVE_AS) from error
+    shape = tuple(side for side in array.shape if side != 1) if array.ndim == 3 else array.shape
+    return IdFile(_checked(shape, array.dtype, path), 1, lambda page: np.array(array).reshape(shape))
+
+
+def _open_tiff(path: Path) -> IdFile:
+    pages = open_tiff(path)
+
+    def numbers(number: int) -> np.ndarray:
+        page = pages[number]
+        if page.samples != 1:
+            raise MaskRCNNError(_found([*page.size, page.samples], page.dtype), where=path, fix=SAVE_AS)
+        return page.stored()[..., 0]
+
+    first = pages[0]
+    shape = first.size if first.samples == 1 else (*first.size, first.samples)
+    return IdFile(_checked(shape, first.dtype, path), len(pages), numbers)
+
+
+def _checked(shape: tuple[int, ...], dtype: np.dtype[Any], path: Path) -> tuple[int, int]:
+    """Shape [H, W] of an array of numbers that is not too large."""
+    if len(shape) != 2 or not all(shape) or dtype.kind not in "buif" or dtype.itemsize > 8:
+        raise MaskRCNNError(_found(list(shape), dtype), where=path, fix=SAVE_AS)
+    check_size(*shape, path, dtype.itemsize)
+    return shape[0], shape[1]
+
+
+def _found(shape: list[int], dtype: np.dtype[Any]) -> str:
+    return f"expected a mask of object ids [H, W] of whole numbers, found shape {shape} of {dtype}"

@@ -1,0 +1,273 @@
+"""Image files as Pillow opens them: one clear error for whatever can go wrong, and the values that are stored.
+
+Nothing is turned or stretched here; `image_io` does that.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from maskrcnn.documents import shown
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.images.embedded_image import embedded_image, is_embedded
+from maskrcnn.images.image_formats import CONVERT, HAS_HEIF, HEIF_FIX, PILLOW_FORMATS, is_heif
+
+MAX_PIXELS = 200_000_000
+MAX_IMAGE_BYTES = 2**30  # of the pixels once decoded; the whole way from file to network takes a few times as many
+_LARGE = 2**24  # pixels, from which copies are made piece by piece
+LIMIT_VARIABLE = "MASKRCNN_MAX_IMAGE_BYTES"
+ON_WHITE = "transparent pixels composited on white"
+
+_DEFLATED = 1032  # bytes that deflate makes of one at the most
+_PNG_BITS = {"LA": 16, "RGB": 24, "RGBA": 32, "I;16": 16}
+
+GREY16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
+TURNED = (5, 6, 7, 8)
+_EXIF_ORIENTATION = 0x0112
+_limit_lock = threading.Lock()
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[ImageFile.ImageFile]:
+    """The image with its header read; whatever Pillow says then and in the body is told as one clear error."""
+    check_present(path)
+    try:
+        image = _header(path)
+    except UnidentifiedImageError as error:
+        start = _start(path)
+        what, fix = f"not an image: no known format begins with {start!r}", CONVERT
+        if is_heif(start):
+            what, fix = "a HEIC image, which needs pillow-heif", HEIF_FIX
+        raise MaskRCNNError(what, where=path, fix=fix) from error
+    except MaskRCNNError:
+        raise
+    except Exception as error:
+        raise MaskRCNNError(f"damaged image header: {error}", where=path, fix="copy or download it again") from error
+    with image:
+        check_size(image.height, image.width, path)
+        _check_plausible(image, path)
+        try:
+            yield image
+        except MaskRCNNError:
+            raise
+        except Exception as error:
+            raise MaskRCNNError(
+                f"truncated or damaged image: {error}", where=path, fix="copy or download it again"
+            ) from error
+
+
+def _check_plausible(image: ImageFile.ImageFile, path: Path) -> None:
+    """Raises `MaskRCNNError` for a PNG that is too small to hold what its header claims."""
+    if image.format != "PNG" or is_embedded(path):
+        return
+    # Each row begins with a byte of its own. In modes that are not listed a pixel has one bit at least.
+    row = 1 + -(-image.width * _PNG_BITS.get(image.mode, 1) // 8)
+    size = path.stat().st_size
+    if image.height * row > _DEFLATED * size:
+        what = f"{size:,} bytes cannot hold the {image.width} x {image.height} pixels that its header claims"
+        raise MaskRCNNError(f"truncated or damaged image: {what}", where=path, fix="copy or download it again")
+
+
+def check_present(path: Path) -> None:
+    """Raises `MaskRCNNError` unless there is a file that is not empty."""
+    try:
+        found = path.stat()
+    except PermissionError as error:
+        raise MaskRCNNError(f"cannot be read: {error.strerror}", where=path, fix="check its rights") from None
+    except (OSError, ValueError):
+        raise MaskRCNNError("no such image file", where=path, fix="check the path") from None
+    if stat.S_ISDIR(found.st_mode):
+        raise MaskRCNNError("expected an image file, found a folder", where=path, fix="name a file in it")
+    if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for somebody to write into it
+        raise MaskRCNNError("expected an image file, found a pipe or device", where=path, fix="save it as a file")
+    if found.st_size == 0:
+        raise MaskRCNNError("the image file is empty (0 bytes)", where=path, fix="copy or download it again")
+
+
+def check_size(height: int, width: int, where: object, pixel_bytes: int = 3) -> None:
+    """Raises `MaskRCNNError` for an image of more than MAX_PIXELS pixels or MAX_IMAGE_BYTES bytes.
+
+    The variable MASKRCNN_MAX_IMAGE_BYTES of the environment sets another number of bytes, and pixels in proportion.
+
+    Args:
+        where: what the error names.
+        pixel_bytes: of one pixel with all its channels, once decoded.
+    """
+    pixels, _ = _limits()
+    if width * height > pixels:
+        raise MaskRCNNError(
+            f"expected at most {pixels:,} pixels, found {width} x {height} = {width * height:,}",
+            where=where,
+            fix="cut the image into tiles or scale it down",
+        )
+    check_bytes(width * height * pixel_bytes, where)
+
+
+def check_bytes(needed: int, where: object = None) -> None:
+    """Raises `MaskRCNNError` for pixels of more than MAX_IMAGE_BYTES, once decoded; see `check_size`."""
+    _, allowed = _limits()
+    if needed > allowed:
+        raise MaskRCNNError(
+            f"expected at most {allowed:,} bytes of pixels, found {needed:,}",
+            where=where,
+            fix=f"cut it into tiles or scale it down; with memory for several times as much, set {LIMIT_VARIABLE}",
+        )
+
+
+def _limits() -> tuple[int, int]:
+    """The largest numbers of pixels and bytes of an image."""
+    told = os.environ.get(LIMIT_VARIABLE)
+    if not told:
+        return MAX_PIXELS, MAX_IMAGE_BYTES
+    if not told.isdecimal() or not 0 < len(told) < 16:
+        raise MaskRCNNError(f"{LIMIT_VARIABLE}: expected a number of bytes, found {shown(told)}", fix="correct it")
+    return MAX_PIXELS * int(told) // MAX_IMAGE_BYTES, int(told)
+
+
+def stored(image: ImageFile.ImageFile, path: Path, shrink: int = 1) -> np.ndarray:
+    """Pixels as the file has them: [H, W] grey of any depth, or uint8 or uint16 [H, W, 3 or 4], not turned.
+
+    Args:
+        shrink: 1, 2, 4 or 8. A JPEG whose EXIF data does not turn it may come so many times smaller, [ceil(H / shrink),
+            ceil(W / shrink)]: that takes a part of the time.
+    """
+    if image.format == "JPEG" and image.mode in ("L", "RGB"):
+        if shrink > 1 and orientation(image) == 1:
+            # Pillow takes the largest factor at which the image stays at least this large.
+            image.draft(image.mode, (max(image.width // shrink, 1), max(image.height // shrink, 1)))
+        else:
+            pixels = _jpeg(path)
+            if pixels is not None:
+                return pixels
+    swapped = _swapped_tiles(image)
+    array = decoded(image)
+    if swapped:
+        with _header(path) as again:
+            again.tile = swapped
+            array = array.astype(np.uint16) << 8 | decoded(again)
+    return array
+
+
+def loaded(image: Image.Image) -> np.ndarray:
+    """The stored values, palette indices included, once decoded."""
+    # Pillow checks a TIFF's size again while decoding.
+    with no_pillow_limit() if image.format == "TIFF" else nullcontext():
+        image.load()
+    if image.width * image.height <= _LARGE:
+        return np.array(image)
+    # Pillow's way through bytes would take twice the memory.
+    first = np.asarray(image.crop((0, 0, image.width, 1)))
+    values = np.empty((image.height, *first.shape[1:]), dtype=first.dtype)
+    step = max(_LARGE // image.width // 16, 1)
+    for top in range(0, image.height, step):
+        bottom = min(top + step, image.height)
+        values[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
+    return values
+
+
+def frames(image: ImageFile.ImageFile) -> int:
+    """Number of frames or pages; a phone's MPO holds one photo and its previews."""
+    return getattr(image, "n_frames", 1) if image.format != "MPO" else 1
+
+
+def orientation(image: ImageFile.ImageFile) -> int:
+    """EXIF's 1..8, as far as Pillow has not applied it yet."""
+    # Pillow turns a TIFF itself, and decodes a whole PNG to look for a late EXIF chunk: there only an early one counts.
+    if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
+        return 1
+    value = image.getexif().get(_EXIF_ORIENTATION, 1)
+    return value if value in range(1, 9) else 1
+
+
+def oriented(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """EXIF's eight orientations as mirror images and a swap of the axes."""
+    if orientation in TURNED:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
+
+
+@contextmanager
+def no_pillow_limit() -> Iterator[None]:
+    # Pillow's own limit lies below ours, and is one global number.
+    with _limit_lock:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _header(path: Path) -> ImageFile.ImageFile:
+    formats = PILLOW_FORMATS
+    if HAS_HEIF and is_heif(_start(path)):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        formats = ("HEIF",)
+    with no_pillow_limit():
+        return Image.open(io.BytesIO(embedded_image(path)) if is_embedded(path) else path, formats=formats)
+
+
+def _start(path: Path) -> bytes:
+    if is_embedded(path):
+        return embedded_image(path)[:12]
+    with path.open("rb") as file:
+        return file.read(12)
+
+
+def _jpeg(path: Path) -> np.ndarray | None:
+    """uint8 [H, W] or [H, W, 3] by torchvision: the same values as Pillow's, in half the time. None if it declines.
+
+    It is only used where a model has loaded it: that takes as long as a thousand images.
+    """
+    torchvision = sys.modules.get("torchvision")
+    if torchvision is None or is_embedded(path):
+        return None
+    try:
+        pixels = torchvision.io.decode_jpeg(torchvision.io.read_file(str(path)))
+    except RuntimeError:
+        return None
+    return pixels[0].numpy() if len(pixels) == 1 else pixels.permute(1, 2, 0).numpy() if len(pixels) == 3 else None
+
+
+def decoded(image: Image.Image) -> np.ndarray:
+    values = loaded(image)
+    if image.mode in GREY16:
+        fits = values.dtype.kind == "i" and values.min() >= 0 and values.max() <= 65535
+        return values.astype(np.uint16) if fits else values
+    if image.mode in ("LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        return np.array(image.convert("RGBA"))
+    if image.mode in ("1", "L", "RGB", "RGBA", "F"):
+        return values
+    return np.array(image.convert("RGB"))
+
+
+def _swapped_tiles(image: ImageFile.ImageFile) -> list[Any]:
+    """How to decode the lower bytes of 16-bit colours; empty if the file has 8 bits.
+
+    Pillow keeps only the upper bytes: decoding once more with the byte order swapped yields the lower ones.
+    """
+    swapped = []
+    for codec, extents, offset, args in image.tile:
+        raw_mode = args[0] if isinstance(args, tuple) and args else args
+        if raw_mode not in [f"{image.mode};16{order}" for order in "BLN"]:
+            return []
+        little = raw_mode.endswith("L") or (raw_mode.endswith("N") and sys.byteorder == "little")
+        other = f"{image.mode};16{'B' if little else 'L'}"
+        swapped.append((codec, extents, offset, (other, *args[1:]) if isinstance(args, tuple) else other))
+    return [ImageFile._Tile(*tile) for tile in swapped]

@@ -1,0 +1,94 @@
+"""What users call an image - path, address, PIL image, array, function - as pixels, or one clear error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from maskrcnn.arguments import checked_share, is_whole
+from maskrcnn.config import Preprocess
+from maskrcnn.documents import shown
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.images.channels import as_model_takes
+from maskrcnn.images.image_file import check_size, decoded
+from maskrcnn.images.image_reader import ReadImage
+from maskrcnn.images.sources import read_source
+
+ImageLike = str | Path | np.ndarray | Image.Image | Callable[[], np.ndarray]
+
+LARGEST_BATCH = 65536
+
+
+def read(image: ImageLike, preprocess: Preprocess) -> tuple[ReadImage, Path | None]:
+    """The pixels of whatever a user calls an image, as a model takes them, and its path if it has one.
+
+    Raises:
+        MaskRCNNError: it is none, or cannot be read.
+    """
+    if callable(image) and not isinstance(image, type):
+        image = image()
+    if isinstance(image, np.ndarray):
+        return as_model_takes(image, preprocess), None
+    if isinstance(image, Image.Image):
+        return as_model_takes(_values(image), preprocess), None
+    if isinstance(image, str | Path):
+        return read_source(image, preprocess), Path(image)
+    raise MaskRCNNError(
+        f"expected a path, URL, PIL image or numpy array, found {type(image).__name__}", fix=_advice(image)
+    )
+
+
+def checked_score(score: Any) -> float:
+    """A score as a number from 0 to 1. Raises `MaskRCNNError` for anything else."""
+    return checked_share(score, "score")
+
+
+def checked_batch_size(size: Any, default: int) -> int:
+    """How many images go through together; ``default`` for None. Raises `MaskRCNNError` for anything but 1 and up."""
+    if size is None:
+        return default
+    if not is_whole(size) or not 1 <= size <= LARGEST_BATCH:
+        raise MaskRCNNError(
+            f"batch_size: expected a whole number from 1 to {LARGEST_BATCH}, or None, found {shown(size)}",
+            fix="give one, such as 4",
+        )
+    return int(size)
+
+
+def several(images: Any) -> Iterable[Any]:
+    """What goes through images one by one. Raises `MaskRCNNError` for a single image, or what holds none."""
+    single = isinstance(images, str | bytes | bytearray | Path | Image.Image | dict)
+    if single or (isinstance(images, np.ndarray) and images.ndim < 4) or not isinstance(images, Iterable):
+        what = f"expected a list of images, or what gives them one by one; found {type(images).__name__}"
+        raise MaskRCNNError(what, fix="put it into a list: [image]")
+    return images
+
+
+def _values(image: Image.Image) -> np.ndarray:
+    """As Pillow shows it, 16 bits kept."""
+    try:
+        # A copy: a lazy file is decoded once, and the caller's image stays as it is.
+        check_size(image.height, image.width, None)
+        return decoded(image)
+    except MaskRCNNError:
+        raise
+    except Exception as error:
+        what = f"a PIL image that cannot be read: {str(error)[:200]}"
+        raise MaskRCNNError(what, fix="open the file again and keep it open, or give its path") from error
+
+
+def _advice(image: object) -> str:
+    kind = type(image)
+    if kind.__module__.split(".")[0] == "torch":
+        return "of a tensor [C, H, W] of uint8 give image.permute(1, 2, 0).cpu().numpy()"
+    if isinstance(image, bytes | bytearray | memoryview) or hasattr(image, "read"):
+        return "of an image file in memory give PIL.Image.open(io.BytesIO(data))"
+    if isinstance(image, list | tuple):
+        return "give one list of images, and numpy.asarray(image) of a nested list of numbers"
+    if hasattr(image, "__iter__") and not isinstance(image, dict):
+        return "give list(images), or use stream(images), which takes them one by one"
+    return "give one of these, or a list of them"

@@ -1,0 +1,269 @@
+"""Image files and arrays to pixels, EXIF orientation applied once, every loss told in a note.
+
+Pixels are uint8 [H, W, 3], RGB; `read_channels` gives what is stored, uint8 or uint16 [H, W, C].
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.images.id_map_file import open_ids, whole_numbers
+from maskrcnn.images.image_file import (
+    ON_WHITE,
+    TURNED,
+    check_size,
+    frames,
+    opened,
+    orientation,
+    oriented,
+    stored,
+)
+from maskrcnn.images.image_formats import IMAGE_SUFFIXES
+from maskrcnn.images.npy_file import MAX_CHANNELS, check_channels, is_npy, open_npy
+from maskrcnn.images.tiff_file import TiffPage, is_tiff, open_tiff
+
+_BLOCK = 2**22  # values that are worked on as floats at a time
+
+
+class ReadImage(NamedTuple):
+    """pixels [H, W, C], uint8 RGB unless said otherwise; notes say what was changed beyond a plain conversion, one line
+    each."""
+
+    pixels: np.ndarray
+    notes: tuple[str, ...]
+
+
+def read_image(path: str | Path, shrink: int = 1) -> ReadImage:
+    """Read one image file as it is meant to be seen.
+
+    Grey is replicated, transparency composited on white, 16 bits stretched from their range to 0..255; of several
+    frames or pages the first is read.
+
+    Args:
+        shrink: 1, 2, 4 or 8: a JPEG may come so many times smaller, [ceil(H / shrink), ceil(W / shrink)].
+
+    Raises:
+        MaskRCNNError: the file is missing, a folder, empty, no image, damaged, or has more than MAX_PIXELS pixels.
+    """
+    path = Path(path)
+    notes: list[str] = []
+    turn = number = 1
+    if is_npy(path):
+        array = open_npy(path).read()
+    elif is_tiff(path):
+        pages = open_tiff(path)
+        number = len(pages)
+        array, told = pages[0].picture()
+        notes += told
+    else:
+        with opened(path) as image:
+            number, turn = frames(image), orientation(image)
+            array = stored(image, path, shrink)
+    if number > 1:
+        notes.insert(0, f"{number} frames or pages, only the first is read (extract the others into files)")
+    try:
+        pixels, more = as_rgb8(array)
+    except MaskRCNNError as error:
+        raise MaskRCNNError(error.what, where=path, fix=error.fix) from error
+    return ReadImage(np.ascontiguousarray(oriented(pixels, turn)), (*notes, *more))
+
+
+def read_channels(path: str | Path) -> np.ndarray:
+    """The channels of an image file as stored: uint8 or uint16 [H, W, C], EXIF orientation applied.
+
+    Read are .npy arrays [H, W] or [H, W, C]; TIFF files of several samples a pixel, interleaved or in planes, of 8 or
+    16 bits, or of several grey pages of one size, each page a channel; and all that `read_image` reads, with 1 channel
+    for grey, 3 for colours and palettes, 4 for RGB with transparency. Nothing is stretched or composited.
+
+    Raises:
+        MaskRCNNError: as `read_image`; or the values are no whole numbers of 8 or 16 bits, or there are more than 64
+            channels.
+    """
+    path = Path(path)
+    if is_npy(path):
+        return open_npy(path).read()
+    if is_tiff(path):
+        return _tiff_channels(path)
+    with opened(path) as image:
+        turn = orientation(image)
+        array = stored(image, path)
+    if array.dtype not in (bool, np.uint8, np.uint16):
+        what = f"expected pixels of type uint8 or uint16, found {array.dtype}"
+        raise MaskRCNNError(what, where=path, fix="convert them")
+    array = array * np.uint8(255) if array.dtype == bool else array
+    return np.ascontiguousarray(oriented(array.reshape(*array.shape[:2], -1), turn))
+
+
+def _tiff_channels(path: Path) -> np.ndarray:
+    """Of a TIFF's first page; of several grey ones each is a channel."""
+    pages = open_tiff(path)
+    first = pages[0]
+    pages = pages if first.grey and first.samples == 1 else pages[:1]
+    check_channels(len(pages), path, "pages, one a channel")
+    check_channels(first.samples, path)
+    for number, page in enumerate(pages, start=1):
+        (height, width), (other_height, other_width) = first.size, page.size
+        if page.size != first.size:
+            what = f"page 1 is {width} x {height}, page {number} {other_width} x {other_height}"
+            raise MaskRCNNError(f"pages of different sizes: {what}", where=path, fix="save one image a file")
+        if (page.samples, page.dtype) != (first.samples, first.dtype):
+            what = f"page 1 has {_kind(first)}, page {number} {_kind(page)}"
+            raise MaskRCNNError(f"pages of different kinds: {what}", where=path, fix="save one image a file")
+    if len(pages) == 1:
+        return first.channels()
+    check_size(*first.size, path, len(pages) * first.dtype.itemsize)
+    return np.concatenate([page.channels() for page in pages], axis=2)
+
+
+def _kind(page: TiffPage) -> str:
+    return f"{page.samples} sample{'s' * (page.samples > 1)} of type {page.dtype}"
+
+
+def is_stack(path: str | Path) -> bool:
+    """Whether a file holds channels of any meaning, not a picture's grey, colours and transparency: a .npy, or a TIFF
+    of more samples."""
+    path = Path(path)
+    if not is_tiff(path):
+        return is_npy(path)
+    try:
+        return not open_tiff(path)[0].is_picture
+    except MaskRCNNError:
+        return False
+
+
+def as_rgb8(array: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """A numpy image as uint8 [H, W, 3] RGB, and notes.
+
+    Args:
+        array: uint8, uint16 or bool; [H, W] or [H, W, C] with C 1 (grey), 3 (RGB) or 4 (RGB and alpha).
+    """
+    array = np.asarray(array)
+    if array.ndim >= 2:
+        check_size(array.shape[0], array.shape[1], None, array[:1, :1].nbytes)
+    if array.dtype.kind == "f":
+        raise MaskRCNNError(
+            f"expected pixels of type uint8 or uint16, found {array.dtype}",
+            fix="scale to 0..255 and convert, for instance (image * 255).astype('uint8')",
+        )
+    if array.dtype.kind != "b" and array.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
+        raise MaskRCNNError(
+            f"expected pixels of type uint8, uint16 or bool, found {array.dtype}", fix="convert with .astype('uint8')"
+        )
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or not array.size:
+        turn = array.ndim == 3 and array.shape[0] in (1, 3, 4)
+        fix = "use image.transpose(1, 2, 0)" if turn else "pass one image with its channels last"
+        if array.ndim == 3 and array.size and 4 < array.shape[2] <= MAX_CHANNELS and not turn:
+            fix = f"choose three of its channels, or train a model on {array.shape[2]}"
+        raise MaskRCNNError(
+            f"expected an image [H, W] or [H, W, C] with 1, 3 or 4 channels, found shape {list(array.shape)}", fix=fix
+        )
+    notes: list[str] = []
+    if array.dtype == bool:
+        array = array.astype(np.uint8) * np.uint8(255)
+    if array.shape[2] == 4:
+        array, note = _on_white(array)
+        notes += note
+    if array.dtype != np.uint8:
+        low, high = int(array.min()), int(array.max())
+        array = _stretched(low, high)[array]
+        notes.append(f"16-bit values {low}..{high} stretched to 0..255")
+    if array.shape[2] == 1:
+        array = np.repeat(array, 3, axis=2)
+    return np.ascontiguousarray(array), tuple(notes)
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """(H, W) after EXIF orientation, from the header only. Raises MaskRCNNError as `read_image` does."""
+    path = Path(path)
+    if is_npy(path):
+        return open_npy(path).shape[:2]
+    if is_tiff(path):
+        return open_tiff(path)[0].size
+    with opened(path) as image:
+        width, height = image.size
+        return (width, height) if orientation(image) in TURNED else (height, width)
+
+
+class Header(NamedTuple):
+    """What an image file says of itself.
+
+    Attributes:
+        size: (H, W) as stored, before EXIF orientation.
+        mode: Pillow's name for the kind of pixels, such as RGB, L or I;16; uint8 or uint16 where Pillow has none.
+        channels: number of them.
+        orientation: EXIF's 1..8, 1 where nothing is to be turned.
+        frames: number of frames or pages.
+    """
+
+    size: tuple[int, int]
+    mode: str
+    channels: int
+    orientation: int
+    frames: int
+
+
+def read_header(path: str | Path) -> Header:
+    """The header of an image file, nothing decoded. Raises MaskRCNNError as `read_image` does."""
+    path = Path(path)
+    if is_npy(path):
+        stack = open_npy(path)
+        return Header(stack.shape[:2], str(stack.dtype), stack.shape[2], 1, 1)
+    if is_tiff(path):
+        # Its orientation is part of what is stored, as it is for Pillow.
+        first, *others = open_tiff(path)
+        return Header(first.size, str(first.dtype), first.samples, 1, 1 + len(others))
+    with opened(path) as image:
+        size = image.height, image.width
+        return Header(size, image.mode, len(image.getbands()), orientation(image), frames(image))
+
+
+def read_ids(path: str | Path, page: int = 0) -> np.ndarray:
+    """An id map, whole numbers [H, W], as stored: palette indices are kept, nothing is turned.
+
+    Any type that holds whole numbers is read: those of 64 bits and floating ones become int32, or int64 where they
+    do not fit.
+
+    Args:
+        page: which of several pages, from 0 on.
+
+    Raises:
+        MaskRCNNError: as `read_image`, or the file has colours, fractions or numbers below 0 instead of ids.
+    """
+    path = Path(path)
+    return whole_numbers(open_ids(path).numbers(page), path)
+
+
+def find_images(folder: str | Path, recursive: bool = False) -> list[Path]:
+    """The image files of a folder by suffix (any case), sorted; hidden files are left out."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise MaskRCNNError("expected a folder", where=folder, fix="check the path")
+    found = folder.rglob("*") if recursive else folder.iterdir()
+    return sorted(p for p in found if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".") and p.is_file())
+
+
+def _stretched(low: int, high: int) -> np.ndarray:
+    """uint8 [65536]: what each 16-bit value becomes; a table takes a fraction of the memory that floats would."""
+    values = np.arange(2**16, dtype=np.float32) - low
+    return np.rint(np.clip(values * np.float32(255 / max(high - low, 1)), 0, 255)).astype(np.uint8)
+
+
+def _on_white(array: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Colours [H, W, 3] of the same dtype, composited on white where alpha is not full."""
+    colours, alpha = array[..., :3], array[..., 3:]
+    full = np.iinfo(array.dtype).max
+    if (alpha == full).all():
+        return colours, []
+    mixed = np.empty(colours.shape, dtype=array.dtype)
+    step = max(_BLOCK // max(array[0].size, 1), 1)
+    for first in range(0, len(array), step):
+        rows = slice(first, first + step)
+        weight = alpha[rows].astype(np.float32) / full
+        mixed[rows] = np.rint(colours[rows] * weight + full * (1 - weight))
+    return mixed, [ON_WHITE]

@@ -1,0 +1,220 @@
+"""What a user points at - files, folders, patterns, web addresses - as a list of images to read.
+
+One that is missing becomes a problem line; the others are kept.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from maskrcnn.config import Preprocess
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.images.channels import read_for_model
+from maskrcnn.images.image_formats import IMAGE_SUFFIXES, left_out
+from maskrcnn.images.image_reader import ReadImage, find_images
+from maskrcnn.images.web_image import check_address, download, is_url, url_parts
+from maskrcnn.text import cut_to_bytes, plural
+
+MAX_STEM_BYTES = 200  # of 255 that most file systems take: there is room for a number and a suffix
+
+
+class Source(NamedTuple):
+    """One image to read.
+
+    Attributes:
+        name: its file name; with as much of its folder as tells it from others of that name.
+        path_or_url: a file, or an http(s) address.
+        stem: the name without suffix, different for each source of a list: what its output files are called.
+    """
+
+    name: str
+    path_or_url: Path | str
+    stem: str
+
+
+class Sources(NamedTuple):
+    """The images found, a line for each argument that gave none, and lines worth telling that lose nothing."""
+
+    images: list[Source]
+    problems: list[str]
+    notes: list[str]
+
+
+def resolve_sources(arguments: Sequence[str | Path]) -> Sources:
+    """Find the images behind files, folders (not their sub-folders), patterns such as "photos/**/*.jpg", and addresses.
+
+    An image given twice is listed once. Nothing is read or downloaded yet.
+    """
+    found: dict[str, Path | str] = {}
+    problems: list[str] = []
+    notes: list[str] = []
+    for argument in arguments:
+        try:
+            for item in _expand(argument, notes, problems):
+                found.setdefault(item if isinstance(item, str) else str(item.resolve()), item)
+        except MaskRCNNError as error:
+            problems.append(str(error))
+        except (OSError, ValueError, RuntimeError) as error:  # a name too long, no such home, a circle of links
+            reason = getattr(error, "strerror", None) or error
+            problems.append(str(MaskRCNNError(f"cannot be read: {reason}", where=argument)))
+    items = list(found.values())
+    names = _names(items)
+    return Sources([Source(*parts) for parts in zip(names, items, _stems(items), strict=True)], problems, notes)
+
+
+def _expand(argument: str | Path, notes: list[str], problems: list[str]) -> list[Path] | list[str]:
+    if is_url(argument):
+        check_address(str(argument))
+        return [str(argument)]
+    if not str(argument):  # as a path it would be the folder that one is in
+        raise MaskRCNNError(
+            "expected a file, a folder, a pattern or a web address, found an empty text", fix="name one"
+        )
+    path = Path(argument).expanduser()
+    if path.is_dir():
+        return _images_of(path, notes, problems)
+    if path.exists():
+        return [path]
+    if not glob.has_magic(str(path)):
+        fix = f"its folder {path.parent} is missing too" if not path.parent.exists() else "check the name"
+        raise MaskRCNNError(
+            "expected a file, a folder, a pattern or a web address; nothing is there", where=argument, fix=fix
+        )
+    matches = sorted({Path(match) for match in _matching(str(path))})
+    images = [match for match in matches if match.suffix.lower() in IMAGE_SUFFIXES and match.is_file()]
+    others = left_out(matches)
+    problems += _unreadable(matches)
+    if not images:
+        what = f"expected a pattern that matches images, it matches {_summary(matches)}"
+        raise MaskRCNNError(f"{what}; {others}" if others else what, where=argument)
+    if others:
+        notes.append(f"{argument}: {others}")
+    return images
+
+
+def _matching(pattern: str) -> Iterable[str]:
+    """What a pattern matches; "**" goes into each folder once, whatever circles links make."""
+    parts = Path(pattern).parts
+    if "**" not in parts:
+        return glob.iglob(pattern)  # noqa: PTH207 - absolute patterns
+    place = parts.index("**")
+    tops = glob.iglob(str(Path(*parts[:place]))) if place else ["."]  # noqa: PTH207
+    tail = parts[place + 1 :] or ("*",)
+    folders = _folders_below(Path(top) for top in tops)
+    return (match for folder in folders for match in _matching(str(Path(glob.escape(str(folder)), *tail))))
+
+
+def _folders_below(tops: Iterable[Path]) -> Iterator[Path]:
+    """The folders and all below them that are not hidden, each once."""
+    seen: set[str] = set()
+    for top in tops:
+        for folder, below, _ in os.walk(top, followlinks=True):
+            place = os.path.realpath(folder)
+            below[:] = [] if place in seen else sorted(name for name in below if not name.startswith("."))
+            if place not in seen:
+                yield Path(folder)
+            seen.add(place)
+
+
+def _unreadable(paths: Iterable[Path]) -> Iterator[str]:
+    """A line for each that is named as an image and is neither file nor folder: a broken link, a pipe, a device."""
+    for path in paths:
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
+            try:
+                mode = path.stat().st_mode
+            except OSError as error:
+                link = "a link to what is not there" if path.is_symlink() else error.strerror
+                yield f"{path}: expected an image file, found {link}"
+                continue
+            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                yield f"{path}: expected an image file, found a pipe or device"
+
+
+def _images_of(folder: Path, notes: list[str], problems: list[str]) -> list[Path]:
+    content = sorted(folder.iterdir())
+    images = find_images(folder)
+    others = left_out(content)
+    problems += _unreadable(content)
+    below = sum(_count(child) for child in content if child.is_dir())
+    wider = Path(glob.escape(str(folder))) / "**" / "*"
+    if not images:
+        found = f"{below} in its sub-folders" if below else _summary(content)
+        fix = f'to read the sub-folders, give "{wider}"' if below else "give a folder of images"
+        what = f"expected images in this folder, found {found}"
+        raise MaskRCNNError(f"{what}; {others}" if others else what, where=folder, fix=fix)
+    if others:
+        notes.append(f"{folder}: {others}")
+    if below:
+        notes.append(
+            f'{folder}: {len(images)} taken, {below} in sub-folders left out (to read them all, give "{wider}")'
+        )
+    return images
+
+
+def _count(folder: Path) -> int:
+    """How many images are in a folder; none in one that may not be looked into."""
+    try:
+        return len(find_images(folder))
+    except OSError:
+        return 0
+
+
+def _summary(paths: Iterable[Path]) -> str:
+    """What there is instead of images: "3 .txt files, 1 folder"."""
+    kinds = Counter("folder" if path.is_dir() else f"{path.suffix or 'suffixless'} file" for path in paths)
+    return ", ".join(plural(count, kind) for kind, count in kinds.most_common(5)) or "nothing"
+
+
+def _names(items: Sequence[Path | str]) -> list[str]:
+    """File names; those that occur twice get the folders that tell them apart."""
+    parts = [url_parts(item) if isinstance(item, str) else item.resolve().parts for item in items]
+    shared = Counter(part[-1] for part in parts)
+    twins = [part[:-1] for part in parts if shared[part[-1]] > 1]
+    levels = list(zip(*twins, strict=False))
+    common = next((depth for depth, level in enumerate(levels) if len(set(level)) > 1), len(levels))
+    return ["/".join(part[common:]) if shared[part[-1]] > 1 else part[-1] for part in parts]
+
+
+def _stems(items: Sequence[Path | str]) -> list[str]:
+    """Output names: the file's own stem, shortened if it is very long, the second of a kind numbered; case ignored, as
+    some file systems do."""
+    names = [url_parts(item)[-1] if isinstance(item, str) else item.name for item in items]
+    wanted = [cut_to_bytes(Path(name).stem, MAX_STEM_BYTES) for name in names]
+    reserved, taken, stems = {stem.casefold() for stem in wanted}, set[str](), []
+    for stem in wanted:
+        unique, number = stem, 1
+        while unique.casefold() in taken or (number > 1 and unique.casefold() in reserved):
+            number += 1
+            unique = f"{stem}_{number}"
+        taken.add(unique.casefold())
+        stems.append(unique)
+    return stems
+
+
+def read_source(path_or_url: str | Path, preprocess: Preprocess | None = None) -> ReadImage:
+    """Read an image from a file or an http(s) address, as a model takes it: as 8-bit RGB unless said otherwise.
+
+    Raises:
+        MaskRCNNError: as of `read_image` and `download`, naming the file or the address.
+    """
+    preprocess = preprocess or Preprocess()
+    if not is_url(path_or_url):
+        return read_for_model(Path(path_or_url), preprocess)
+    url = str(path_or_url)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"image{Path(url_parts(url)[-1]).suffix[:10]}"
+            path.write_bytes(download(url))
+            return read_for_model(path, preprocess)
+    except MaskRCNNError as error:
+        raise MaskRCNNError(error.what, where=url, fix=error.fix) from error
+    except OSError as error:
+        what = f"cannot be kept while it is read: {error.strerror or error}"
+        raise MaskRCNNError(what, where=url, fix="free some space for temporary files") from error

@@ -1,0 +1,283 @@
+"""TIFF files: which pages hold images, and their pixels as stored, as channels of a model and as a picture.
+
+Grey, colours and palettes of whole-number samples are decoded here (see `tiff_codec`); what needs a conversion of
+colours or a codec for pictures (YCbCr, CMYK, Lab, JPEG, fax) is Pillow's, as long as it has 8 bits, and refused
+beyond: Pillow would give other values than the file holds, or the first channel alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.images.image_file import ON_WHITE, check_present, check_size, decoded, opened, oriented
+from maskrcnn.images.tiff_codec import COMPRESSIONS, read_samples, sample_type
+
+# What tifffile finds wrong in a file would go to standard error, beside the error that says so.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+MAX_PAGES = 4096  # that are counted
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE = 0, 1, 2, 3
+_CMYK, _YCBCR, _LAB = 5, 6, 8
+_ORIENTATION, _SUB_FILES = 274, 330
+_FAX_AND_JPEG = (2, 3, 4, 6, 7)  # by their numbers in the file
+_REDUCED, _MASK = 1, 4  # bits of the tag NewSubfileType
+_ASSOCIATED, _SEPARATE = 1, 2  # values of the tag ExtraSamples: colours multiplied by alpha, and not
+_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_FIX = "save it as 8- or 16-bit RGB or grey, uncompressed or with deflate"
+
+
+def is_tiff(path: Path) -> bool:
+    """Whether the file begins as a TIFF does, whatever its name is; False if it cannot be read."""
+    try:
+        if not path.is_file():  # opening a pipe would wait for whoever writes into it
+            return False
+        with path.open("rb") as file:
+            return file.read(4) in _MAGIC
+    except (OSError, ValueError):
+        return False
+
+
+@dataclass(frozen=True)
+class TiffPage:
+    """One image of a TIFF file, its header read.
+
+    Attributes:
+        path, number: the file, and the page's place in it from 0 on.
+        height, width: as stored, before the orientation.
+        orientation: EXIF's 1..8.
+        samples: in a pixel, extra ones included.
+        bits, dtype: of a sample; dtype is what holds it.
+        photometric: what the samples mean, the TIFF tag.
+        extra: what each sample beyond those of the photometric interpretation means, the tag ExtraSamples.
+        ours: decoded here, not by Pillow.
+        palette: uint8 [2^bits, 3], if the samples are indices into it.
+    """
+
+    path: Path
+    number: int
+    height: int
+    width: int
+    orientation: int
+    samples: int
+    bits: int
+    dtype: np.dtype[Any]
+    photometric: int
+    extra: tuple[int, ...]
+    ours: bool
+    palette: np.ndarray | None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) after the orientation."""
+        return (self.height, self.width) if self.orientation < 5 else (self.width, self.height)
+
+    @property
+    def grey(self) -> bool:
+        """Whether the samples are brightnesses."""
+        return self.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO)
+
+    @property
+    def alpha(self) -> int | None:
+        """Which of the extra samples is the transparency; None if none is said to be."""
+        return next((place for place, kind in enumerate(self.extra) if kind in (_ASSOCIATED, _SEPARATE)), None)
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether the samples are grey or colours and perhaps transparency, and nothing else."""
+        return not self.ours or self.samples - (self.alpha is not None) == (3 if self.photometric == RGB else 1)
+
+    def stored(self) -> np.ndarray:
+        """The samples [H, W, S] as stored, turned: what ids are read from.
+
+        Raises:
+            MaskRCNNError: damaged, or of a kind that is not read.
+        """
+        return oriented(self._samples(), self.orientation) if self.ours else self._by_pillow(inverted=False)
+
+    def channels(self) -> np.ndarray:
+        """uint8 or uint16 [H, W, C]: grey from dark to bright, colours and all extra samples; of a palette its colours.
+
+        Raises:
+            MaskRCNNError: as `stored`, or the values are no whole numbers of 8 or 16 bits.
+        """
+        if not self.ours:
+            return self._by_pillow(inverted=True)
+        values = self._samples()
+        if self.palette is not None:
+            colours, extra = self.palette[values[..., 0]], values[..., 1:]
+            values = np.concatenate((colours, extra.astype(np.uint8)), axis=2) if extra.size else colours
+        else:
+            inverted = self.photometric == WHITE_IS_ZERO
+            values = _of_16_bits(values, self.path, convertible=not inverted)
+            if inverted:
+                shades = values[..., : self.samples - len(self.extra)]
+                np.subtract(values.dtype.type(2**self.bits - 1), shades, out=shades)
+            if self.bits < 8:
+                full = 2**self.bits - 1
+                values = np.rint(np.arange(full + 1) * (255 / full)).astype(np.uint8)[values]
+        return np.ascontiguousarray(oriented(values, self.orientation))
+
+    def picture(self) -> tuple[np.ndarray, tuple[str, ...]]:
+        """[H, W, 1, 3 or 4] as it is meant to be seen, the fourth its transparency, and notes on what is not shown.
+
+        Grey samples of no stated meaning come as they are, for the reader to refuse, unless they are three or four.
+        """
+        values = self.channels()
+        if not self.ours or values.shape[2] == 1:
+            return values, ()
+        alpha = None if self.alpha is None else values.shape[2] - len(self.extra) + self.alpha
+        bands = [place for place in range(values.shape[2]) if place != alpha]
+        if self.grey and len(bands) not in (1, 3, 4):
+            return values, ()
+        shown = values[..., bands[:3]]
+        notes = []
+        if len(bands) > 3:
+            notes.append(f"only the first 3 of {values.shape[2]} samples are shown: no meaning of the others is stated")
+        if alpha is None:
+            return shown, tuple(notes)
+        shown = np.repeat(shown, 3, axis=2) if len(bands) == 1 else shown
+        if self.extra[self.alpha or 0] == _SEPARATE:
+            return np.concatenate((shown, values[..., alpha, None]), axis=2), tuple(notes)
+        missing = np.iinfo(values.dtype).max - values[..., alpha, None]
+        if missing.any():
+            shown += np.minimum(missing, np.iinfo(values.dtype).max - shown)
+            notes.append(ON_WHITE)
+        return shown, tuple(notes)
+
+    def _samples(self) -> np.ndarray:
+        from tifffile import TiffFile
+
+        with _told(self.path), TiffFile(self.path) as tiff, self.path.open("rb") as file:
+            return read_samples(file, tiff.pages[self.number], tiff.byteorder)
+
+    def _by_pillow(self, inverted: bool) -> np.ndarray:
+        """[H, W, 1, 3 or 4], turned; ``inverted`` where white is zero."""
+        with opened(self.path) as image:
+            image.seek(self.number)
+            values = decoded(image)
+        values = values[..., None] if values.ndim == 2 else values
+        if self.photometric == WHITE_IS_ZERO and not inverted:
+            values = ~values
+        return values * np.uint8(255) if values.dtype == bool and inverted else values
+
+
+def _of_16_bits(values: np.ndarray, path: Path, convertible: bool) -> np.ndarray:
+    """Whole numbers of another type where all fit; of those, zero has no opposite."""
+    if values.dtype in (np.uint8, np.uint16):
+        return values
+    if not convertible or values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
+        what = f"expected pixels of type uint8 or uint16, found {values.dtype}"
+        raise MaskRCNNError(what, where=path, fix="scale to 0..65535, convert with .astype('uint16') and save again")
+    return values.astype(np.uint16)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Whatever goes wrong inside is one clear error that names the file."""
+    fix = "copy or export it again"
+    try:
+        yield
+    except MaskRCNNError as error:
+        raise MaskRCNNError(error.what, where=path, fix=error.fix or fix) from error
+    except Exception as error:
+        raise MaskRCNNError(f"truncated or damaged TIFF: {str(error)[:200]}", where=path, fix=fix) from error
+
+
+def open_tiff(path: Path) -> list[TiffPage]:
+    """The images of a TIFF file in their order; smaller copies and masks of them are no images.
+
+    Raises:
+        MaskRCNNError: missing, damaged, too large, or of a kind that is not read; what the first page is decides.
+    """
+    check_present(path)
+    try:
+        from tifffile import TiffFile
+    except ImportError as error:
+        what = "a TIFF needs tifffile, which is not installed"
+        raise MaskRCNNError(what, where=path, fix="pip install tifffile, or convert it to PNG") from error
+    with _told(path), TiffFile(path) as tiff:
+        pages: list[tuple[int, Any]] = list(enumerate(itertools.islice(tiff.pages, MAX_PAGES)))
+        full = [(number, page) for number, page in pages if not int(page.subfiletype) & (_REDUCED | _MASK)]
+        if not full and _SUB_FILES in pages[0][1].tags:
+            raise MaskRCNNError("a camera's raw data, of which a small preview alone can be read", fix=_FIX)
+        return [_page(path, number, page) for number, page in full or pages[:1]]
+
+
+def _page(path: Path, number: int, page: Any) -> TiffPage:
+    """What a tifffile page says of itself, once it is known how it can be read."""
+    photometric, extra = int(page.photometric), tuple(int(kind) for kind in page.extrasamples)
+    dtype, samples = sample_type(page), page.samplesperpixel
+    colours = {RGB: 3, PALETTE: 1}.get(photometric, 1)
+    ours = (
+        page.compression in COMPRESSIONS
+        and photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE)
+        and dtype is not None
+        and page.imagedepth == 1
+        and samples >= colours + len(extra)
+    )
+    if not ours and not _is_pillows(page, photometric):
+        raise MaskRCNNError(f"a TIFF of a kind that is not read: {_described(page)}", fix=_FIX)
+    tag = page.tags.get(_ORIENTATION)
+    orientation = tag.value if tag is not None and tag.value in range(1, 9) else 1
+    dtype = dtype if ours and dtype is not None else np.dtype(np.uint8)
+    check_size(page.imagelength, page.imagewidth, path, samples * dtype.itemsize)
+    palette = _palette(page) if ours and photometric == PALETTE else None
+    return TiffPage(
+        path,
+        number,
+        page.imagelength,
+        page.imagewidth,
+        orientation,
+        samples,
+        page.bitspersample if ours else 8,
+        dtype,
+        photometric,
+        extra,
+        ours,
+        palette,
+    )
+
+
+def _is_pillows(page: Any, photometric: int) -> bool:
+    """Whether Pillow reads all of the page."""
+    samples = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, _CMYK: 4, _YCBCR: 3, _LAB: 3}.get(photometric)
+    transparent = photometric == RGB and tuple(page.extrasamples) in ((), (_SEPARATE,))
+    return (
+        (page.compression in COMPRESSIONS or page.compression in _FAX_AND_JPEG)
+        and (page.samplesperpixel == samples or (transparent and page.samplesperpixel == 4))
+        and page.bitspersample in (1, 8)
+        and page.sampleformat == 1
+        and page.imagedepth == 1
+    )
+
+
+def _palette(page: Any) -> np.ndarray:
+    """uint8 [2^bits, 3]."""
+    colours = None if page.colormap is None else np.asarray(page.colormap)
+    if colours is None or colours.shape != (3, 2**page.bitspersample) or sample_type(page).kind != "u":  # type: ignore[union-attr]
+        raise MaskRCNNError("expected a palette of 2^bits colours", fix=_FIX)
+    # Some writers fill in 8 of the 16 bits.
+    return np.ascontiguousarray((colours >> (8 if colours.max() > 255 else 0)).astype(np.uint8).T)
+
+
+def _described(page: Any) -> str:
+    parts = [
+        f"{page.samplesperpixel} samples",
+        f"of {page.bitspersample} bits",
+        f"photometric {_word(page.photometric)}",
+        f"compression {_word(page.compression)}",
+    ]
+    return " ".join(parts[:2]) + ", " + ", ".join(parts[2:])
+
+
+def _word(value: Any) -> str:
+    return str(getattr(value, "name", value))

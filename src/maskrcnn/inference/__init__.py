@@ -1,0 +1,1 @@
+"""The network in PyTorch made fast for prediction: fused copy, CUDA graphs, devices and precision."""

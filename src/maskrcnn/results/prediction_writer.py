@@ -1,0 +1,145 @@
+"""Results on disk: OUT/<stem>.png overlays and OUT/predictions.json, a list of COCO results.
+
+predictions.json appears whole, when the writer closes: also after an error or Ctrl-C, with what was done by then. After
+a power cut the results so far are in predictions.….part.json. One writer at a time holds the folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from contextlib import ExitStack
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
+
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.output.atomic_file import cannot_write, replacing, try_out
+from maskrcnn.output.claim import claim_folder
+from maskrcnn.results.result import Result
+
+OVERLAY_MARK = "maskrcnn overlay"
+
+
+class PredictionWriter:
+    """Collects the results of many images in one folder.
+
+        with PredictionWriter("out") as writer:
+            for source in sources:
+                writer.add(source.name, source.stem, model.predict(source.path_or_url))
+
+    Args:
+        out_dir: made if missing. An overlay and a predictions.json of an earlier run are replaced, other files never.
+        overlays: also draw each result.
+
+    Attributes:
+        notes: (once entered) what to tell the user about the folder.
+
+    Raises:
+        MaskRCNNError: (on entering) out_dir is a file, another run writes there, or nothing can be written.
+    """
+
+    def __init__(self, out_dir: str | Path, *, overlays: bool = True) -> None:
+        self.out_dir, self.overlays = Path(out_dir), overlays
+        self.path = self.out_dir / "predictions.json"
+        self.images = 0
+        self.notes: list[str] = []
+        self._part = self.out_dir / f"predictions.{secrets.token_hex(4)}.part.json"
+        self._file: FileIO
+        self._end = 0
+        self._failed = False
+        self._claim = ExitStack()
+
+    def __enter__(self) -> PredictionWriter:
+        with ExitStack() as claim:
+            self.notes = claim.enter_context(claim_folder(self.out_dir, "cannot write to this folder"))
+            try_out(self.path)
+            try:
+                # Unbuffered: once `add` returns the rows are in the file.
+                self._file = claim.enter_context(FileIO(self._part, "xb"))
+                self._write(b"")
+            except OSError as error:
+                raise cannot_write(error, self.path) from error
+            self._claim = claim.pop_all()
+        return self
+
+    def add(self, source_name: str, stem: str, result: Result) -> Path | None:
+        """Keep one image's result; image_id counts from 1 in the order of adding.
+
+        Args:
+            source_name: the image's file name, as it will stand in `file_name`.
+            stem: the overlay's name without suffix.
+            result: what was found; it needs its image if overlays are drawn.
+
+        Returns:
+            The overlay's path, None if none are drawn.
+
+        Raises:
+            MaskRCNNError: the overlay or the results cannot be written; if only the overlay, the result is kept.
+        """
+        rows = [{**row, "file_name": source_name} for row in result.to_coco(self.images + 1)]
+        text = "".join(f",\n{json.dumps(row)}" for row in rows)
+        if text and not self._end:
+            text = "[" + text[1:]
+        try:
+            self._write(text.encode())
+        except OSError as error:
+            self._failed = True
+            raise cannot_write(error, self.path) from error
+        self.images += 1
+        return self._draw(stem, result) if self.overlays else None
+
+    def _write(self, rows: bytes) -> None:
+        """Append rows and the end of the list, which the next rows overwrite: the file is whole after each image."""
+        end = self._end + len(rows)
+        content = rows + (b"\n]\n" if end else b"[]\n")
+        self._file.seek(self._end)
+        while content:
+            content = content[self._file.write(content) or 0 :]
+        self._file.truncate()
+        self._end = end
+
+    def _draw(self, stem: str, result: Result) -> Path:
+        path = self.out_dir / f"{stem}.png"
+        mark = PngImagePlugin.PngInfo()
+        mark.add_text("Software", OVERLAY_MARK)
+        with replacing(path) as part:
+            if path.exists() and not _is_overlay(path):
+                raise MaskRCNNError(
+                    "not overwritten: no overlay of ours", where=path, fix="choose another output folder"
+                )
+            # Fast compression: the default takes longer on a large photo than all the drawing.
+            result.draw().save(part, format="PNG", pnginfo=mark, compress_level=1)
+        return path
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._claim:
+            try:
+                with self._file:
+                    # Drops what an interrupted write left. The list's end fits on a full disk too: it was there before.
+                    self._write(b"")
+                    os.fsync(self._file.fileno())
+                if self.images or not (error or self._failed):
+                    self._part.replace(self.path)
+                else:  # the results of an earlier run stay
+                    self._part.unlink()
+            except OSError as problem:
+                raise MaskRCNNError(
+                    f"cannot write: {problem.strerror or problem}; the results so far are in {self._part}",
+                    where=self.path,
+                ) from problem
+
+
+def _is_overlay(path: Path) -> bool:
+    if not path.is_file():  # opening a pipe would wait for somebody to write into it
+        return False
+    try:
+        with Image.open(path) as picture:
+            return picture.info.get("Software") == OVERLAY_MARK
+    except (OSError, UnidentifiedImageError):
+        return False

@@ -1,0 +1,64 @@
+"""Whether there is something to learn: the classes, and which of them have an example."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+
+import numpy as np
+
+from maskrcnn.datasets.dataset import Dataset
+from maskrcnn.errors import MaskRCNNError
+
+LOOK_S = 20.0
+SHOWN = 12
+
+
+def check_examples(dataset: Dataset) -> list[str]:
+    """One line for classes without an example, if there are such.
+
+    Images are looked at until each class has shown, or for 20 s: formats of one file an image take long to read.
+
+    Raises:
+        MaskRCNNError: no image has an object that can be learned.
+    """
+    seen, looked = _look(dataset, len(dataset.names))
+    if not seen.any():
+        raise MaskRCNNError(
+            f"none of the {len(dataset)} training images has a labelled object, so there is nothing to learn",
+            fix="label some objects; `maskrcnn doctor DATA` says what became of labels that are there",
+        )
+    missing = [name for name, there in zip(dataset.names, seen, strict=True) if not there]
+    if not missing:
+        return []
+    shown = ", ".join(missing[:SHOWN]) + (f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else "")
+    where = "the training images" if looked == len(dataset) else f"the first {looked} training images"
+    return [f"no example in {where} of: {shown} (they will not be found; label some, or leave the class out)"]
+
+
+def has_none_of(dataset: Dataset, labels: Collection[int]) -> bool:
+    """Whether no image has an object of these classes; False if 20 s were too short to look at all."""
+    seen, looked = _look(dataset, 1, labels)
+    return looked == len(dataset) and not seen[list(labels)].any()
+
+
+def _look(dataset: Dataset, enough: int, labels: Collection[int] | None = None) -> tuple[np.ndarray, int]:
+    """Which classes have an object, bool [C], and how many images were looked at until so many of ``labels`` had."""
+    seen = np.zeros(len(dataset.names), dtype=bool)
+    wanted = np.ones(len(seen), dtype=bool) if labels is None else np.isin(np.arange(len(seen)), list(labels))
+    looked, until = 0, time.monotonic() + LOOK_S
+    for index in range(len(dataset)):
+        looked += 1
+        try:
+            seen[[annotation.label for annotation in dataset.annotations(index) if not annotation.crowd]] = True
+        except MaskRCNNError:
+            continue  # whoever needs the image will name it
+        # Training needs an example: until there is one, looking goes on whatever it takes.
+        if (seen & wanted).sum() >= enough or (time.monotonic() > until and (seen.any() or labels is not None)):
+            break
+    return seen, looked
+
+
+def class_table(names: tuple[str, ...]) -> str:
+    """Ids and names on one line, as results will have them."""
+    return "classes: " + ", ".join(f"{number} {name}" for number, name in enumerate(names))

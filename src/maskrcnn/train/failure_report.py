@@ -1,0 +1,151 @@
+"""What a run leaves behind when a number goes bad or memory runs out: enough to see why, and to do it again."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from maskrcnn.datasets.dataset import Dataset
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.model.losses import Losses
+from maskrcnn.output.atomic_file import make_folder, write_text
+from maskrcnn.text import plural
+from maskrcnn.train import state
+from maskrcnn.train.recipe import Recipe
+from maskrcnn.train.samples.loader import Loaded
+from maskrcnn.weights.safetensors_file import write_tensors
+
+SHOWN = 4
+# How CPU allocators say it, on Linux, macOS and Windows.
+CPU_MEMORY = ("can't allocate memory", "not enough memory", "bad allocation", "std::bad_alloc")
+
+
+class Step(NamedTuple):
+    """One step whose numbers the host has not read yet, and all that tells it again."""
+
+    number: int
+    seconds: float  # of the run, when it was made
+    rate: float
+    loaded: list[Loaded]  # its batches as they came, on the host
+    losses: Tensor  # float [5], over all batches and processes
+    own: Tensor  # float [batches, 5], of each batch here
+    norm: Tensor  # float [], of the gradient
+
+    def numbers(self) -> Tensor:
+        """Losses, norm and own losses in one row."""
+        return torch.cat((self.losses, self.norm[None].float(), self.own.flatten()))
+
+
+def bad_numbers(row: Sequence[float], scaled: bool) -> list[str]:
+    """Names of the losses in a `Step.numbers` that are no finite number, or of the gradient.
+
+    fp16 finds its scale by gradients that are not: ``scaled`` leaves them out.
+    """
+    losses, norm = row[: len(Losses._fields)], row[len(Losses._fields)]
+    bad = [f"loss {name}" for name, value in zip(Losses._fields, losses, strict=True) if not math.isfinite(value)]
+    return bad or ([] if scaled or math.isfinite(norm) else ["gradient's norm"])
+
+
+def write_bad_step(folder: Path, step: Step, row: Sequence[float], dataset: Dataset, process: int) -> Path:
+    """Save the batches of a bad step in RUN/nan-step-N: their numbers as JSON, their tensors as safetensors.
+
+    Those whose own losses are not finite; all, where every loss of the step is and only the gradient is not.
+
+    Args:
+        row: the step's `Step.numbers`.
+    """
+    place = folder / f"nan-step-{step.number}"
+    make_folder(place)
+    count = len(Losses._fields)
+    own = [list(row[start : start + count]) for start in range(count + 1, len(row), count)]
+    guilty = [number for number, losses in enumerate(own) if not all(map(math.isfinite, losses))]
+    if all(map(math.isfinite, row[:count])):
+        guilty = list(range(len(own)))
+    for number in guilty:
+        name = f"process-{process}-batch-{number}"
+        loaded = step.loaded[number]
+        report = {
+            "step": step.number,
+            "learning_rate": step.rate,
+            "gradient_norm": row[count],
+            "losses_of_the_step": dict(zip(Losses._fields, row[:count], strict=True)),
+            "losses_of_this_batch": dict(zip(Losses._fields, own[number], strict=True)),
+            "images": describe(loaded, dataset),
+        }
+        write_text(place / f"{name}.json", json.dumps(report, indent=1))
+        tensors = {field: part.contiguous() for field, part in loaded.batch._asdict().items()}
+        write_tensors(place / f"{name}.safetensors", tensors)
+    return place
+
+
+def describe(loaded: Loaded, dataset: Dataset) -> list[dict[str, Any]]:
+    """Each image of a batch: its file, its size there, and its objects' labels, boxes and box sizes (width, height)."""
+    found = []
+    batch = loaded.batch
+    for row, index in enumerate(loaded.images):
+        valid = batch.valid[row]
+        boxes = batch.boxes[row][valid]
+        found.append(
+            {
+                "file": str(dataset.records[index].path),
+                "id": dataset.records[index].id,
+                "height_width": batch.sizes[row].tolist(),
+                "labels": [dataset.names[label] for label in batch.labels[row][valid].tolist()],
+                "boxes": boxes.tolist(),
+                "box_sizes": (boxes[:, 2:] - boxes[:, :2]).tolist(),
+                "without_mask": int((batch.patch_sizes[row][valid] == 0).any(-1).sum()),
+                "regions_to_ignore": int((batch.crowd[row, :, 2:] > batch.crowd[row, :, :2]).all(-1).sum()),
+            }
+        )
+    return found
+
+
+def bad_step(bad: Sequence[str], step: Step, dataset: Dataset, place: Path) -> MaskRCNNError:
+    """The error that ends a run on a number that is none."""
+    names = [dataset.records[index].path.name for loaded in step.loaded for index in loaded.images]
+    return MaskRCNNError(
+        f"the {', the '.join(bad)} is not a finite number at step {step.number}; its images ({_shown(names)}) and "
+        f"their boxes and losses are in {place}",
+        fix=f"lower the learning rate (now {step.rate:g}), train in fp32, or leave such steps out: skip_bad_steps=10",
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device or the host had no memory left."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in CPU_MEMORY)
+
+
+def out_of_memory(
+    number: int, loaded: Sequence[Loaded], dataset: Dataset, recipe: Recipe, folder: Path
+) -> MaskRCNNError:
+    """The error that ends a run for want of memory: which images it was at, and which setting to lower."""
+    batch, places, *_ = max(loaded, key=lambda part: part.batch.boxes.shape[1])
+    counts = batch.valid.sum(1).tolist()
+    told = [
+        f"{dataset.records[index].path.name} ({height} x {width} pixels, {plural(count, 'object')})"
+        for index, (height, width), count in sorted(
+            zip(places, batch.sizes.tolist(), counts, strict=True), key=lambda image: -image[2]
+        )
+    ]
+    if len(places) > 1:
+        half = len(places) // 2
+        same = f" with accumulate={math.ceil(recipe.accumulate * len(places) / half)} for as many images a step"
+        fix = f"lower batch_size to {half},{same}; or lower canvas, now {recipe.canvas}"
+    else:
+        fix = f"lower canvas, now {recipe.canvas}, or train in bf16"
+    kept = ""
+    if (folder / state.NAME).is_file():
+        kept = f"; what was learned is kept, go on with maskrcnn train --resume {folder} and less memory"
+    return MaskRCNNError(f"out of memory at step {number} with {_shown(told)}{kept}", fix=fix)
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

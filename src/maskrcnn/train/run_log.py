@@ -1,0 +1,97 @@
+"""What a run says: on the display, in RUN/log.txt, and at the end how much of the data it had to leave out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from maskrcnn.annotations.problem import Problem
+from maskrcnn.evaluation.evaluator import Evaluation
+from maskrcnn.output.atomic_file import write_text
+from maskrcnn.text import plural
+
+
+class Display(Protocol):
+    """Where a run shows how it goes."""
+
+    def say(self, line: str) -> None: ...
+    def note(self, line: str) -> None: ...
+    def step(self, progress: float, losses: dict[str, float], images_per_second: float, remaining_s: float) -> None: ...
+    def evaluating(self, done: int, total: int) -> None: ...
+    def evaluated(self, evaluation: Evaluation, best: bool) -> None: ...
+
+
+class Quiet:
+    """The display of all processes but the first."""
+
+    def say(self, line: str) -> None: ...
+    def note(self, line: str) -> None: ...
+    def step(self, progress: float, losses: dict[str, float], images_per_second: float, remaining_s: float) -> None: ...
+    def evaluating(self, done: int, total: int) -> None: ...
+    def evaluated(self, evaluation: Evaluation, best: bool) -> None: ...
+
+
+class Log:
+    """Lines to the display and, with their time, to a file; each problem of the data is told once.
+
+    Args:
+        path: the file, or None to write none.
+        fresh: empty the file first.
+    """
+
+    def __init__(self, path: Path | None, display: Display, fresh: bool) -> None:
+        self.path, self.display, self.lacking = path, display, False
+        self.problems: dict[Problem | str, None] = {}
+        if path is not None and fresh:
+            write_text(path, "")
+
+    def say(self, *lines: str) -> None:
+        """How the run goes."""
+        for line in lines:
+            self._write(line)
+            self.display.say(line)
+
+    def keep(self, line: str) -> None:
+        """For the file alone: the display has shown it."""
+        self._write(line)
+
+    def note(self, line: str) -> None:
+        """Something to look at."""
+        self._write(f"note: {line}")
+        self.display.note(line)
+
+    def tell(self, problems: Iterable[Problem | str]) -> None:
+        """What of the data is not used, or not as written; each once."""
+        for problem in problems:
+            if problem not in self.problems:
+                self.problems[problem] = None
+                self.note(str(problem))
+
+    @property
+    def lost(self) -> list[Problem]:
+        """Those problems for which images or objects are not used."""
+        found = (problem for problem in self.problems if isinstance(problem, Problem))
+        return [problem for problem in found if problem.images_lost or problem.objects_lost]
+
+    def sum_up(self) -> None:
+        """How much of the data was left out."""
+        images = sum(problem.images_lost for problem in self.lost)
+        objects = sum(problem.objects_lost for problem in self.lost)
+        if self.lost:
+            self.say(
+                f"left out of the data: {plural(images, 'image')}, {plural(objects, 'object')}; log.txt names each"
+            )
+        else:
+            self.say("nothing of the data was left out")
+
+    def _write(self, line: str) -> None:
+        if self.path is not None:
+            try:
+                with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                    file.write(f"{datetime.now().isoformat(sep=' ', timespec='seconds')}  {line}\n")
+            except OSError as error:  # a run is worth more than its log
+                if not self.lacking:
+                    self.lacking = True
+                    self.display.note(f"log.txt lacks lines: {error.strerror or error}")

@@ -1,0 +1,1 @@
+"""Training samples: augmentation, copy-paste, the seeded stream and its loader."""

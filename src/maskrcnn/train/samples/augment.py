@@ -1,0 +1,121 @@
+"""Augmentation: what may happen to a training image (large-scale jitter: Ghiasi et al. 2021), and what is to.
+
+A random scale and window make a `View`; polygons are drawn at that scale straight into their boxes, and pixels are
+resampled once. Flips and turns then mirror the small result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from maskrcnn.config import Preprocess
+from maskrcnn.images.input_size import resize_scale
+from maskrcnn.train.samples.colour import ColourChange, draw_change
+from maskrcnn.train.samples.sample import Sample, mirror, quarter_turn
+from maskrcnn.train.samples.view import View, shrinking
+
+
+class Plan(NamedTuple):
+    """What is to happen to one image of ``size`` (H, W).
+
+    Attributes:
+        zoom: pixels of the sample a pixel of the image.
+        corner: (x, y) of the window in image pixels.
+        canvas: largest height and width of the window; None for no limit.
+        change: of the colours.
+        turns: quarter turns after that.
+        mirrored: left to right, after that.
+    """
+
+    size: tuple[int, int]
+    zoom: float
+    corner: tuple[float, float]
+    canvas: int | None
+    change: ColourChange | None
+    turns: int
+    mirrored: bool
+
+    @property
+    def shrink(self) -> int:
+        """How many times smaller the image may be read."""
+        return shrinking(self.zoom)
+
+    def view(self, image: np.ndarray) -> View:
+        """What to show of the image as it was read, [H, W, C] or ``shrink`` times smaller."""
+        shrink = 1 if image.shape[:2] == self.size else self.shrink
+        return View.of(self.size, self.zoom, self.corner, self.canvas, shrink)
+
+    def turned(self, sample: Sample) -> Sample:
+        """The sample of that view, turned and mirrored."""
+        for _ in range(self.turns):
+            sample = quarter_turn(sample)
+        return mirror(sample) if self.mirrored else sample
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What may happen to a training image.
+
+    Attributes:
+        flip: mirror left to right, half the time.
+        turns: any of the eight flips and quarter turns; for images without an up, such as microscopy.
+        scale: range of the random factor on top of the model's own resizing, drawn evenly; (0.1, 2) is large-scale
+            jitter.
+        colour: strength of brightness, contrast, saturation and hue changes; 0 none, 1 strong.
+        stains: also any hue, negatives and grey at random; where colour means a stain or a channel, not a thing.
+        object_crops: share of the windows that are placed to show a random object whole, small ones favoured; windows
+            placed anywhere lose them.
+        copy_paste: share of the images that get objects of another image pasted in, see `copy_paste`.
+    """
+
+    flip: bool = True
+    turns: bool = False
+    scale: tuple[float, float] = (0.6, 1.6)
+    colour: float = 0.4
+    stains: bool = False
+    object_crops: float = 0.5
+    copy_paste: float = 0.0
+
+    def plan(
+        self,
+        size: tuple[int, int],
+        boxes: np.ndarray,
+        preprocess: Preprocess,
+        canvas: int | None,
+        rng: np.random.Generator,
+    ) -> Plan:
+        """Something at random for an image of ``size`` (H, W).
+
+        Args:
+            boxes: float [N, 4], of its objects.
+            preprocess: how the model takes images; its resizing is the scale of 1.
+            canvas: the sample is a window of at most canvas×canvas pixels; None for the whole image at any size.
+        """
+        zoom = resize_scale(*size, preprocess) * float(rng.uniform(*self.scale))
+        corner = self._corner(size, zoom, canvas, boxes, rng)
+        change = draw_change(self.colour, rng, preprocess, self.stains)
+        turns = int(rng.integers(4)) if self.turns else 0
+        mirrored = (self.flip or self.turns) and bool(rng.random() < 0.5)
+        return Plan(size, zoom, corner, canvas, change, turns, mirrored)
+
+    def _corner(
+        self, size: tuple[int, int], zoom: float, canvas: int | None, boxes: np.ndarray, rng: np.random.Generator
+    ) -> tuple[float, float]:
+        """The (x, y) of the window in an image of ``size``: anywhere, or so that it shows an object whole."""
+        image = np.array([size[1], size[0]], dtype=np.float64)
+        window = image if canvas is None else np.minimum(image, canvas / zoom)
+        low, high = np.zeros(2), image - window
+        if len(boxes) and high.any() and rng.random() < self.object_crops:
+            # One of a sixteenth of the area is drawn twice as often.
+            weights = np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(axis=1), 1) ** -0.25
+            box = boxes[rng.choice(len(boxes), p=weights / weights.sum())]
+            # From the first window that reaches the object's end to the last that reaches its beginning; the other way
+            # round for an object larger than the window.
+            ends, begins = box[2:] - window, box[:2]
+            most = high
+            low, high = (np.minimum(np.maximum(pick(ends, begins), 0), most) for pick in (np.minimum, np.maximum))
+        x, y = (low + (high - low) * rng.random(2)).tolist()
+        return x, y

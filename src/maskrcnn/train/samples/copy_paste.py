@@ -1,0 +1,141 @@
+"""Copy-paste (Ghiasi et al. 2021): objects of one training sample are pasted into another.
+
+What they cover loses its pixels and, cell by cell, its mask: a patch keeps the coverage that still shows, its box
+becomes tight again, a sliver becomes a region to ignore, and what is covered goes. One map of how much of each pixel is
+covered holds for all; no mask ever has the size of the image.
+
+An object that has a box only may show anywhere in it. Rows and columns at its box's edges that are covered whole are
+cut off; if more than half of its box is covered, nobody knows whether it still shows, and the rest becomes a region to
+ignore.
+
+Frame: pixels of the sample that is pasted into.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from maskrcnn.masks.patch import limited, resample
+from maskrcnn.train.samples.sample import PATCH_LIMIT, Sample
+
+# An object is pasted if so much of what its own sample shows of it comes to lie inside the other.
+INSIDE_SHARE = 0.5
+# A box without a mask whose covered share is larger becomes a region to ignore.
+UNKNOWN_SHARE = 0.5
+
+
+def copy_paste(sample: Sample, source: Sample, rng: np.random.Generator) -> Sample:
+    """The sample with a random part of the source's masked objects pasted over it, at a random place.
+
+    Args:
+        source: its patches as fine as its pixels, so that the pasted edges are.
+    """
+    masked = np.array([k for k, patch in enumerate(source.patches) if patch.size], dtype=np.int64)
+    if not len(masked):
+        return sample
+    chosen = rng.permutation(masked)[: rng.integers(1, len(masked) + 1)]
+    room = np.array(sample.image.shape[1::-1]) - source.image.shape[1::-1]
+    # The smaller of the two samples lies anywhere within the larger.
+    offset = rng.integers(np.minimum(room, 0), np.maximum(room, 0) + 1)
+    return paste(sample, source.select(np.sort(chosen)), offset)
+
+
+def paste(sample: Sample, source: Sample, offset: np.ndarray) -> Sample:
+    """The sample with all objects of the source pasted over it, its pixel (0, 0) at ``offset`` = (x, y).
+
+    Objects that would mostly lie outside are left out.
+    """
+    arriving = _arrivals(sample, source, offset)
+    if not len(arriving.labels):
+        return sample
+    cover = _cover(sample, arriving)
+    left = _covered(sample, cover)
+    return replace(
+        left,
+        image=_blend(sample.image, source.image, cover, offset),
+        boxes=np.concatenate((left.boxes, arriving.boxes)),
+        frames=np.concatenate((left.frames, arriving.frames)),
+        patches=left.patches + [limited(patch, PATCH_LIMIT) for patch in arriving.patches],
+        labels=np.concatenate((left.labels, arriving.labels)),
+        areas=np.concatenate((left.areas, arriving.areas)),
+    )
+
+
+def _arrivals(sample: Sample, source: Sample, offset: np.ndarray) -> Sample:
+    """The source's objects in the pixels of the sample, cut at its edges; without those that mostly lie outside."""
+    height, width = sample.image.shape[:2]
+    limits = np.array([width, height, width, height], dtype=np.float32)
+    shift = np.tile(offset, 2).astype(np.float32)
+    frames = source.frames + shift
+    inside = np.clip(frames, 0, limits)
+    patches = []
+    for patch, before, now in zip(source.patches, frames.astype(np.int64), inside.astype(np.int64), strict=True):
+        (x, y, _, _), (x1, y1, x2, y2) = before.tolist(), now.tolist()
+        patches.append(patch[y1 - y : y2 - y, x1 - x : x2 - x])
+    whole, part = ([int(patch.sum(dtype=np.int64)) for patch in each] for each in (source.patches, patches))
+    keep = np.flatnonzero([b and b >= INSIDE_SHARE * a for a, b in zip(whole, part, strict=True)])
+    boxes = np.clip(source.boxes + shift, 0, limits)
+    moved = replace(source, boxes=boxes, frames=inside, patches=patches).select(keep)
+    return moved.cut(np.flatnonzero((frames != inside).any(axis=1)[keep]))
+
+
+def _cover(sample: Sample, arriving: Sample) -> np.ndarray:
+    """How much of each pixel of the sample the arriving objects cover, uint8 [H, W], 0..255."""
+    cover = np.zeros(sample.image.shape[:2], dtype=np.uint8)
+    for patch, (x1, y1, x2, y2) in zip(arriving.patches, arriving.frames.astype(np.int64).tolist(), strict=True):
+        place = cover[y1:y2, x1:x2]
+        # Neighbours in the source share the pixels between them.
+        np.add(place, np.minimum(patch, 255 - place), out=place)
+    return cover
+
+
+def _covered(sample: Sample, cover: np.ndarray) -> Sample:
+    """What is left of the sample's objects under the cover."""
+    boxes, patches = sample.boxes.copy(), list(sample.patches)
+    changed, unknown = np.zeros((2, len(patches)), dtype=bool)
+    frames = np.concatenate((np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])), axis=1).astype(np.int64)
+    for k, patch in enumerate(patches):
+        x1, y1, x2, y2 = (sample.frames[k].astype(np.int64) if patch.size else frames[k]).tolist()
+        above = cover[y1:y2, x1:x2]
+        if not above.any():
+            continue
+        if patch.size:
+            changed[k] = True
+            left = 255 - resample(above, (0, 0, x2 - x1, y2 - y1), patch.shape).astype(np.uint16)
+            patches[k] = ((patch * left + 127) // 255).astype(np.uint8)
+        else:
+            hidden = above == 255
+            changed[k], unknown[k] = hidden.any(), hidden.mean() > UNKNOWN_SHARE
+            boxes[k] = _trimmed(boxes[k], hidden, x1, y1)
+    known = np.flatnonzero(~unknown)
+    regions = boxes[unknown & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)]
+    left_over = replace(sample, boxes=boxes, patches=patches, crowd=np.concatenate((sample.crowd, regions)))
+    return left_over.select(known).cut(np.flatnonzero(changed[known]))
+
+
+def _trimmed(box: np.ndarray, hidden: np.ndarray, x: int, y: int) -> np.ndarray:
+    """A box without the rows and columns at its edges that are hidden, bool [h, w] from pixel (x, y) on; empty if all
+    is."""
+    rows, columns = np.flatnonzero(~hidden.all(axis=1)), np.flatnonzero(~hidden.all(axis=0))
+    if not rows.size:
+        return np.zeros(4, dtype=np.float32)
+    low = np.maximum(box[:2], (x + columns[0], y + rows[0]))
+    high = np.minimum(box[2:], (x + columns[-1] + 1, y + rows[-1] + 1))
+    return np.concatenate((low, high)).astype(np.float32)
+
+
+def _blend(image: np.ndarray, source: np.ndarray, cover: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """A copy of the image with the source's pixels where it is covered, mixed where in part."""
+    blended = image.copy()
+    x, y = offset.tolist()
+    y1, x1 = max(y, 0), max(x, 0)
+    y2, x2 = min(y + source.shape[0], image.shape[0]), min(x + source.shape[1], image.shape[1])
+    target, over = blended[y1:y2, x1:x2], source[y1 - y : y2 - y, x1 - x : x2 - x]
+    share = cover[y1:y2, x1:x2]
+    np.copyto(target, over, where=(share == 255)[..., None])
+    mixed = (share > 0) & (share < 255)
+    weight = share[mixed].astype(np.float32)[:, None] / 255
+    target[mixed] = np.rint(target[mixed] * (1 - weight) + over[mixed] * weight).astype(image.dtype)
+    return blended

@@ -1,0 +1,139 @@
+"""From a dataset to padded training batches: an endless shuffled stream that a seed fixes at any number of workers."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from maskrcnn.annotations.problem import Problem
+from maskrcnn.config import Preprocess
+from maskrcnn.datasets.dataset import Dataset
+from maskrcnn.images.input_size import padded_size
+from maskrcnn.model.batch import Batch
+from maskrcnn.train.samples.augment import Augmentation
+from maskrcnn.train.samples.sample import Sample
+from maskrcnn.train.samples.stream import Item, TrainingStream
+
+
+class Loaded(NamedTuple):
+    """A batch, the places of its images in the data set, what was met on the way that could not be used, and the places
+    of the images that objects were pasted from; -1 for none."""
+
+    batch: Batch
+    images: list[int]
+    problems: list[Problem]
+    pasted: Sequence[int] = ()
+
+
+class Positions(torch.utils.data.Sampler[int]):
+    """0, 1, 2, … or from ``start`` on, without end; of several processes, each takes every ``step``-th."""
+
+    def __init__(self, start: int = 0, step: int = 1) -> None:
+        self.start, self.step = start, step
+
+    def __iter__(self) -> Iterator[int]:
+        position = self.start
+        while True:
+            yield position
+            position += self.step
+
+
+class Collate:
+    """Samples → `Loaded`, on a fixed canvas, or for None on the smallest that holds all.
+
+    Args:
+        divisor: of which the smallest canvas's sides are multiples.
+    """
+
+    def __init__(self, canvas: int | None, divisor: int) -> None:
+        self.canvas, self.divisor = canvas, divisor
+
+    def __call__(self, items: Sequence[Item]) -> Loaded:
+        samples, images, problems, pasted = zip(*items, strict=True)
+        size = padded_size([sample.image.shape[:2] for sample in samples], self.divisor)
+        batch = collate(samples, (self.canvas, self.canvas) if self.canvas else size)
+        return Loaded(batch, list(images), [problem for part in problems for problem in part], pasted)
+
+
+def collate(samples: Sequence[Sample], size: tuple[int, int]) -> Batch:
+    """Pad samples into one batch of images of ``size`` (height, width)."""
+    count, objects = len(samples), max(len(sample.labels) for sample in samples)
+    regions = max(len(sample.crowd) for sample in samples)
+    side = max((max(patch.shape) for sample in samples for patch in sample.patches), default=1) or 1
+    first = samples[0].image
+    # Pixels interleaved, as the network wants them.
+    images = np.zeros((count, *size, first.shape[2]), dtype=first.dtype)
+    patches = np.zeros((count, objects, side, side), dtype=np.uint8)
+    patch_sizes = np.zeros((count, objects, 2), dtype=np.int64)
+    batch = Batch(
+        images=torch.from_numpy(images).permute(0, 3, 1, 2),
+        sizes=torch.tensor([sample.image.shape[:2] for sample in samples]),
+        boxes=torch.zeros(count, objects, 4),
+        labels=torch.zeros(count, objects, dtype=torch.long),
+        valid=torch.zeros(count, objects, dtype=torch.bool),
+        frames=torch.zeros(count, objects, 4),
+        patches=torch.from_numpy(patches),
+        patch_sizes=torch.from_numpy(patch_sizes),
+        crowd=torch.zeros(count, regions, 4),
+        seeds=torch.tensor([sample.seed for sample in samples]),
+    )
+    for row, sample in enumerate(samples):
+        height, width = sample.image.shape[:2]
+        images[row, :height, :width] = sample.image
+        number = len(sample.labels)
+        batch.boxes[row, :number] = torch.from_numpy(sample.boxes)
+        batch.labels[row, :number] = torch.from_numpy(sample.labels)
+        batch.frames[row, :number] = torch.from_numpy(sample.frames)
+        batch.valid[row, :number] = True
+        batch.crowd[row, : len(sample.crowd)] = torch.from_numpy(sample.crowd)
+        for place, patch in enumerate(sample.patches):
+            rows, columns = patch.shape
+            patches[row, place, :rows, :columns] = patch
+            patch_sizes[row, place] = rows, columns
+    return batch
+
+
+def training_loader(
+    dataset: Dataset,
+    preprocess: Preprocess,
+    augmentation: Augmentation,
+    canvas: int | None,
+    batch_size: int,
+    workers: int,
+    seed: int,
+    pin_memory: bool = False,
+    start: int = 0,
+    rank: int = 0,
+    world: int = 1,
+) -> DataLoader[Loaded]:
+    """Endless batches.
+
+    Args:
+        canvas: height and width of the batches; None leaves each image as large as it comes, and pads a batch to its
+            largest.
+        start: samples of the stream that were taken before, by all processes.
+        rank, world: which of several processes this is; they share out the stream sample by sample.
+    """
+    stream: Any = TrainingStream(dataset, preprocess, augmentation, canvas, seed)
+    return DataLoader(
+        stream,
+        batch_size=batch_size,
+        sampler=Positions(start + rank, world),
+        num_workers=workers,
+        collate_fn=Collate(canvas, preprocess.divisor),
+        worker_init_fn=_leave_ctrl_c,
+        persistent_workers=workers > 0,
+        prefetch_factor=4 if workers else None,
+        pin_memory=pin_memory,
+    )
+
+
+def _leave_ctrl_c(worker: int) -> None:
+    """A terminal's Ctrl-C reaches workers too; it is the main process's to end them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

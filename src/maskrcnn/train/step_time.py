@@ -1,0 +1,114 @@
+"""How long a step takes, as measured: how many steps a run has, and whether they are enough to learn from."""
+
+from __future__ import annotations
+
+import math
+import os
+
+import torch
+
+from maskrcnn.evaluation.caveats import FEW_STEPS
+from maskrcnn.train.recipe import USUAL_STEPS, Recipe
+from maskrcnn.train.state import RunState
+
+WARMUP_SHARE = 0.1
+
+
+class Pace:
+    """The speed of a run, and what follows from it.
+
+    Args:
+        state: where the run is, as the trainer moves it on. Its untimed steps and seconds, which do what is done once,
+            are left out.
+        total_steps: of a run without ``minutes``.
+    """
+
+    def __init__(self, recipe: Recipe, state: RunState, total_steps: int) -> None:
+        self.recipe, self.state, self.total_steps = recipe, state, total_steps
+
+    @property
+    def step_s(self) -> float | None:
+        """Seconds a step, evaluations included; None until one was timed."""
+        steps = self.state.steps - self.state.untimed_steps
+        return max(self.state.seconds - self.state.untimed_s, 1e-9) / steps if steps > 0 else None
+
+    @property
+    def steps(self) -> float | None:
+        """Steps of the whole run; None as long as that depends on a step's time and none was timed."""
+        if not self.recipe.minutes:
+            return self.total_steps
+        return None if self.step_s is None else self.state.steps + self.remaining_s / self.step_s
+
+    @property
+    def remaining_s(self) -> float:
+        """Seconds to the end of the schedule."""
+        if self.recipe.minutes:
+            return max(60 * self.recipe.minutes - self.state.seconds, 0.0)
+        step_s = self.step_s or self.state.seconds / max(self.state.steps, 1)
+        return max(self.total_steps - self.state.steps, 0) * step_s
+
+    @property
+    def warmup_steps(self) -> float:
+        """Steps of warm-up: those of the recipe, and at most a tenth of the run."""
+        most, steps = self.recipe.warmup_steps, self.steps
+        return most if steps is None else min(most, WARMUP_SHARE * steps)
+
+    @property
+    def too_short(self) -> bool:
+        """Whether it is known that the run ends before anything can be learned."""
+        steps = self.steps
+        return steps is not None and round(steps) < FEW_STEPS
+
+    def line(self) -> str:
+        """A step's time and what follows from it. Only after a timed step."""
+        assert self.step_s is not None
+        assert self.steps is not None
+        told = f"a step takes about {spoken(self.step_s)}"
+        if self.recipe.minutes:
+            return f"{told}: about {self.steps:.0f} fit into {spoken(60 * self.recipe.minutes)}"
+        return f"{told}: about {spoken(self.remaining_s)} for the {self.total_steps - self.state.steps} that are left"
+
+    def advice(self) -> str:
+        """How to make a run long enough that is too short."""
+        recipe = self.recipe
+        if not recipe.minutes:
+            epochs = USUAL_STEPS / self.total_steps * (recipe.epochs or 1.0)
+            return f"{USUAL_STEPS} steps are --epochs {_rounded_up(epochs)}"
+        ways = [] if self.step_s is None else [f"--minutes {_rounded_up(USUAL_STEPS * self.step_s / 60)}"]
+        if isinstance(recipe.canvas, int) and recipe.canvas > 256:
+            ways.append("--canvas 256")
+        if isinstance(recipe.batch_size, int) and recipe.batch_size > 2:
+            ways.append("--batch-size 2")
+        if _cores_are_busy():
+            ways.append("OMP_NUM_THREADS=1 in its environment, as others use these cores")
+        return f"give it more time, or cheaper steps{': ' * bool(ways)}{', '.join(ways)}"
+
+
+def spoken(seconds: float) -> str:
+    """A length of time in words: "0.35 s", "48 s", "8 minutes", "2.5 hours"."""
+    if seconds < 99.5:
+        return f"{_digits(seconds)} s"
+    if seconds < 99.5 * 60:
+        return f"{_digits(seconds / 60)} minutes"
+    return f"{_digits(seconds / 3600)} hours"
+
+
+def _cores_are_busy() -> bool:
+    """Whether so much else runs that threads which wait for each other mostly wait.
+
+    With a load of 10 on two cores, one thread alone took 34 s for a step, two together 81 s.
+    """
+    try:
+        return torch.get_num_threads() > 1 and os.getloadavg()[0] > 2 * (os.cpu_count() or 1)
+    except (AttributeError, OSError):  # not told on this system
+        return False
+
+
+def _digits(value: float) -> str:
+    return f"{value:.0f}" if value >= 9.95 else f"{value:.2g}"
+
+
+def _rounded_up(value: float) -> int:
+    """To two digits at most."""
+    unit = 10 ** max(math.floor(math.log10(max(value, 1))) - 1, 0)
+    return math.ceil(value / unit) * unit

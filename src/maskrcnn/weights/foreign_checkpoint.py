@@ -1,0 +1,81 @@
+"""A checkpoint of another library once it is read: in our names and our terms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from maskrcnn.config import Config
+from maskrcnn.documents import shown
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.text import plural
+from maskrcnn.weights.catalog import COCO_NAMES
+from maskrcnn.weights.class_names import checked_names
+
+# The 80 categories that COCO uses, in the order of their ids: how detectron2 and mmdetection number classes.
+COCO_80 = tuple(name for name in COCO_NAMES if not name.startswith("unused "))
+
+
+class Foreign(NamedTuple):
+    """Another library's model in our terms."""
+
+    library: str
+    state: dict[str, Tensor]
+    config: Config
+    classes: int
+    names: tuple[str, ...] | None  # as the file tells them
+    notes: list[str]  # what was read from where, and what had to be assumed
+
+
+def class_names(
+    foreign: Foreign, given: Sequence[str] | None, coco: tuple[str, ...], where: Path
+) -> tuple[tuple[str, ...], list[str]]:
+    """The names of a file's classes: those given, its own, COCO's if their number is COCO's, else numbers; and a note.
+
+    Raises:
+        MaskRCNNError: their number is not that of the file's classes.
+    """
+    notes: list[str] = []
+    names = given
+    if given is None and foreign.names is not None:
+        try:
+            names = checked_names(foreign.names)
+        except MaskRCNNError as error:
+            notes = [f"the file's own names are not taken: {error.what}"]
+    if names is None and foreign.classes == len(coco):
+        outputs = foreign.classes + 1
+        names = coco
+        notes.append(f"{outputs} outputs: taken as COCO's categories")
+    elif names is None:
+        names = [f"class {number}" for number in range(1, foreign.classes + 1)]
+        shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+        notes.append(f"the file names no classes: {shown}; pass names=[…]")
+    if len(names) != foreign.classes:
+        raise MaskRCNNError(
+            f"expected {plural(foreign.classes, 'class name')}, found {len(names)}",
+            where=where,
+            fix="leave background out",
+        )
+    return tuple(names), notes
+
+
+def pixel_statistics(mean: Sequence[float], std: Sequence[float], bgr: bool) -> dict[str, Any]:
+    """``Preprocess`` fields of statistics given for values 0..255, in order blue, green, red if ``bgr``.
+
+    Raises:
+        MaskRCNNError: they are no numbers.
+    """
+    step = -1 if bgr else 1
+    try:
+        return {
+            "mean": tuple(float(value) / 255 for value in mean)[::step],
+            "std": tuple(float(value) / 255 for value in std)[::step],
+        }
+    except (TypeError, ValueError, OverflowError):
+        raise MaskRCNNError(
+            f"expected pixel statistics in numbers, found mean {shown(mean)} and std {shown(std)}",
+            fix="correct the settings that they come from",
+        ) from None

@@ -1,0 +1,165 @@
+"""What is no image, no score and no batch size is one error that says what to give."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from maskrcnn.config import Preprocess
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.images import image_file
+from maskrcnn.images.image_like import checked_batch_size, checked_score, read, several
+
+RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype(np.uint8)
+
+
+def closed(path: Path) -> Image.Image:
+    Image.fromarray(RGB).save(path)
+    with Image.open(path) as image:
+        image.load()
+    image.close()
+    return image
+
+
+@pytest.mark.parametrize(
+    ("image", "told"),
+    [
+        (None, "found NoneType .give one of these"),
+        (5, "found int"),
+        (b"\x89PNG", r"found bytes .*Image.open\(io.BytesIO"),
+        (io.BytesIO(b"x"), r"found BytesIO .*Image.open\(io.BytesIO"),
+        (torch.zeros(3, 4, 5, dtype=torch.uint8), r"found Tensor .*permute\(1, 2, 0\)"),
+        ([[1, 2], [3, 4]], r"found list .*numpy.asarray"),
+        ({"image": RGB}, "found dict"),
+        ((value for value in [RGB]), r"found generator .give list\(images\), or use stream"),
+        (np.ndarray, "found type"),
+        (lambda: None, "found NoneType"),
+        (np.array(3, dtype=np.uint8), r"found shape \[\]"),
+        (np.array([None, "a"], dtype=object), "found object"),
+        (np.array(["a"]), "found <U1"),
+        (np.zeros((4, 5), dtype=complex), "found complex128"),
+        (np.zeros((4, 5), dtype=[("r", "u1"), ("g", "u1")]), "uint8"),
+        (RGB[None], r"found shape \[1, 5, 7, 3\]"),
+        (np.zeros((0, 5, 3), dtype=np.uint8), r"found shape \[0, 5, 3\]"),
+        (Image.new("F", (4, 5)), "found float32"),
+    ],
+)
+@pytest.mark.parametrize("preprocess", [Preprocess(), Preprocess(mean=(0.5,), std=(0.5,))])
+def test_what_is_no_image(image: Any, told: str, preprocess: Preprocess) -> None:
+    if not preprocess.rgb and isinstance(image, np.ndarray | Image.Image):
+        told = "the model takes|expected"
+    with pytest.raises(MaskRCNNError, match=told) as error:
+        read(image, preprocess)
+    assert error.value.fix
+
+
+def test_images_of_pil_that_can_no_longer_be_read(tmp_path: Path) -> None:
+    with pytest.raises(MaskRCNNError, match="a PIL image that cannot be read: Operation on closed image"):
+        read(closed(tmp_path / "a.png"), Preprocess())
+    Image.fromarray(np.kron(RGB, np.ones((40, 40, 1), dtype=np.uint8))).save(tmp_path / "b.png")
+    whole = (tmp_path / "b.png").read_bytes()
+    with pytest.raises(MaskRCNNError, match="a PIL image that cannot be read"):
+        read(Image.open(io.BytesIO(whole[: len(whole) // 2])), Preprocess())
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "CMYK", "RGBA", "LA"])
+def test_images_of_pil_are_read_as_their_files_are(tmp_path: Path, mode: str) -> None:
+    image = Image.fromarray(RGB).convert(mode)
+    path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
+    image.save(path)
+    for preprocess in (Preprocess(), Preprocess(mean=(0.5,), std=(0.5,))):
+        assert np.array_equal(read(image, preprocess)[0].pixels, read(path, preprocess)[0].pixels)
+
+
+def test_arrays_and_images_have_the_limits_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    huge = np.broadcast_to(np.uint8(0), (20_001, 10_000))
+    for image in (huge, np.broadcast_to(np.uint8(0), (20_001, 10_000, 3))):
+        with pytest.raises(MaskRCNNError, match="at most 200,000,000 pixels, found 10000 x 20001"):
+            read(image, Preprocess())
+    with pytest.raises(MaskRCNNError, match="at most 200,000,000 pixels"):
+        read(huge, Preprocess(mean=(0.5,), std=(0.5,)))
+    monkeypatch.setattr(image_file, "MAX_PIXELS", 34)
+    with pytest.raises(MaskRCNNError, match="at most 34 pixels, found 7 x 5"):
+        read(Image.fromarray(RGB), Preprocess())
+
+
+def test_the_limit_is_one_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASKRCNN_MAX_IMAGE_BYTES", "104")
+    with pytest.raises(MaskRCNNError, match=r"MASKRCNN_MAX_IMAGE_BYTES|at most"):
+        read(RGB, Preprocess())
+    monkeypatch.setenv("MASKRCNN_MAX_IMAGE_BYTES", str(2**31))
+    image_file.check_size(20_000, 20_000, None)
+    for wrong in ("lots", "-5", "1e9", "9" * 40):
+        monkeypatch.setenv("MASKRCNN_MAX_IMAGE_BYTES", wrong)
+        with pytest.raises(MaskRCNNError, match="expected a number of bytes"):
+            read(RGB, Preprocess())
+
+
+@pytest.mark.parametrize("score", [0, 1, 0.5, np.float32(0.25), np.int64(1)])
+def test_scores(score: Any) -> None:
+    assert checked_score(score) == float(score)
+
+
+@pytest.mark.parametrize(
+    "score", ["0.5", None, float("nan"), -0.1, 1.01, True, [0.5], np.array([0.5]), 1j, float("inf"), np.bool_(False)]
+)
+def test_what_is_no_score(score: Any) -> None:
+    with pytest.raises(MaskRCNNError, match="score: expected a number from 0 to 1, found") as error:
+        checked_score(score)
+    assert error.value.fix
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.0, "4", True, float("nan"), [1], 10**9, 10**400])
+def test_what_is_no_batch_size(size: Any) -> None:
+    with pytest.raises(MaskRCNNError, match="batch_size: expected a whole number from 1"):
+        checked_batch_size(size, 8)
+
+
+def test_batch_sizes() -> None:
+    assert checked_batch_size(None, 8) == 8
+    assert checked_batch_size(np.int64(3), 8) == 3
+
+
+@pytest.mark.parametrize("images", ["a.png", Path("a.png"), RGB, Image.fromarray(RGB), 5, None, b"", {"a": 1}])
+def test_one_image_is_no_stream(images: Any) -> None:
+    with pytest.raises(MaskRCNNError, match=r"expected a list of images.*\[image\]"):
+        several(images)
+
+
+anything = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=8),
+    st.binary(max_size=8),
+    st.complex_numbers(),
+)
+
+
+@given(
+    st.recursive(
+        anything, lambda part: st.lists(part, max_size=3) | st.dictionaries(st.text(max_size=3), part, max_size=3)
+    )
+)
+@settings(max_examples=200, deadline=None)
+def test_anything_is_taken_or_is_our_error(value: Any) -> None:
+    for check in (
+        lambda: read(value, Preprocess()),
+        lambda: checked_score(value),
+        lambda: checked_batch_size(value, 1),
+    ):
+        told = None
+        try:
+            check()
+        except MaskRCNNError as error:
+            told = error
+        assert told is None or len(str(told)) < 600
