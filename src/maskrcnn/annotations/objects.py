@@ -104,24 +104,23 @@ def draw_each(
     kept: list[Drawn] = []
     pixels = 0
     for annotation in annotations:
-        where = f"{source}, annotation {annotation.id}"
         try:
             if pixels > _MAX_PIXELS:
                 what = f"the masks of this image before it have more than {_MAX_PIXELS:,} pixels together"
                 raise DataError("masks-too-large", what, fix="cut the image into tiles")
             crop = draw(annotation, size)
         except DataError as error:
-            problems.append(error.problem(where, objects_lost=1))
+            problems.append(error.problem(source, 0, 1, annotation.id))
             continue
         box = annotation.box or (crop.box if crop is not None else None)
         if box is None:
-            problems.append(
-                DataError("no-shape", "it has neither a mask nor a box", fix="draw or remove it").problem(where, 0, 1)
-            )
+            missing = DataError("no-shape", "it has neither a mask nor a box", fix="draw or remove it")
+            problems.append(missing.problem(source, 0, 1, annotation.id))
             continue
         if crop is not None and not _agree(box, crop.box):
             what = f"bbox {_xywh(box)} does not enclose its mask {_xywh(crop.box)}, the mask's is used"
-            problems.append(Problem("box-mask-disagree", where, what, "bbox is [x, y, width, height]", "warning"))
+            fix = "bbox is [x, y, width, height]"
+            problems.append(Problem("box-mask-disagree", str(source), what, fix, "warning", annotation=annotation.id))
             box = crop.box
         pixels += 0 if crop is None else crop.bitmap.size
         kept.append(Drawn(annotation, crop, box))

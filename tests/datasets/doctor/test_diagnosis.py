@@ -32,7 +32,7 @@ def test_errors_come_first_then_files_as_people_count() -> None:
 
 def test_a_readers_problem_keeps_its_place_and_advice() -> None:
     finding = from_problem(
-        Problem("zero-area", "some, file.json, annotation 12", "no area", "mend it", "warning", 0, 1)
+        Problem("zero-area", "some, file.json", "no area", "mend it", "warning", 0, 1, annotation=12)
     )
     assert (finding.file, finding.annotation) == ("some, file.json", 12)
     assert (finding.severity, finding.fix, finding.fixable) == ("error", "mend it", True)

@@ -637,7 +637,7 @@ def test_clean_data_of_any_format_have_no_findings(coco: Any, tmp_path: Path, na
 def test_all_that_readers_report_is_in_the_catalogue() -> None:
     place = {"Problem": 0, "DataError": 0, "unreadable": 1, "_lost": 1, "found": 0}
     reported = set()
-    for file in Path(inspect.getfile(maskrcnn)).parent.joinpath("data").rglob("*.py"):
+    for file in Path(inspect.getfile(maskrcnn)).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             index = place.get(getattr(node.func, "id", "")) if isinstance(node, ast.Call) else None
             if index is not None and len(node.args) > index and isinstance(node.args[index], ast.Constant):

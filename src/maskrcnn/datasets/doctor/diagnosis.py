@@ -15,7 +15,6 @@ from maskrcnn.errors import shortened
 
 _SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 _ORDER = {check: number for number, check in enumerate(CHECKS)}
-_ANNOTATION = re.compile(r"^(.*), annotation (\d+)$", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -59,13 +58,12 @@ def found(check: str, file: str | Path, what: str, annotation: int | None = None
 
 def from_problem(problem: Problem) -> Finding:
     """What a reader reported, as a finding."""
-    match = _ANNOTATION.match(problem.where)
-    file, annotation = (match[1], int(match[2])) if match else (problem.where, None)
+    file = problem.file if problem.annotation is not None else problem.where
     entry = CHECKS.get(problem.check)
     fix = problem.fix or (entry.fix if entry else "")
     severity = entry.severity if entry else problem.severity
     what = problem.what.removeprefix(f"{file}: ")
-    return Finding(problem.check, severity, file, what, fix, annotation, "", bool(entry and entry.fixable))
+    return Finding(problem.check, severity, file, what, fix, problem.annotation, "", bool(entry and entry.fixable))
 
 
 @dataclass(frozen=True)

@@ -85,10 +85,8 @@ def read_table(folder: Path) -> tuple[ClassTable, list[Problem]]:
             for row in reader:
                 image, number, name = (str(row[column] or "").strip() for column in _COLUMNS)
                 if not (image and number and name):
-                    where = f"{file}, line {reader.line_num}"
-                    problems.append(
-                        Problem("bad-entry", where, "expected image, object and class", "complete the line")
-                    )
+                    incomplete = DataError("bad-entry", "expected image, object and class", fix="complete the line")
+                    problems.append(incomplete.problem(file, entry=f"line {reader.line_num}"))
                     continue
                 crowd = str(row.get("crowd") or "").strip().lower() in ("1", "true", "yes")
                 rows.setdefault(image, {})[number] = Class(name, crowd)

@@ -102,7 +102,7 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
     numbers = numbered(entry.get("id") if isinstance(entry, dict) else None for entry in entries)
     for place, (number, entry) in enumerate(zip(numbers, entries, strict=True), start=1):
         entries[place - 1] = None  # large files do not fit into memory twice
-        where = f"{file}, annotation {entry_id(entry, place)}"
+        called = f"annotation {entry_id(entry, place)}"
         try:
             if not isinstance(entry, dict):
                 raise DataError(
@@ -116,14 +116,16 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
                 continue  # lost with its image
             annotation, box_fault = _annotation(entry, number, classes, records[row[image_id]])
         except DataError as error:
-            problems.append(error.problem(where, objects_lost=1))
+            problems.append(error.problem(file, 0, 1, number, called))
             continue
         if box_fault:
             what = f"{box_fault}, the mask's is used"
-            problems.append(Problem("box-mask-disagree", where, what, "bbox is [x, y, width, height]", "warning"))
+            fix = "bbox is [x, y, width, height]"
+            problems.append(Problem("box-mask-disagree", str(file), what, fix, "warning", 0, 0, number, called))
         if annotation.id in seen:
             what = "kept, but another annotation has the same id"
-            problems.append(Problem("duplicate-id", where, what, "give each its own id", "warning"))
+            fix = "give each its own id"
+            problems.append(Problem("duplicate-id", str(file), what, fix, "warning", 0, 0, number, called))
         seen.add(annotation.id)
         annotations[row[image_id]].append(annotation)
     problems += boxes_only(annotations, file)

@@ -26,7 +26,6 @@ def read_records(
     records: dict[int, ImageRecord] = {}
     for place, entry in enumerate(entries, start=1):
         number = ids.number(entry.get("id")) if isinstance(entry, dict) else None
-        where = f"{file}, image {entry_id(entry, place)}"
         try:
             record = _record(entry, number, finder, file, classes)
             if record.id in records:
@@ -34,7 +33,7 @@ def read_records(
             records[record.id] = record
         except DataError as error:
             lost = objects[number] if number is not None and number not in records else 0
-            problems.append(error.problem(where, 1, lost))
+            problems.append(error.problem(file, 1, lost, entry=f"image {entry_id(entry, place)}"))
     if entries and not records:
         raise MaskRCNNError(
             f"none of its {plural(len(entries), 'image')} can be used, the first: {problems[-len(entries)]}",

@@ -146,15 +146,20 @@ class _Reader:
         if element.get("subset", "") != self.split:
             return
         self.images += 1
-        where = f"{self.file}, image {element.get('name')}"
+        called = f"image {element.get('name')}"
         shapes = [shape for shape in element if shape.tag != "tag"]
         self.tags += len(element) - len(shapes)
         try:
             record = _record(element, len(self.records) + 1, self.finder, self.file)
         except DataError as error:
-            self.problems.append(error.problem(where, 1, len(shapes)))
+            self.problems.append(error.problem(self.file, 1, len(shapes), entry=called))
             return
-        found = _shapes(shapes, where, self.classes, record.size, self.problems)
+        found: list[Shape] = []
+        for number, shape in enumerate(shapes, start=1):
+            try:
+                found.append(_shape(shape, number, self.classes, record.size))
+            except DataError as error:
+                self.problems.append(error.problem(self.file, 0, 1, entry=f"{called}, {shape.tag} {number}"))
         self.records.append(record)
         self.annotations.append(objects_of(found, record.size))
 
@@ -187,18 +192,6 @@ def _record(element: Element, number: int, finder: ImageFinder, file: Path) -> I
 
 def _whole(text: str) -> int | None:
     return int(text) if text.isdecimal() and len(text) < 20 else None
-
-
-def _shapes(
-    entries: Sequence[Element], where: str, classes: dict[str, int], size: tuple[int, int], problems: list[Problem]
-) -> list[Shape]:
-    shapes = []
-    for number, entry in enumerate(entries, start=1):
-        try:
-            shapes.append(_shape(entry, number, classes, size))
-        except DataError as error:
-            problems.append(error.problem(f"{where}, {entry.tag} {number}", objects_lost=1))
-    return shapes
 
 
 def _shape(entry: Element, number: int, classes: dict[str, int], size: tuple[int, int]) -> Shape:

@@ -111,7 +111,7 @@ class _Maps:
             try:
                 label, crowd = self.table.of(record.path.stem, str(annotation.id), self.labels)
             except DataError as error:
-                problems.append(error.problem(f"{record.labels}, object {annotation.id}", objects_lost=1))
+                problems.append(error.problem(record.labels, 0, 1, entry=f"object {annotation.id}"))
                 continue
             annotations.append(annotation._replace(label=label, crowd=crowd))
         return annotations, problems

@@ -49,7 +49,7 @@ def annotations_of(
         try:
             shapes.append(_shape(entry, number, classes, size))
         except DataError as error:
-            problems.append(error.problem(f"{file}, shape {number}", objects_lost=1))
+            problems.append(error.problem(file, 0, 1, entry=f"shape {number}"))
     return for_every_class(objects_of(shapes, size), len(classes), len(entries)), problems
 
 

@@ -129,7 +129,7 @@ class _Maps:
             try:
                 label = self._written(found, written) if class_map is None else self._drawn(found, class_map, coloured)
             except DataError as error:
-                problems.append(error.problem(f"{record.labels}, object {found.id}", objects_lost=1))
+                problems.append(error.problem(record.labels, 0, 1, entry=f"object {found.id}"))
                 continue
             annotations.append(found._replace(label=label))
         number = max((found.id for found in objects), default=0)

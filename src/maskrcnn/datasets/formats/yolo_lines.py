@@ -38,7 +38,7 @@ class LabelFiles:
             try:
                 annotations.append(self._annotation(line, number, record.size))
             except DataError as error:
-                problems.append(error.problem(f"{record.labels}, line {number}", objects_lost=1))
+                problems.append(error.problem(record.labels, 0, 1, entry=f"line {number}"))
         return annotations, problems
 
     def _annotation(self, line: str, number: int, size: tuple[int, int]) -> Annotation:
