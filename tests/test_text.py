@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskrcnn.text import plural, visible, write_anyway
+from maskrcnn.text import first_line, listed, plural, quoted, suggestion, visible, write_anyway
 
 
 def test_plurals() -> None:
@@ -57,3 +57,25 @@ def test_any_character_can_be_written(encoding: str, monkeypatch: pytest.MonkeyP
         "utf-8": "1 → 2 猫 é\n",
         "ascii": "1 -> 2 \\u732b \\xe9\n",
     }.get(encoding, "1 -> 2 \\u732b é\n")
+
+
+def test_long_lists_are_cut_and_say_so() -> None:
+    assert listed([]) == ""
+    assert listed(["a", 2], 2) == "a, 2"
+    assert listed(("a", "b", "c"), 2) == "a, b and 1 more"
+    assert listed({f"n{number}": 0 for number in range(1500)}, 1) == "n0 and 1,499 more"
+    assert quoted(["a", "b", "c"], 2) == "'a', 'b' and 1 more"
+
+
+def test_an_unknown_name_gets_a_suggestion() -> None:
+    assert suggestion("epoch", ["epochs", "seed"]) == "did you mean 'epochs'?"
+    assert suggestion("zzz", ["epochs", "seed"], 1) == "known: epochs and 1 more"
+    assert suggestion("x" * 10**6, ["epochs"]) == "known: epochs"
+
+
+def test_the_line_of_an_error_is_short_and_never_empty() -> None:
+    assert first_line(ValueError("  \n one \ntwo\n")) == "one"
+    assert first_line(ValueError("one\ntwo\n"), last=True) == "two"
+    assert first_line(RuntimeError("")) == "RuntimeError"
+    assert first_line(RuntimeError("x" * 300)) == "x" * 200
+    assert first_line(RuntimeError("\x1b[31m")) == r"\x1b[31m"

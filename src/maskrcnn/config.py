@@ -7,13 +7,13 @@ None exists whose values are out of their range (`maskrcnn.limits`).
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.limits import ANY_LENGTH, LARGEST_EDGE, check_pixels, check_settings, check_together
+from maskrcnn.text import suggestion
 
 
 @dataclass(frozen=True)
@@ -155,11 +155,8 @@ def from_dict(data: dict[str, Any], defaults: Config | None = None) -> Config:
 def _fill(kind: type, data: dict[str, Any], defaults: Any, prefix: str = "") -> Any:
     names = {item.name for item in dataclasses.fields(kind)}
     for name in data.keys() - names:
-        close = difflib.get_close_matches(str(name)[:100], names, n=1)
-        raise MaskRCNNError(
-            f"unknown model setting {prefix}{shown(name)}",
-            fix=f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(names))}",
-        )
+        fix = suggestion(str(name), sorted(names))
+        raise MaskRCNNError(f"unknown model setting {prefix}{shown(name)}", fix=fix)
     return dataclasses.replace(defaults, **data)
 
 
@@ -197,9 +194,5 @@ PRESETS: dict[str, Config] = {
 def preset(name: str) -> Config:
     """The preset of this name. Raises `MaskRCNNError` naming the known ones."""
     if not isinstance(name, str) or name not in PRESETS:
-        close = difflib.get_close_matches(str(name)[:100], PRESETS, n=1)
-        raise MaskRCNNError(
-            f"unknown preset {shown(name)}",
-            fix=f"did you mean {close[0]!r}?" if close else f"known: {', '.join(PRESETS)}",
-        )
+        raise MaskRCNNError(f"unknown preset {shown(name)}", fix=suggestion(str(name), PRESETS))
     return PRESETS[name]

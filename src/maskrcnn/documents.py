@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.text import first_line
 
 MAX_YAML_BYTES = 4 * 2**20
 MAX_DEPTH = 64
@@ -49,7 +50,7 @@ def read_yaml(path: Path, *, as_written: Collection[str] = ()) -> Any:
         return _built(text, as_written)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        problem = getattr(error, "problem", None) or first_line(error)
         where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
         raise MaskRCNNError(
             f"not valid YAML: {str(problem)[:200]}{where}", where=path, fix="correct the file"

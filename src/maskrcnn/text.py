@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import difflib
 import os
 import sys
 import unicodedata
+from collections.abc import Collection
+from itertools import islice
 from typing import TextIO
 
 # Joiners inside words and emoji are letters to their readers.
@@ -26,10 +29,27 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}"
 
 
-def listed(names: list[str], limit: int = 5) -> str:
-    """Names in quotes, shortened: "'a', 'b' and 7 more"."""
-    shown = ", ".join(f"'{name}'" for name in names[:limit])
-    return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")
+def listed(names: Collection[object], limit: int = 6) -> str:
+    """The first names and the number of the others: "a, b and 7 more"."""
+    more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
+    return ", ".join(map(str, islice(names, limit))) + more
+
+
+def quoted(names: Collection[str], limit: int = 5) -> str:
+    """As `listed`, each name in quotes: "'a', 'b' and 7 more"."""
+    return listed([f"'{name}'" for name in names], limit)
+
+
+def suggestion(name: str, known: Collection[str], limit: int = 50) -> str:
+    """The fix for an unknown name: "did you mean 'epochs'?", or "known: ..." where none resembles it."""
+    close = difflib.get_close_matches(name[:100], known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {listed(known, limit)}"
+
+
+def first_line(error: BaseException, last: bool = False) -> str:
+    """The first line of an error's message (or its ``last``), at most 200 characters; its type if it has no message."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return visible(lines[-1 if last else 0][:200])
 
 
 def visible(text: str) -> str:

@@ -16,7 +16,7 @@ from maskrcnn.evaluation.next_steps import advise
 from maskrcnn.evaluation.recommendation import Finding
 from maskrcnn.evaluation.records import Recorder
 from maskrcnn.masks import Crop, Masks
-from maskrcnn.text import listed, plural
+from maskrcnn.text import plural, quoted
 
 NAMES = ("cat", "dog", "bird")
 SIZE = (400, 400)
@@ -170,4 +170,4 @@ def test_the_dearest_mistake_leads(label: Label) -> None:
 
 def test_words() -> None:
     assert [plural(1, "class"), plural(2, "class"), plural(1200, "image")] == ["1 class", "2 classes", "1,200 images"]
-    assert listed(["a", "b", "c"], 2) == "'a', 'b' and 1 more"
+    assert quoted(["a", "b", "c"], 2) == "'a', 'b' and 1 more"

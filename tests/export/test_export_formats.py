@@ -17,7 +17,7 @@ from maskrcnn.export.export_formats import EXTRAS, FORMATS, PRECISIONS, check_re
 @pytest.mark.parametrize(
     ("name", "precision", "out", "calibrate", "says"),
     [
-        ("onx", "fp32", "m.onnx", None, "did you mean onnx"),
+        ("onx", "fp32", "m.onnx", None, "did you mean 'onnx'"),
         ("tflite", "fp32", "m.tflite", None, "known: onnx, openvino, torch, aoti"),
         ("onnx", "fp8", "m.onnx", None, "unknown precision 'fp8'"),
         ("onnx", "bf16", "m.onnx", None, "no bf16 convolution"),

@@ -8,6 +8,8 @@ import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from maskrcnn.text import plural
+
 if TYPE_CHECKING:
     import torch
 
@@ -103,8 +105,7 @@ def _cores() -> str:
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = torch.get_num_threads()
-    return f"{cores} core{'s' * (cores != 1)}, {threads} thread{'s' * (threads != 1)}"
+    return f"{plural(cores, 'core')}, {plural(torch.get_num_threads(), 'thread')}"
 
 
 def _processor() -> str:

@@ -26,6 +26,7 @@ from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.predict.image_predictor import ImagePredictor
 from maskrcnn.results.result import Result
 from maskrcnn.runtime import Artifact, Runtime
+from maskrcnn.text import first_line
 
 EXACT = "fp32"
 SMALLER = (0.75, 0.5)  # input sizes tried beside the model's own, as shares of it
@@ -196,7 +197,7 @@ def measure(
             for group in (groups * 2)[: 2 * len(groups) if device.type == "cuda" else 1]:
                 racer.run([images[place] for place in group], score)
         except RuntimeError as error:  # memory, or an operator that the device lacks
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            reason = first_line(error)
             if racer is racers[0]:
                 raise MaskRCNNError(
                     f"the model cannot run here in {racer.setting}: {reason}", fix="use another --device"

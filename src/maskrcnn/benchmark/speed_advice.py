@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from maskrcnn.benchmark.speed import ENOUGH_TURNS, Row, Setting, Speeds
+from maskrcnn.text import plural
 
 ENOUGH = 0.95  # share of the exact form's objects that a form has to find to be advised
 NOISE = 1.05  # times: what is closer together than this is equally fast
@@ -133,7 +134,7 @@ def _cautions(speeds: Speeds) -> tuple[str, ...]:
     cautions = []
     if 0 < objects < FEW:
         cautions.append(
-            f"only {objects} object{'s' * (objects != 1)} to compare, of which one is {100 / objects:.0f} %: give "
+            f"only {plural(objects, 'object')} to compare, of which one is {100 / objects:.0f} %: give "
             "images of your own that show more"
         )
     if speeds.turns < ENOUGH_TURNS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from pathlib import Path
@@ -15,7 +14,7 @@ from maskrcnn.cli.console import SOME_SKIPPED, say, show_table, warn
 from maskrcnn.cli.options import Data
 from maskrcnn.cli.place import own_file, own_folder
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.text import plural
+from maskrcnn.text import plural, suggestion
 
 if TYPE_CHECKING:
     from maskrcnn.annotations.problem import Problem
@@ -187,7 +186,7 @@ def _format(data: Path, name: str | None) -> Format:
         found = detect(data)
         return found[0] if found else BY_NAME["coco"]
     if name not in BY_NAME:
-        raise MaskRCNNError(f"unknown format {name!r}", fix=f"known: {', '.join(BY_NAME)}")
+        raise MaskRCNNError(f"unknown format {name!r}", fix=suggestion(name, BY_NAME))
     return BY_NAME[name]
 
 
@@ -256,9 +255,7 @@ def _words(values: Sequence[str], known: Sequence[str]) -> list[str]:
 def _labels(words: Sequence[str], dataset: Dataset) -> set[int]:
     for word in words:
         if word not in dataset.names:
-            close = difflib.get_close_matches(word, dataset.names, n=1)
-            known = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(dataset.names[:8])}"
-            raise MaskRCNNError(f"the data has no class {word!r}", fix=known)
+            raise MaskRCNNError(f"the data has no class {word!r}", fix=suggestion(word, dataset.names, 8))
     return {dataset.names.index(word) for word in words}
 
 

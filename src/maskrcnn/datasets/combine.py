@@ -13,6 +13,7 @@ from maskrcnn.annotations.objects import Annotation
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.datasets.dataset import Dataset, ImageRecord
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.text import listed
 
 
 def renamed(dataset: Dataset, names: Mapping[str, str]) -> Dataset:
@@ -24,7 +25,7 @@ def renamed(dataset: Dataset, names: Mapping[str, str]) -> Dataset:
     unknown = [name for name in names if name not in dataset.names]
     if unknown:
         raise MaskRCNNError(
-            f"no class {unknown[0]!r} to rename; the data has {', '.join(dataset.names[:8])}", fix="correct the name"
+            f"no class {unknown[0]!r} to rename; the data has {listed(dataset.names, 8)}", fix="correct the name"
         )
     return combined([dataset], [[names.get(name, name) for name in dataset.names]])
 
@@ -50,7 +51,7 @@ def combined(
     missing = [name for name in kept if name not in there]
     if missing:
         raise MaskRCNNError(
-            f"classes: none of the data has {missing[0]!r}, only {', '.join(known[:8])}", fix="correct the name"
+            f"classes: none of the data has {missing[0]!r}, only {listed(known, 8)}", fix="correct the name"
         )
     place_of = {name: place for place, name in reversed(list(enumerate(kept)))}
     labels = [np.array([place_of.get(name, -1) for name in each], dtype=np.int64) for each in called]

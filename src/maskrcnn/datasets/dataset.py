@@ -22,7 +22,7 @@ from maskrcnn.images.channels import read_for_model
 from maskrcnn.images.image_formats import left_out
 from maskrcnn.images.image_reader import find_images, image_size
 from maskrcnn.output.unfinished import MARK, unfinished_folder
-from maskrcnn.text import plural
+from maskrcnn.text import listed, plural
 
 if TYPE_CHECKING:
     from maskrcnn.datasets.formats.location import Location
@@ -315,10 +315,9 @@ def _contents(path: Path) -> str:
         return f"the file {path.name}" if path.exists() else "nothing"
     names = sorted(p.name + "/" * p.is_dir() for p in path.iterdir() if not p.name.startswith("."))
     images = len(find_images(path))
-    shown = ", ".join(names[:8]) + (f", … ({len(names)} in all)" if len(names) > 8 else "")
     others = left_out(path.iterdir())
     return (
-        (shown or "an empty folder")
+        (listed(names, 8) or "an empty folder")
         + (f" with {plural(images, 'image')}" if images else "")
         + (f"; {others}" if others else "")
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from maskrcnn.evaluation.recommendation import Finding
 from maskrcnn.predict.image_predictor import ImagePredictor
-from maskrcnn.text import listed, plural
+from maskrcnn.text import plural, quoted
 
 if TYPE_CHECKING:
     from maskrcnn.evaluation.evaluator import Evaluation
@@ -60,7 +60,7 @@ def unknown_classes(evaluation: Evaluation) -> list[Finding]:
         Finding(
             "unknown-classes",
             f"{plural(len(unknown), 'class')} of {labelled} that are labelled here "
-            f"{'is' if len(unknown) == 1 else 'are'} not known to the model: {listed(unknown)}.",
+            f"{'is' if len(unknown) == 1 else 'are'} not known to the model: {quoted(unknown)}.",
             f"Over the {plural(labelled - len(unknown), 'class')} that it knows: {over_known}. Over all, where each "
             f"unknown one counts 0: {over_all}.",
             f"Judge the model by the {plural(labelled - len(unknown), 'class')} that it knows ({over_known}), or train "

@@ -12,7 +12,7 @@ from maskrcnn.evaluation.confusion import confused_pairs
 from maskrcnn.evaluation.error_types import KINDS, SIZES
 from maskrcnn.evaluation.recommendation import Finding
 from maskrcnn.images.input_size import resize_scale
-from maskrcnn.text import listed, plural
+from maskrcnn.text import plural, quoted
 
 # A kind is worth a line from so many AP50 points and such a share of what is lost.
 _POINTS, _SHARE = 1.0, 0.05
@@ -91,7 +91,7 @@ def _class(analysis: Analysis, config: Config) -> Told:
     return (
         f"most often '{names[truth]}' is called '{names[found]}'",
         f"From the threshold on, that are {times} of {int(analysis.confusion[truth].sum())} labelled ones{others}.",
-        f"Check the labels of {listed([names[truth], names[found]])} against each other; add examples that tell them "
+        f"Check the labels of {quoted([names[truth], names[found]])} against each other; add examples that tell them "
         "apart, or make them one class.",
     )
 

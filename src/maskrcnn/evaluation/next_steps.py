@@ -10,7 +10,7 @@ from maskrcnn.config import Config
 from maskrcnn.evaluation.analysis import DEFAULT_SCORE, Analysis
 from maskrcnn.evaluation.error_steps import error_findings
 from maskrcnn.evaluation.recommendation import Finding
-from maskrcnn.text import listed, plural
+from maskrcnn.text import plural, quoted
 
 _FEW_OBJECTS, _FEW_IMAGES = 10, 20
 
@@ -88,7 +88,7 @@ def _never_found(analysis: Analysis, per_class: Mapping[str, Mapping[str, float]
     return [
         Finding(
             "never-predicted",
-            f"{plural(len(names), 'class')} {'is' if len(names) == 1 else 'are'} never predicted: {listed(names)}.",
+            f"{plural(len(names), 'class')} {'is' if len(names) == 1 else 'are'} never predicted: {quoted(names)}.",
             f"Labelled here: {plural(labelled, 'object')} of such classes.",
             "Check that the training data has enough of them under the same name.",
         )
@@ -178,7 +178,7 @@ def _little_data(analysis: Analysis, per_class: Mapping[str, Mapping[str, float]
             Finding(
                 "rare-classes",
                 f"{plural(len(rare), 'class')} {'has' if len(rare) == 1 else 'have'} fewer than {_FEW_OBJECTS} objects "
-                f"here: {listed(rare)}.",
+                f"here: {quoted(rare)}.",
                 "An AP of so few objects jumps by ten points and more from one of them.",
                 "Judge these classes by eye, or label more of them for evaluation.",
             )

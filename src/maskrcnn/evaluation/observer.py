@@ -16,7 +16,7 @@ from maskrcnn.evaluation.evaluated_image import Sample
 from maskrcnn.evaluation.federated import as_labelled, is_federated, note
 from maskrcnn.predict.image_predictor import ImagePredictor
 from maskrcnn.results.result import Result
-from maskrcnn.text import listed, plural
+from maskrcnn.text import plural, quoted
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,11 @@ class Observer:
         if is_federated(self.dataset):
             lines.append(note(self.limit))
         if missing:
-            lines.append(f"the model does not know {plural(len(missing), 'class')} of the data: {listed(missing)}")
+            lines.append(f"the model does not know {plural(len(missing), 'class')} of the data: {quoted(missing)}")
         if extra:
             left_out = plural(self._unknown, "detection")
             lines.append(
-                f"the data lacks {plural(len(extra), 'class')} of the model: {listed(extra)}; {left_out} left out"
+                f"the data lacks {plural(len(extra), 'class')} of the model: {quoted(extra)}; {left_out} left out"
             )
         return lines
 
@@ -124,7 +124,7 @@ def class_map(model_names: Sequence[str], dataset_names: Sequence[str]) -> np.nd
     mapped = np.array([there.get(name, -1) for name in model_names], dtype=np.int64)
     if (mapped < 0).all():
         raise MaskRCNNError(
-            f"the model's classes ({listed(list(model_names))}) and the data's ({listed(list(dataset_names))}) have no "
+            f"the model's classes ({quoted(model_names)}) and the data's ({quoted(dataset_names)}) have no "
             "name in common",
             fix=_alike(model_names, dataset_names)
             or "rename the data's categories, or evaluate a model trained on them",

@@ -11,7 +11,7 @@ from hotcoco import mask as coco_mask
 from maskrcnn.evaluation.evaluated_image import Sample, to_xywh
 from maskrcnn.evaluation.recommendation import Finding
 from maskrcnn.evaluation.records import Records
-from maskrcnn.text import listed, plural
+from maskrcnn.text import plural, quoted
 
 _IMAGES, _BOXES = 64, 100
 _FITS, _GAIN = 0.5, 0.3
@@ -147,8 +147,8 @@ def _label_findings(records: Records, model_names: Sequence[str]) -> list[Findin
             Finding(
                 "classes-apart",
                 "The classes that the model finds are not those that are labelled.",
-                f"Labelled: {listed(sorted(labelled))}. Found: {listed(sorted(detected))}.",
-                f"Make the names agree; the model knows {listed(sorted(model_names))}.",
+                f"Labelled: {quoted(sorted(labelled))}. Found: {quoted(sorted(detected))}.",
+                f"Make the names agree; the model knows {quoted(sorted(model_names))}.",
             )
         )
     pairs = records.pairs[records.pairs[records.kind] >= 0.5]

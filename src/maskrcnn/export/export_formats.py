@@ -5,7 +5,6 @@ Nothing heavy is imported here, so that a request that cannot be met is refused 
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import shutil
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.output.atomic_file import check_name
+from maskrcnn.text import suggestion
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 COMPILERS = ("c++", "g++", "clang++", "cl")
@@ -111,10 +111,7 @@ EXTRAS = {
 def check_request(name: str, precision: str, out: Path, calibrate: Path | None = None) -> Format:
     """The format asked for. Raises `MaskRCNNError` where the request cannot be met, before anything is imported."""
     if name not in FORMATS:
-        close = difflib.get_close_matches(name, FORMATS, n=1)
-        raise MaskRCNNError(
-            f"unknown format {name!r}", fix=f"did you mean {close[0]}?" if close else f"known: {', '.join(FORMATS)}"
-        )
+        raise MaskRCNNError(f"unknown format {name!r}", fix=suggestion(name, FORMATS))
     kind = FORMATS[name]
     if precision not in PRECISIONS:
         raise MaskRCNNError(f"unknown precision {precision!r}", fix=f"use {', '.join(kind.precisions)}")

@@ -17,6 +17,7 @@ from maskrcnn.export.parity import Differences, Tolerance, differences
 from maskrcnn.export.scenes import NEVER, Scene
 from maskrcnn.inference.fused_model import for_inference
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.text import first_line
 
 MANY = 100  # objects in one image, which an artifact has to take, unless the model's own limit is lower
 REPEATS = 3  # timed runs of each
@@ -92,8 +93,7 @@ def compare(
         try:
             got, theirs = _timed(functools.partial(artifact.run, feeds), repeats)
         except Exception as error:  # whatever the runtime raises
-            reason = str(error).strip().splitlines()
-            trial.problems.append(f"{scene.what}: it does not run: {reason[0] if reason else type(error).__name__}")
+            trial.problems.append(f"{scene.what}: it does not run: {first_line(error)}")
             continue
         got = [part.astype(like.dtype) for part, like in zip(got, wanted, strict=True)]
         trial.problems += [f"{scene.what}: {line}" for line in _malformed(wanted, got)]

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from PIL import features
 
+from maskrcnn.text import plural
+
 _HEIF = {"HEIF": (".heic", ".heif", ".hif")}
 # Pillow's names. Formats that are recognised by little come last.
 _PILLOW = {
@@ -93,6 +95,6 @@ def left_out(files: Iterable[Path]) -> str:
     fix = "for HEIC pip install pillow-heif; " if heif else ""
     total = sum(kinds.values())
     return (
-        f"{total} file{'s' * (total > 1)} left out, of no kind that is read: {', '.join(listed)}{more} "
+        f"{plural(total, 'file')} left out, of no kind that is read: {', '.join(listed)}{more} "
         f"({fix}{CONVERT.replace('it', 'them', 1)})"
     )

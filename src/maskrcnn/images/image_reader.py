@@ -25,6 +25,7 @@ from maskrcnn.images.image_file import (
 from maskrcnn.images.image_formats import IMAGE_SUFFIXES
 from maskrcnn.images.npy_file import MAX_CHANNELS, check_channels, is_npy, open_npy
 from maskrcnn.images.tiff_file import TiffPage, is_tiff, open_tiff
+from maskrcnn.text import plural
 
 _BLOCK = 2**22  # values that are worked on as floats at a time
 
@@ -120,7 +121,7 @@ def _tiff_channels(path: Path) -> np.ndarray:
 
 
 def _kind(page: TiffPage) -> str:
-    return f"{page.samples} sample{'s' * (page.samples > 1)} of type {page.dtype}"
+    return f"{plural(page.samples, 'sample')} of type {page.dtype}"
 
 
 def is_stack(path: str | Path) -> bool:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from maskrcnn.model.detections import InstanceDetections
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.text import first_line
 
 KEPT = 8  # recordings, each of which holds its inputs and outputs; they share what lies between
 
@@ -49,7 +50,7 @@ class ReplayedDetect:
                 self._replays[key] = self._record(images, sizes, score)
             except RuntimeError as error:
                 # Out of memory too: without a recording a batch needs no more than before.
-                self.trouble = str(error).splitlines()[0] if str(error) else type(error).__name__
+                self.trouble = first_line(error)
                 self._replays.clear()
         if key not in self._replays:
             return self.model.detect(images, sizes, score)

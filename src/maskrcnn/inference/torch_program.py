@@ -22,6 +22,7 @@ from torch.export import ExportedProgram
 from maskrcnn import runtime
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.runtime.artifact import INPUTS, KEY, OUTPUTS, Artifact
+from maskrcnn.text import first_line
 
 PROGRAM = ".pt2"
 NOTE = f"{KEY}.json"  # the extra file that holds the metadata
@@ -99,9 +100,10 @@ def _open_program(path: Path, device: str, trust: bool) -> Artifact:
     except MaskRCNNError:
         raise
     except Exception as error:  # whatever a file that is no program makes torch trip over
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise MaskRCNNError(
-            f"truncated, damaged or no torch.export program: {reason[:200]}", where=path, fix="copy or export it again"
+            f"truncated, damaged or no torch.export program: {first_line(error)}",
+            where=path,
+            fix="copy or export it again",
         ) from error
     return Artifact(ProgramSession(program), notes[NOTE] or None, path)
 

@@ -18,6 +18,7 @@ from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.limits import RESNET_DEPTHS, SHALLOW
 from maskrcnn.model.layers import conv_norm, norm_layer
+from maskrcnn.text import first_line
 
 STRIDES = (4, 8, 16, 32)
 
@@ -126,10 +127,9 @@ class TimmBackbone(nn.Module):
                 raise RuntimeError("it has no such architecture")
             self.body = timm.create_model(name, features_only=True, pretrained=False, in_chans=image_channels)
         except Exception as error:  # the networks that offer no features say so in many ways
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             close = difflib.get_close_matches(name[:100], timm.list_models(), n=3, cutoff=0.5)
             raise MaskRCNNError(
-                f"timm offers no feature pyramid {shown(name)}: {reason[:200]}",
+                f"timm offers no feature pyramid {shown(name)}: {first_line(error)}",
                 fix=f"near: {', '.join(close) or 'nothing'}; see timm.list_models()",
             ) from None
         levels: Any = self.body.feature_info

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from maskrcnn.ops.host import plain_only
+from maskrcnn.text import first_line
 
 
 class _Kernel(NamedTuple):
@@ -64,7 +65,7 @@ def call(name: str, plain: Callable[..., Tensor], *arguments: Any) -> Tensor:
         # Neither says anything about the kernel, and a broken capture must not go on with other operators.
         if _out_of_memory(error) or torch.cuda.is_current_stream_capturing():
             raise
-        _failures[name] = f"it failed with {type(error).__name__}: {_first_line(error)}"
+        _failures[name] = f"it failed with {type(error).__name__}: {first_line(error)}"
     return plain(*arguments)
 
 
@@ -109,7 +110,3 @@ def _on_cuda(name: str, kernel: _Kernel) -> str:
 def _out_of_memory(error: Exception) -> bool:
     # Triton's own launcher raises a RuntimeError of CUDA's words.
     return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), "")

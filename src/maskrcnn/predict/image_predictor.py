@@ -24,6 +24,7 @@ from maskrcnn.images.input_size import padded_size, resized_size
 from maskrcnn.images.prefetch import batched, read_ahead
 from maskrcnn.masks import Masks
 from maskrcnn.results.result import Result
+from maskrcnn.text import first_line
 
 if TYPE_CHECKING:
     from maskrcnn.weights.load import Report
@@ -213,9 +214,8 @@ def _told(failure: Exception, path: Path | None) -> MaskRCNNError:
     """The error of an image that the network failed on."""
     if isinstance(failure, MaskRCNNError):
         return failure
-    reason = (str(failure).strip() or type(failure).__name__).splitlines()[0]
     fix = "try a smaller --size, or another --device"
-    return MaskRCNNError(f"the network failed on it: {reason}", where=path, fix=fix)
+    return MaskRCNNError(f"the network failed on it: {first_line(failure)}", where=path, fix=fix)
 
 
 def _held(item: _Read) -> int:

@@ -30,7 +30,7 @@ from maskrcnn.documents import parse_json, shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.predict.image_predictor import Found
 from maskrcnn.runtime.resize import prepare
-from maskrcnn.text import plural
+from maskrcnn.text import first_line, listed, plural
 
 KEY = "maskrcnn"
 FORMAT = "maskrcnn-artifact-1"
@@ -188,8 +188,8 @@ def _parsed(metadata: str | None, session: Session, path: Path) -> dict[str, Any
     """The metadata as a record with names and a config."""
     if metadata is None:
         raise MaskRCNNError(
-            f"not a model that maskrcnn exported: it has no {KEY!r} metadata, takes {_listed(session.inputs)} and "
-            f"gives {_listed(session.outputs)}",
+            f"not a model that maskrcnn exported: it has no {KEY!r} metadata, takes {listed(session.inputs, 8)} and "
+            f"gives {listed(session.outputs, 8)}",
             where=path,
             fix=f"make one from a checkpoint: maskrcnn export CHECKPOINT --out {path.name}",
         )
@@ -242,7 +242,7 @@ def _check_graph(session: Session, config: Config, path: Path) -> None:
     for kind, expected, found in (("takes", INPUTS, session.inputs), ("gives", OUTPUTS, session.outputs)):
         if missing := [name for name in expected if name not in found]:
             raise MaskRCNNError(
-                f"expected a graph that {kind} {_listed(expected)}; {_listed(missing)} missing, found {_listed(found)}",
+                f"expected a graph that {kind} {listed(expected)}; {listed(missing)} missing, found {listed(found, 8)}",
                 where=path,
                 fix="export the model again",
             )
@@ -256,13 +256,3 @@ def _check_graph(session: Session, config: Config, path: Path) -> None:
     if height is not None or width is not None:
         what = f"expected a graph of any height and width, found one of {height or 'any'} x {width or 'any'} pixels"
         raise MaskRCNNError(what, where=path, fix="export the model again")
-
-
-def first_line(error: BaseException, last: bool = False) -> str:
-    """What a runtime says of itself in a line (its ``last`` where the first ones tell of its source), cut short."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return "".join(letter if letter.isprintable() else "?" for letter in lines[-1 if last else 0][:200])
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "") or "nothing"

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.runtime.artifact import KEY, OUTPUTS, Artifact, first_line
+from maskrcnn.runtime.artifact import KEY, OUTPUTS, Artifact
 from maskrcnn.runtime.onnx_external_data import names_other_files
+from maskrcnn.text import first_line
 
 _FATAL_ONLY = 4  # errors are raised
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.runtime.artifact import KEY, OUTPUTS, Artifact, first_line
+from maskrcnn.runtime.artifact import KEY, OUTPUTS, Artifact
+from maskrcnn.text import first_line
 
 # Left alone OpenVINO computes in bf16 where the CPU has it, which moves boxes: each layer keeps the type that the graph
 # gives it.

@@ -9,6 +9,7 @@ import numpy as np
 
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.text import listed
 
 LOOK_S = 20.0
 SHOWN = 12
@@ -31,9 +32,10 @@ def check_examples(dataset: Dataset) -> list[str]:
     missing = [name for name, there in zip(dataset.names, seen, strict=True) if not there]
     if not missing:
         return []
-    shown = ", ".join(missing[:SHOWN]) + (f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else "")
     where = "the training images" if looked == len(dataset) else f"the first {looked} training images"
-    return [f"no example in {where} of: {shown} (they will not be found; label some, or leave the class out)"]
+    return [
+        f"no example in {where} of: {listed(missing, SHOWN)} (they will not be found: label some, or leave them out)"
+    ]
 
 
 def has_none_of(dataset: Dataset, labels: Collection[int]) -> bool:

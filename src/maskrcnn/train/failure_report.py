@@ -15,7 +15,7 @@ from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.losses import Losses
 from maskrcnn.output.atomic_file import make_folder, write_text
-from maskrcnn.text import plural
+from maskrcnn.text import listed, plural
 from maskrcnn.train import state
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.samples.loader import Loaded
@@ -110,8 +110,8 @@ def bad_step(bad: Sequence[str], step: Step, dataset: Dataset, place: Path) -> M
     """The error that ends a run on a number that is none."""
     names = [dataset.records[index].path.name for loaded in step.loaded for index in loaded.images]
     return MaskRCNNError(
-        f"the {', the '.join(bad)} is not a finite number at step {step.number}; its images ({_shown(names)}) and "
-        f"their boxes and losses are in {place}",
+        f"the {', the '.join(bad)} is not a finite number at step {step.number}; its images ({listed(names, SHOWN)}) "
+        f"and their boxes and losses are in {place}",
         fix=f"lower the learning rate (now {step.rate:g}), train in fp32, or leave such steps out: skip_bad_steps=10",
     )
 
@@ -144,8 +144,4 @@ def out_of_memory(
     kept = ""
     if (folder / state.NAME).is_file():
         kept = f"; what was learned is kept, go on with maskrcnn train --resume {folder} and less memory"
-    return MaskRCNNError(f"out of memory at step {number} with {_shown(told)}{kept}", fix=fix)
-
-
-def _shown(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    return MaskRCNNError(f"out of memory at step {number} with {listed(told, SHOWN)}{kept}", fix=fix)

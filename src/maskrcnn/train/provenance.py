@@ -15,7 +15,7 @@ from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.documents import read_json, shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.output.atomic_file import write_text
-from maskrcnn.text import plural
+from maskrcnn.text import listed, plural
 from maskrcnn.train.recipe import Recipe
 
 NAME = "data.json"
@@ -85,14 +85,12 @@ def _data_differences(folder: Path, now: dict[str, Any]) -> list[str]:
     before, after = (Counter(map(tuple, side["images"])) for side in (then, now))
     for lines, what in ((before - after, "gone or of another size"), (after - before, "new or of another size")):
         if lines:
-            names = [str(name) for name, *_ in lines]
-            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-            differ.append(f"{what}: {', '.join(names[:SHOWN])}{more}")
+            differ.append(f"{what}: {listed([name for name, *_ in lines], SHOWN)}")
     if not differ and [list(image) for image in then["images"]] != now["images"]:
         differ.append("the images come in another order")
     changed = [name for name, size in now["labels"].items() if then["labels"].get(name) != size]
     if changed:
-        differ.append(f"labels changed: {', '.join(changed[:SHOWN])}" + ", …" * (len(changed) > SHOWN))
+        differ.append(f"labels changed: {listed(changed, SHOWN)}")
     return differ or ["the training data is another"]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections import Counter
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from maskrcnn.config import preset
 from maskrcnn.documents import read_yaml, shown
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.text import suggestion
 
 PEAK_RATES = {"adamw": 5e-4, "sgd": 0.01}
 USUAL_EPOCHS, USUAL_STEPS = 30, 300
@@ -199,9 +199,7 @@ def _mistake(error: ValidationError, path: Path | None) -> MaskRCNNError:
     if problem["type"] != "extra_forbidden":
         what = problem["msg"].removeprefix("Value error, ")
         return MaskRCNNError(f"{name}: {what}, found {shown(problem['input'])}", where=path, fix="correct it")
-    close = difflib.get_close_matches(name[:100], Recipe.model_fields, n=1)
-    known = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(Recipe.model_fields)}"
-    return MaskRCNNError(f"unknown setting {shown(name)}", where=path, fix=known)
+    return MaskRCNNError(f"unknown setting {shown(name)}", where=path, fix=suggestion(name, Recipe.model_fields))
 
 
 def _check_model(recipe: Recipe, path: Path | None) -> None:

@@ -27,6 +27,7 @@ from maskrcnn.documents import parse_json, shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.output.atomic_file import replacing, sync
+from maskrcnn.text import first_line
 from maskrcnn.train.ema import EMA
 from maskrcnn.weights.safetensors_file import save_tensors
 
@@ -257,7 +258,7 @@ def restore(
     try:
         _restore(saved, model, ema, optimizer)
     except (KeyError, ValueError, IndexError, RuntimeError) as error:
-        what = f"the saved state is not of this model: {str(error).splitlines()[0]}"
+        what = f"the saved state is not of this model: {first_line(error)}"
         raise MaskRCNNError(what, fix="start a new run with --init and the run's last.safetensors") from None
     if scaler is not None and saved.scaler:
         scaler.load_state_dict(saved.scaler)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import sys
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import torch
 
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.text import first_line, suggestion
 
 BUNDLED = Path(__file__).parent / "bundled"
 
@@ -131,17 +131,15 @@ def find_weights(source: str | Path) -> tuple[Path, Entry | None]:
         path = Path(source).expanduser()
         there = path.is_file()
     except (OSError, RuntimeError, ValueError) as error:  # names too long, homes of nobody
-        reason = str(error).splitlines()[0][:200]
-        raise MaskRCNNError(f"no such model file: {reason}", where=shown(name), fix="check the path") from None
+        raise MaskRCNNError(
+            f"no such model file: {first_line(error)}", where=shown(name), fix="check the path"
+        ) from None
     if there:
         return path, next((entry for entry in CATALOG.values() if entry.file == path.name), None)
     known = [*bundled_names(), *CATALOG]
     if path.suffix or len(path.parts) > 1:
         raise MaskRCNNError("no such model file", where=path, fix=f"check the path, or use one of {', '.join(known)}")
-    close = difflib.get_close_matches(name[:100], known, n=1)
-    raise MaskRCNNError(
-        f"unknown model {shown(name)}", fix=f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-    )
+    raise MaskRCNNError(f"unknown model {shown(name)}", fix=suggestion(name, known))
 
 
 def _fetch(entry: Entry) -> Path:

@@ -15,6 +15,7 @@ from maskrcnn.config import Config
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.backbone import RESNETS
+from maskrcnn.text import listed
 
 # What detectron2's models have in common, in our terms.
 ASSUMED: dict[str, Any] = {
@@ -74,8 +75,7 @@ def ignored(written: dict[str, Any]) -> list[str]:
                 names.append(f"{key} {shown(value, 30)}")
         elif (".".join(section) in _FOLLOWED and key not in read) or ".".join(section) not in {*_FOLLOWED, *_ELSEWHERE}:
             names.append(key)
-    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
-    return [f"yaml: not followed: {', '.join(name[:80] for name in names[:6])}{more}"] if names else []
+    return [f"yaml: not followed: {listed([name[:80] for name in names])}"] if names else []
 
 
 def _leaves(written: Any, key: str = "") -> Iterator[tuple[str, Any]]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from maskrcnn.config import Config
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.text import plural
+from maskrcnn.text import listed, plural
 from maskrcnn.weights.catalog import COCO_NAMES
 from maskrcnn.weights.class_names import checked_names
 
@@ -51,8 +51,7 @@ def class_names(
         notes.append(f"{outputs} outputs: taken as COCO's categories")
     elif names is None:
         names = [f"class {number}" for number in range(1, foreign.classes + 1)]
-        shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-        notes.append(f"the file names no classes: {shown}; pass names=[…]")
+        notes.append(f"the file names no classes: {listed(names)}; pass names=[…]")
     if len(names) != foreign.classes:
         raise MaskRCNNError(
             f"expected {plural(foreign.classes, 'class name')}, found {len(names)}",

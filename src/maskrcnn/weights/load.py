@@ -16,7 +16,7 @@ from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.limits import parameter_count
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.text import plural
+from maskrcnn.text import listed, plural
 from maskrcnn.weights.architecture import other_architecture
 from maskrcnn.weights.catalog import COCO_NAMES, find_weights
 from maskrcnn.weights.checkpoint import Checkpoint, is_ours, read_checkpoint
@@ -51,15 +51,11 @@ class Report:
         """The report for people, a line a fact; long lists are cut."""
         lines = [f"{self.source}: {plural(self.matched, 'parameter')} matched", *self.notes]
         if self.classes_new:
-            lines.append(f"classes copied by name: {_shown(self.classes_copied) or 'none'}")
-            lines.append(f"classes new, their rows initialised: {_shown(self.classes_new)}")
-        lines += [f"initialised {_shown(names)}: {why}" for why, names in _by_reason(self.reinitialised).items()]
-        lines += [f"not used {_shown(names)}: {why}" for why, names in _by_reason(self.unused).items()]
+            lines.append(f"classes copied by name: {listed(self.classes_copied) or 'none'}")
+            lines.append(f"classes new, their rows initialised: {listed(self.classes_new)}")
+        lines += [f"initialised {listed(names)}: {why}" for why, names in _by_reason(self.reinitialised).items()]
+        lines += [f"not used {listed(names)}: {why}" for why, names in _by_reason(self.unused).items()]
         return lines
-
-
-def _shown(names: Sequence[str], limit: int = 6) -> str:
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
 def _by_reason(pairs: list[tuple[str, str]]) -> dict[str, list[str]]:
@@ -295,7 +291,7 @@ def load_backbone(model: MaskRCNN, source: str) -> Report:
         if not fits:
             raise MaskRCNNError(
                 f"weights do not fit backbone {model.config.backbone!r}: expected tensors such as "
-                f"{_shown(list(own), 3)}, found {_shown(list(state), 3)}",
+                f"{listed(own, 3)}, found {listed(state, 3)}",
                 where=source,
                 fix="choose weights of that network",
             )

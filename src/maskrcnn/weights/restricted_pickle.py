@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.text import first_line
 
 MAX_STEPS = 5_000_000  # a model of 1,000 arrays takes about 30,000
 
@@ -117,7 +118,7 @@ def safely(path: Path, read: Callable[[mmap.mmap], Any]) -> Any:
     except (MemoryError, RecursionError, OverflowError):
         reason = "it asks for more memory than it has content"
     except Exception as error:  # whatever a file that is no pickle makes the unpickler trip over
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        reason = first_line(error)
     raise MaskRCNNError(
         f"not a weight file that can be read safely: {reason}", where=path, fix="copy or download the file again"
     ) from None

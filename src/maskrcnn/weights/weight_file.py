@@ -14,6 +14,7 @@ from torch import Tensor
 
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.text import first_line
 from maskrcnn.weights.state_dict import find_state
 from maskrcnn.weights.torch_archive import Stored, Unreadable, read_torch_file
 
@@ -61,8 +62,9 @@ def read_contents(path: Path) -> Contents:
     try:
         state = {key: _as_tensor(value) for key, value in found.state.items()}
     except (ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise MaskRCNNError(f"not a readable weight file: {reason}", where=path, fix="copy it again") from None
+        raise MaskRCNNError(
+            f"not a readable weight file: {first_line(error)}", where=path, fix="copy it again"
+        ) from None
     rest = {key: value for key, value in content.items() if isinstance(key, str)} if isinstance(content, dict) else {}
     return Contents(state, rest, [*found.note(), *_not_finite(state)])
 
@@ -93,8 +95,9 @@ def _opened(path: Path, kind: str = "checkpoint") -> Iterator[Any]:
         with safe_open(path, "pt") as file:
             yield file
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise MaskRCNNError(f"not a readable {kind}: {reason}", where=path, fix="copy the file again") from None
+        raise MaskRCNNError(
+            f"not a readable {kind}: {first_line(error)}", where=path, fix="copy the file again"
+        ) from None
 
 
 def check_numbers(state: dict[str, Any], path: Path) -> None:

@@ -41,9 +41,11 @@ def class_findings(
             what = f"class {name!r} has {plural(there, 'object')} in {held_out} and none in {training or 'the data'}"
             of_classes.append(found("class-only-in-val", sources[training], what))
         elif here < FEW_OBJECTS:
-            of_classes.append(found("class-too-rare", sources[training], f"class {name!r} has {_objects(here)}"))
+            of_classes.append(
+                found("class-too-rare", sources[training], f"class {name!r} has {plural(here, 'object')}")
+            )
         if here and not there and any(measured.values()):
-            what = f"class {name!r} has {_objects(here)} in {training} and none in {held_out}"
+            what = f"class {name!r} has {plural(here, 'object')} in {training} and none in {held_out}"
             of_classes.append(found("class-only-in-train", sources[training], what))
     findings += in_split(of_classes, training)
     if held_out is None:
@@ -109,7 +111,3 @@ def _alignment(a: np.ndarray, b: np.ndarray) -> float:
     """Cosine between two vectors of counts, 0 if one is empty."""
     lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
     return float(a @ b) / lengths if lengths else 0.0
-
-
-def _objects(count: int) -> str:
-    return f"{count:,} object{'s' * (count != 1)}"

@@ -24,6 +24,7 @@ from maskrcnn.datasets.formats.image_finder import means
 from maskrcnn.datasets.formats.reader_checks import whole
 from maskrcnn.documents import read_json
 from maskrcnn.images.image_reader import find_images
+from maskrcnn.text import listed
 
 _LISTS = ("images", "annotations", "categories")
 _ROUNDING = 1.0  # pixels
@@ -69,8 +70,8 @@ def _plain(content: dict[str, Any], file: Path) -> dict[str, Any]:
             known = classes.number(entry.get("category_id"))
             entry["category_id"] = whole(entry.get("category_id")) if known is None else known
             entry.update({key: _plainest[key](entry[key]) for key in _plainest if key in entry})
-    for ids, listed in ((images, content["images"]), (classes, content["categories"])):
-        for entry in listed:
+    for ids, entries in ((images, content["images"]), (classes, content["categories"])):
+        for entry in entries:
             if isinstance(entry, dict):
                 entry["id"] = ids.number(entry.get("id"))
     return content
@@ -129,17 +130,16 @@ def listed_names(content: Mapping[str, Any], looks: Sequence[Look]) -> set[str]:
     return {_last_part(file_name(entry)) for entry in content["images"]} | {look.record.path.name for look in looks}
 
 
-def unlisted_findings(listed: Mapping[Path, set[str]], folders: set[Path]) -> list[Finding]:
-    """Image files in the folders of COCO data that none of its label files lists; `listed` are their names, by file."""
-    if not listed:
+def unlisted_findings(names: Mapping[Path, set[str]], folders: set[Path]) -> list[Finding]:
+    """Image files in the folders of COCO data that none of its label files lists; `names` are those listed, by file."""
+    if not names:
         return []
-    known = set().union(*listed.values())
+    known = set().union(*names.values())
     findings = []
     for folder in sorted(folders):
         extra = [path.name for path in find_images(folder) if path.name not in known]
         if extra:
-            more = f" and {len(extra) - _NAMED} more" if len(extra) > _NAMED else ""
-            what = f"{len(extra)} image files are in no label file: {', '.join(extra[:_NAMED])}{more}"
+            what = f"{len(extra)} image files are in no label file: {listed(extra, _NAMED)}"
             findings.append(found("unlisted-image", folder, what))
     return findings
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from maskrcnn.datasets.doctor.diagnosis import Finding, found, in_split
 from maskrcnn.datasets.doctor.look import Look
 from maskrcnn.images.fingerprint import Fingerprint, group_similar, similarity
+from maskrcnn.text import listed
 
 _SHOWN = 4
 
@@ -76,10 +77,7 @@ def _alike_within(members: list[_Picture]) -> list[Finding]:
         return []
     least = min(max(similarity(m.fingerprint, o.fingerprint) for o in members if o is not m) for m in members[:50])
     others = [member.file for member in members[1:]]
-    more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
-    what = (
-        f"{len(members)} images show this picture (similarity {least:.2f} or more): {', '.join(others[:_SHOWN])}{more}"
-    )
+    what = f"{len(members)} images show this picture (similarity {least:.2f} or more): {listed(others, _SHOWN)}"
     return in_split([found("similar-image", members[0].file, what)], members[0].split)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from maskrcnn.text import listed
+
 _GAPS = 0.1  # missing ids as a share of those there: where more are missing, they were not meant to follow each other
 _NAMED = 8
 
@@ -17,5 +19,5 @@ def missing_ids(ids: np.ndarray, first: int) -> str:
     missing = last - first + 1 - len(ids)
     if not 0 < missing <= max(1, _GAPS * len(ids)):
         return ""
-    absent = np.setdiff1d(np.arange(first, last), ids)[:_NAMED].tolist()
-    return f"run from {first} to {last}, {missing} missing: {', '.join(map(str, absent))}{', …' * (missing > _NAMED)}"
+    absent = np.setdiff1d(np.arange(first, last), ids).tolist()
+    return f"run from {first} to {last}, {missing} missing: {listed(absent, _NAMED)}"

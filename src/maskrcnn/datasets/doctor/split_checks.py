@@ -13,7 +13,7 @@ from maskrcnn.datasets.doctor.diagnosis import Finding, found
 from maskrcnn.datasets.doctor.look import Look
 from maskrcnn.datasets.doctor.numbering import missing_ids
 from maskrcnn.images.image_formats import IMAGE_SUFFIXES
-from maskrcnn.text import plural
+from maskrcnn.text import listed, plural
 
 _PARTS_USUAL = 0.05  # share of masks in several pieces, from which objects are often hidden in part
 _ENOUGH = 5  # masks; a share of fewer says nothing
@@ -69,7 +69,7 @@ def _colours(looks: Sequence[Look], source: str | Path) -> list[Finding]:
     grey = [look.record.path.name for look in read if look.image.grey]
     if not 0 < len(grey) < len(read):
         return []
-    what = f"{len(grey)} of {len(read)} images have one channel, the others more: {_some(grey)}"
+    what = f"{len(grey)} of {len(read)} images have one channel, the others more: {listed(grey, _NAMED)}"
     return [found("mixed-colour", source, what)]
 
 
@@ -130,8 +130,3 @@ def _spread(looks: Sequence[Look], source: str | Path) -> list[Finding]:
         f"{looks[i].record.width} x {looks[i].record.height} ({looks[i].record.path.name})" for i in (small, large)
     )
     return [found("size-spread", source, what)]
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

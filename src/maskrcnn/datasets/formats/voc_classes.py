@@ -31,6 +31,7 @@ from maskrcnn.datasets.formats.voc_map import (
 )
 from maskrcnn.datasets.formats.voc_objects import read_objects
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.text import listed
 
 # fmt: off
 _VOC_NAMES = (
@@ -162,6 +163,5 @@ def _numbered(root: Path, maps: Sequence[Path]) -> Classes:
     for number in (number for number in called if number > VOID):
         called[number] = "colour " + ",".join(map(str, colours(np.array(number)).tolist()))
     found = _named(called)
-    listed = ", ".join(found.names[:4]) + (", …" if len(found.names) > 4 else "")
-    what = f"no list of class names: they are called by their numbers ({listed})"
+    what = f"no list of class names: they are called by their numbers ({listed(found.names, 4)})"
     return found._replace(problems=(Problem("no-class-names", str(root), what, _FIX, "warning"),))

@@ -15,6 +15,7 @@ from maskrcnn.config import Preprocess
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.image_reader import is_stack, read_channels
+from maskrcnn.text import plural
 
 LOOKED_AT = 8
 MEASURED = 64
@@ -29,7 +30,7 @@ class Channels(NamedTuple):
     picture: bool
 
     def __str__(self) -> str:
-        return f"{self.number} channel{'s' * (self.number > 1)} of {self.depth} bits"
+        return f"{plural(self.number, 'channel')} of {self.depth} bits"
 
 
 class Statistics(NamedTuple):
