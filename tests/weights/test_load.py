@@ -396,6 +396,8 @@ def test_other_anchors_must_be_named(tmp_path: Path, peers_state: Peers) -> None
     (tmp_path / "ours.yaml").write_text("anchor_ratios: [1, 2]\nanchor_sizes: [16, 32, 64, 128, 256]\n")
     config = load_model(path, config=tmp_path / "ours.yaml")[0].config
     assert (config.anchor_ratios, config.anchor_sizes) == ((1, 2), (16, 32, 64, 128, 256))
+    settings = {"anchor_ratios": [1, 2], "anchor_sizes": [16, 32, 64, 128, 256]}
+    assert load_model(path, config=settings)[0].config == config
 
 
 def test_rows_of_class_agnostic_heads_stay_as_they_are(tiny: Tiny) -> None:

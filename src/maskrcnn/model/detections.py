@@ -37,7 +37,13 @@ class InstanceDetections(NamedTuple):
 
 @torch.no_grad()
 def select_detections(
-    logits: Tensor, deltas: Tensor, proposals: Proposals, sizes: Tensor, config: Config, score: Tensor | float = 0.0
+    logits: Tensor,
+    deltas: Tensor,
+    proposals: Proposals,
+    sizes: Tensor,
+    config: Config,
+    score: Tensor | float = 0.0,
+    max_detections: int | None = None,
 ) -> Detections:
     """Score threshold, decoding, clipping, suppression within a class, top D.
 
@@ -46,6 +52,7 @@ def select_detections(
         deltas: [B, K, C, 4], or [B, K, 1, 4] for all classes.
         sizes: [B, 2] = (height, width).
         score: lowest score asked for, if above the model's threshold. The others are the same as without it.
+        max_detections: D, the config's own unless given.
     """
     classes = logits.shape[2] - 1
     scores = logits.float().softmax(-1)[..., :classes]
@@ -59,6 +66,7 @@ def select_detections(
     boxes = decode(deltas.float().flatten(1, 2).gather(1, of_deltas), reference, config.box_weights)
     boxes = clip_boxes(boxes, sizes)
     keep = nms(boxes, (scores > 0) & (scores >= score) & at_least(boxes, 1e-2), config.nms_threshold, labels)
-    scores, index = torch.where(keep, scores, 0.0).topk(min(config.max_detections, keep.shape[1]), dim=1)
+    most = config.max_detections if max_detections is None else max_detections
+    scores, index = torch.where(keep, scores, 0.0).topk(min(most, keep.shape[1]), dim=1)
     boxes = boxes.gather(1, index[..., None].expand(-1, -1, 4))
     return Detections(boxes, scores, labels.gather(1, index), scores > 0)

@@ -52,13 +52,16 @@ class MaskRCNN(nn.Module):
         self.register_buffer("mean", torch.tensor(config.preprocess.mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(config.preprocess.std)[:, None, None], persistent=False)
 
-    def detect(self, images: Tensor, sizes: Tensor, score: Tensor | float = 0.0) -> InstanceDetections:
+    def detect(
+        self, images: Tensor, sizes: Tensor, score: Tensor | float = 0.0, max_detections: int | None = None
+    ) -> InstanceDetections:
         """Find the objects in a padded batch.
 
         Args:
             images: [B, channels, H, W], values as stored (RGB 0..255), filled from the top left; H, W multiples of 32.
             sizes: int [B, 2], each image's (height, width) within the padding.
             score: lowest score asked for; below the configured threshold nothing is found anyway.
+            max_detections: D; the configured number unless given.
 
         Returns:
             Boxes [B, D, 4], scores [B, D], labels [B, D], valid [B, D] and mask probabilities [B, D, M, M].
@@ -67,7 +70,7 @@ class MaskRCNN(nn.Module):
         proposals = self.rpn.propose(self.rpn(levels, images.shape[-2:]), sizes)
         pyramid = Pyramid.of(levels, STRIDES)
         logits, deltas = self._classify(pyramid, proposals.boxes)
-        detections = select_detections(logits, deltas, proposals, sizes, self.config, score)
+        detections = select_detections(logits, deltas, proposals, sizes, self.config, score, max_detections)
         masks = self._mask_logits(pyramid, detections.boxes, detections.labels, detections.valid)
         return InstanceDetections(*detections, masks=masks.float().sigmoid())
 

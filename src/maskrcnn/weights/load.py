@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,14 +66,14 @@ def _by_reason(pairs: list[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def load_model(
-    source: str | Path, names: Sequence[str] | None = None, config: str | Path | None = None
+    source: str | Path, names: Sequence[str] | None = None, config: str | Path | Mapping[str, Any] | None = None
 ) -> tuple[MaskRCNN, Report]:
     """The model of a bundled name, a catalog name or a file, in evaluation mode on the CPU.
 
     Args:
         source: name or path (.safetensors of ours; .pth or .pkl of torchvision, detectron2 or mmdetection).
         names: the classes a file's outputs stand for, background left out. They win over those that it carries.
-        config: a yaml, see `read_any`.
+        config: a yaml, or settings by name; see `read_any`.
 
     Raises:
         MaskRCNNError: see `read_any`; or the file does not fill the architecture.
@@ -83,7 +83,7 @@ def load_model(
 
 
 def load_any(
-    source: str | Path, names: Sequence[str] | None = None, config: str | Path | None = None
+    source: str | Path, names: Sequence[str] | None = None, config: str | Path | Mapping[str, Any] | None = None
 ) -> tuple[MaskRCNN, Checkpoint, Report]:
     """As `load_model`, with the checkpoint that filled the model."""
     checkpoint, notes = read_any(source, names, config)
@@ -110,7 +110,7 @@ def load_any(
 
 
 def read_any(
-    source: str | Path, names: Sequence[str] | None = None, config: str | Path | None = None
+    source: str | Path, names: Sequence[str] | None = None, config: str | Path | Mapping[str, Any] | None = None
 ) -> tuple[Checkpoint, list[str]]:
     """A checkpoint in our terms, and notes on what was read from where and what had to be assumed.
 
@@ -118,7 +118,7 @@ def read_any(
         source: see `load_model`.
         names: see `load_model`.
         config: detectron2's yaml of the run, when it is not beside the file; or a yaml of our own settings (fields of
-            `Config`), for what a file does not tell.
+            `Config`), or those settings themselves, for what a file does not tell.
 
     Raises:
         MaskRCNNError: the file is broken or unsafe, of an architecture that we do not have, not of as many classes as
@@ -126,9 +126,9 @@ def read_any(
     """
     path, entry = find_weights(source)
     names = checked_names(names) if names is not None else None
-    if config is not None and not isinstance(config, str | Path):
-        raise MaskRCNNError(f"config: expected the path of a yaml, found {shown(config)}")
-    written = read_yaml(Path(config)) if config is not None else None
+    if config is not None and not isinstance(config, str | Path | Mapping):
+        raise MaskRCNNError(f"config: expected the path of a yaml, or settings by name, found {shown(config)}")
+    written = read_yaml(Path(config)) if isinstance(config, str | Path) else None if config is None else dict(config)
     changes = written if written is not None and not _is_detectron2s(written) else {}
     if path.suffix.lower() == ".safetensors" and is_ours(path):
         if written is not None and not changes and written:
@@ -167,7 +167,7 @@ def _changed(settings: Config, changes: dict[str, Any], config: object) -> Confi
     try:
         return settings.replace(**changes) if changes else settings
     except MaskRCNNError as error:
-        raise MaskRCNNError(error.what, where=config, fix=error.fix) from None
+        raise MaskRCNNError(error.what, where=None if isinstance(config, Mapping) else config, fix=error.fix) from None
 
 
 def _is_detectron2s(written: dict[str, Any]) -> bool:
