@@ -11,7 +11,7 @@ import pytest
 from maskrcnn.datasets.dataset import has_split, open_dataset
 from maskrcnn.evaluation.evaluator import Evaluation
 from maskrcnn.train.recipe import Recipe
-from maskrcnn.train.trainer import Trainer, TrainingRun
+from maskrcnn.train.trainer import Trainer, TrainingResult
 
 TINY: dict[str, Any] = {
     "backbone": "timm:test_convnext",  # 4 stages, 300 k parameters, no batch norm
@@ -75,10 +75,10 @@ def trainer() -> Callable[..., tuple[Trainer, Silent]]:
 
 
 @pytest.fixture
-def train() -> Callable[..., tuple[TrainingRun, Silent]]:
+def train() -> Callable[..., tuple[TrainingResult, Silent]]:
     """As ``trainer``, run to its end."""
 
-    def run(data: Path, out: Path, resume: bool = False, **settings: Any) -> tuple[TrainingRun, Silent]:
+    def run(data: Path, out: Path, resume: bool = False, **settings: Any) -> tuple[TrainingResult, Silent]:
         built, display = build_trainer(data, out, resume, **settings)
         return built.run(), display
 

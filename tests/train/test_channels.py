@@ -18,9 +18,9 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.evaluator import evaluate
 from maskrcnn.images.sources import resolve_sources
 from maskrcnn.inference.predictor import load
-from maskrcnn.train.trainer import TrainingRun
+from maskrcnn.train.trainer import TrainingResult
 
-Train = Callable[..., tuple[TrainingRun, Any]]
+Train = Callable[..., tuple[TrainingResult, Any]]
 LEARNER: dict[str, Any] = {
     "backbone": "timm:test_resnet",
     "fpn_channels": 64,

@@ -20,9 +20,9 @@ from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.train import metrics_log
 from maskrcnn.train.failure_report import bad_numbers, is_out_of_memory
 from maskrcnn.train.learner import Learner
-from maskrcnn.train.trainer import Trainer, TrainingRun
+from maskrcnn.train.trainer import Trainer, TrainingResult
 
-Train = Callable[..., tuple[TrainingRun, Any]]
+Train = Callable[..., tuple[TrainingResult, Any]]
 
 
 def poison(monkeypatch: pytest.MonkeyPatch, *calls: int, value: float = math.nan) -> list[Batch]:

@@ -9,11 +9,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskrcnn.train.metrics_csv import COLUMNS, History, read_history
+from maskrcnn.train.metrics_csv import COLUMNS, MetricsCsv, read_metrics_csv
 
 
 def written(path: Path, steps: range, after: int = 0) -> None:
-    history = History(path, after)
+    history = MetricsCsv(path, after)
     for step in steps:
         history.write(step, step / 10, {"mask": step + 0.5, "lr": 1e-3, "mask_AR": 3.0})
     history.close()
@@ -25,7 +25,7 @@ def test_steps_after_the_saved_one_are_cut(tmp_path: Path) -> None:
     with path.open("a") as file:
         file.write("8,0.8,0.00")  # a kill cut it
     written(path, range(6, 9), after=5)
-    rows = read_history(path)
+    rows = read_metrics_csv(path)
     assert [int(row["step"]) for row in rows] == [1, 2, 3, 4, 5, 6, 7, 8]
     assert all(float(row["mask"]) == int(row["step"]) + 0.5 for row in rows)
     assert list(rows[0]) == list(COLUMNS)
@@ -35,7 +35,7 @@ def test_a_new_run_starts_anew(tmp_path: Path) -> None:
     path = tmp_path / "history.csv"
     written(path, range(1, 5))
     written(path, range(1, 2))
-    assert len(read_history(path)) == 1
+    assert len(read_metrics_csv(path)) == 1
 
 
 @given(st.floats(width=32))

@@ -14,7 +14,7 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.evaluator import Evaluation
 from maskrcnn.train.overfit import few_images, overfit_recipe, verdict
 from maskrcnn.train.recipe import Recipe
-from maskrcnn.train.trainer import TrainingRun
+from maskrcnn.train.trainer import TrainingResult
 
 
 def test_only_images_that_can_be_read_and_show_something(shapes: Path) -> None:
@@ -40,10 +40,10 @@ def test_the_recipe_leaves_nothing_to_chance_but_keeps_what_was_asked_for(shapes
     assert Recipe.model_validate(recipe.model_dump()) == recipe
 
 
-def run_with(box: float, mask: float, per_class: dict[str, float], **changes: Any) -> TrainingRun:
+def run_with(box: float, mask: float, per_class: dict[str, float], **changes: Any) -> TrainingResult:
     scores = {name: {"mask_AP": score} for name, score in per_class.items()}
     evaluation = Evaluation({"mask_AP": mask, "box_AP": box}, scores, 4, 100)
-    found = TrainingRun(Path("run"), 10, 40, 1.0, {"mask_AP": mask, "box_AP": box}, evaluation=evaluation)
+    found = TrainingResult(Path("run"), 10, 40, 1.0, {"mask_AP": mask, "box_AP": box}, evaluation=evaluation)
     for name, value in changes.items():
         setattr(found, name, value)
     return found
@@ -64,7 +64,7 @@ def run_with(box: float, mask: float, per_class: dict[str, float], **changes: An
         (run_with(80, 80, {"disc": 80.0}, interrupted=True), preset("lite"), "stopped before its time"),
     ],
 )
-def test_what_stands_in_the_way_is_told(shapes: Path, run: TrainingRun, config: Config, words: str) -> None:
+def test_what_stands_in_the_way_is_told(shapes: Path, run: TrainingResult, config: Config, words: str) -> None:
     learned, lines = verdict(run, open_dataset(shapes, "train"), config)
     assert not learned
     assert "4 images not learned in 10 steps" in lines[0]

@@ -26,9 +26,9 @@ from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.train.batch_size import crowded_batch
 from maskrcnn.train.learner import Learner
 from maskrcnn.train.parallel import Objective, Processes, synchronised_norms
-from maskrcnn.train.trainer import Trainer, TrainingRun
+from maskrcnn.train.trainer import Trainer, TrainingResult
 
-Train = Callable[..., tuple[TrainingRun, Any]]
+Train = Callable[..., tuple[TrainingResult, Any]]
 Build = Callable[..., tuple[Trainer, Any]]
 ALL_ROIS = {"rpn_before_nms": [1100, 1100], "proposals": [1100, 1100], "rpn_nms": 1.0, "roi_samples": 1200}
 SETTINGS: dict[str, Any] = {"epochs": 5, "evaluations": 1, "ema": 0, "warmup_steps": 1, "lr": 1e-3}

@@ -24,9 +24,9 @@ from maskrcnn.model.losses import Term
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.train.learner import Learner
 from maskrcnn.train.state import read_about
-from maskrcnn.train.trainer import Trainer, TrainingRun
+from maskrcnn.train.trainer import Trainer, TrainingResult
 
-Train = Callable[..., tuple[TrainingRun, Any]]
+Train = Callable[..., tuple[TrainingResult, Any]]
 COMMAND = [sys.executable, "-c", "from maskrcnn.cli.main import main; main()", "train"]
 
 

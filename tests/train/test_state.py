@@ -18,7 +18,7 @@ from torch import Tensor
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.train import state
 from maskrcnn.train.learner import Learner
-from maskrcnn.train.metrics_csv import read_history
+from maskrcnn.train.metrics_csv import read_metrics_csv
 from maskrcnn.train.state import NAME, PREVIOUS, RunState, read_about, read_state, save_state
 from maskrcnn.train.trainer import Trainer
 
@@ -149,7 +149,7 @@ def test_a_full_disk_ends_a_run_that_can_go_on(
     assert read_about(folder)[0].steps == 2
     built, _ = trainer(shapes, folder, resume=True, epochs=3)
     assert built.run().steps == 6
-    steps = [row["step"] for row in read_history(folder / "history.csv")]
+    steps = [row["step"] for row in read_metrics_csv(folder / "history.csv")]
     assert steps == [str(step) for step in range(1, 7)]
 
 

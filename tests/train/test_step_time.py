@@ -14,54 +14,56 @@ from maskrcnn.train import trainer as trainer_module
 from maskrcnn.train.learner import Learner
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.state import RunState
-from maskrcnn.train.step_time import FEW_STEPS, Pace, spoken
-from maskrcnn.train.trainer import TrainingRun
+from maskrcnn.train.step_time import FEW_STEPS, StepTimer, duration_text
+from maskrcnn.train.trainer import TrainingResult
 
-Train = Callable[..., tuple[TrainingRun, Any]]
+Train = Callable[..., tuple[TrainingResult, Any]]
 
 
-def pace(steps: int, seconds: float, total: int = 1, untimed: tuple[int, float] = (0, 0.0), **settings: Any) -> Pace:
+def timer(
+    steps: int, seconds: float, total: int = 1, untimed: tuple[int, float] = (0, 0.0), **settings: Any
+) -> StepTimer:
     state = RunState(steps=steps, seconds=seconds, untimed_steps=untimed[0], untimed_s=untimed[1])
-    return Pace(Recipe(**settings), state, total)
+    return StepTimer(Recipe(**settings), state, total)
 
 
 def test_a_run_by_the_clock_has_as_many_steps_as_fit() -> None:
-    assert pace(0, 3.0, minutes=8).steps is None
-    assert pace(1, 51.0, untimed=(0, 3.0), minutes=8).steps == pytest.approx(1 + (480 - 51) / 48)
-    assert pace(1, 20.0, untimed=(1, 20.0), minutes=8).steps is None
-    assert pace(3, 22.0, untimed=(1, 20.0), minutes=8).steps == pytest.approx(3 + 458)
-    assert pace(9, 500.0, minutes=8).steps == 9
+    assert timer(0, 3.0, minutes=8).steps is None
+    assert timer(1, 51.0, untimed=(0, 3.0), minutes=8).steps == pytest.approx(1 + (480 - 51) / 48)
+    assert timer(1, 20.0, untimed=(1, 20.0), minutes=8).steps is None
+    assert timer(3, 22.0, untimed=(1, 20.0), minutes=8).steps == pytest.approx(3 + 458)
+    assert timer(9, 500.0, minutes=8).steps == 9
 
 
 def test_warm_up_is_a_tenth_of_a_run_and_never_more_than_the_recipe_says() -> None:
-    assert pace(0, 0.0, total=10).warmup_steps == pytest.approx(1)
-    assert pace(0, 0.0, total=400).warmup_steps == pytest.approx(40)
-    assert pace(0, 0.0, total=4000).warmup_steps == 100
-    assert pace(0, 0.0, total=4000, warmup_steps=7).warmup_steps == 7
-    assert pace(0, 0.0, minutes=8).warmup_steps == 100
-    assert pace(1, 48.0, minutes=8).warmup_steps == pytest.approx(1)
-    assert pace(10, 48.0, minutes=8, warmup_steps=0).warmup_steps == 0
+    assert timer(0, 0.0, total=10).warmup_steps == pytest.approx(1)
+    assert timer(0, 0.0, total=400).warmup_steps == pytest.approx(40)
+    assert timer(0, 0.0, total=4000).warmup_steps == 100
+    assert timer(0, 0.0, total=4000, warmup_steps=7).warmup_steps == 7
+    assert timer(0, 0.0, minutes=8).warmup_steps == 100
+    assert timer(1, 48.0, minutes=8).warmup_steps == pytest.approx(1)
+    assert timer(10, 48.0, minutes=8, warmup_steps=0).warmup_steps == 0
 
 
 def test_the_time_that_is_left() -> None:
-    assert pace(10, 60.0, minutes=8).remaining_s == 420
-    assert pace(10, 60.0, total=40).remaining_s == pytest.approx(180)
-    assert pace(11, 60.0, total=41, untimed=(1, 40.0)).remaining_s == pytest.approx(60)
-    assert pace(1, 40.0, total=3, untimed=(1, 40.0)).remaining_s == pytest.approx(80)
+    assert timer(10, 60.0, minutes=8).remaining_s == 420
+    assert timer(10, 60.0, total=40).remaining_s == pytest.approx(180)
+    assert timer(11, 60.0, total=41, untimed=(1, 40.0)).remaining_s == pytest.approx(60)
+    assert timer(1, 40.0, total=3, untimed=(1, 40.0)).remaining_s == pytest.approx(80)
 
 
 def test_words() -> None:
-    told = [spoken(seconds) for seconds in (0.0471, 3.26, 48.3, 99.6, 480, 5400, 9000, 360_000)]
+    told = [duration_text(seconds) for seconds in (0.0471, 3.26, 48.3, 99.6, 480, 5400, 9000, 360_000)]
     assert told == ["0.047 s", "3.3 s", "48 s", "1.7 minutes", "8 minutes", "90 minutes", "2.5 hours", "100 hours"]
-    assert pace(1, 48.0, minutes=8).line() == "a step takes about 48 s: about 10 fit into 8 minutes"
-    assert pace(2, 4.0, total=302).line() == "a step takes about 2 s: about 10 minutes for the 300 that are left"
-    assert "--minutes 240, --canvas 256, --batch-size 2" in pace(1, 48.0, minutes=8).advice()
-    assert pace(0, 0.0, minutes=8, canvas=256, batch_size=2).advice().startswith("give it more time, or cheaper steps")
-    assert "--epochs 30" in pace(0, 0.0, total=10, epochs=1).advice()
+    assert timer(1, 48.0, minutes=8).line() == "a step takes about 48 s: about 10 fit into 8 minutes"
+    assert timer(2, 4.0, total=302).line() == "a step takes about 2 s: about 10 minutes for the 300 that are left"
+    assert "--minutes 240, --canvas 256, --batch-size 2" in timer(1, 48.0, minutes=8).advice()
+    assert timer(0, 0.0, minutes=8, canvas=256, batch_size=2).advice().startswith("give it more time, or cheaper steps")
+    assert "--epochs 30" in timer(0, 0.0, total=10, epochs=1).advice()
 
 
 def test_threads_that_wait_for_busy_cores_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    slow = pace(1, 48.0, minutes=8)
+    slow = timer(1, 48.0, minutes=8)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     for load, threads, told in ((12.0, 2, True), (12.0, 1, False), (3.0, 2, False)):
         monkeypatch.setattr("os.getloadavg", lambda load=load: (load, 0.0, 0.0))

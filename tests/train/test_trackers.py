@@ -16,9 +16,9 @@ import torch
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.train.learner import Learner
 from maskrcnn.train.trackers import require
-from maskrcnn.train.trainer import TrainingRun
+from maskrcnn.train.trainer import TrainingResult
 
-Train = Callable[..., tuple[TrainingRun, Any]]
+Train = Callable[..., tuple[TrainingResult, Any]]
 
 
 def events(folder: Path) -> dict[str, dict[int, float]]:

@@ -19,9 +19,9 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.evaluator import evaluate
 from maskrcnn.inference.predictor import load
 from maskrcnn.train.learner import Learner
-from maskrcnn.train.trainer import TrainingRun
+from maskrcnn.train.trainer import TrainingResult
 
-Train = Callable[..., tuple[TrainingRun, Any]]
+Train = Callable[..., tuple[TrainingResult, Any]]
 LEARNER: dict[str, Any] = {
     "backbone": "timm:test_resnet",
     "fpn_channels": 64,
@@ -36,12 +36,12 @@ LEARNER: dict[str, Any] = {
 }
 
 
-def history(run: TrainingRun) -> list[dict[str, str]]:
+def history(run: TrainingResult) -> list[dict[str, str]]:
     with (run.folder / "history.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 
-def weights(run: TrainingRun) -> dict[str, torch.Tensor]:
+def weights(run: TrainingResult) -> dict[str, torch.Tensor]:
     return load(run.folder / "last.safetensors", "cpu").model.state_dict()
 
 

@@ -14,9 +14,9 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.evaluator import evaluate
 from maskrcnn.inference.predictor import load
 from maskrcnn.train import validation
-from maskrcnn.train.trainer import Trainer, TrainingRun
+from maskrcnn.train.trainer import Trainer, TrainingResult
 
-Train = Callable[..., tuple[TrainingRun, Any]]
+Train = Callable[..., tuple[TrainingResult, Any]]
 
 
 def change(folder: Path, split: str, edit: Callable[[dict[str, Any]], None]) -> None:

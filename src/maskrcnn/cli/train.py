@@ -31,7 +31,7 @@ from maskrcnn.train.recipe import Recipe, read_recipe
 
 if TYPE_CHECKING:
     from maskrcnn.evaluation.evaluator import Evaluation
-    from maskrcnn.train.trainer import TrainingRun
+    from maskrcnn.train.trainer import TrainingResult
 
 # Without a terminal, a line each half minute is enough for a log.
 LINE_EVERY_S = 30.0
@@ -168,7 +168,7 @@ def _saved(resume: Path, data: Path | None, recipe: Path | None, changes: dict[s
     return data, read_recipe(recipe, changes if recipe is not None else about["recipe"] | changes)
 
 
-def _show(run: TrainingRun) -> None:
+def _show(run: TrainingResult) -> None:
     rate = run.images / max(run.seconds, 1e-9)
     say(
         f"{plural(run.steps, 'step')}, {plural(run.images, 'image')} in {run.seconds / 60:.1f} min, {rate:.3g} images/s"

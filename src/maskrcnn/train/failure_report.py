@@ -26,7 +26,7 @@ SHOWN = 4
 CPU_MEMORY = ("can't allocate memory", "not enough memory", "bad allocation", "std::bad_alloc")
 
 
-class Step(NamedTuple):
+class StepRecord(NamedTuple):
     """One step whose numbers the host has not read yet, and all that tells it again."""
 
     number: int
@@ -43,7 +43,7 @@ class Step(NamedTuple):
 
 
 def bad_numbers(row: Sequence[float], scaled: bool) -> list[str]:
-    """Names of the losses in a `Step.numbers` that are no finite number, or of the gradient.
+    """Names of the losses in a `StepRecord.numbers` that are no finite number, or of the gradient.
 
     fp16 finds its scale by gradients that are not: ``scaled`` leaves them out.
     """
@@ -52,13 +52,13 @@ def bad_numbers(row: Sequence[float], scaled: bool) -> list[str]:
     return bad or ([] if scaled or math.isfinite(norm) else ["gradient's norm"])
 
 
-def write_bad_step(folder: Path, step: Step, row: Sequence[float], dataset: Dataset, process: int) -> Path:
+def write_bad_step(folder: Path, step: StepRecord, row: Sequence[float], dataset: Dataset, process: int) -> Path:
     """Save the batches of a bad step in RUN/nan-step-N: their numbers as JSON, their tensors as safetensors.
 
     Those whose own losses are not finite; all, where every loss of the step is and only the gradient is not.
 
     Args:
-        row: the step's `Step.numbers`.
+        row: the step's `StepRecord.numbers`.
     """
     place = folder / f"nan-step-{step.number}"
     make_folder(place)
@@ -106,7 +106,7 @@ def describe(loaded: Loaded, dataset: Dataset) -> list[dict[str, Any]]:
     return found
 
 
-def bad_step(bad: Sequence[str], step: Step, dataset: Dataset, place: Path) -> MaskRCNNError:
+def bad_step(bad: Sequence[str], step: StepRecord, dataset: Dataset, place: Path) -> MaskRCNNError:
     """The error that ends a run on a number that is none."""
     names = [dataset.records[index].path.name for loaded in step.loaded for index in loaded.images]
     return MaskRCNNError(

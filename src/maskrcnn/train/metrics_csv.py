@@ -12,7 +12,7 @@ from maskrcnn.output.atomic_file import replacing
 COLUMNS = ("step", "seconds", "lr", *Losses._fields, "grad_norm", "mask_AP", "box_AP")
 
 
-class History:
+class MetricsCsv:
     """Appends rows to a file.
 
     Args:
@@ -21,7 +21,7 @@ class History:
     """
 
     def __init__(self, path: Path, after: int = 0) -> None:
-        kept = [row for row in read_history(path) if int(row["step"]) <= after] if after and path.is_file() else []
+        kept = [row for row in read_metrics_csv(path) if int(row["step"]) <= after] if after and path.is_file() else []
         with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
             rows = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore")
             rows.writeheader()
@@ -43,7 +43,7 @@ class History:
         self.file.flush()
 
 
-def read_history(path: Path) -> list[dict[str, str]]:
+def read_metrics_csv(path: Path) -> list[dict[str, str]]:
     """The rows of a history, by column; a last line that a kill cut short is left out."""
     with path.open(newline="", encoding="utf-8") as file:
         return [row for row in csv.DictReader(file) if row["step"].isdecimal() and row[COLUMNS[-1]] is not None]

@@ -17,17 +17,18 @@ from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.losses import Losses
 from maskrcnn.train import failure_report, trackers
-from maskrcnn.train.metrics_csv import History
+from maskrcnn.train.failure_report import StepRecord
+from maskrcnn.train.metrics_csv import MetricsCsv
 from maskrcnn.train.parallel import Processes
 from maskrcnn.train.recipe import Recipe
-from maskrcnn.train.run_log import Log
+from maskrcnn.train.run_log import RunLog
 from maskrcnn.train.state import RunState
-from maskrcnn.train.step_time import Pace
+from maskrcnn.train.step_time import StepTimer
 
 READ_EVERY_S, READ_EVERY_STEPS = 1.0, 16
 
 
-class Journal:
+class MetricsLog:
     """A context manager that opens and closes the history and the trackers.
 
     Args:
@@ -41,31 +42,31 @@ class Journal:
         recipe: Recipe,
         dataset: Dataset,
         state: RunState,
-        pace: Pace,
-        log: Log,
+        timer: StepTimer,
+        log: RunLog,
         accelerator: Accelerator,
         processes: Processes,
     ) -> None:
         self.folder, self.recipe, self.dataset, self.state, self.log = folder, recipe, dataset, state, log
-        self.pace = pace
+        self.timer = timer
         self.accelerator, self.processes = accelerator, processes
         self.first = dataclasses.replace(state)
         self.read_at = state.seconds
-        self._steps: list[failure_report.Step] = []
+        self._steps: list[StepRecord] = []
         self._problems: list[Problem | str] = []
-        self._history: History | None = None
+        self._csv: MetricsCsv | None = None
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> MetricsLog:
         if self.processes.main:
-            self._history = History(self.folder / "history.csv", self.state.steps)
+            self._csv = MetricsCsv(self.folder / "history.csv", self.state.steps)
         trackers.start(self.accelerator, self.recipe, self.folder, self.state.steps)
         return self
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         if isinstance(error, MaskRCNNError):
             self.log.keep(f"error: {error}")
-        if self._history is not None:
-            self._history.close()
+        if self._csv is not None:
+            self._csv.close()
         trackers.finish(self.accelerator)
 
     @property
@@ -73,7 +74,7 @@ class Journal:
         """Whether it is time to read."""
         return self.state.seconds - self.read_at >= READ_EVERY_S or len(self._steps) >= READ_EVERY_STEPS
 
-    def add(self, step: failure_report.Step) -> None:
+    def add(self, step: StepRecord) -> None:
         """A step just made."""
         self._steps.append(step)
         self._problems += [problem for loaded in step.loaded for problem in loaded.problems]
@@ -99,20 +100,20 @@ class Journal:
                 self._bad_step(bad, step, row)
         seconds = self.state.seconds - self.first.seconds
         speed = (self.state.images - self.first.images) / max(seconds, 1e-9)
-        self.log.display.step(progress, losses, speed, self.pace.remaining_s)
+        self.log.display.step(progress, losses, speed, self.timer.remaining_s)
 
     def record(self, step: int, seconds: float, values: dict[str, float]) -> None:
         """A row of the history, and a point in each tracker."""
-        if self._history is not None:
+        if self._csv is not None:
             try:
-                self._history.write(step, seconds, values)
-                self._history.flush()
+                self._csv.write(step, seconds, values)
+                self._csv.flush()
             except OSError as error:  # a run is worth more than its history
                 self.log.tell([f"history.csv lacks steps: {error.strerror or error}"])
         if self.recipe.track:
             self.accelerator.log(values, step=step)
 
-    def _bad_step(self, bad: list[str], step: failure_report.Step, row: list[float]) -> None:
+    def _bad_step(self, bad: list[str], step: StepRecord, row: list[float]) -> None:
         place = failure_report.write_bad_step(self.folder, step, row, self.dataset, self.processes.rank)
         error = failure_report.bad_step(bad, step, self.dataset, place)
         self.state.bad_steps += 1

@@ -15,7 +15,7 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.input_size import resize_scale
 from maskrcnn.text import plural
 from maskrcnn.train.recipe import Recipe
-from maskrcnn.train.trainer import TrainingRun
+from maskrcnn.train.trainer import TrainingResult
 
 TARGET_AP = 90.0
 STEPS = 600
@@ -71,7 +71,7 @@ def overfit_recipe(recipe: Recipe, dataset: Dataset, given: set[str]) -> Recipe:
     return recipe.model_copy(update={name: value for name, value in changes.items() if name not in given})
 
 
-def verdict(run: TrainingRun, dataset: Dataset, config: Config) -> tuple[bool, list[str]]:
+def verdict(run: TrainingResult, dataset: Dataset, config: Config) -> tuple[bool, list[str]]:
     """Whether the images were learned, and what to look at if not."""
     score = run.best.get("mask_AP", math.nan)
     few = plural(len(dataset), "image")
@@ -83,7 +83,7 @@ def verdict(run: TrainingRun, dataset: Dataset, config: Config) -> tuple[bool, l
     return False, lines + _reasons(run, dataset, config)
 
 
-def _reasons(run: TrainingRun, dataset: Dataset, config: Config) -> list[str]:
+def _reasons(run: TrainingResult, dataset: Dataset, config: Config) -> list[str]:
     lines = []
     counts, tiny, maskless, total = [], 0, 0, 0
     for index, record in enumerate(dataset.records):

@@ -23,7 +23,7 @@ class Display(Protocol):
     def evaluated(self, evaluation: Evaluation, best: bool) -> None: ...
 
 
-class Quiet:
+class NoDisplay:
     """The display of all processes but the first."""
 
     def say(self, line: str) -> None: ...
@@ -33,7 +33,7 @@ class Quiet:
     def evaluated(self, evaluation: Evaluation, best: bool) -> None: ...
 
 
-class Log:
+class RunLog:
     """Lines to the display and, with their time, to a file; each problem of the data is told once.
 
     Args:

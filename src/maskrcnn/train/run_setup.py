@@ -22,7 +22,7 @@ from maskrcnn.train.parallel import group_settings
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.samples.augment import Augmentation
 from maskrcnn.train.samples.loader import Loaded, training_loader
-from maskrcnn.train.state import Saved
+from maskrcnn.train.state import SavedRun
 from maskrcnn.weights.load import Report, copy_weights, load_backbone, read_any
 
 WORKERS_A_CORE = 8
@@ -51,7 +51,7 @@ def build_accelerator(recipe: Recipe, device: str, folder: Path) -> tuple[Accele
 
 
 def build_model(
-    recipe: Recipe, names: tuple[str, ...], saved: Saved | None = None, dataset: Dataset | None = None
+    recipe: Recipe, names: tuple[str, ...], saved: SavedRun | None = None, dataset: Dataset | None = None
 ) -> tuple[MaskRCNN, Report | None]:
     """The recipe's network for these classes and this data's channels: a saved run's, or filled from ``init`` or
     ``backbone_weights``."""

@@ -68,7 +68,7 @@ _STATE, _ABOUT = TypeAdapter(RunState), TypeAdapter(_About)
 _SCALER: TypeAdapter[dict[str, float]] = TypeAdapter(dict[str, float])
 
 
-class Saved(NamedTuple):
+class SavedRun(NamedTuple):
     """A run as its file has it. ``about`` is what the run was of, ``scaler`` that of fp16, empty without."""
 
     state: RunState
@@ -196,7 +196,7 @@ def read_about(folder: Path) -> tuple[RunState, dict[str, Any]]:
     return saved.state, saved.about
 
 
-def read_state(folder: Path, tensors: bool = True) -> Saved:
+def read_state(folder: Path, tensors: bool = True) -> SavedRun:
     """The run saved in a folder: the newer file, or the one before it if that is damaged.
 
     Raises:
@@ -218,7 +218,7 @@ def read_state(folder: Path, tensors: bool = True) -> Saved:
     )
 
 
-def _read(path: Path, with_tensors: bool, damage: str) -> Saved:
+def _read(path: Path, with_tensors: bool, damage: str) -> SavedRun:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
@@ -230,7 +230,7 @@ def _read(path: Path, with_tensors: bool, damage: str) -> Saved:
         state = _STATE.validate_python(parse_json(metadata["state"]))
         about = _ABOUT.validate_python(parse_json(metadata["about"]))
         scaler = _SCALER.validate_python(parse_json(metadata["scaler"]))
-        return Saved(state, dict(about), scaler, int(metadata["ema_steps"]), tensors, damage)
+        return SavedRun(state, dict(about), scaler, int(metadata["ema_steps"]), tensors, damage)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "its record"
@@ -242,7 +242,7 @@ def _read(path: Path, with_tensors: bool, damage: str) -> Saved:
 
 @torch.no_grad()
 def restore(
-    saved: Saved,
+    saved: SavedRun,
     model: MaskRCNN,
     ema: EMA,
     optimizer: torch.optim.Optimizer,
@@ -264,7 +264,7 @@ def restore(
         scaler.load_state_dict(saved.scaler)
 
 
-def _restore(saved: Saved, model: MaskRCNN, ema: EMA, optimizer: torch.optim.Optimizer) -> None:
+def _restore(saved: SavedRun, model: MaskRCNN, ema: EMA, optimizer: torch.optim.Optimizer) -> None:
     for prefix, target in (("model.", model), ("ema.", ema.model)):
         for name, value in target.state_dict().items():
             value.copy_(saved.tensors[prefix + name])

@@ -14,7 +14,7 @@ from maskrcnn.train.state import RunState
 WARMUP_SHARE = 0.1
 
 
-class Pace:
+class StepTimer:
     """The speed of a run, and what follows from it.
 
     Args:
@@ -63,10 +63,11 @@ class Pace:
         """A step's time and what follows from it. Only after a timed step."""
         assert self.step_s is not None
         assert self.steps is not None
-        told = f"a step takes about {spoken(self.step_s)}"
+        told = f"a step takes about {duration_text(self.step_s)}"
         if self.recipe.minutes:
-            return f"{told}: about {self.steps:.0f} fit into {spoken(60 * self.recipe.minutes)}"
-        return f"{told}: about {spoken(self.remaining_s)} for the {self.total_steps - self.state.steps} that are left"
+            return f"{told}: about {self.steps:.0f} fit into {duration_text(60 * self.recipe.minutes)}"
+        left = self.total_steps - self.state.steps
+        return f"{told}: about {duration_text(self.remaining_s)} for the {left} that are left"
 
     def advice(self) -> str:
         """How to make a run long enough that is too short."""
@@ -84,7 +85,7 @@ class Pace:
         return f"give it more time, or cheaper steps{': ' * bool(ways)}{', '.join(ways)}"
 
 
-def spoken(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """A length of time in words: "0.35 s", "48 s", "8 minutes", "2.5 hours"."""
     if seconds < 99.5:
         return f"{_digits(seconds)} s"

@@ -28,19 +28,20 @@ from maskrcnn.text import plural
 from maskrcnn.train import failure_report, trackers
 from maskrcnn.train.batch_size import check_batch, free_memory
 from maskrcnn.train.class_examples import check_examples, class_table
+from maskrcnn.train.failure_report import StepRecord
 from maskrcnn.train.interrupt import Interrupt
 from maskrcnn.train.learner import Learner
-from maskrcnn.train.metrics_log import Journal
+from maskrcnn.train.metrics_log import MetricsLog
 from maskrcnn.train.parallel import Processes
 from maskrcnn.train.provenance import check_resumable, digest, inventory, write_inventory
 from maskrcnn.train.recipe import Recipe
-from maskrcnn.train.run_log import Display, Log, Quiet
+from maskrcnn.train.run_log import Display, NoDisplay, RunLog
 from maskrcnn.train.run_setup import build_accelerator, build_loader, build_model, class_names
 from maskrcnn.train.samples.loader import Loaded
 from maskrcnn.train.schedule import rate_factor
 from maskrcnn.train.state import (
     RunState,
-    Saved,
+    SavedRun,
     check_space,
     make_room,
     read_state,
@@ -49,13 +50,13 @@ from maskrcnn.train.state import (
     save_state,
     saying_what_is_kept,
 )
-from maskrcnn.train.step_time import FEW_STEPS, Pace, spoken
+from maskrcnn.train.step_time import FEW_STEPS, StepTimer, duration_text
 from maskrcnn.train.validation import NOTHING, Validation, measurable, renamed
 from maskrcnn.weights.checkpoint import save_checkpoint
 
 
 @dataclass
-class TrainingRun:
+class TrainingResult:
     """What a run left behind."""
 
     folder: Path
@@ -101,7 +102,7 @@ class Trainer:
         earlier = make_room(folder) if main and not resume else []
         saved = self.processes.from_main(read_state(folder) if main and resume else None)
         make_folder(folder)
-        self.log = Log(folder / "log.txt" if main else None, display if main else Quiet(), fresh=not resume)
+        self.log = RunLog(folder / "log.txt" if main else None, display if main else NoDisplay(), fresh=not resume)
         for name in earlier:
             self.log.note(f"the folder's earlier weights are kept as {name}")
         names = class_names(recipe, train_data)
@@ -121,7 +122,7 @@ class Trainer:
         self.rate = self.recipe.learning_rate(self.images_a_step)
         self.total_steps = self.recipe.total_steps(len(train_data), self.images_a_step)
         self.state = saved.state if saved else RunState()
-        self.pace, self.told_pace = Pace(self.recipe, self.state, self.total_steps), False
+        self.timer, self.told_step_time = StepTimer(self.recipe, self.state, self.total_steps), False
         self.about = self._begin(source, saved)
         self.interrupt, self.stopping, self.ended = Interrupt(), False, ""
         self.validation = Validation(
@@ -130,15 +131,15 @@ class Trainer:
         self.saved_at = self.state.seconds
         self._introduce(saved)
 
-    def run(self) -> TrainingRun:
+    def run(self) -> TrainingResult:
         """Train to the end of the schedule. Ctrl-C ends it early, and ``resume`` goes on from there."""
         state, recipe = self.state, self.recipe
         self.started = time.monotonic() - state.seconds
-        self.journal = Journal(
-            self.folder, recipe, self.train_data, state, self.pace, self.log, self.accelerator, self.processes
+        self.metrics_log = MetricsLog(
+            self.folder, recipe, self.train_data, state, self.timer, self.log, self.accelerator, self.processes
         )
         batches = self._batches()
-        with self.interrupt, self.journal:
+        with self.interrupt, self.metrics_log:
             while True:
                 if self.validation.due(self.progress):
                     self._evaluate()
@@ -148,9 +149,9 @@ class Trainer:
                 if over or self.stopping:
                     break
                 self._step(next(batches))
-                if self.journal.due:
-                    self.journal.read(self.progress)
-                    self._tell_pace()
+                if self.metrics_log.due:
+                    self.metrics_log.read(self.progress)
+                    self._tell_step_time()
         return self._result()
 
     @property
@@ -166,7 +167,7 @@ class Trainer:
         step_at = recipe.step_at if recipe.schedule == "step" else None
         if not state.steps and self._settled:
             (state.untimed_s,) = self.processes.largest(self._elapsed)
-        rate = self.rate * rate_factor(state.steps, self.progress, self.pace.warmup_steps, step_at)
+        rate = self.rate * rate_factor(state.steps, self.progress, self.timer.warmup_steps, step_at)
         with self._watched_memory(loaded, whole=True):
             losses, own = self.learner.gradients([part.batch for part in loaded], state.steps)
         with self._watched_memory(loaded, whole=False):
@@ -177,7 +178,7 @@ class Trainer:
         self.stopping = stop > 0
         if state.steps == 1 and not self._settled:
             state.untimed_steps, state.untimed_s = 1, state.seconds
-        self.journal.add(failure_report.Step(state.steps, state.seconds, rate, loaded, losses, own, norm))
+        self.metrics_log.add(StepRecord(state.steps, state.seconds, rate, loaded, losses, own, norm))
 
     @property
     def _elapsed(self) -> float:
@@ -189,19 +190,19 @@ class Trainer:
         """Whether a first step takes no longer than others do."""
         return self.accelerator.device.type == "cpu" and not self.recipe.compile
 
-    def _tell_pace(self) -> None:
+    def _tell_step_time(self) -> None:
         """Once a step was timed: how long it takes, and whether enough of them fit into the time."""
-        if self.told_pace or self.pace.step_s is None:
+        if self.told_step_time or self.timer.step_s is None:
             return
-        self.told_pace = True
-        self.log.say(self.pace.line())
+        self.told_step_time = True
+        self.log.say(self.timer.line())
         if self.recipe.minutes:
             self._warn_if_short()
 
     def _warn_if_short(self) -> None:
-        if self.pace.too_short:
+        if self.timer.too_short:
             why = f"a run of fewer than {FEW_STEPS} steps learns little"
-            self.log.say(f"too short: {why}; {self.pace.advice()}")
+            self.log.say(f"too short: {why}; {self.timer.advice()}")
 
     def _batches(self) -> Iterator[list[Loaded]]:
         """The batches of each step, without end: those of the stream that no step has had."""
@@ -232,7 +233,7 @@ class Trainer:
 
     def _evaluate(self) -> None:
         """Measure the average on the val split, while the other processes wait."""
-        self.journal.read(self.progress)
+        self.metrics_log.read(self.progress)
         metrics = None
         if self.processes.main:
             predictor = Predictor(self.learner.ema.model, str(self.accelerator.device), self.precision)
@@ -246,13 +247,13 @@ class Trainer:
             self.validation.leave_out(self.progress)
             return
         better, self.ended = self.validation.judge(metrics, self.progress)
-        self.journal.record(self.state.steps, self.state.seconds, metrics)
+        self.metrics_log.record(self.state.steps, self.state.seconds, metrics)
         if better:
             self._checkpoint("best")
 
     def _save(self, finished: bool) -> None:
         """`last`, and the state unless the run is over. Numbers are read first: nothing is saved that is none."""
-        self.journal.read(self.progress)
+        self.metrics_log.read(self.progress)
         self.saved_at = self.state.seconds
         self._checkpoint("last")
         if self.processes.main and finished:
@@ -275,7 +276,7 @@ class Trainer:
             with saying_what_is_kept(self.folder):
                 save_checkpoint(self.learner.ema.model, self.folder / f"{name}.safetensors", provenance)
 
-    def _sized(self, recipe: Recipe, saved: Saved | None) -> tuple[Recipe, int]:
+    def _sized(self, recipe: Recipe, saved: SavedRun | None) -> tuple[Recipe, int]:
         """The recipe with its batch size as a number, and the images of a step of all processes."""
         folds = recipe.accumulate * self.processes.count
         images = recipe.batch_size
@@ -304,7 +305,7 @@ class Trainer:
         self.log.note(NOTHING)
         return None
 
-    def _begin(self, source: str, saved: Saved | None) -> dict[str, Any]:
+    def _begin(self, source: str, saved: SavedRun | None) -> dict[str, Any]:
         """Restore what was saved, if it fits; and what another run must know to go on with this one."""
         found = inventory(self.train_data)
         if saved is not None:
@@ -324,7 +325,7 @@ class Trainer:
             "source": source,
         }
 
-    def _introduce(self, saved: Saved | None) -> None:
+    def _introduce(self, saved: SavedRun | None) -> None:
         """What is about to happen."""
         log, recipe, val_data = self.log, self.recipe, self.validation.dataset
         log.say(
@@ -332,7 +333,7 @@ class Trainer:
         )
         several = f", {self.processes.count} processes" if self.processes.count > 1 else ""
         log.say(f"{self.precision} on {self.accelerator.device}{several}")
-        fit = f"as many steps as fit into {spoken(60 * recipe.minutes)}," if recipe.minutes else ""
+        fit = f"as many steps as fit into {duration_text(60 * recipe.minutes)}," if recipe.minutes else ""
         steps = fit or plural(self.total_steps, "step")
         log.say(f"{steps} of {plural(self.images_a_step, 'image')} each; peak learning rate {self.rate:.3g}")
         if not recipe.minutes:
@@ -343,19 +344,19 @@ class Trainer:
             log.say(f"going on after step {self.state.steps}")
         log.say(f"step {self.state.steps + 1} is on its way: the first loss comes with it")
 
-    def _result(self) -> TrainingRun:
+    def _result(self) -> TrainingResult:
         state = self.state
         self.processes.part()
         if state.steps < FEW_STEPS and not self.stopping and not self.ended:
             self.log.say(
-                f"trained for only {plural(state.steps, 'step')}, from which little is learned; {self.pace.advice()}"
+                f"trained for only {plural(state.steps, 'step')}, from which little is learned; {self.timer.advice()}"
             )
         self.log.sum_up()
         if self.stopping:
             self.log.say(f"stopped after step {state.steps}; go on with: maskrcnn train --resume {self.folder}")
         elif self.ended:
             self.log.say(f"ended after step {state.steps}: {self.ended}")
-        return TrainingRun(
+        return TrainingResult(
             self.folder,
             state.steps,
             state.images,

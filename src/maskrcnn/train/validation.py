@@ -16,7 +16,7 @@ from maskrcnn.text import plural
 from maskrcnn.train.class_examples import has_none_of
 from maskrcnn.train.interrupt import Interrupt
 from maskrcnn.train.recipe import Recipe
-from maskrcnn.train.run_log import Log
+from maskrcnn.train.run_log import RunLog
 from maskrcnn.train.state import RunState
 
 # Of a run's minutes, the most that one evaluation before the last may take; and how much of that it takes to tell.
@@ -43,7 +43,7 @@ class Validation:
         last: the latest evaluation made by this process.
     """
 
-    def __init__(self, dataset: Dataset | None, recipe: Recipe, state: RunState, log: Log, stop: Interrupt) -> None:
+    def __init__(self, dataset: Dataset | None, recipe: Recipe, state: RunState, log: RunLog, stop: Interrupt) -> None:
         self.dataset, self.recipe, self.state, self.log, self.stop = dataset, recipe, state, log, stop
         self.last: Evaluation | None = None
 
