@@ -4,7 +4,8 @@
 
 Detections are simulated from the labels of three splits. Every contender starts from the same masks in their boxes and
 ends with box and mask precision and recall; making run lengths and records is part of its time. The contenders take
-turns and the median counts. Libraries that are not installed are left out: pip install pycocotools vernier.
+turns and the median counts. Libraries that are not installed are left out: pip install pycocotools
+faster-coco-eval vernier.
 """
 
 from __future__ import annotations

@@ -38,6 +38,21 @@ def test_decode_reads_what_pycocotools_writes(mask: np.ndarray) -> None:
         assert crop.bitmap.shape == crop.tight().bitmap.shape
 
 
+RUNS = st.lists(st.one_of(st.integers(0, 40), st.integers(0, 2**15)), max_size=30)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 2**29), RUNS)
+def test_runs_of_any_length_are_unpacked(before: int, runs: list[int]) -> None:
+    """The compressed string against the list that pycocotools made it from: numbers of one to six characters."""
+    runs = [before, *runs]
+    size = [sum(runs), 1]
+    packed = truth.frPyObjects({"size": size, "counts": runs}, *size)["counts"]
+    expected, found = decode({"size": size, "counts": runs}), decode({"size": size, "counts": packed})
+    assert (found.x, found.y, found.bitmap.shape) == (expected.x, expected.y, expected.bitmap.shape)
+    assert (found.bitmap == expected.bitmap).all()
+
+
 @pytest.mark.parametrize("value", [False, True])
 def test_nothing_and_everything(value: bool) -> None:
     mask = np.full((5, 7), value)
@@ -71,6 +86,11 @@ def test_a_small_mask_in_a_huge_image_costs_little() -> None:
         ([3, 4], "é", "malformed"),
         ([3, 4], b"\xff\xff", "malformed"),
         ([3, 4], "o" * 40, "malformed"),
+        ([3, 4], "o" * 9 + "0", "malformed"),
+        ([3, 4], "P", "malformed"),
+        ([3, 4], "3 9", "malformed"),
+        ([3, 4], "N<", "none negative"),
+        ([3, 4], "", "found 0"),
         ([3, 4], [2**63, 1], "malformed"),
         ([3], [3], "size"),
         ([-3, 4], [12], "size"),

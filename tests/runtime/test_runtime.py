@@ -251,7 +251,7 @@ import sys
 from pathlib import Path
 
 BLOCKED = {"torch", "torchvision", "timm", "accelerate", "safetensors", "skimage", "scipy", "matplotlib", "pydantic",
-           "yaml", "typer", "rich", "hotcoco", "onnx", "tifffile"}
+           "yaml", "typer", "rich", "onnx", "tifffile"}
 
 class Blocked:
     def find_spec(self, name, path=None, target=None):

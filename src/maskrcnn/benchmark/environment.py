@@ -18,7 +18,7 @@ _LIBRARIES = (
     "torchvision",
     "timm",
     "accelerate",
-    "faster-coco-eval",
+    "hotcoco",
     "numpy",
     "pillow",
     "safetensors",

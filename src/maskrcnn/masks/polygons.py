@@ -6,10 +6,9 @@ Polygons are flat lists x0, y0, x1, y1, … in continuous image pixels; they may
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from faster_coco_eval.core import mask as coco_mask
+from hotcoco import mask as coco_mask
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import EMPTY, Crop
@@ -30,8 +29,7 @@ def rasterise(polygons: Sequence[Sequence[float] | np.ndarray], size: tuple[int,
     outlines = [_outline(polygon) for polygon in polygons]
     if not outlines:
         return EMPTY
-    runs: Any = coco_mask.frPyObjects(outlines, *size)
-    return decode(coco_mask.merge(runs))
+    return decode(coco_mask.merge(coco_mask.frPyObjects(outlines, *size)))
 
 
 def _outline(polygon: Sequence[float] | np.ndarray) -> list[float]:

@@ -10,12 +10,18 @@ from collections.abc import Mapping
 from typing import Any, TypedDict
 
 import numpy as np
-from faster_coco_eval.core import mask as coco_mask
+from hotcoco import mask as coco_mask
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import EMPTY, Crop
 
 MAX_PIXELS = 2**31 - 1
+# The characters of compressed counts, which of all bytes are followed by more of their number, and the five bits of
+# each: the last of a number has its sign.
+_CHARACTERS = bytes(range(48, 112))
+_GOES_ON = bytes(byte >= 80 for byte in range(256))
+_DIGITS = np.array([(byte - 48) % 32 - (32 if 64 <= byte < 80 else 0) for byte in range(256)], dtype=np.int64)
+_MOST_CHARACTERS = 7  # of a number below 2**31 and its sign
 
 
 class RLE(TypedDict):
@@ -39,18 +45,16 @@ def encode(crop: Crop, size: tuple[int, int]) -> RLE:
     pitch = h + 1 if h < height else h
     columns = np.zeros(w * pitch + 2, dtype=np.int8)
     columns[1:-1].reshape(w, pitch)[:, :h] = bitmap.T
-    edges = np.flatnonzero(columns[1:] != columns[:-1])
+    edges = (columns[1:] != columns[:-1]).nonzero()[0]
     starts, stops = edges[0::2], edges[1::2] - 1
     places = np.empty(edges.size + 2, dtype=np.int64)
     places[0], places[-1] = 0, height * width
     places[1:-1:2] = (starts // max(pitch, 1) + x) * height + starts % max(pitch, 1) + y
     places[2:-1:2] = (stops // max(pitch, 1) + x) * height + stops % max(pitch, 1) + y + 1
-    counts = np.diff(places)
+    counts = places[1:] - places[:-1]
     if counts.size > 1 and counts[-1] == 0:
         counts = counts[:-1]
-    packed: Any = coco_mask.frPyObjects({"size": [height, width], "counts": counts.tolist()}, height, width)
-    packed_counts = packed["counts"]
-    text = packed_counts.decode("ascii") if isinstance(packed_counts, bytes) else packed_counts
+    text = coco_mask.rle_to_string({"size": [height, width], "counts": counts.tolist()})
     return {"size": [height, width], "counts": text}
 
 
@@ -64,8 +68,8 @@ def decode(rle: Mapping[str, Any]) -> Crop:
         MaskRCNNError: the size or the counts are malformed, or the runs do not add up to H * W.
     """
     height, width = _size(rle)
-    counts = _counts(rle, height, width)
-    ends = np.cumsum(counts)
+    counts = _counts(rle)
+    ends = counts.cumsum()
     total = int(ends[-1]) if ends.size else 0
     if total != height * width:
         raise MaskRCNNError(
@@ -87,10 +91,10 @@ def decode(rle: Mapping[str, Any]) -> Crop:
     places[0], places[-1] = 0, w * h
     places[1:-1:2] = (first - x) * h + top - y
     places[2:-1:2] = (last - x) * h + bottom - y
-    runs = np.diff(places)
+    runs = places[1:] - places[:-1]
     values = np.zeros(runs.size, dtype=bool)
     values[1::2] = True
-    return Crop(np.ascontiguousarray(np.repeat(values, runs).reshape(w, h).T), x, y)
+    return Crop(np.ascontiguousarray(values.repeat(runs).reshape(w, h).T), x, y)
 
 
 def _size(rle: Mapping[str, Any]) -> tuple[int, int]:
@@ -104,18 +108,44 @@ def _size(rle: Mapping[str, Any]) -> tuple[int, int]:
     return int(size[0]), int(size[1])
 
 
-def _counts(rle: Mapping[str, Any], height: int, width: int) -> np.ndarray:
+def _counts(rle: Mapping[str, Any]) -> np.ndarray:
     """The run lengths, int64 [runs], none negative."""
     counts = rle.get("counts")
     try:
         if isinstance(counts, str | bytes):
-            packed = {"size": [height, width], "counts": counts.encode("ascii") if isinstance(counts, str) else counts}
-            counts = coco_mask._mask.toUncompressedRLE([packed])[0]["counts"]
-        runs = np.asarray(counts)
-        if runs.ndim != 1 or (runs.size and (runs.dtype.kind not in "iu" or runs.min() < 0 or runs.max() > MAX_PIXELS)):
-            raise ValueError("expected a list of whole numbers, none negative")
-    except (ValueError, RuntimeError, TypeError, OverflowError) as error:
+            runs = _unpacked(counts.encode("ascii") if isinstance(counts, str) else counts)
+        else:
+            runs = np.asarray(counts)
+            if runs.ndim != 1 or (runs.size and runs.dtype.kind not in "iu"):
+                raise ValueError("expected a list of whole numbers")
+            runs = runs.astype(np.int64)
+        # A negative number is a huge one without its sign.
+        if runs.size and runs.view(np.uint64).max() > MAX_PIXELS:
+            raise ValueError(f"expected run lengths up to {MAX_PIXELS:,}, none negative")
+    except (ValueError, TypeError, OverflowError) as error:
         raise MaskRCNNError(
             f"malformed RLE counts: {error}", fix="write the RLE again, for instance with maskrcnn.masks.rle.encode"
         ) from error
-    return runs.astype(np.int64)
+    return runs
+
+
+def _unpacked(text: bytes) -> np.ndarray:
+    """The run lengths in a compressed string, int64 [runs]; hotcoco decodes one to whole images only.
+
+    A character is six bits above "0": five of a signed number, lowest first, and one that says whether more follow.
+    From the fourth on, a number is the difference from the one two before.
+    """
+    goes_on = text.translate(_GOES_ON)
+    if text.translate(None, _CHARACTERS) or goes_on.endswith(b"\1") or b"\1" * _MOST_CHARACTERS in goes_on:
+        raise ValueError(f"expected numbers of 1 to {_MOST_CHARACTERS} characters from '0' to 'o'")
+    digits, more = _DIGITS[np.frombuffer(text, dtype=np.uint8)], np.frombuffer(goes_on, dtype=np.uint8)[:-1]
+    values, length = digits.copy(), 1
+    while b"\1" * length in goes_on:
+        values[:-1] = digits[:-1] + 32 * more * values[1:]
+        length += 1
+    first = np.ones(len(text), dtype=bool)
+    first[1:] = more == 0
+    runs = values[first]
+    runs[1::2] = runs[1::2].cumsum()
+    runs[2::2] = runs[2::2].cumsum()
+    return runs
