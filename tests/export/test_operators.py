@@ -16,7 +16,7 @@ from maskrcnn.export.openvino_file import silence
 from maskrcnn.export.operators import WHOLE, onnx_translations
 from maskrcnn.model.roi_align import Pyramid, assign_levels, pyramid_roi_align
 from maskrcnn.ops.nms import nms
-from maskrcnn.ops.opaque_ops import keep_whole, whole
+from maskrcnn.ops.opaque_ops import opaque_operator, use_opaque_operators
 from maskrcnn.runtime.openvino_session import openvino_core
 
 
@@ -36,7 +36,7 @@ class Align(nn.Module):
 
 def run(module: nn.Module, path: Path, inputs: Sequence[Tensor]) -> list[list[np.ndarray]]:
     """The module's outputs in onnxruntime and in OpenVINO."""
-    with keep_whole(WHOLE), torch.no_grad():
+    with use_opaque_operators(WHOLE), torch.no_grad():
         program = torch.export.export(module, tuple(inputs), strict=False)
     names = [f"in{number}" for number in range(len(inputs))]
     done = torch.onnx.export(
@@ -105,9 +105,9 @@ def test_a_level_without_a_box_is_no_special_case(tmp_path: Path) -> None:
 
 
 def test_operators_are_kept_whole_only_within() -> None:
-    assert whole("nms") is None
-    with keep_whole(WHOLE):
-        assert whole("nms") is WHOLE["nms"]
-    with pytest.raises(ValueError, match="stop"), keep_whole(WHOLE):
+    assert opaque_operator("nms") is None
+    with use_opaque_operators(WHOLE):
+        assert opaque_operator("nms") is WHOLE["nms"]
+    with pytest.raises(ValueError, match="stop"), use_opaque_operators(WHOLE):
         raise ValueError("stop")
-    assert whole("nms") is None
+    assert opaque_operator("nms") is None

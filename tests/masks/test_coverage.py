@@ -10,7 +10,7 @@ from matplotlib.path import Path as Curve
 
 from maskrcnn.masks import coverage as module
 from maskrcnn.masks import rasterise
-from maskrcnn.masks.coverage import Polygons, coverage
+from maskrcnn.masks.coverage import Polygons, coverage_patches
 
 FINE = 12
 
@@ -61,7 +61,7 @@ def test_coverage_is_the_share_of_points_inside(
     """Polygons that reach beyond their frames on any side included."""
     polygons = table([[star] for star, _ in objects])
     bounds, sizes = (np.stack([frame[part] for _, frame in objects]) for part in (0, 1))
-    for patch, (star, (frame, size)) in zip(coverage(polygons, bounds, sizes), objects, strict=True):
+    for patch, (star, (frame, size)) in zip(coverage_patches(polygons, bounds, sizes), objects, strict=True):
         assert patch.dtype == np.uint8
         assert patch.shape == tuple(size)
         # Points miss the truth by about one in twelve along an edge that crosses a cell, this way or that.
@@ -75,7 +75,7 @@ def test_coverage_is_the_share_of_points_inside(
 def test_the_cells_add_up_to_the_area(star: np.ndarray, rows: int, columns: int) -> None:
     """Within half of a 255th of each cell that the outline may cross."""
     low, high = star.min(axis=0) - 0.5, star.max(axis=0) + 0.5
-    (patch,) = coverage(table([[star]]), np.array([[*low, *high]]), np.array([[rows, columns]]))
+    (patch,) = coverage_patches(table([[star]]), np.array([[*low, *high]]), np.array([[rows, columns]]))
     cell = float((high - low).prod()) / (rows * columns)
     area = float(table([[star]]).areas[0])
     crossed = int(((patch > 0) & (patch < 255)).sum()) + 8
@@ -84,7 +84,7 @@ def test_the_cells_add_up_to_the_area(star: np.ndarray, rows: int, columns: int)
 
 def test_whole_pixels_are_exact() -> None:
     square = np.array([[2, 3], [7, 3], [7, 6], [2, 6]], dtype=np.float64)
-    (patch,) = coverage(table([[square]]), np.array([[0, 0, 10, 10]]), np.array([[10, 10]]))
+    (patch,) = coverage_patches(table([[square]]), np.array([[0, 0, 10, 10]]), np.array([[10, 10]]))
     expected = np.zeros((10, 10))
     expected[3:6, 2:7] = 255
     assert (patch == expected).all()
@@ -95,7 +95,7 @@ def test_a_share_of_a_pixel_is_its_area() -> None:
     triangle = np.array([[0, 0], [1, 0], [0, 1]], dtype=np.float64)
     square = np.array([[1.25, 0.25], [1.75, 0.25], [1.75, 0.75], [1.25, 0.75]])
     for shapes in ([triangle, square], [triangle[::-1], square[::-1]]):
-        (patch,) = coverage(table([shapes]), np.array([[0, 0, 2, 1]]), np.array([[1, 2]]))
+        (patch,) = coverage_patches(table([shapes]), np.array([[0, 0, 2, 1]]), np.array([[1, 2]]))
         assert patch.tolist() == [[128, 64]]
 
 
@@ -103,12 +103,12 @@ def test_parts_are_united_and_crossings_are_even_odd() -> None:
     """Two squares that overlap; and one outline that runs around a square twice, which leaves nothing."""
     first = np.array([[0, 0], [4, 0], [4, 4], [0, 4]], dtype=np.float64)
     frame, size = np.array([[0, 0, 8, 8]]), np.array([[8, 8]])
-    (united,) = coverage(table([[first, first[::-1] + 2]]), frame, size)
+    (united,) = coverage_patches(table([[first, first[::-1] + 2]]), frame, size)
     assert (united == 255).sum() == 16 + 16 - 4
-    (twice,) = coverage(table([[np.concatenate((first, first))]]), frame, size)
+    (twice,) = coverage_patches(table([[np.concatenate((first, first))]]), frame, size)
     assert not twice.any()
     hole = np.concatenate((first, first[:1], first[:1] + 1, (first * 0.5 + 1)[::-1]))
-    (ring,) = coverage(table([[hole]]), frame, size)
+    (ring,) = coverage_patches(table([[hole]]), frame, size)
     assert (ring == 255).sum() == 16 - 4
 
 
@@ -118,7 +118,7 @@ def test_it_agrees_with_the_coco_tools(star: np.ndarray) -> None:
     """They draw whole pixels, of outlines rounded to a fifth of a pixel."""
     star = np.clip(star * 2, 0, 80)
     crop = rasterise([star.flatten()], (80, 80))
-    (patch,) = coverage(table([[star]]), np.array([[0, 0, 80, 80]]), np.array([[80, 80]]))
+    (patch,) = coverage_patches(table([[star]]), np.array([[0, 0, 80, 80]]), np.array([[80, 80]]))
     drawn = np.zeros((80, 80), dtype=bool)
     drawn[crop.y : crop.y + crop.bitmap.shape[0], crop.x : crop.x + crop.bitmap.shape[1]] = crop.bitmap
     outline = (patch > 0) & (patch < 255)
@@ -132,16 +132,18 @@ def test_what_lies_outside_its_frame_or_has_no_area() -> None:
     far = np.array([[50, 50], [60, 50], [60, 60]], dtype=np.float64)
     line = np.array([[0, 0], [5, 5], [2, 2]], dtype=np.float64)
     around = np.array([[-9, -9], [99, -9], [99, 99], [-9, 99]], dtype=np.float64)
-    patches = coverage(table([[far], [line], [around], [far - 70]]), np.tile([0, 0, 8, 8], (4, 1)), np.full((4, 2), 8))
+    patches = coverage_patches(
+        table([[far], [line], [around], [far - 70]]), np.tile([0, 0, 8, 8], (4, 1)), np.full((4, 2), 8)
+    )
     assert [int(patch.max()) for patch in patches] == [0, 0, 255, 0]
     assert patches[2].min() == 255
 
 
 def test_objects_without_polygons_have_empty_patches() -> None:
     square = np.array([[0, 0], [4, 0], [4, 4], [0, 4]], dtype=np.float64)
-    patches = coverage(table([[], [square], []]), np.tile([0, 0, 4, 4], (3, 1)), np.full((3, 2), 4))
+    patches = coverage_patches(table([[], [square], []]), np.tile([0, 0, 4, 4], (3, 1)), np.full((3, 2), 4))
     assert [int(patch.sum()) for patch in patches] == [0, 16 * 255, 0]
-    assert coverage(table([]), np.zeros((0, 4)), np.zeros((0, 2), dtype=np.int64)) == []
+    assert coverage_patches(table([]), np.zeros((0, 4)), np.zeros((0, 2), dtype=np.int64)) == []
 
 
 def test_portions_and_company_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,12 +151,12 @@ def test_portions_and_company_change_nothing(monkeypatch: pytest.MonkeyPatch) ->
     rng = np.random.default_rng(0)
     objects = [[rng.uniform(0, 60, (7, 2))] for _ in range(40)]
     bounds, sizes = np.tile([0.0, 0, 60, 60], (40, 1)), rng.integers(20, 90, (40, 2))
-    together = coverage(table(objects), bounds, sizes)
+    together = coverage_patches(table(objects), bounds, sizes)
     monkeypatch.setattr(module, "CELL_BUDGET", 10_000)
-    apart = coverage(table(objects), bounds, sizes)
+    apart = coverage_patches(table(objects), bounds, sizes)
     for k, (one, other) in enumerate(zip(together, apart, strict=True)):
         assert np.array_equal(one, other)
-        assert np.array_equal(one, coverage(table(objects[k : k + 1]), bounds[k : k + 1], sizes[k : k + 1])[0])
+        assert np.array_equal(one, coverage_patches(table(objects[k : k + 1]), bounds[k : k + 1], sizes[k : k + 1])[0])
 
 
 def test_tables_are_chosen_from_and_joined() -> None:
@@ -165,7 +167,7 @@ def test_tables_are_chosen_from_and_joined() -> None:
     for name in ("points", "starts", "owner"):
         assert np.array_equal(getattr(chosen, name), getattr(expected, name)), name
     rest = table(objects[1:])
-    joined = Polygons.together([table(objects[:1]), Polygons(rest.points, rest.starts, rest.owner + 1)])
+    joined = Polygons.concatenate([table(objects[:1]), Polygons(rest.points, rest.starts, rest.owner + 1)])
     for name in ("points", "starts", "owner"):
         assert np.array_equal(getattr(joined, name), getattr(polygons, name)), name
 

@@ -6,7 +6,7 @@ import pytest
 from pycocotools import mask as truth
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.masks import Crop, Masks, crop_of, paste
+from maskrcnn.masks import Crop, Masks, crop_of, paste_mask
 
 SIZE = (20, 30)
 
@@ -55,7 +55,7 @@ def test_probabilities_are_pasted_when_asked_for(pasted: Masks) -> None:
     assert len(chosen) == 2
     assert chosen.probs is not None
     assert chosen.boxes is not None
-    expected = paste(chosen.probs[0], chosen.boxes[0], SIZE)
+    expected = paste_mask(chosen.probs[0], chosen.boxes[0], SIZE)
     assert (chosen.crops[0].bitmap == expected.bitmap).all()
     assert (chosen.dense() == pasted.dense()[[4, 1]]).all()
     again = pasted[[2]]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import grid_sample, interpolate
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
-from maskrcnn.masks import Masks, paste
+from maskrcnn.masks import Masks, paste_mask
 
 SIZE = (41, 57)
 
@@ -42,7 +42,7 @@ def sampled_by_definition(prob: np.ndarray, box: np.ndarray, x: float, y: float)
 @pytest.mark.parametrize("threshold", [0.5, 0.2])
 def test_equals_a_loop_over_the_pixels(cells: int, threshold: float) -> None:
     probs, boxes = smooth_probs(6, cells, seed=cells), random_boxes(6, seed=cells).astype(np.float64)
-    masks = Masks([paste(p, b, SIZE, threshold) for p, b in zip(probs, boxes, strict=True)], SIZE).dense()
+    masks = Masks([paste_mask(p, b, SIZE, threshold) for p, b in zip(probs, boxes, strict=True)], SIZE).dense()
     for mask, prob, box in zip(masks, probs, boxes, strict=True):
         exact = np.array(
             [[sampled_by_definition(prob, box, x + 0.5, y + 0.5) for x in range(SIZE[1])] for y in range(SIZE[0])]
@@ -55,7 +55,7 @@ def test_equals_a_loop_over_the_pixels(cells: int, threshold: float) -> None:
 @given(st.integers(0, 10**6))
 def test_equals_grid_sample(seed: int) -> None:
     probs, boxes = smooth_probs(8, 28, seed), random_boxes(8, seed).astype(np.float64)
-    masks = Masks([paste(p, b, SIZE) for p, b in zip(probs, boxes, strict=True)], SIZE).dense()
+    masks = Masks([paste_mask(p, b, SIZE) for p, b in zip(probs, boxes, strict=True)], SIZE).dense()
     frame = torch.from_numpy(boxes)
     x = (torch.arange(SIZE[1]) + 0.5 - frame[:, :1]) / (frame[:, 2:3] - frame[:, :1]) * 2 - 1
     y = (torch.arange(SIZE[0]) + 0.5 - frame[:, 1:2]) / (frame[:, 3:] - frame[:, 1:2]) * 2 - 1
@@ -84,14 +84,14 @@ def test_quantized_equals_torchvision(seed: int, cells: int) -> None:
 
 def test_every_cell_fills_its_own_pixel() -> None:
     prob = np.random.default_rng(0).random((28, 28)).astype(np.float32)
-    crop = paste(prob, (10, 5, 38, 33), (60, 70))
+    crop = paste_mask(prob, (10, 5, 38, 33), (60, 70))
     mask = Masks([crop], (60, 70)).dense()[0]
     assert (mask[5:33, 10:38] == (prob >= 0.5)).all()
     assert mask.sum() == (prob >= 0.5).sum()
 
 
 def test_only_the_pixels_of_the_box_are_computed() -> None:
-    crop = paste(np.ones((28, 28), dtype=np.float32), (1000, 2000, 1028, 2056), (10_000, 10_000))
+    crop = paste_mask(np.ones((28, 28), dtype=np.float32), (1000, 2000, 1028, 2056), (10_000, 10_000))
     assert crop.bitmap.size < 40 * 70
     assert crop.box == (1000.0, 2000.0, 1028.0, 2056.0)
 
@@ -101,16 +101,16 @@ def test_only_the_pixels_of_the_box_are_computed() -> None:
     "box", [(-90, 5, -20, 20), (200, 5, 300, 20), (5, -90, 20, -30), (0, 0, np.inf, 5), (np.nan, 0, 4, 4)]
 )
 def test_a_box_outside_or_broken_is_an_empty_mask(box: tuple, quantize: bool) -> None:
-    crop = paste(np.ones((28, 28), dtype=np.float32), box, SIZE, quantize=quantize)
+    crop = paste_mask(np.ones((28, 28), dtype=np.float32), box, SIZE, quantize=quantize)
     assert crop.area == 0
     assert crop.box == (0.0, 0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize("box", [(5, 5, 5, 9), (9, 5, 5, 9), (5, 9, 8, 9)])
 def test_a_box_without_area_is_an_empty_mask(box: tuple) -> None:
-    assert paste(np.ones((28, 28), dtype=np.float32), box, SIZE).area == 0
+    assert paste_mask(np.ones((28, 28), dtype=np.float32), box, SIZE).area == 0
 
 
 def test_a_huge_box_is_clipped() -> None:
-    crop = paste(np.ones((28, 28), dtype=np.float32), (-1e7, -1e7, 1e7, 1e7), SIZE)
+    crop = paste_mask(np.ones((28, 28), dtype=np.float32), (-1e7, -1e7, 1e7, 1e7), SIZE)
     assert crop.area == SIZE[0] * SIZE[1]

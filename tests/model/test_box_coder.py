@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchvision.models.detection._utils import BoxCoder
 
-from maskrcnn.model.box_coder import decode, encode
+from maskrcnn.model.box_coder import decode_deltas, encode_deltas
 
 WEIGHTS = [(1.0, 1.0, 1.0, 1.0), (10.0, 10.0, 5.0, 5.0)]
 
@@ -27,7 +27,7 @@ def pairs(draw: st.DrawFn) -> tuple[Tensor, Tensor]:
 @settings(max_examples=40, deadline=None)
 @given(pairs(), st.sampled_from(WEIGHTS))
 def test_deltas_are_torchvisions(pair: tuple[Tensor, Tensor], weights: tuple[float, ...]) -> None:
-    deltas = encode(*pair, weights)
+    deltas = encode_deltas(*pair, weights)
     torch.testing.assert_close(deltas, BoxCoder(weights).encode_single(*pair), atol=1e-4, rtol=1e-4)
 
 
@@ -37,18 +37,20 @@ def test_boxes_are_torchvisions(pair: tuple[Tensor, Tensor], weights: tuple[floa
     reference = pair[0]
     deltas = torch.randn(reference.shape, generator=torch.Generator().manual_seed(0)) * spread
     expected = BoxCoder(weights).decode_single(deltas, reference)
-    torch.testing.assert_close(decode(deltas, reference, weights), expected, atol=1e-2, rtol=1e-4)
+    torch.testing.assert_close(decode_deltas(deltas, reference, weights), expected, atol=1e-2, rtol=1e-4)
 
 
 @settings(max_examples=40, deadline=None)
 @given(pairs(), st.sampled_from(WEIGHTS))
 def test_there_and_back(pair: tuple[Tensor, Tensor], weights: tuple[float, ...]) -> None:
     goal, reference = pair
-    torch.testing.assert_close(decode(encode(goal, reference, weights), reference, weights), goal, atol=5e-3, rtol=1e-4)
+    torch.testing.assert_close(
+        decode_deltas(encode_deltas(goal, reference, weights), reference, weights), goal, atol=5e-3, rtol=1e-4
+    )
 
 
 def test_deltas_by_hand() -> None:
-    deltas = encode(torch.tensor([10.0, 0, 14, 20]), torch.tensor([0.0, 0, 8, 10]))
+    deltas = encode_deltas(torch.tensor([10.0, 0, 14, 20]), torch.tensor([0.0, 0, 8, 10]))
     # Centres (12, 10) and (4, 5); sizes 4 x 20 and 8 x 10.
     assert deltas.tolist() == pytest.approx([1.0, 0.5, -0.693147, 0.693147], abs=1e-5)
 
@@ -58,14 +60,14 @@ def test_leading_dimensions() -> None:
     corner = torch.rand(2, 3, 5, 2, generator=generator) * 50
     boxes = torch.cat((corner, corner + 10), dim=-1)
     goal = boxes.flip(2)
-    deltas = encode(goal, boxes)
-    assert torch.equal(deltas[1, 2], encode(goal[1, 2], boxes[1, 2]))
-    torch.testing.assert_close(decode(deltas, boxes), goal)
+    deltas = encode_deltas(goal, boxes)
+    assert torch.equal(deltas[1, 2], encode_deltas(goal[1, 2], boxes[1, 2]))
+    torch.testing.assert_close(decode_deltas(deltas, boxes), goal)
 
 
 def test_growth_is_limited_and_the_boxes_type_kept() -> None:
     box = torch.tensor([[0.0, 0, 16, 16]])
-    grown = decode(torch.full((1, 4), 1e4, dtype=torch.bfloat16) * torch.tensor([0, 0, 1, 1]), box)
+    grown = decode_deltas(torch.full((1, 4), 1e4, dtype=torch.bfloat16) * torch.tensor([0, 0, 1, 1]), box)
     assert grown.dtype == torch.float32
     torch.testing.assert_close(grown, torch.tensor([[-492.0, -492, 508, 508]]))  # 1000 / 16 times as large
 
@@ -81,4 +83,4 @@ def test_growth_is_limited_and_the_boxes_type_kept() -> None:
     ],
 )
 def test_empty_boxes_have_finite_deltas(goal: list[float], reference: list[float]) -> None:
-    assert encode(torch.tensor(goal), torch.tensor(reference)).isfinite().all()
+    assert encode_deltas(torch.tensor(goal), torch.tensor(reference)).isfinite().all()

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from maskrcnn.config import Config
 from maskrcnn.model.batch import Batch
-from maskrcnn.model.box_coder import encode
+from maskrcnn.model.box_coder import encode_deltas
 from maskrcnn.model.box_head import RoISamples
 from maskrcnn.model.losses import (
     Losses,
@@ -191,6 +191,6 @@ def test_both_betas_are_the_settings(beta: float) -> None:
     rois = RoISamples(
         boxes + 2, *(torch.ones(1, 1, dtype=torch.bool),) * 2, *(torch.zeros(1, 1, dtype=torch.long),) * 2
     )
-    goal = encode(boxes, boxes + 2, model.config.box_weights)
+    goal = encode_deltas(boxes, boxes + 2, model.config.box_weights)
     found = head.losses(torch.zeros(1, 2), torch.zeros(1, 1, 4), rois, batch)[1]
     assert found.total == pytest.approx(distance(torch.zeros_like(goal), goal, other).item())

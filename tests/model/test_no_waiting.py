@@ -25,6 +25,7 @@ from maskrcnn.model.batch import Batch
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.ops import fused_conv, host, kernels, nms
 from maskrcnn.ops.boxes import iou
+from maskrcnn.ops.linear import linear_form
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
@@ -189,7 +190,8 @@ def test_detecting_reads_no_value(
     assert {"convolution", "topk"} <= watch.seen
     assert found.valid.any(1).all()
     fast = for_inference(model, torch.device("cpu"), torch.float32)
-    fused_conv.fused_form(torch.device("cpu"), torch.float32)  # is tried once
+    for form in (fused_conv.fused_form, linear_form):  # an operator is tried out once, which reads values
+        form(torch.device("cpu"), torch.float32)
     with torch.no_grad(), Watch():
         again = fast.detect(images, sizes, score)
     assert torch.equal(found.valid, again.valid)

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from maskrcnn.inference.predictor import Predictor
 from maskrcnn.masks import Masks
 from maskrcnn.model.batch import Batch
-from maskrcnn.model.box_coder import encode
+from maskrcnn.model.box_coder import encode_deltas
 from maskrcnn.model.box_head import BoxHead, RoISamples
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.model.matcher import match
+from maskrcnn.model.matcher import match_boxes
 from maskrcnn.model.rpn import RPN
 from maskrcnn.weights.load import load_model
 
@@ -151,12 +151,12 @@ def test_all_five_losses_are_torchvisions(pair: tuple[nn.Module, MaskRCNN], monk
         rows = [torch.cat((p.nonzero()[:, 0], n.nonzero()[:, 0])) for p, n in zip(positive, negative, strict=True)]
         index = torch.stack(rows)
         is_positive = torch.stack([p[row] > 0 for p, row in zip(positive, rows, strict=True)])
-        found = match(anchors[None], batch.boxes, batch.valid, batch.crowd)
+        found = match_boxes(anchors[None], batch.boxes, batch.valid, batch.crowd)
         ours_positive = ((found.overlap >= 0.7) | found.is_best).gather(1, index)
         assert torch.equal(ours_positive, is_positive)
         goal = found.matched.gather(1, index)
         goals = batch.boxes.gather(1, goal[..., None].expand(-1, -1, 4))
-        return index, torch.ones_like(is_positive), is_positive, encode(goals, anchors[index])
+        return index, torch.ones_like(is_positive), is_positive, encode_deltas(goals, anchors[index])
 
     def select_rois(self: BoxHead, proposals: object, batch: Batch) -> RoISamples:
         rois, matched, roi_labels, _ = chosen[0]

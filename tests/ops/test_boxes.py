@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from maskrcnn.ops.boxes import at_least, box_area, clip_boxes, intersection_over_first, iou
+from maskrcnn.ops.boxes import box_area, clip_boxes, has_min_side, intersection_over_first, iou
 
 corner = st.floats(-50, 150, width=32) | st.integers(-20, 100).map(float)
 extent = st.just(0.0) | st.floats(0, 80, width=32) | st.integers(1, 60).map(float)
@@ -78,4 +78,4 @@ def test_clipping_is_torchvisions_image_by_image(a: Tensor, b: Tensor, sizes: li
 @given(boxes(12), st.sampled_from([1e-3, 1.0, 20.0]))
 def test_area_and_smallest_side_are_torchvisions(a: Tensor, side: float) -> None:
     torch.testing.assert_close(box_area(a), torchvision.ops.box_area(a))
-    assert at_least(a, side).nonzero().flatten().tolist() == torchvision.ops.remove_small_boxes(a, side).tolist()
+    assert has_min_side(a, side).nonzero().flatten().tolist() == torchvision.ops.remove_small_boxes(a, side).tolist()

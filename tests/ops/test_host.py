@@ -8,19 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskrcnn.ops import host
-from maskrcnn.ops.host import on_host, places, plain_only
+from maskrcnn.ops.host import computed_indices, on_host, plain_only
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 4), st.integers(0, 6), st.integers(0, 2**32))
 def test_places_cover_what_is_wanted(rows: int, columns: int, seed: int) -> None:
     wanted = torch.rand(rows, columns, generator=torch.Generator().manual_seed(seed)) < 0.5
-    row, column = places(wanted)
+    row, column = computed_indices(wanted)
     listed = [(r, c) for r in range(rows) for c in range(columns) if wanted[r, c]]
     assert list(zip(row.tolist(), column.tolist(), strict=True)) == listed
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(host, "on_host", lambda tensor: False)
-        row, column = places(wanted)
+        row, column = computed_indices(wanted)
     every = [(r, c) for r in range(rows) for c in range(columns)]
     assert list(zip(row.tolist(), column.tolist(), strict=True)) == every
     assert row.dtype == column.dtype == torch.long
@@ -29,13 +29,13 @@ def test_places_cover_what_is_wanted(rows: int, columns: int, seed: int) -> None
 def test_elsewhere_no_value_is_read() -> None:
     wanted = torch.zeros(2, 3, dtype=torch.bool, device="meta")
     assert not on_host(wanted)
-    row, column = places(wanted)
+    row, column = computed_indices(wanted)
     assert row.shape == column.shape == (6,)
     assert row.device.type == "meta"
 
 
 def test_a_compiled_graph_takes_all_places() -> None:
-    compiled = torch.compile(places, backend="eager", fullgraph=True)
+    compiled = torch.compile(computed_indices, backend="eager", fullgraph=True)
     assert len(compiled(torch.tensor([[True, False], [False, False]]))[0]) == 4
     assert on_host(torch.zeros(1))
     assert not torch.compile(on_host, backend="eager", fullgraph=True)(torch.zeros(1))

@@ -35,7 +35,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, *calls: int, value: float = math.nan
         factor = torch.ones(5)
         if len(seen) in calls:
             factor[4] = value
-        return Term(terms.total * factor, terms.places)
+        return Term(terms.total * factor, terms.samples)
 
     monkeypatch.setattr(MaskRCNN, "loss_terms", spoiled)
     return seen

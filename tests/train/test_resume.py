@@ -127,7 +127,7 @@ def test_what_draws_from_torch_goes_on(
 
     def weighted(self: MaskRCNN, batch: Batch) -> Term:
         terms = loss_terms(self, batch)
-        return Term(terms.total * torch.rand(5), terms.places)
+        return Term(terms.total * torch.rand(5), terms.samples)
 
     monkeypatch.setattr(MaskRCNN, "loss_terms", weighted)
     train(shapes, tmp_path / "whole", epochs=3)

@@ -10,7 +10,7 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.export.operators import WHOLE
 from maskrcnn.inference.fused_model import for_inference
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.ops.opaque_ops import keep_whole
+from maskrcnn.ops.opaque_ops import use_opaque_operators
 
 INPUTS = ("images", "sizes", "score")
 OUTPUTS = ("boxes", "scores", "labels", "valid", "masks")
@@ -60,5 +60,5 @@ def trace(model: MaskRCNN, dtype: torch.dtype = torch.float32, whole: bool = Tru
     shapes = ({**batch, **shape}, batch or None, None)
     if not whole:
         return torch.export.export(Detect(portable), arguments, dynamic_shapes=shapes, strict=False)
-    with keep_whole(WHOLE):
+    with use_opaque_operators(WHOLE):
         return torch.export.export(Detect(portable), arguments, dynamic_shapes=shapes, strict=False)

@@ -2,8 +2,8 @@
 
 from maskrcnn.masks.crop import Box, Crop, crop_of
 from maskrcnn.masks.masks import Masks
-from maskrcnn.masks.paste import paste
+from maskrcnn.masks.paste import paste_mask
 from maskrcnn.masks.polygons import rasterise
 from maskrcnn.masks.rle import RLE, decode, encode
 
-__all__ = ["RLE", "Box", "Crop", "Masks", "crop_of", "decode", "encode", "paste", "rasterise"]
+__all__ = ["RLE", "Box", "Crop", "Masks", "crop_of", "decode", "encode", "paste_mask", "rasterise"]

@@ -40,7 +40,7 @@ class Polygons:
     owner: np.ndarray
 
     @classmethod
-    def together(cls, tables: Sequence[Polygons]) -> Polygons:
+    def concatenate(cls, tables: Sequence[Polygons]) -> Polygons:
         """One table of several, at least one; their owners must ascend from table to table."""
         points = np.concatenate([table.points for table in tables])
         lengths = np.concatenate([table.lengths for table in tables])
@@ -65,7 +65,7 @@ class Polygons:
         if not len(self.starts):
             return np.zeros(0)
         x, y = self.points.T
-        along = self.following
+        along = self.next_point
         return np.abs(np.add.reduceat(x * y[along] - x[along] * y, self.starts)) / 2
 
     def of(self, objects: np.ndarray) -> Polygons:
@@ -80,14 +80,14 @@ class Polygons:
         return Polygons(points, np.cumsum(lengths) - lengths, owner[chosen])
 
     @cached_property
-    def following(self) -> np.ndarray:
+    def next_point(self) -> np.ndarray:
         """The index of the corner after each, int64 [P]."""
         following = np.arange(1, len(self.points) + 1)
         following[self.starts + self.lengths - 1] = self.starts
         return following
 
 
-def coverage(polygons: Polygons, frames: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
+def coverage_patches(polygons: Polygons, frames: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
     """The patches of N objects, uint8 [h, w] each, 0..255: how much of each cell the object covers.
 
     Args:
@@ -167,7 +167,7 @@ def _pieces(polygons: Polygons, part: np.ndarray, grids: np.ndarray) -> tuple[np
     place[part] = np.arange(len(part))
     place = np.repeat(place, polygons.lengths)
     start_x, start_y = polygons.points[:, 0], polygons.points[:, 1]
-    following = polygons.following
+    following = polygons.next_point
     step_x, step_y = start_x.take(following) - start_x, start_y.take(following) - start_y
     # Upright edges have no area below them.
     edges = ((place >= 0) & (step_x != 0)).nonzero()[0]

@@ -11,7 +11,7 @@ from maskrcnn.arguments import is_whole
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
-from maskrcnn.masks.paste import paste
+from maskrcnn.masks.paste import paste_mask
 from maskrcnn.masks.rle import RLE, encode
 
 KEPT_BYTES = 2**26  # of pasted crops that are kept for whoever asks again
@@ -43,7 +43,7 @@ class Masks:
         threshold: float = 0.5,
         quantize: bool = False,
     ) -> Masks:
-        """Masks from probabilities [N, M, M] in boxes [N, 4]; they are pasted when first asked for (see `paste`)."""
+        """Masks from probabilities [N, M, M] in boxes [N, 4], pasted (`paste_mask`) when first read."""
         probs, boxes = np.asarray(probs, dtype=np.float32), np.asarray(boxes, dtype=np.float32)
         if probs.ndim != 3 or boxes.shape != (len(probs), 4) or probs.shape[1] != probs.shape[2]:
             raise MaskRCNNError(
@@ -66,7 +66,7 @@ class Masks:
         assert self.probs is not None
         assert self.boxes is not None
         for prob, box in zip(self.probs, self.boxes, strict=True):
-            yield paste(prob, box, self.size, self.threshold, self.quantize)
+            yield paste_mask(prob, box, self.size, self.threshold, self.quantize)
 
     def _one_by_one(self) -> Iterable[Crop]:
         """The crops, kept for the next who asks if they are small together; else each is gone when the next is made."""

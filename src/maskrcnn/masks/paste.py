@@ -13,7 +13,7 @@ import numpy as np
 from maskrcnn.masks.crop import EMPTY, Crop
 
 
-def paste(
+def paste_mask(
     prob: np.ndarray,
     box: np.ndarray | tuple[float, float, float, float],
     size: tuple[int, int],

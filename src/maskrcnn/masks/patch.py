@@ -10,16 +10,16 @@ import numpy as np
 from maskrcnn.masks.crop import Box
 
 
-def limited(bitmap: np.ndarray, limit: int) -> np.ndarray:
+def to_patch(bitmap: np.ndarray, limit: int) -> np.ndarray:
     """A bitmap as a patch of at most ``limit`` cells a side, uint8 [min(H, limit), min(W, limit)], 0..255.
 
     One that fits keeps its pixels exactly; a larger one is averaged over the area of each cell.
     """
     height, width = bitmap.shape
-    return resample(bitmap, (0, 0, width, height), (min(height, limit), min(width, limit)))
+    return resample_patch(bitmap, (0, 0, width, height), (min(height, limit), min(width, limit)))
 
 
-def resample(bitmap: np.ndarray, box: Box, size: tuple[int, int]) -> np.ndarray:
+def resample_patch(bitmap: np.ndarray, box: Box, size: tuple[int, int]) -> np.ndarray:
     """The average of a bitmap over the area of each cell of a frame, uint8 [h, w], 0..255.
 
     Args:

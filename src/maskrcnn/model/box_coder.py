@@ -27,7 +27,7 @@ def _constants(weights: Sequence[float], like: Tensor) -> Tensor:
     return torch.stack([like.new_full((), weight) for weight in weights])
 
 
-def encode(goal: Tensor, reference: Tensor, weights: Sequence[float] = (1.0, 1.0, 1.0, 1.0)) -> Tensor:
+def encode_deltas(goal: Tensor, reference: Tensor, weights: Sequence[float] = (1.0, 1.0, 1.0, 1.0)) -> Tensor:
     """Deltas [..., 4] that take reference boxes [..., 4] to goal boxes [..., 4]; finite for empty boxes too."""
     goal_centre, goal_size = _centre_size(goal)
     centre, size = _centre_size(reference)
@@ -37,7 +37,7 @@ def encode(goal: Tensor, reference: Tensor, weights: Sequence[float] = (1.0, 1.0
     return torch.cat((shift, stretch), dim=-1) * _constants(weights, reference)
 
 
-def decode(deltas: Tensor, reference: Tensor, weights: Sequence[float] = (1.0, 1.0, 1.0, 1.0)) -> Tensor:
+def decode_deltas(deltas: Tensor, reference: Tensor, weights: Sequence[float] = (1.0, 1.0, 1.0, 1.0)) -> Tensor:
     """Boxes [..., 4] that deltas [..., 4] make of reference boxes [..., 4]."""
     deltas = deltas.to(reference.dtype) / _constants(weights, reference)
     centre, size = _centre_size(reference)

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from maskrcnn.config import Config
 from maskrcnn.model.batch import Batch
-from maskrcnn.model.box_coder import encode
+from maskrcnn.model.box_coder import encode_deltas
 from maskrcnn.model.layers import conv_block
 from maskrcnn.model.losses import Term, box_loss, classification_loss
-from maskrcnn.model.matcher import match, sample
+from maskrcnn.model.matcher import match_boxes
 from maskrcnn.model.rpn import MAX_CROWD_SHARE, Proposals
+from maskrcnn.model.sampling import sample_minibatch
 
 
 class RoISamples(NamedTuple):
@@ -65,11 +66,11 @@ class BoxHead(nn.Module):
         """The minibatch of RoIs: proposals and the objects' own boxes, foreground from IoU 0.5 on."""
         boxes = torch.cat((proposals.boxes, batch.boxes), dim=1)
         exists = torch.cat((proposals.valid, batch.valid), dim=1)
-        found = match(boxes, batch.boxes, batch.valid, batch.crowd)
+        found = match_boxes(boxes, batch.boxes, batch.valid, batch.crowd)
         positive = (found.overlap >= self.config.roi_iou) & exists
         negative = ~positive & exists & (found.crowd <= MAX_CROWD_SHARE)
         count, share = self.config.roi_samples, self.config.roi_positive_share
-        index, valid = sample(positive, negative, count, share, batch.seeds, stream=1)
+        index, valid = sample_minibatch(positive, negative, count, share, batch.seeds, stream=1)
         matched, foreground = found.matched.gather(1, index), positive.gather(1, index) & valid
         labels = torch.full_like(matched, self.classes)
         if batch.labels.shape[1]:
@@ -83,7 +84,7 @@ class BoxHead(nn.Module):
         if not batch.boxes.shape[1]:
             return classification, Term(deltas.float().sum() * 0.0, valid.sum())
         goal = batch.boxes.gather(1, rois.matched[..., None].expand(-1, -1, 4))
-        targets = encode(goal, rois.boxes, self.config.box_weights).flatten(0, 1)
+        targets = encode_deltas(goal, rois.boxes, self.config.box_weights).flatten(0, 1)
         of_class = labels.clamp(max=deltas.shape[1] - 1)[:, None, None].expand(-1, 1, 4)
         deltas = deltas.gather(1, of_class).squeeze(1)
         return classification, box_loss(deltas, targets, foreground, valid, self.config.box_beta)

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from maskrcnn.config import Config
-from maskrcnn.model.box_coder import decode
+from maskrcnn.model.box_coder import decode_deltas
 from maskrcnn.model.rpn import Proposals
-from maskrcnn.ops.boxes import at_least, clip_boxes
+from maskrcnn.ops.boxes import clip_boxes, has_min_side
 from maskrcnn.ops.nms import nms
 
 CANDIDATES = 2000  # (box, class) pairs an image that enter suppression, best first
@@ -63,9 +63,9 @@ def select_detections(
     of_index = index[..., None].expand(-1, -1, 4)
     of_deltas = of_index if deltas.shape[2] == classes else of_index // classes
     reference = proposals.boxes.gather(1, (of_index // classes))
-    boxes = decode(deltas.float().flatten(1, 2).gather(1, of_deltas), reference, config.box_weights)
+    boxes = decode_deltas(deltas.float().flatten(1, 2).gather(1, of_deltas), reference, config.box_weights)
     boxes = clip_boxes(boxes, sizes)
-    keep = nms(boxes, (scores > 0) & (scores >= score) & at_least(boxes, 1e-2), config.nms_threshold, labels)
+    keep = nms(boxes, (scores > 0) & (scores >= score) & has_min_side(boxes, 1e-2), config.nms_threshold, labels)
     most = config.max_detections if max_detections is None else max_detections
     scores, index = torch.where(keep, scores, 0.0).topk(min(most, keep.shape[1]), dim=1)
     boxes = boxes.gather(1, index[..., None].expand(-1, -1, 4))

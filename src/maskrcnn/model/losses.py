@@ -1,7 +1,7 @@
 """The five losses of Mask R-CNN, L = L_cls + L_box + L_mask + L_objectness + L_rpn_box (He et al. 2017, section 3).
 
 Every function takes a validity mask instead of a list and returns a `Term`, a sum in float32 and the count that divides
-it, whose mean is 0 (with a gradient of 0) when nothing is valid. N is every place of the minibatch, sampled or padding.
+it, whose mean is 0 (with a gradient of 0) when nothing is valid. N counts all entries of the minibatch, padding too.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from torch import Tensor
 
 
 class Term(NamedTuple):
-    """A sum and the number of places N that divides it. Both add up over batches and processes; means do not."""
+    """A sum and the number of samples that divides it. Both add up over batches and processes; means do not."""
 
     total: Tensor
-    places: Tensor
+    samples: Tensor
 
     @property
     def mean(self) -> Tensor:
-        return self.total / self.places.clamp(min=1)
+        return self.total / self.samples.clamp(min=1)
 
 
 class Losses(NamedTuple):
@@ -38,9 +38,9 @@ class Losses(NamedTuple):
         return torch.stack(self).sum()
 
 
-def _term(values: Tensor, valid: Tensor, places: Tensor | None = None) -> Term:
-    """Sum of valid values over ``places``, the number of valid ones unless given."""
-    return Term(torch.where(valid, values, 0.0).sum(), valid.sum() if places is None else places)
+def _term(values: Tensor, valid: Tensor, samples: Tensor | None = None) -> Term:
+    """Sum of the valid values, and the number of samples: of the valid ones unless given."""
+    return Term(torch.where(valid, values, 0.0).sum(), valid.sum() if samples is None else samples)
 
 
 def objectness_loss(logits: Tensor, positive: Tensor, valid: Tensor) -> Term:

@@ -24,7 +24,7 @@ from maskrcnn.model.losses import Losses, Term
 from maskrcnn.model.mask_head import MaskHead
 from maskrcnn.model.roi_align import Pyramid, pyramid_roi_align
 from maskrcnn.model.rpn import RPN
-from maskrcnn.ops.host import places
+from maskrcnn.ops.host import computed_indices
 from maskrcnn.ops.memory import check_memory
 
 
@@ -113,7 +113,7 @@ class MaskRCNN(nn.Module):
 
     def _mask_logits(self, pyramid: Pyramid, boxes: Tensor, labels: Tensor, wanted: Tensor) -> Tensor:
         """Logits [B, K, M, M] of the masks of class labels [B, K] in boxes [B, K, 4], for those that are wanted."""
-        image, place = places(wanted)
+        image, place = computed_indices(wanted)
         rois = self._rois(pyramid, boxes[image, place], image, self.config.mask_bins)
         logits = self.mask_head.of_class(rois, labels[image, place])
         return logits.new_zeros(*labels.shape, *logits.shape[1:]).index_put((image, place), logits)

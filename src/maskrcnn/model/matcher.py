@@ -1,4 +1,4 @@
-"""Which object each box stands for, and which boxes a loss sees (Faster R-CNN, section 3.1.2).
+"""Which object each anchor or proposal stands for (Faster R-CNN, section 3.1.2).
 
 Shapes: B images, N boxes (anchors or proposals), G objects padded with a validity mask. Nothing here has a shape that
 depends on data.
@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from maskrcnn.ops.boxes import intersection_over_first, iou
-from maskrcnn.ops.counter_rng import uniform
 
 # Box-object pairs held at once: what fits a CPU's cache, or keeps a GPU busy.
 PAIR_BUDGET = {"cpu": 2**20}
@@ -28,7 +27,7 @@ class Match(NamedTuple):
     crowd: Tensor  # float [B, N], the share of the box that a crowd region covers
 
 
-def match(boxes: Tensor, objects: Tensor, valid: Tensor, crowd: Tensor) -> Match:
+def match_boxes(boxes: Tensor, objects: Tensor, valid: Tensor, crowd: Tensor) -> Match:
     """Match boxes [B or 1, N, 4] to objects [B, G, 4] where valid [B, G]; crowd regions are [B, Q, 4]."""
     batch, count = len(objects), boxes.shape[1]
     index = torch.zeros(batch, count, dtype=torch.long, device=boxes.device)
@@ -47,25 +46,3 @@ def match(boxes: Tensor, objects: Tensor, valid: Tensor, crowd: Tensor) -> Match
     if crowd.shape[1]:
         covered = intersection_over_first(boxes, crowd).amax(dim=2).expand_as(overlap)
     return Match(index, overlap, is_best, covered)
-
-
-def sample(
-    positive: Tensor, negative: Tensor, count: int, positive_share: float, seeds: Tensor, stream: int = 0
-) -> tuple[Tensor, Tensor]:
-    """A random minibatch of boxes for each image: at most ``positive_share`` of ``count`` positive, negatives fill up.
-
-    Args:
-        positive, negative: bool [B, N].
-        seeds: int64 [B]; an image's draw follows from its seed, the stream and its boxes alone.
-
-    Returns:
-        index int [B, count'] and valid bool [B, count'] with count' = min(count, N). Positives come first, so they are
-        all within the first ``int(count * positive_share)`` places.
-    """
-    most = min(int(count * positive_share), positive.shape[1])
-    chance = uniform(seeds, positive.shape[1], stream)
-    draw, place = torch.where(positive, chance, -1.0).topk(most, dim=1)
-    chosen = torch.zeros_like(positive).scatter(1, place, draw >= 0)
-    key = torch.where(chosen, chance + 1, torch.where(negative, chance, -1.0))
-    key, index = key.topk(min(count, positive.shape[1]), dim=1)
-    return index, key >= 0

@@ -22,8 +22,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from maskrcnn.ops import kernels
-from maskrcnn.ops.bilinear import Taps, dense_weights, grid_taps
-from maskrcnn.ops.opaque_ops import whole
+from maskrcnn.ops.bilinear import GridTaps, dense_weights, grid_taps
+from maskrcnn.ops.opaque_ops import opaque_operator
 from maskrcnn.ops.weighted_rows import weighted_rows
 
 TAP_BUDGET = 2**23
@@ -103,7 +103,7 @@ def pyramid_roi_align(
     """
     boxes = boxes.nan_to_num()
     level = assign_levels(boxes, pyramid.strides)
-    if (one := whole("roi align")) is not None:
+    if (one := opaque_operator("roi align")) is not None:
         return one(pyramid.levels, pyramid.strides, boxes, level, image_index, bins, sampling, aligned)
     origin, height, width = (torch.zeros_like(level) for _ in range(3))
     scale = torch.zeros_like(boxes[:, 0])
@@ -169,7 +169,7 @@ def _axes(
     sampling: int,
     aligned: bool,
     most: int | None = None,
-) -> tuple[Taps, Taps, Tensor]:
+) -> tuple[GridTaps, GridTaps, Tensor]:
     """Taps in y and x for boxes [R, 4] in map cells, and how many sample points [R, 2] = (y, x) a bin has."""
     start, extent, samples = _grid(boxes, bins, sampling, aligned)
     most = sampling if sampling > 0 else most
@@ -226,7 +226,7 @@ def _rois(maps: Maps, part: slice | Tensor) -> Maps:
 def _average(maps: Maps, boxes: Tensor, bins: tuple[int, int], sampling: int, aligned: bool) -> Tensor:
     """One weighted sum of table rows for each bin: the outer product of the two axes' taps."""
     rows, columns, _ = _axes(boxes, maps.height, maps.width, bins, sampling, aligned)
-    rows, columns = (Taps(*(part.flatten(2) for part in axis)) for axis in (rows, columns))
+    rows, columns = (GridTaps(*(part.flatten(2) for part in axis)) for axis in (rows, columns))
     if sampling == 0:
         rows, columns = _merge(rows, maps.height), _merge(columns, maps.width)
     index = rows.cell * maps.width[:, None, None] + maps.origin[:, None, None]
@@ -237,7 +237,7 @@ def _average(maps: Maps, boxes: Tensor, bins: tuple[int, int], sampling: int, al
     return out.reshape(len(boxes), *bins, -1).permute(0, 3, 1, 2)
 
 
-def _merge(taps: Taps, size: Tensor) -> Taps:
+def _merge(taps: GridTaps, size: Tensor) -> GridTaps:
     """Taps [R, bins, T] as one weight for each cell of the axis, when a bin reads cells more than once on average."""
     cells = int(size.max())
     if taps.cell.shape[-1] <= cells:
@@ -245,7 +245,7 @@ def _merge(taps: Taps, size: Tensor) -> Taps:
     weight = taps.weight.new_zeros(*taps.cell.shape[:2], cells).scatter_add(2, taps.cell, taps.weight)
     # Cells past a smaller map's end weigh nothing; they only must not point outside the table.
     index = torch.minimum(torch.arange(cells, device=size.device), size[:, None, None] - 1).expand(weight.shape)
-    return Taps(index, weight)
+    return GridTaps(index, weight)
 
 
 def _maximum(maps: Maps, boxes: Tensor, bins: tuple[int, int], sampling: int, aligned: bool) -> Tensor:

@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from maskrcnn.config import Config
 from maskrcnn.model.anchors import Anchors
 from maskrcnn.model.batch import Batch
-from maskrcnn.model.box_coder import decode, encode
+from maskrcnn.model.box_coder import decode_deltas, encode_deltas
 from maskrcnn.model.layers import conv_block
 from maskrcnn.model.losses import Term, objectness_loss, rpn_box_loss
-from maskrcnn.model.matcher import match, sample
-from maskrcnn.ops.boxes import at_least, clip_boxes
+from maskrcnn.model.matcher import match_boxes
+from maskrcnn.model.sampling import sample_minibatch
+from maskrcnn.ops.boxes import clip_boxes, has_min_side
 from maskrcnn.ops.nms import nms
 
 MAX_CROWD_SHARE = 0.7  # background samples lie in crowd regions by at most this share
@@ -78,11 +79,11 @@ class RPN(nn.Module):
             best, index = F.pad(logits, (0, before), value=-torch.inf).topk(before, dim=1)
             index = index.clamp(max=anchors.shape[0] - 1)
             chosen = deltas.gather(1, index[..., None].expand(-1, -1, 4))
-            boxes.append(decode(chosen, anchors[index]))
+            boxes.append(decode_deltas(chosen, anchors[index]))
             scores.append(best)
         levels = clip_boxes(torch.stack(boxes, dim=1), sizes)  # [B, L, k, 4]
         score = torch.stack(scores, dim=1)
-        keep = nms(levels, at_least(levels, 1e-3) & (score > -torch.inf), self.config.rpn_nms)
+        keep = nms(levels, has_min_side(levels, 1e-3) & (score > -torch.inf), self.config.rpn_nms)
         score, index = torch.where(keep, score, -torch.inf).flatten(1).topk(min(keep_count, keep[0].numel()), dim=1)
         return Proposals(levels.flatten(1, 2).gather(1, index[..., None].expand(-1, -1, 4)), score > -torch.inf)
 
@@ -101,15 +102,17 @@ class RPN(nn.Module):
 
         Positive: IoU of at least 0.7 with an object, or the best anchor of one. Negative: IoU below 0.3 with all.
         """
-        found = match(anchors[None], batch.boxes, batch.valid, batch.crowd)
+        found = match_boxes(anchors[None], batch.boxes, batch.valid, batch.crowd)
         low, high = self.config.rpn_iou
         positive = (found.overlap >= high) | found.is_best
         centre = (anchors[:, :2] + anchors[:, 2:]) / 2
         inside = (centre < batch.sizes[:, None].flip(-1)).all(-1)
         negative = (found.overlap < low) & ~positive & inside & (found.crowd <= MAX_CROWD_SHARE)
-        index, valid = sample(positive, negative, self.config.rpn_samples, self.config.rpn_positive_share, batch.seeds)
+        index, valid = sample_minibatch(
+            positive, negative, self.config.rpn_samples, self.config.rpn_positive_share, batch.seeds
+        )
         goal = found.matched.gather(1, index)
         if not batch.boxes.shape[1]:
             return index, valid, torch.zeros_like(valid), anchors[index] * 0
-        targets = encode(batch.boxes.gather(1, goal[..., None].expand(-1, -1, 4)), anchors[index])
+        targets = encode_deltas(batch.boxes.gather(1, goal[..., None].expand(-1, -1, 4)), anchors[index])
         return index, valid, positive.gather(1, index), targets

@@ -13,15 +13,15 @@ import torch
 from torch import Tensor
 
 
-class Taps(NamedTuple):
+class GridTaps(NamedTuple):
     """The cells one axis reads. cell, weight: [R, bins, S, 2], S sample points a bin with two neighbours each."""
 
     cell: Tensor
     weight: Tensor
 
 
-def grid_taps(start: Tensor, length: Tensor, bins: int, samples: Tensor, max_samples: int, size: Tensor) -> Taps:
-    """Taps of ``samples`` regular points in each of ``bins`` equal parts of [start, start + length].
+def grid_taps(start: Tensor, length: Tensor, bins: int, samples: Tensor, max_samples: int, size: Tensor) -> GridTaps:
+    """GridTaps of ``samples`` regular points in each of ``bins`` equal parts of [start, start + length].
 
     Points further than one cell outside [0, size - 1] weigh nothing; nearer ones read the border cell, as RoIAlign
     has it (He et al. 2017, section 3). Weights of a bin sum to at most 1: each is already divided by ``samples``.
@@ -43,10 +43,10 @@ def grid_taps(start: Tensor, length: Tensor, bins: int, samples: Tensor, max_sam
     high = torch.minimum(low + 1, last)
     fraction = where - low
     weight = torch.stack((1 - fraction, fraction), dim=-1) * (counted / count)[..., None]
-    return Taps(torch.stack((low, high), dim=-1).long(), weight)
+    return GridTaps(torch.stack((low, high), dim=-1).long(), weight)
 
 
-def dense_weights(taps: Taps, size: int) -> Tensor:
+def dense_weights(taps: GridTaps, size: int) -> Tensor:
     """The taps as one matrix [R, bins, size], so that ``matrix @ map`` samples the axis; for maps of few cells."""
     rows, bins = taps.cell.shape[:2]
     matrix = taps.weight.new_zeros(rows, bins, size)

@@ -40,6 +40,6 @@ def clip_boxes(boxes: Tensor, sizes: Tensor) -> Tensor:
     return torch.minimum(boxes.clamp(min=0), limit)
 
 
-def at_least(boxes: Tensor, side: float) -> Tensor:
+def has_min_side(boxes: Tensor, side: float) -> Tensor:
     """Which boxes [..., 4] have width and height of at least ``side`` pixels: bool [...]."""
     return ((boxes[..., 2:] - boxes[..., :2]) >= side).all(-1)

@@ -10,7 +10,7 @@ import os
 import torch
 from torch import Tensor
 
-from maskrcnn.ops.opaque_ops import keeps_whole
+from maskrcnn.ops.opaque_ops import has_opaque_operators
 
 # What torch raises for an operator of its own that this release lacks, or whose arguments or CPU do not suit it.
 NO_SUCH_OPERATOR = (AttributeError, TypeError, RuntimeError)
@@ -26,12 +26,12 @@ def plain_only() -> bool:
     return os.environ.get("MASKRCNN_KERNELS") == "plain"
 
 
-def places(wanted: Tensor) -> tuple[Tensor, Tensor]:
+def computed_indices(wanted: Tensor) -> tuple[Tensor, Tensor]:
     """Row and column of the entries of bool [B, K] to work on: int [R] each, in order.
 
     Those that are set where reading them costs nothing, otherwise all B * K, so that no shape depends on values.
     """
-    if on_host(wanted) or keeps_whole():
+    if on_host(wanted) or has_opaque_operators():
         row, column = wanted.nonzero(as_tuple=True)
         return row, column
     rows, columns = wanted.shape

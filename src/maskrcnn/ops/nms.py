@@ -18,7 +18,7 @@ from torch._higher_order_ops import while_loop  # public as torch.while_loop onl
 
 from maskrcnn.ops import kernels
 from maskrcnn.ops.boxes import iou
-from maskrcnn.ops.opaque_ops import whole
+from maskrcnn.ops.opaque_ops import opaque_operator
 
 
 def nms(boxes: Tensor, valid: Tensor, iou_threshold: float, group: Tensor | None = None) -> Tensor:
@@ -35,7 +35,7 @@ def nms(boxes: Tensor, valid: Tensor, iou_threshold: float, group: Tensor | None
     """
     if not valid.shape[-1]:
         return valid
-    if (one := whole("nms")) is not None:
+    if (one := opaque_operator("nms")) is not None:
         rows = None if group is None else group.flatten(0, -2)
         return one(boxes.float().flatten(0, -3), valid.flatten(0, -2), iou_threshold, rows).reshape(valid.shape)
     if boxes.device.type == "cpu" and not torch.compiler.is_compiling():

@@ -39,7 +39,7 @@ def nms(boxes: Tensor, valid: Tensor, iou_threshold: float, group: Tensor | None
 
 
 @triton.jit
-def _at_least(value: tl.tensor, low: float) -> tl.tensor:
+def _clamp_min(value: tl.tensor, low: float) -> tl.tensor:
     # Not a number stays one, as in torch's clamp: the overlap with such a box exceeds nothing.
     return tl.where(value < low, low, value)
 
@@ -80,10 +80,10 @@ def _suppress(
         area_j = (right_j - left_j) * (bottom_j - top_j)
         width = tl.minimum(right_i[:, None], right_j[None, :]) - tl.maximum(left_i[:, None], left_j[None, :])
         height = tl.minimum(bottom_i[:, None], bottom_j[None, :]) - tl.maximum(top_i[:, None], top_j[None, :])
-        inter = _at_least(width, 0.0) * _at_least(height, 0.0)
+        inter = _clamp_min(width, 0.0) * _clamp_min(height, 0.0)
         union = area_i[:, None] + area_j[None, :] - inter
         # The plain division of Triton is off by up to 2 units in the last place.
-        overlap = tl.div_rn(inter, _at_least(union, 1.1754943508222875e-38))
+        overlap = tl.div_rn(inter, _clamp_min(union, 1.1754943508222875e-38))
         suppresses = (overlap > threshold) & (j[None, :] > i[:, None])
         if GROUPED:
             group_i = tl.load(group + row * count + i, mask=i < count, other=0)

@@ -11,26 +11,26 @@ from collections.abc import Callable, Iterator
 
 from torch import Tensor
 
-_whole: dict[str, Callable[..., Tensor]] = {}
+_operators: dict[str, Callable[..., Tensor]] = {}
 
 
-def whole(name: str) -> Callable[..., Tensor] | None:
+def opaque_operator(name: str) -> Callable[..., Tensor] | None:
     """What stands for the operator "nms" or "roi align" in the trace under way, if anything does."""
-    return _whole.get(name)
+    return _operators.get(name)
 
 
-def keeps_whole() -> bool:
+def has_opaque_operators() -> bool:
     """Whether such a trace is under way. The runtimes it is for allow shapes that follow from values."""
-    return bool(_whole)
+    return bool(_operators)
 
 
 @contextlib.contextmanager
-def keep_whole(operators: dict[str, Callable[..., Tensor]]) -> Iterator[None]:
+def use_opaque_operators(operators: dict[str, Callable[..., Tensor]]) -> Iterator[None]:
     """Within this, these operators stand for those of their names. For a process that traces one model at a time."""
-    before = dict(_whole)
-    _whole.update(operators)
+    before = dict(_operators)
+    _operators.update(operators)
     try:
         yield
     finally:
-        _whole.clear()
-        _whole.update(before)
+        _operators.clear()
+        _operators.update(before)

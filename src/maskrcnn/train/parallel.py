@@ -45,7 +45,7 @@ class Objective(nn.Module):
         own = terms.mean
         if self.processes == 1:
             return own.sum(), own.detach(), own.detach()
-        everywhere = torch.stack((terms.total.detach(), terms.places.float()))
+        everywhere = torch.stack((terms.total.detach(), terms.samples.float()))
         dist.all_reduce(everywhere)
         places = everywhere[1].clamp(min=1)
         return (terms.total * (self.processes / places)).sum(), everywhere[0] / places, own.detach()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from maskrcnn.annotations.objects import Annotation
 from maskrcnn.masks import crop_of
-from maskrcnn.masks.patch import resample
+from maskrcnn.masks.patch import resample_patch
 from maskrcnn.train.samples.copy_paste import copy_paste, paste
 from maskrcnn.train.samples.instances import shapes_of
 from maskrcnn.train.samples.sample import PATCH_LIMIT, SLIVER_SHARE, Picture, Sample, samples_of
@@ -62,7 +62,7 @@ def dense(sample: Sample, k: int) -> np.ndarray:
     mask = np.zeros(sample.image.shape[:2], dtype=bool)
     x1, y1, x2, y2 = sample.frames[k].astype(int)
     rows, columns = sample.patches[k].shape
-    mask[y1:y2, x1:x2] = resample(sample.patches[k], (0, 0, columns, rows), (y2 - y1, x2 - x1)) > 127
+    mask[y1:y2, x1:x2] = resample_patch(sample.patches[k], (0, 0, columns, rows), (y2 - y1, x2 - x1)) > 127
     return mask
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from maskrcnn.annotations.objects import Annotation
 from maskrcnn.masks import crop_of, rasterise
-from maskrcnn.masks.patch import resample
+from maskrcnn.masks.patch import resample_patch
 from maskrcnn.train.samples.instances import shapes_of
 from maskrcnn.train.samples.sample import Picture, Sample, mirror, quarter_turn, samples_of
 from maskrcnn.train.samples.view import View
@@ -63,7 +63,7 @@ def pasted(sample: Sample, place: int) -> np.ndarray:
     canvas = np.zeros(sample.image.shape[:2])
     x1, y1, x2, y2 = sample.frames[place].astype(int)
     rows, columns = sample.patches[place].shape
-    canvas[y1:y2, x1:x2] = resample(sample.patches[place], (0, 0, columns, rows), (y2 - y1, x2 - x1))
+    canvas[y1:y2, x1:x2] = resample_patch(sample.patches[place], (0, 0, columns, rows), (y2 - y1, x2 - x1))
     return canvas
 
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from maskrcnn.masks.patch import limited, resample
+from maskrcnn.masks.patch import resample_patch, to_patch
 from maskrcnn.train.samples.sample import PATCH_LIMIT, Sample
 
 # An object is pasted if so much of what its own sample shows of it comes to lie inside the other.
@@ -57,7 +57,7 @@ def paste(sample: Sample, source: Sample, offset: np.ndarray) -> Sample:
         image=_blend(sample.image, source.image, cover, offset),
         boxes=np.concatenate((left.boxes, arriving.boxes)),
         frames=np.concatenate((left.frames, arriving.frames)),
-        patches=left.patches + [limited(patch, PATCH_LIMIT) for patch in arriving.patches],
+        patches=left.patches + [to_patch(patch, PATCH_LIMIT) for patch in arriving.patches],
         labels=np.concatenate((left.labels, arriving.labels)),
         areas=np.concatenate((left.areas, arriving.areas)),
     )
@@ -103,7 +103,7 @@ def _covered(sample: Sample, cover: np.ndarray) -> Sample:
             continue
         if patch.size:
             changed[k] = True
-            left = 255 - resample(above, (0, 0, x2 - x1, y2 - y1), patch.shape).astype(np.uint16)
+            left = 255 - resample_patch(above, (0, 0, x2 - x1, y2 - y1), patch.shape).astype(np.uint16)
             patches[k] = ((patch * left + 127) // 255).astype(np.uint8)
         else:
             hidden = above == 255

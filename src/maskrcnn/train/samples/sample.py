@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from maskrcnn.masks.coverage import Polygons, coverage
-from maskrcnn.masks.patch import resample
+from maskrcnn.masks.coverage import Polygons, coverage_patches
+from maskrcnn.masks.patch import resample_patch
 from maskrcnn.train.samples.instances import Shapes
 from maskrcnn.train.samples.view import Change, View
 
@@ -160,9 +160,9 @@ def _drawn(pictures: Sequence[Picture], visible: Sequence[_Visible]) -> list[np.
         own = shapes.polygons if len(seen.objects) == len(shapes.boxes) else shapes.polygons.of(seen.objects)
         polygons.append(Polygons(view.points(own.points), own.starts, own.owner + first))
         first += len(seen.objects)
-    together = Polygons.together(polygons)
+    together = Polygons.concatenate(polygons)
     frames, sizes = (np.concatenate([getattr(seen, name) for seen in visible]) for name in ("frames", "sizes"))
-    patches = coverage(together, frames, sizes)
+    patches = coverage_patches(together, frames, sizes)
     outlined = np.zeros(len(patches), dtype=bool)
     outlined[together.owner] = True
     sources = [(picture, k) for picture, seen in zip(pictures, visible, strict=True) for k in seen.objects.tolist()]
@@ -174,7 +174,7 @@ def _drawn(pictures: Sequence[Picture], visible: Sequence[_Visible]) -> list[np.
         else:
             x1, y1, x2, y2 = (view.unmapped(frames[place]) - (crop.x, crop.y, crop.x, crop.y)).tolist()
             rows, columns = sizes[place].tolist()
-            patches[place] = resample(crop.bitmap, (x1, y1, x2, y2), (rows, columns))
+            patches[place] = resample_patch(crop.bitmap, (x1, y1, x2, y2), (rows, columns))
     return patches
 
 
