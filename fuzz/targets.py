@@ -25,7 +25,7 @@ from maskrcnn.datasets.dataset import Dataset, ImageRecord, StoredAnnotations, o
 from maskrcnn.datasets.doctor import examine
 from maskrcnn.datasets.formats.registry import BY_NAME
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images.image_reader import image_size, read_channels, read_header, read_ids, read_image
+from maskrcnn.images.image_reader import image_size, read_channels, read_header, read_id_map, read_image
 from maskrcnn.images.sources import resolve_sources
 from maskrcnn.masks import Crop
 from maskrcnn.model.mask_rcnn import MaskRCNN
@@ -36,7 +36,7 @@ from maskrcnn.weights.checkpoint import save_checkpoint
 from maskrcnn.weights.detectron2_config import read_yaml as read_detectron2_yaml
 from maskrcnn.weights.detectron2_config import settings_of
 from maskrcnn.weights.load import load_model
-from maskrcnn.weights.weight_file import read_contents
+from maskrcnn.weights.weight_file import read_weight_file
 
 # Writes an artifact of three fixed objects, which no exporter has to trace.
 HANDMADE = Path(__file__).resolve().parents[1] / "tests" / "runtime" / "conftest.py"
@@ -152,7 +152,7 @@ def _make_images(folder: Path) -> None:
     tifffile.imwrite(folder / "tiles.tif", np.kron(deep, np.ones((4, 4), np.uint16)), tile=(16, 16), compression="zlib")
 
 
-READERS: tuple[Callable[[Path], Any], ...] = (read_image, read_channels, read_ids, image_size, read_header)
+READERS: tuple[Callable[[Path], Any], ...] = (read_image, read_channels, read_id_map, image_size, read_header)
 
 
 def _use_images(folder: Path) -> int:
@@ -206,7 +206,7 @@ def _use_pickles(folder: Path) -> int:
     read = 0
     for path in sorted(folder.iterdir()):
         try:
-            read += len(read_contents(path).state) == 3
+            read += len(read_weight_file(path).state) == 3
         except MaskRCNNError as error:
             _check_message(str(error))
         try:

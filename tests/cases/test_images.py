@@ -11,7 +11,7 @@ from maskrcnn import open_dataset
 from maskrcnn.config import Preprocess
 from maskrcnn.datasets.doctor import examine
 from maskrcnn.datasets.survey.channel_statistics import Channels, channels_of
-from maskrcnn.images.image_reader import read_channels, read_ids, read_image
+from maskrcnn.images.image_reader import read_channels, read_id_map, read_image
 from maskrcnn.images.sources import resolve_sources
 
 
@@ -40,7 +40,7 @@ def test_tiff_big_endian_16bit(case: Path) -> None:
         assert np.array_equal(dataset.pixels(index, preprocess)[..., 0], stored)
         assert np.array_equal(read_channels(record.path)[..., 0], stored)
         assert record.labels is not None
-        assert np.array_equal(read_ids(record.labels), tifffile.imread(record.labels))
+        assert np.array_equal(read_id_map(record.labels), tifffile.imread(record.labels))
     assert not [finding for finding in examine(case / "data").findings if finding.check == "unreadable-image"]
 
 

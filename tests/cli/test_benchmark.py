@@ -18,7 +18,7 @@ from maskrcnn.cli.benchmark import MOST_IMAGES, sample_photos
 from maskrcnn.config import Preprocess, preset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.weights.load import Report
+from maskrcnn.weights.load_report import LoadReport
 
 
 def run(*words: object) -> tuple[int, str, str]:
@@ -39,7 +39,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> MaskRCNN:
         mask_convs=(16,), max_detections=5, score_threshold=0.0, anchor_sizes=(8, 16, 32, 64, 128),
     )  # fmt: skip
     model = MaskRCNN(config, ("thing",)).eval()
-    monkeypatch.setattr("maskrcnn.weights.load.load_model", lambda name: (model, Report(name)))
+    monkeypatch.setattr("maskrcnn.weights.load.load_model", lambda name: (model, LoadReport(name)))
     return model
 
 

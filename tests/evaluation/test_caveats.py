@@ -20,7 +20,7 @@ from maskrcnn.evaluation.records import Recorder
 from maskrcnn.inference.predictor import Predictor, load
 from maskrcnn.results.result import Result
 from maskrcnn.weights.checkpoint import save_checkpoint
-from maskrcnn.weights.load import Report
+from maskrcnn.weights.load_report import LoadReport
 
 MakeOracle = Callable[..., Predictor]
 
@@ -108,7 +108,7 @@ def test_a_model_of_few_steps_is_told_so_before_anything_else(oracle: MakeOracle
 
 
 def trained(model: Predictor, provenance: dict[str, Any]) -> Predictor:
-    model.report = Report("here", provenance=provenance)
+    model.report = LoadReport("here", provenance=provenance)
     return model
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from maskrcnn.config import Preprocess
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images.channels import as_model_takes, as_picture, read_for_model
+from maskrcnn.images.channels import as_display_rgb, as_model_input, read_for_model
 from maskrcnn.images.image_reader import as_rgb8, read_image
 
 RNG = np.random.default_rng(0)
@@ -25,7 +25,7 @@ def taking(channels: int, depth: int = 8) -> Preprocess:
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_rgb_is_as_it_ever_was(channels: int, dtype: type) -> None:
     array = RNG.integers(0, np.iinfo(dtype).max, (9, 11, channels), dtype=dtype)
-    ours, expected = as_model_takes(array, RGB), as_rgb8(array)
+    ours, expected = as_model_input(array, RGB), as_rgb8(array)
     assert np.array_equal(ours.pixels, expected[0])
     assert ours.notes == expected[1]
 
@@ -35,7 +35,7 @@ def test_other_channels_are_taken_as_stored(tmp_path: Path, channels: int, depth
     array = RNG.integers(0, 2**depth, (9, 11, channels), dtype=np.uint8 if depth == 8 else np.uint16)
     np.save(tmp_path / "a.npy", array)
     for read in (
-        as_model_takes(array, taking(channels, depth)),
+        as_model_input(array, taking(channels, depth)),
         read_for_model(tmp_path / "a.npy", taking(channels, depth)),
     ):
         assert np.array_equal(read.pixels, array)
@@ -70,7 +70,7 @@ def test_a_grey_model_takes_the_brightness_of_colours(tmp_path: Path) -> None:
 )
 def test_other_images_are_refused(array: np.ndarray, preprocess: Preprocess, told: str) -> None:
     with pytest.raises(MaskRCNNError, match=told) as caught:
-        as_model_takes(array, preprocess)
+        as_model_input(array, preprocess)
     assert caught.value.fix
 
 
@@ -82,9 +82,9 @@ def test_the_file_is_named(tmp_path: Path) -> None:
 
 def test_a_picture_of_anything() -> None:
     rgb = RNG.integers(0, 256, (40, 50, 3), dtype=np.uint8)
-    assert as_picture(rgb) == (rgb, ())
+    assert as_display_rgb(rgb) == (rgb, ())
     deep = RNG.normal(3000, 100, (40, 50, 12)).clip(0, 65535).astype(np.uint16)
-    picture, notes = as_picture(deep)
+    picture, notes = as_display_rgb(deep)
     assert picture.dtype == np.uint8
     assert picture.shape == (40, 50, 3)
     assert len(notes) == 1
@@ -93,9 +93,9 @@ def test_a_picture_of_anything() -> None:
         assert (np.diff(picture[..., channel].ravel()[order].astype(int)) >= 0).all()
         share = [(picture[..., channel] == end).mean() for end in (0, 255)]
         assert all(0.005 < part < 0.03 for part in share)
-    grey, _ = as_picture(deep[..., :1])
+    grey, _ = as_display_rgb(deep[..., :1])
     assert (grey == grey[..., :1]).all()
-    flat, _ = as_picture(np.full((4, 5, 2), 7, np.uint16))
+    flat, _ = as_display_rgb(np.full((4, 5, 2), 7, np.uint16))
     assert flat.shape == (4, 5, 3)
     assert not flat.any()
 

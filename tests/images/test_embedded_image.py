@@ -11,7 +11,7 @@ from PIL import Image
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images import embedded_image as module
-from maskrcnn.images.embedded_image import embedded_image, suffix_of
+from maskrcnn.images.embedded_image import embedded_image, image_suffix
 from maskrcnn.images.image_reader import image_size, read_header, read_image
 
 
@@ -38,7 +38,7 @@ def test_a_picture_in_json_reads_as_its_file(tmp_path: Path, kind: str, suffix: 
     assert read_header(path)[2:] == read_header(plain)[2:]
     assert read_header(path).size == (5, 7)
     assert embedded_image(path) == content
-    assert suffix_of(content) == suffix
+    assert image_suffix(content) == suffix
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "7", '{"imageData": null}', '{"imageData": "?"}', '{"imageData": 3}'])

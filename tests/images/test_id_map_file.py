@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images.id_map_file import open_ids
-from maskrcnn.images.image_reader import read_ids
+from maskrcnn.images.id_map_file import open_id_map
+from maskrcnn.images.image_reader import read_id_map
 
 IDS = np.array([[0, 1, 2, 0], [3, 0, 100, 7], [0, 0, 5, 5]])
 TYPES = (
@@ -35,9 +35,9 @@ def test_every_tiff_of_whole_numbers_is_read_as_stored(
         ids[2, 3] = 2_000_000 if dtype == "float32" else 2**31 - 1 if dtype == "int32" else 3_000_000_000
     path = tmp_path_factory.mktemp("ids") / "a.tif"
     tifffile.imwrite(path, ids, byteorder=order, compression=packed, photometric=zero, **layout)
-    assert open_ids(path).size == (3, 4)
-    assert read_ids(path).tolist() == ids.astype(int).tolist()
-    assert read_ids(path).dtype.isnative
+    assert open_id_map(path).size == (3, 4)
+    assert read_id_map(path).tolist() == ids.astype(int).tolist()
+    assert read_id_map(path).dtype.isnative
 
 
 @pytest.mark.parametrize("dtype", TYPES)
@@ -46,7 +46,9 @@ def test_arrays_are_read(tmp_path: Path, dtype: str, order: str) -> None:
     ids = IDS.astype(np.dtype(dtype).newbyteorder(order))
     np.save(tmp_path / "a.npy", ids)
     np.save(tmp_path / "b.npy", ids[..., None])
-    assert read_ids(tmp_path / "a.npy").tolist() == read_ids(tmp_path / "b.npy").tolist() == ids.astype(int).tolist()
+    assert (
+        read_id_map(tmp_path / "a.npy").tolist() == read_id_map(tmp_path / "b.npy").tolist() == ids.astype(int).tolist()
+    )
 
 
 @pytest.mark.parametrize("packed", ["tiff_lzw", "packbits"])
@@ -55,15 +57,15 @@ def test_what_tifffile_has_no_codec_for_is_read_by_pillow(tmp_path: Path, packed
     image = Image.fromarray(IDS.astype(dtype))
     assert image.mode == mode
     image.save(tmp_path / "a.tif", compression=packed)
-    assert read_ids(tmp_path / "a.tif").tolist() == IDS.tolist()
+    assert read_id_map(tmp_path / "a.tif").tolist() == IDS.tolist()
 
 
 def test_each_page_is_read(tmp_path: Path) -> None:
     with tifffile.TiffWriter(tmp_path / "a.tif") as file:
         for page in range(3):
             file.write(IDS + page, contiguous=False)
-    assert open_ids(tmp_path / "a.tif").pages == 3
-    assert read_ids(tmp_path / "a.tif", 2).tolist() == (IDS + 2).tolist()
+    assert open_id_map(tmp_path / "a.tif").pages == 3
+    assert read_id_map(tmp_path / "a.tif", 2).tolist() == (IDS + 2).tolist()
 
 
 @pytest.mark.parametrize(
@@ -86,14 +88,14 @@ def test_what_holds_no_ids_is_told_with_its_type(tmp_path: Path, values: np.ndar
     else:
         tifffile.imwrite(path, values, photometric="rgb" if values.ndim == 3 else "minisblack")
     with pytest.raises(MaskRCNNError, match=told) as error:
-        read_ids(path)
+        read_id_map(path)
     assert "JPEG" not in str(error.value)
 
 
 def test_no_object_is_loaded(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.array({"masks": IDS}), allow_pickle=True)
     with pytest.raises(MaskRCNNError, match="can run code"):
-        read_ids(tmp_path / "a.npy")
+        read_id_map(tmp_path / "a.npy")
 
 
 @pytest.mark.parametrize("content", [b"", b"II*\x00", b"\x93NUMPY", b"junk" * 9])
@@ -101,7 +103,7 @@ def test_no_object_is_loaded(tmp_path: Path) -> None:
 def test_damaged_files_are_one_error(tmp_path: Path, content: bytes, suffix: str) -> None:
     (tmp_path / f"a{suffix}").write_bytes(content)
     with pytest.raises(MaskRCNNError) as error:
-        read_ids(tmp_path / f"a{suffix}")
+        read_id_map(tmp_path / f"a{suffix}")
     assert "JPEG" not in str(error.value)
 
 
@@ -113,7 +115,7 @@ def test_size_and_bytes_are_checked_before_decoding(tmp_path: Path) -> None:
             for name in ("ImageWidth", "ImageLength"):
                 file.pages.first.tags[name].overwrite(side)  # type: ignore[union-attr]
         with pytest.raises(MaskRCNNError, match=told):
-            open_ids(path)
+            open_id_map(path)
 
 
 def test_of_a_strip_that_inflates_only_the_map_is_decoded(tmp_path: Path) -> None:
@@ -127,7 +129,7 @@ def test_of_a_strip_that_inflates_only_the_map_is_decoded(tmp_path: Path) -> Non
         tags["StripOffsets"].overwrite(len(content))
         tags["StripByteCounts"].overwrite(len(bomb))
     tracemalloc.start()
-    assert read_ids(path).tolist() == np.zeros((4, 4)).tolist()
+    assert read_id_map(path).tolist() == np.zeros((4, 4)).tolist()
     assert tracemalloc.get_traced_memory()[1] < 2**24
     tracemalloc.stop()
 
@@ -145,4 +147,4 @@ def test_grey_png_of_few_bits_is_read_as_stored(tmp_path: Path, bits: int) -> No
     body = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
     png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
     (tmp_path / "a.png").write_bytes(png)
-    assert read_ids(tmp_path / "a.png").tolist() == ids.tolist()
+    assert read_id_map(tmp_path / "a.png").tolist() == ids.tolist()

@@ -11,7 +11,7 @@ from PIL import Image
 
 from maskrcnn.datasets.dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images.image_formats import IMAGE_SUFFIXES, PILLOW_FORMATS, left_out
+from maskrcnn.images.image_formats import IMAGE_SUFFIXES, PILLOW_FORMATS, skipped_files_note
 from maskrcnn.images.image_reader import find_images, read_image
 from maskrcnn.images.sources import resolve_sources
 
@@ -60,7 +60,7 @@ def test_no_file_is_handed_to_another_program(tmp_path: Path, name: str, monkeyp
 
 
 def test_heic_without_its_plugin_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maskrcnn.images.image_file.HAS_HEIF", False)
+    monkeypatch.setattr("maskrcnn.images.pillow_file.HAS_HEIF", False)
     (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(64))
     with pytest.raises(MaskRCNNError, match="pip install pillow-heif"):
         read_image(tmp_path / "a.heic")
@@ -70,17 +70,17 @@ def test_what_is_left_out_is_counted_by_kind(tmp_path: Path) -> None:
     for name in ("a.mp4", "b.MP4", "c.pdf", "d.txt", "e.json", ".hidden.mp4", "f.jpg", "README"):
         (tmp_path / name).touch()
     (tmp_path / "g.mp4").mkdir()
-    line = left_out(tmp_path.iterdir())
+    line = skipped_files_note(tmp_path.iterdir())
     assert line.startswith("3 files left out, of no kind that is read: 2 .mp4, 1 .pdf (")
     assert "convert them to PNG" in line
-    assert left_out([tmp_path / "f.jpg", tmp_path / "d.txt"]) == ""
+    assert skipped_files_note([tmp_path / "f.jpg", tmp_path / "d.txt"]) == ""
 
 
 def test_many_kinds_stay_one_short_line(tmp_path: Path) -> None:
     for number in range(40):
         (tmp_path / f"a.kind{number}").touch()
-    assert "40 files left out" in left_out(tmp_path.iterdir())
-    assert "35 more kinds" in left_out(tmp_path.iterdir())
+    assert "40 files left out" in skipped_files_note(tmp_path.iterdir())
+    assert "35 more kinds" in skipped_files_note(tmp_path.iterdir())
 
 
 def test_a_folder_to_predict_tells_what_it_leaves_out(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from PIL import Image
 
 from maskrcnn.config import Preprocess
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images import image_file
-from maskrcnn.images.image_like import checked_batch_size, checked_score, read, several
+from maskrcnn.images import image_limits
+from maskrcnn.images.image_like import check_image_list, checked_batch_size, checked_score, read_image_like
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype(np.uint8)
 
@@ -57,17 +57,17 @@ def test_what_is_no_image(image: Any, told: str, preprocess: Preprocess) -> None
     if not preprocess.rgb and isinstance(image, np.ndarray | Image.Image):
         told = "the model takes|expected"
     with pytest.raises(MaskRCNNError, match=told) as error:
-        read(image, preprocess)
+        read_image_like(image, preprocess)
     assert error.value.fix
 
 
 def test_images_of_pil_that_can_no_longer_be_read(tmp_path: Path) -> None:
     with pytest.raises(MaskRCNNError, match="a PIL image that cannot be read: Operation on closed image"):
-        read(closed(tmp_path / "a.png"), Preprocess())
+        read_image_like(closed(tmp_path / "a.png"), Preprocess())
     Image.fromarray(np.kron(RGB, np.ones((40, 40, 1), dtype=np.uint8))).save(tmp_path / "b.png")
     whole = (tmp_path / "b.png").read_bytes()
     with pytest.raises(MaskRCNNError, match="a PIL image that cannot be read"):
-        read(Image.open(io.BytesIO(whole[: len(whole) // 2])), Preprocess())
+        read_image_like(Image.open(io.BytesIO(whole[: len(whole) // 2])), Preprocess())
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "CMYK", "RGBA", "LA"])
@@ -76,31 +76,31 @@ def test_images_of_pil_are_read_as_their_files_are(tmp_path: Path, mode: str) ->
     path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
     image.save(path)
     for preprocess in (Preprocess(), Preprocess(mean=(0.5,), std=(0.5,))):
-        assert np.array_equal(read(image, preprocess)[0].pixels, read(path, preprocess)[0].pixels)
+        assert np.array_equal(read_image_like(image, preprocess)[0].pixels, read_image_like(path, preprocess)[0].pixels)
 
 
 def test_arrays_and_images_have_the_limits_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
     huge = np.broadcast_to(np.uint8(0), (20_001, 10_000))
     for image in (huge, np.broadcast_to(np.uint8(0), (20_001, 10_000, 3))):
         with pytest.raises(MaskRCNNError, match="at most 200,000,000 pixels, found 10000 x 20001"):
-            read(image, Preprocess())
+            read_image_like(image, Preprocess())
     with pytest.raises(MaskRCNNError, match="at most 200,000,000 pixels"):
-        read(huge, Preprocess(mean=(0.5,), std=(0.5,)))
-    monkeypatch.setattr(image_file, "MAX_PIXELS", 34)
+        read_image_like(huge, Preprocess(mean=(0.5,), std=(0.5,)))
+    monkeypatch.setattr(image_limits, "MAX_PIXELS", 34)
     with pytest.raises(MaskRCNNError, match="at most 34 pixels, found 7 x 5"):
-        read(Image.fromarray(RGB), Preprocess())
+        read_image_like(Image.fromarray(RGB), Preprocess())
 
 
 def test_the_limit_is_one_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MASKRCNN_MAX_IMAGE_BYTES", "104")
     with pytest.raises(MaskRCNNError, match=r"MASKRCNN_MAX_IMAGE_BYTES|at most"):
-        read(RGB, Preprocess())
+        read_image_like(RGB, Preprocess())
     monkeypatch.setenv("MASKRCNN_MAX_IMAGE_BYTES", str(2**31))
-    image_file.check_size(20_000, 20_000, None)
+    image_limits.check_size(20_000, 20_000, None)
     for wrong in ("lots", "-5", "1e9", "9" * 40):
         monkeypatch.setenv("MASKRCNN_MAX_IMAGE_BYTES", wrong)
         with pytest.raises(MaskRCNNError, match="expected a number of bytes"):
-            read(RGB, Preprocess())
+            read_image_like(RGB, Preprocess())
 
 
 @pytest.mark.parametrize("score", [0, 1, 0.5, np.float32(0.25), np.int64(1)])
@@ -131,7 +131,7 @@ def test_batch_sizes() -> None:
 @pytest.mark.parametrize("images", ["a.png", Path("a.png"), RGB, Image.fromarray(RGB), 5, None, b"", {"a": 1}])
 def test_one_image_is_no_stream(images: Any) -> None:
     with pytest.raises(MaskRCNNError, match=r"expected a list of images.*\[image\]"):
-        several(images)
+        check_image_list(images)
 
 
 anything = st.one_of(
@@ -153,7 +153,7 @@ anything = st.one_of(
 @settings(max_examples=200, deadline=None)
 def test_anything_is_taken_or_is_our_error(value: Any) -> None:
     for check in (
-        lambda: read(value, Preprocess()),
+        lambda: read_image_like(value, Preprocess()),
         lambda: checked_score(value),
         lambda: checked_batch_size(value, 1),
     ):

@@ -28,7 +28,7 @@ def extra_mib(code: str, *arguments: str) -> float:
     script = f"""
     import resource, sys
     import numpy as np
-    from maskrcnn.images.channels import as_picture
+    from maskrcnn.images.channels import as_display_rgb
     from maskrcnn.images.image_reader import as_rgb8, read_image
     from maskrcnn.config import Preprocess
     from maskrcnn.runtime.resize import prepare
@@ -51,7 +51,7 @@ def test_a_strip_of_forty_million_pixels_goes_through() -> None:
 def test_sixteen_bits_are_stretched_without_floats() -> None:
     """122 MiB as read, 183 as RGB."""
     assert extra_mib("as_rgb8(np.ones((8000, 8000), np.uint16))") < 122 + 62 + 183 + 40
-    assert extra_mib("as_picture(np.ones((8000, 4000, 2), np.uint16))") < 122 + 92 + 100
+    assert extra_mib("as_display_rgb(np.ones((8000, 4000, 2), np.uint16))") < 122 + 92 + 100
 
 
 def test_a_small_file_of_many_pixels(tmp_path: Path) -> None:

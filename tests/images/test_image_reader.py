@@ -10,8 +10,8 @@ import torchvision  # noqa: F401 - then it decodes JPEG files
 from PIL import Image, ImageOps
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images import image_file
-from maskrcnn.images.image_reader import as_rgb8, find_images, image_size, read_ids, read_image
+from maskrcnn.images import image_limits
+from maskrcnn.images.image_reader import as_rgb8, find_images, image_size, read_id_map, read_image
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (5, 7, 3)).astype(np.uint8)
@@ -163,10 +163,10 @@ def test_the_pixel_limit_holds_before_decoding(tmp_path: Path, monkeypatch: pyte
             MaskRCNNError, match=r"at most 200,000,000 pixels, found 20000 x 20000 = 400,000,000.*tiles"
         ):
             function(path)
-    monkeypatch.setattr(image_file, "MAX_PIXELS", 35)
+    monkeypatch.setattr(image_limits, "MAX_PIXELS", 35)
     Image.fromarray(RGB).save(path)
     assert image_size(path) == (5, 7)
-    monkeypatch.setattr(image_file, "MAX_PIXELS", 34)
+    monkeypatch.setattr(image_limits, "MAX_PIXELS", 34)
     with pytest.raises(MaskRCNNError, match="at most 34 pixels"):
         image_size(path)
 
@@ -244,20 +244,20 @@ def test_ids_are_read_as_stored(tmp_path: Path, dtype: type) -> None:
         if dtype is np.int32 and name == "a.png":
             continue
         Image.fromarray(ids).save(tmp_path / name)
-        assert read_ids(tmp_path / name).tolist() == ids.astype(int).tolist()
+        assert read_id_map(tmp_path / name).tolist() == ids.astype(int).tolist()
 
 
 def test_palette_indices_are_ids_and_colours_are_not(tmp_path: Path) -> None:
     image = Image.fromarray(np.array([[0, 2, 1]], dtype=np.uint8), "P")
     image.putpalette([0, 0, 0, 9, 9, 9, 5, 5, 5])
     image.save(tmp_path / "a.png")
-    assert read_ids(tmp_path / "a.png").tolist() == [[0, 2, 1]]
+    assert read_id_map(tmp_path / "a.png").tolist() == [[0, 2, 1]]
     Image.fromarray(RGB).save(tmp_path / "b.png")
     with pytest.raises(MaskRCNNError, match="found mode RGB"):
-        read_ids(tmp_path / "b.png")
+        read_id_map(tmp_path / "b.png")
     Image.fromarray(np.full((2, 2), -1, dtype=np.int32)).save(tmp_path / "c.tif")
     with pytest.raises(MaskRCNNError, match="found -1"):
-        read_ids(tmp_path / "c.tif")
+        read_id_map(tmp_path / "c.tif")
 
 
 def test_find_images(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images import image_file, npy_file
+from maskrcnn.images import image_limits, npy_file
 from maskrcnn.images.image_reader import image_size, read_channels, read_header, read_image
 
 RNG = np.random.default_rng(0)
@@ -166,11 +166,11 @@ def test_sizes_are_checked_before_reading(tmp_path: Path, monkeypatch: pytest.Mo
     tifffile.imwrite(tmp_path / "b.tif", pixels(12), photometric="minisblack", planarconfig="contig")
     with pytest.raises(MaskRCNNError, match=r"a\.npy"):
         read_channels(tmp_path / "a.npy")
-    monkeypatch.setattr(image_file, "MAX_PIXELS", 599)
+    monkeypatch.setattr(image_limits, "MAX_PIXELS", 599)
     for reader in (read_channels, image_size, read_image):
         with pytest.raises(MaskRCNNError, match="at most 599 pixels, found 30 x 20 = 600"):
             reader(tmp_path / "b.tif")
-    monkeypatch.setattr(image_file, "MAX_PIXELS", 600)
+    monkeypatch.setattr(image_limits, "MAX_PIXELS", 600)
     assert read_channels(tmp_path / "b.tif").shape == (20, 30, 12)
     monkeypatch.setattr(npy_file, "MAX_CHANNELS", 11)
     with pytest.raises(MaskRCNNError, match="at most 11 channels"):

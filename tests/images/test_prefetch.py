@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images import prefetch as module
-from maskrcnn.images.prefetch import batched, read_ahead
+from maskrcnn.images.prefetch import batched, prefetch
 
 
 class Reader:
@@ -51,7 +51,7 @@ def test_what_the_system_says_costs_one_item(error: Exception) -> None:
             raise error
         return item
 
-    first, second, third = read_ahead(["a.png", "bad.png", "c.png"], read, 2)
+    first, second, third = prefetch(["a.png", "bad.png", "c.png"], read, 2)
     assert (first, third) == ("a.png", "c.png")
     assert isinstance(second, MaskRCNNError)
     assert str(second).startswith("bad.png: cannot be read: ")
@@ -60,7 +60,7 @@ def test_what_the_system_says_costs_one_item(error: Exception) -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(-3, 9), max_size=12), st.integers(1, 5))
 def test_order_is_kept_and_errors_stand_in_their_places(items: list[int], ahead: int) -> None:
-    found = list(read_ahead(iter(items), Reader(), ahead))
+    found = list(prefetch(iter(items), Reader(), ahead))
     assert [str(value) if isinstance(value, MaskRCNNError) else value for value in found] == [
         str(MaskRCNNError("broken", where=str(item))) if item < 0 else item * 10 for item in items
     ]
@@ -71,7 +71,7 @@ def test_slow_reads_do_not_lose_their_order() -> None:
         time.sleep(0.004 * (5 - item))
         return item
 
-    assert list(read_ahead(range(5), read, 4)) == [0, 1, 2, 3, 4]
+    assert list(prefetch(range(5), read, 4)) == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("ahead", [1, 2, 6])
@@ -84,7 +84,7 @@ def test_no_more_than_asked_are_read_ahead(ahead: int) -> None:
             taken.append(item)
             yield item
 
-    results = read_ahead(items(), reader, ahead)
+    results = prefetch(items(), reader, ahead)
     for used, _ in enumerate(results, start=1):
         time.sleep(0.004)
         assert used <= reader.begun <= used + ahead
@@ -96,7 +96,7 @@ def test_no_more_than_asked_are_read_ahead(ahead: int) -> None:
 def test_reads_run_in_the_background(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module.os, "cpu_count", lambda: 8)
     reader = Reader(0.02)
-    assert list(read_ahead(range(8), reader, 3)) == [10 * item for item in range(8)]
+    assert list(prefetch(range(8), reader, 3)) == [10 * item for item in range(8)]
     assert 2 <= reader.most <= 4
     assert threading.get_ident() not in reader.threads
 
@@ -105,7 +105,7 @@ def test_another_exception_is_raised_in_its_place() -> None:
     def read(item: int) -> float:
         return 1 / (item - 2)
 
-    results = read_ahead(range(6), read, 3)
+    results = prefetch(range(6), read, 3)
     assert [next(results), next(results)] == [-0.5, -1.0]
     with pytest.raises(ZeroDivisionError):
         next(results)
@@ -115,7 +115,7 @@ def test_another_exception_is_raised_in_its_place() -> None:
 def test_an_early_end_stops_the_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module.os, "cpu_count", lambda: 1)  # one reader, so that others wait for their turn
     reader = Reader(0.02)
-    results = read_ahead(itertools.count(), reader, 8)
+    results = prefetch(itertools.count(), reader, 8)
     next(results)
     results.close()  # type: ignore[attr-defined]
     begun = reader.begun
@@ -127,17 +127,17 @@ def test_an_early_end_stops_the_reading(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_single_item_needs_no_thread() -> None:
     reader = Reader()
-    assert list(read_ahead([4], reader, 3)) == [40]
+    assert list(prefetch([4], reader, 3)) == [40]
     assert reader.threads == {threading.get_ident()}
-    (error,) = read_ahead([-1], reader, 3)
+    (error,) = prefetch([-1], reader, 3)
     assert isinstance(error, MaskRCNNError)
-    assert list(read_ahead([], reader, 3)) == []
+    assert list(prefetch([], reader, 3)) == []
     assert reader.begun == 2
 
 
 def test_nothing_is_read_before_a_result_is_asked_for() -> None:
     reader = Reader()
-    results = read_ahead(range(5), reader, 3)
+    results = prefetch(range(5), reader, 3)
     time.sleep(0.01)
     assert reader.begun == 0
     assert next(results) == 0
@@ -171,7 +171,7 @@ def test_no_more_is_begun_while_much_waits(monkeypatch: pytest.MonkeyPatch) -> N
         begun.append(item)
         return item
 
-    results = read_ahead(range(100), read, 50, held=lambda item: 20)
+    results = prefetch(range(100), read, 50, held=lambda item: 20)
     for item in range(20):
         assert next(results) == item
         assert len(begun) <= item + 8

@@ -16,8 +16,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images import image_file
-from maskrcnn.images.image_reader import image_size, is_stack, read_channels, read_header, read_ids, read_image
+from maskrcnn.images import image_limits
+from maskrcnn.images.image_reader import (
+    image_size,
+    is_multichannel,
+    read_channels,
+    read_header,
+    read_id_map,
+    read_image,
+)
 from maskrcnn.images.tiff_file import open_tiff
 
 RNG = np.random.default_rng(0)
@@ -62,7 +69,7 @@ def test_pixels_are_those_that_tifffile_wrote(
         assert read.flags.writeable
         assert np.array_equal(read, bright(values, photometric)), options
         if samples == 1:
-            assert np.array_equal(read_ids(path), values[..., 0])
+            assert np.array_equal(read_id_map(path), values[..., 0])
         assert image_size(path) == read_header(path).size == (HEIGHT, WIDTH)
 
 
@@ -128,7 +135,7 @@ def test_a_palette_gives_its_colours_and_ids_its_indices(tmp_path: Path, dtype: 
     expected = (colours >> 8).T[indices[..., 0]]
     assert np.array_equal(read_channels(tmp_path / "a.tif"), expected)
     assert np.array_equal(read_image(tmp_path / "a.tif").pixels, expected)
-    assert np.array_equal(read_ids(tmp_path / "a.tif"), indices[..., 0])
+    assert np.array_equal(read_id_map(tmp_path / "a.tif"), indices[..., 0])
 
 
 @pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
@@ -142,7 +149,7 @@ def test_one_bit_a_pixel(tmp_path: Path, photometric: str, compression: str | No
     with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
         inverted = int(tiff.pages[0].photometric) == 0
     assert np.array_equal(read_channels(tmp_path / "a.tif")[..., 0] > 0, expected)
-    assert np.array_equal(read_ids(tmp_path / "a.tif") > 0, ~expected if inverted else expected)
+    assert np.array_equal(read_id_map(tmp_path / "a.tif") > 0, ~expected if inverted else expected)
 
 
 @pytest.mark.parametrize("bits", [2, 4, 12])
@@ -159,7 +166,7 @@ def test_samples_that_share_bytes(tmp_path: Path, bits: int) -> None:
             size = {3: 2, 4: 4}[int(tag.dtype)]
             content[tag.valueoffset : tag.valueoffset + size] = number.to_bytes(size, "little")
     (tmp_path / "a.tif").write_bytes(content)
-    assert np.array_equal(read_ids(tmp_path / "a.tif"), values)
+    assert np.array_equal(read_id_map(tmp_path / "a.tif"), values)
     shown = values if bits > 8 else values * (255 // (2**bits - 1))
     assert np.array_equal(read_channels(tmp_path / "a.tif")[..., 0], shown)
     if bits == 4:
@@ -186,7 +193,7 @@ def test_whole_numbers_of_more_bits_are_read_where_they_fit(tmp_path: Path) -> N
         values = RNG.integers(0, 32768, (HEIGHT, WIDTH)).astype(dtype)
         tifffile.imwrite(tmp_path / "a.tif", values)
         assert np.array_equal(read_channels(tmp_path / "a.tif")[..., 0], values)
-        assert np.array_equal(read_ids(tmp_path / "a.tif"), values)
+        assert np.array_equal(read_id_map(tmp_path / "a.tif"), values)
     tifffile.imwrite(tmp_path / "a.tif", values - 40_000)
     with pytest.raises(MaskRCNNError, match="found int64"):
         read_channels(tmp_path / "a.tif")
@@ -208,7 +215,7 @@ def test_the_orientation_is_applied_once(tmp_path: Path, orientation: int, dtype
         8: np.rot90(values),
     }[orientation]
     assert np.array_equal(read_channels(tmp_path / "a.tif")[..., 0], turned)
-    assert np.array_equal(read_ids(tmp_path / "a.tif"), turned)
+    assert np.array_equal(read_id_map(tmp_path / "a.tif"), turned)
     assert image_size(tmp_path / "a.tif") == read_header(tmp_path / "a.tif").size == turned.shape
 
 
@@ -223,7 +230,7 @@ def test_transparency_goes_on_white_whichever_way_it_is_stored(tmp_path: Path, e
     assert np.abs(pixels - (colours * alpha + 255 * (1 - alpha))).max() <= 1
     assert notes == ("transparent pixels composited on white",)
     assert np.array_equal(read_channels(tmp_path / "a.tif"), values)
-    assert not is_stack(tmp_path / "a.tif")
+    assert not is_multichannel(tmp_path / "a.tif")
 
 
 def test_a_fourth_sample_of_no_stated_meaning_is_no_transparency(tmp_path: Path) -> None:
@@ -234,7 +241,7 @@ def test_a_fourth_sample_of_no_stated_meaning_is_no_transparency(tmp_path: Path)
     assert np.array_equal(pixels, values[..., :3])
     assert "first 3 of 4 samples" in notes[0]
     assert np.array_equal(read_channels(tmp_path / "a.tif"), values)
-    assert is_stack(tmp_path / "a.tif")
+    assert is_multichannel(tmp_path / "a.tif")
 
 
 def test_grey_with_transparency_is_a_picture(tmp_path: Path) -> None:
@@ -291,7 +298,7 @@ def test_what_would_come_out_different_is_refused_by_all_readers(
     tmp_path: Path, photometric: str, samples: int, dtype: str
 ) -> None:
     write(tmp_path / "a.tif", values_of(samples, dtype), photometric)
-    for reader in (read_channels, read_image, read_ids, image_size, read_header):
+    for reader in (read_channels, read_image, read_id_map, image_size, read_header):
         with pytest.raises(
             MaskRCNNError, match=rf"a\.tif: a TIFF of a kind that is not read: {samples} samples"
         ) as told:
@@ -320,9 +327,9 @@ def test_other_files_that_a_file_names_are_not_opened(tmp_path: Path) -> None:
 
 def test_no_tile_is_larger_than_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "a.tif", values_of(1, "u1"), "minisblack", tile=(512, 512), compression="zlib")
-    monkeypatch.setattr(image_file, "MAX_IMAGE_BYTES", 512 * 512)
+    monkeypatch.setattr(image_limits, "MAX_IMAGE_BYTES", 512 * 512)
     assert read_channels(tmp_path / "a.tif").shape == (HEIGHT, WIDTH, 1)
-    monkeypatch.setattr(image_file, "MAX_IMAGE_BYTES", 512 * 512 - 1)
+    monkeypatch.setattr(image_limits, "MAX_IMAGE_BYTES", 512 * 512 - 1)
     with pytest.raises(MaskRCNNError, match=r"a\.tif: expected at most 262,143 bytes"):
         read_channels(tmp_path / "a.tif")
 
@@ -353,7 +360,7 @@ def test_a_damaged_file_is_read_or_is_one_clear_error(data: st.DataObject, tmp_p
     for _ in range(data.draw(st.integers(1, 6))):
         content[data.draw(st.integers(0, min(len(content), 500) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(content[: data.draw(st.integers(8, len(content)))])
-    for reader in (read_channels, read_image, read_ids, image_size, read_header):
+    for reader in (read_channels, read_image, read_id_map, image_size, read_header):
         told = None
         try:
             reader(path)
@@ -365,6 +372,6 @@ def test_a_damaged_file_is_read_or_is_one_clear_error(data: st.DataObject, tmp_p
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.tif")
-    for reader in (read_channels, read_image, read_ids, image_size, read_header):
+    for reader in (read_channels, read_image, read_id_map, image_size, read_header):
         with pytest.raises(MaskRCNNError, match=r"a\.tif"):
             reader(tmp_path / "a.tif")

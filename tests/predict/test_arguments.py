@@ -9,7 +9,7 @@ from maskrcnn.config import preset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.inference.predictor import Predictor, load, pick_device, pick_precision
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.weights.load import Report
+from maskrcnn.weights.load_report import LoadReport
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,6 @@ def test_fp16_on_a_cpu_is_told_to_be_slow() -> None:
     with pytest.warns(UserWarning, match=told):
         Predictor(model, "cpu", "fp16")
     for precision, lines in (("fp16", 1), ("bf16", 0), ("fp32", 0)):
-        report = Report("here")
+        report = LoadReport("here")
         Predictor(model, "cpu", precision, report)
         assert sum(told in line for line in report.lines()) == lines

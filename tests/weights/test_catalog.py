@@ -14,7 +14,7 @@ from torchvision.models.detection import MaskRCNN_ResNet50_FPN_V2_Weights, MaskR
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.weights import catalog
-from maskrcnn.weights.catalog import CATALOG, COCO_NAMES, bundled_names, find_weights
+from maskrcnn.weights.catalog import CATALOG, COCO_NAMES, bundled_names, find_checkpoint
 
 
 @pytest.fixture
@@ -55,17 +55,17 @@ def test_entries_say_what_torchvision_says(name: str, weights: WeightsEnum) -> N
 
 def test_a_bundled_name(folders: Path) -> None:
     assert bundled_names() == ["nuclei"]
-    assert find_weights("nuclei") == (folders / "bundled" / "nuclei.safetensors", None)
+    assert find_checkpoint("nuclei") == (folders / "bundled" / "nuclei.safetensors", None)
 
 
 def test_a_path(folders: Path) -> None:
     path = folders / "mine.pth"
     path.write_bytes(b"")
-    assert find_weights(path) == (path, None)
-    assert find_weights(str(path)) == (path, None)
+    assert find_checkpoint(path) == (path, None)
+    assert find_checkpoint(str(path)) == (path, None)
     known = folders / CATALOG["coco"].file
     known.write_bytes(b"")
-    assert find_weights(known) == (known, CATALOG["coco"])
+    assert find_checkpoint(known) == (known, CATALOG["coco"])
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_path(folders: Path) -> None:
 )
 def test_what_is_unknown_is_told(folders: Path, source: str, message: str) -> None:
     with pytest.raises(MaskRCNNError, match=message):
-        find_weights(source)
+        find_checkpoint(source)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_a_failed_download_names_the_bundled_models(
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", failing)
     with pytest.raises(MaskRCNNError) as caught:
-        find_weights("coco")
+        find_checkpoint("coco")
     told = str(caught.value)
     assert "'coco' could not be fetched from https://download.pytorch.org" in told
     assert str(folders / "hub" / "checkpoints" / CATALOG["coco"].file) in told
@@ -106,7 +106,7 @@ def test_a_failed_download_names_the_bundled_models(
 def test_a_download_folder_that_cannot_be_made(folders: Path) -> None:
     (folders / "hub").write_text("a file where the folder should be")
     with pytest.raises(MaskRCNNError, match="could not be fetched"):
-        find_weights("coco")
+        find_checkpoint("coco")
 
 
 def test_a_file_is_fetched_once(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +119,7 @@ def test_a_file_is_fetched_once(folders: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(torch.hub, "download_url_to_file", download)
     expected = folders / "hub" / "checkpoints" / CATALOG["coco-v2"].file
     for _ in range(2):
-        assert find_weights("coco-v2") == (expected, CATALOG["coco-v2"])
+        assert find_checkpoint("coco-v2") == (expected, CATALOG["coco-v2"])
     assert fetched == [(CATALOG["coco-v2"].url, "73cbd019")]
 
 
@@ -160,11 +160,11 @@ def test_a_licence_is_shown_before_and_a_checksum_compared_after(
     monkeypatch.setitem(CATALOG, "coco-d2-r50-3x", dataclasses.replace(CATALOG["coco-d2-r50-3x"], md5=known))
     path = folders / "hub" / "checkpoints" / "model_final_f10217.pkl"
     if good:
-        assert find_weights("coco-d2-r50-3x")[0] == path
+        assert find_checkpoint("coco-d2-r50-3x")[0] == path
         noted = path.with_name("model_final_f10217.pkl.sha256").read_text()
         assert noted == f"{hashlib.sha256(content).hexdigest()}  model_final_f10217.pkl\n"
     else:
         with pytest.raises(MaskRCNNError, match="expected a file whose MD5 begins with f10217"):
-            find_weights("coco-d2-r50-3x")
+            find_checkpoint("coco-d2-r50-3x")
         assert not path.exists()
     assert "CC BY-SA 3.0, https://creativecommons.org/licenses/by-sa/3.0/" in told[0]

@@ -18,7 +18,7 @@ from maskrcnn.config import preset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.input_size import resized_size
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.weights.load import load_model, read_any
+from maskrcnn.weights.load import load_model, read_any_checkpoint
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of red, green, blue
 
@@ -143,9 +143,9 @@ def test_a_model_comes_back_as_it_was(tmp_path: Path, suffix: str, changes: dict
     ],
 )
 def test_the_parameters_tell_the_architecture(changes: dict[str, Any]) -> None:
-    from maskrcnn.weights.detectron2_keys import from_detectron2
+    from maskrcnn.weights.detectron2_keys import convert_detectron2
 
-    foreign = from_detectron2(shapes(20, **changes), Path("model.pkl"), None)
+    foreign = convert_detectron2(shapes(20, **changes), Path("model.pkl"), None)
     expected = DETECTRON2.replace(**changes)
     if "backbone_groups" in changes:  # the published ResNeXt has statistics and strides of its own
         expected = expected.replace(backbone_stride_in_1x1=False, preprocess={"std": [value / 255 for value in STD]})
@@ -160,12 +160,12 @@ def test_the_parameters_tell_the_architecture(changes: dict[str, Any]) -> None:
 
 def test_eighty_classes_are_cocos(tmp_path: Path) -> None:
     path = saved(shapes(80, **SMALL), tmp_path / "model.pth")
-    checkpoint, notes = read_any(path)
+    checkpoint, notes = read_any_checkpoint(path)
     assert (checkpoint.names[0], checkpoint.names[11], checkpoint.names[-1]) == ("person", "stop sign", "toothbrush")
     assert "81 outputs: taken as COCO's categories" in notes
-    assert read_any(saved(shapes(3, **SMALL), path))[0].names == ("class 1", "class 2", "class 3")
+    assert read_any_checkpoint(saved(shapes(3, **SMALL), path))[0].names == ("class 1", "class 2", "class 3")
     with pytest.raises(MaskRCNNError, match=r"expected 3 class names, found 2 \(leave background out\)"):
-        read_any(path, ["a", "b"])
+        read_any_checkpoint(path, ["a", "b"])
 
 
 RUN = {
@@ -198,7 +198,7 @@ def test_a_yaml_is_followed(tmp_path: Path, beside: str) -> None:
     path = saved(state, tmp_path / "model.pkl")
     (tmp_path / "elsewhere").mkdir()
     given = write_yaml(tmp_path / (beside if "." in beside else "elsewhere/run.yaml"), RUN)
-    checkpoint, notes = read_any(path, None, None if "." in beside else given)
+    checkpoint, notes = read_any_checkpoint(path, None, None if "." in beside else given)
     assert checkpoint.config == DETECTRON2.replace(
         **SMALL,
         preprocess={
@@ -253,7 +253,7 @@ def test_a_yaml_that_disagrees_with_the_weights(tmp_path: Path, path: str, value
     write_yaml(tmp_path / "config.yaml", changed(path, value))
     told = rf"model\.pkl: yaml and weights disagree: {re.escape(path)} is {value} in the yaml, {found} in the weights"
     with pytest.raises(MaskRCNNError, match=told):
-        read_any(weights)
+        read_any_checkpoint(weights)
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_a_yaml_that_asks_for_what_we_have_not(tmp_path: Path, path: str, value:
     weights = saved(as_detectron2(small().state_dict()), tmp_path / "model.pkl")
     write_yaml(tmp_path / "config.yaml", changed(path, value))
     with pytest.raises(MaskRCNNError, match=told):
-        read_any(weights)
+        read_any_checkpoint(weights)
 
 
 @pytest.mark.parametrize(
@@ -295,13 +295,13 @@ def test_a_yaml_with_values_of_another_kind(tmp_path: Path, path: str, value: An
     weights = saved(as_detectron2(small().state_dict()), tmp_path / "model.pkl")
     write_yaml(tmp_path / "config.yaml", changed(path, value))
     with contextlib.suppress(MaskRCNNError):
-        read_any(weights)
+        read_any_checkpoint(weights)
 
 
 def test_images_as_they_are(tmp_path: Path) -> None:
     weights = saved(as_detectron2(small().state_dict()), tmp_path / "model.pkl")
     write_yaml(tmp_path / "config.yaml", changed("INPUT.MIN_SIZE_TEST", 0))
-    preprocess = read_any(weights)[0].config.preprocess
+    preprocess = read_any_checkpoint(weights)[0].config.preprocess
     assert [resized_size(*shape, preprocess) for shape in ((33, 500), (3000, 4000))] == [(33, 500), (3000, 4000)]
 
 
@@ -311,7 +311,7 @@ def test_a_base_is_not_followed_and_said_so(tmp_path: Path) -> None:
         "_BASE_: ../Base-RCNN-FPN.yaml\nMODEL:\n  ANCHOR_GENERATOR:\n    SIZES: ((8,), (16,), (32,), (64,), (128,))\n"
         "DATASETS:\n  TRAIN: ('coco_2017_train',)\n"
     )
-    checkpoint, notes = read_any(weights)
+    checkpoint, notes = read_any_checkpoint(weights)
     assert checkpoint.config.anchor_sizes == (8, 16, 32, 64, 128)
     assert checkpoint.config.proposals == (1000, 1000)
     assert any("_BASE_ ../Base-RCNN-FPN.yaml is not followed" in note for note in notes)
@@ -320,7 +320,7 @@ def test_a_base_is_not_followed_and_said_so(tmp_path: Path) -> None:
 def test_a_yaml_of_something_else_is_left_alone(tmp_path: Path) -> None:
     weights = saved(as_detectron2(small().state_dict()), tmp_path / "model.pkl")
     (tmp_path / "config.yaml").write_text("trainer: {epochs: 3}\n")
-    assert read_any(weights)[0].config == small().config
+    assert read_any_checkpoint(weights)[0].config == small().config
 
 
 @pytest.mark.parametrize("text", ["a: [1", "!!python/object/apply:os.system ['true']", "- 1"])
@@ -328,7 +328,7 @@ def test_a_broken_yaml_is_told(tmp_path: Path, text: str) -> None:
     weights = saved(as_detectron2(small().state_dict()), tmp_path / "model.pkl")
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(MaskRCNNError, match=r"config\.yaml: (not valid YAML|expected a yaml of settings)"):
-        read_any(weights)
+        read_any_checkpoint(weights)
 
 
 def test_buffers_in_the_file_are_read(tmp_path: Path) -> None:
@@ -344,7 +344,7 @@ def test_buffers_in_the_file_are_read(tmp_path: Path) -> None:
         anchors = torch.stack((-half_w, -half_h, half_w, half_h), 1)
         state[f"proposal_generator.anchor_generator.cell_anchors.{level}"] = anchors
     path = saved(state, tmp_path / "model.pkl")
-    config = read_any(path)[0].config
+    config = read_any_checkpoint(path)[0].config
     assert config.preprocess.mean == pytest.approx([value / 255 for value in MEAN])
     assert config.preprocess.std == pytest.approx([value / 255 for value in STD])
     assert config.anchor_sizes == pytest.approx((16, 32, 64, 128, 256))
@@ -353,7 +353,7 @@ def test_buffers_in_the_file_are_read(tmp_path: Path) -> None:
     write_yaml(tmp_path / "config.yaml", {"MODEL": {"PIXEL_MEAN": [103.53, 116.28, 123.675]}})
     told = r"MODEL\.PIXEL_MEAN is \[103\.53, 116\.28, 123\.675\] in the yaml, \[123\.675, 116\.28, 103\.53\] in the w"
     with pytest.raises(MaskRCNNError, match=told):
-        read_any(path)
+        read_any_checkpoint(path)
 
 
 Change = Callable[[dict[str, Tensor]], dict[str, Tensor]]
@@ -393,13 +393,13 @@ def without(pattern: str) -> Change:
 def test_what_we_lack_is_named(tmp_path: Path, change: Change, named: str) -> None:
     path = saved(change(shapes(3, **SMALL)), tmp_path / "model.pth")
     with pytest.raises(MaskRCNNError, match=rf"model\.pth: expected a Mask R-CNN.*found .*{named}.*do not have"):
-        read_any(path)
+        read_any_checkpoint(path)
 
 
 def test_a_missing_parameter_is_named(tmp_path: Path) -> None:
     state = without(r"cls_score\.bias")(shapes(3, **SMALL))
     with pytest.raises(MaskRCNNError, match=r"stands for 'box_head\.logits\.bias'"):
-        read_any(saved(state, tmp_path / "model.pth"))
+        read_any_checkpoint(saved(state, tmp_path / "model.pth"))
     state = without(r"fpn_lateral3\.bias")(as_detectron2(small().state_dict()))
     with pytest.raises(MaskRCNNError, match=r"missing or of another shape: fpn\.lateral\.1\.0\.bias"):
         load_model(saved(state, tmp_path / "model.pth"))
@@ -408,16 +408,16 @@ def test_a_missing_parameter_is_named(tmp_path: Path) -> None:
 def test_the_first_detectrons_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "model.pkl").write_bytes(pickle.dumps({"blobs": {}, "cfg": "text"}))
     with pytest.raises(MaskRCNNError, match="first Detectron"):
-        read_any(tmp_path / "model.pkl")
+        read_any_checkpoint(tmp_path / "model.pkl")
 
 
 def test_a_model_of_theirs_trains_with_its_own_losses(tmp_path: Path) -> None:
     """L1 unless its yaml says otherwise, box head and proposals apart."""
     path = saved(shapes(3, **SMALL), tmp_path / "model.pth")
-    config = read_any(path)[0].config
+    config = read_any_checkpoint(path)[0].config
     assert (config.rpn_beta, config.box_beta) == (0.0, 0.0)
     betas = {"MODEL": {"RPN": {"SMOOTH_L1_BETA": 0.25}, "ROI_BOX_HEAD": {"SMOOTH_L1_BETA": 1}}}
-    config = read_any(path, config=write_yaml(tmp_path / "run.yaml", betas))[0].config
+    config = read_any_checkpoint(path, config=write_yaml(tmp_path / "run.yaml", betas))[0].config
     assert (config.rpn_beta, config.box_beta) == (0.25, 1.0)
 
 
@@ -428,14 +428,14 @@ def test_what_a_yaml_says_and_is_not_followed_is_named_in_one_line(tmp_path: Pat
     content["MODEL"]["FCOS"] = {"TOP": 3}
     content["MODEL"]["RPN"] |= {"LOSS_WEIGHT": 1.0, "IN_FEATURES": ["p2"]}
     content |= {"SOLVER": {"BASE_LR": 0.02}, "max_detections": 7, "_BASE_": "http://localhost:1/Base.yaml"}
-    notes = read_any(path, config=write_yaml(tmp_path / "run.yaml", content))[1]
+    notes = read_any_checkpoint(path, config=write_yaml(tmp_path / "run.yaml", content))[1]
     (line,) = [note for note in notes if "yaml: not followed:" in note]
     assert line == (
         "yaml: not followed: MODEL.FCOS.TOP, MODEL.ROI_HEADS.SCORE_TRESH_TEST, MODEL.RPN.BBOX_REG_LOSS_TYPE 'giou', "
         "max_detections"
     )
     assert any("_BASE_ http://localhost:1/Base.yaml is not followed" in note for note in notes)
-    notes = read_any(path, config=write_yaml(tmp_path / "run.yaml", RUN))[1]
+    notes = read_any_checkpoint(path, config=write_yaml(tmp_path / "run.yaml", RUN))[1]
     assert not any("yaml: not followed:" in note for note in notes)
 
 
@@ -463,5 +463,5 @@ def test_what_a_yaml_says_and_is_not_followed_is_named_in_one_line(tmp_path: Pat
 def test_values_that_no_model_has(tmp_path: Path, path: str, value: Any) -> None:
     weights = saved(shapes(3, **SMALL), tmp_path / "model.pth")
     with pytest.raises(MaskRCNNError) as caught:
-        read_any(weights, config=write_yaml(tmp_path / "run.yaml", changed(path, value)))
+        read_any_checkpoint(weights, config=write_yaml(tmp_path / "run.yaml", changed(path, value)))
     assert len(str(caught.value)) < 600

@@ -13,7 +13,7 @@ from torch import Tensor
 from maskrcnn.config import preset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.weights.load import load_model, read_any
+from maskrcnn.weights.load import load_model, read_any_checkpoint
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of red, green, blue
 
@@ -126,7 +126,7 @@ def test_a_config_in_the_file_is_read_and_not_run(tmp_path: Path, monkeypatch: p
     """Of 2.x, caffe style: BGR, std 1, stride in the first convolution of a bottleneck."""
     monkeypatch.chdir(tmp_path)
     path = saved(as_mmdetection(small().state_dict()), tmp_path / "model.pth", config=CONFIG_2)
-    checkpoint, notes = read_any(path, ["cat", "dog", "cow"])
+    checkpoint, notes = read_any_checkpoint(path, ["cat", "dog", "cow"])
     assert checkpoint.config == MMDETECTION.replace(
         **SMALL, preprocess={"std": [1 / 255] * 3}, backbone_stride_in_1x1=True
     )
@@ -137,7 +137,7 @@ def test_a_config_in_the_file_is_read_and_not_run(tmp_path: Path, monkeypatch: p
 
 def test_a_config_of_3_x(tmp_path: Path) -> None:
     path = saved(as_mmdetection(small().state_dict()), tmp_path / "model.pth", cfg=CONFIG_3)
-    config = read_any(path)[0].config
+    config = read_any_checkpoint(path)[0].config
     assert config.preprocess.mean == pytest.approx([value / 255 for value in (100, 110, 120)])
     assert config.preprocess.std == pytest.approx([value / 255 for value in (50, 60, 70)])
     assert not config.backbone_stride_in_1x1
@@ -158,13 +158,13 @@ def test_a_config_of_3_x(tmp_path: Path) -> None:
 )
 def test_a_config_that_tells_nothing(tmp_path: Path, text: str) -> None:
     path = saved(as_mmdetection(small().state_dict()), tmp_path / "model.pth", config=text)
-    assert read_any(path)[0].config == small().config
+    assert read_any_checkpoint(path)[0].config == small().config
 
 
 def test_objects_beside_the_weights_cost_nothing(tmp_path: Path) -> None:
     """mmengine keeps histories of losses beside the weights, as objects of its own."""
     path = saved(as_mmdetection(small().state_dict()), tmp_path / "model.pth", history=decimal.Decimal(1))
-    assert read_any(path)[0].config == small().config
+    assert read_any_checkpoint(path)[0].config == small().config
 
 
 @pytest.mark.parametrize(
@@ -183,20 +183,20 @@ def test_objects_beside_the_weights_cost_nothing(tmp_path: Path) -> None:
 def test_what_we_lack_is_named(tmp_path: Path, name: str, told: str) -> None:
     state = {**as_mmdetection(small().state_dict()), name: torch.zeros(2)}
     with pytest.raises(MaskRCNNError, match=told):
-        read_any(saved(state, tmp_path / "model.pth"))
+        read_any_checkpoint(saved(state, tmp_path / "model.pth"))
 
 
 def test_retinanet_is_named(tmp_path: Path) -> None:
     state = {"backbone.conv1.weight": torch.zeros(2), "bbox_head.retina_cls.weight": torch.zeros(2)}
     with pytest.raises(MaskRCNNError, match="found RetinaNet"):
-        read_any(saved(state, tmp_path / "model.pth"))
+        read_any_checkpoint(saved(state, tmp_path / "model.pth"))
 
 
 def test_a_wrong_number_of_names(tmp_path: Path) -> None:
     path = saved(as_mmdetection(small().state_dict()), tmp_path / "model.pth", CLASSES=("cat",))
     with pytest.raises(MaskRCNNError, match="expected 3 class names, found 1"):
-        read_any(path)
-    assert read_any(path, ["a", "b", "c"])[0].names == ("a", "b", "c")
+        read_any_checkpoint(path)
+    assert read_any_checkpoint(path, ["a", "b", "c"])[0].names == ("a", "b", "c")
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_a_wrong_number_of_names(tmp_path: Path) -> None:
 def test_box_losses_are_read(tmp_path: Path, rpn: str, box: str, betas: tuple[float, float], told: list[str]) -> None:
     text = f"model = dict(rpn_head=dict(loss_bbox={rpn}), roi_head=dict(bbox_head=dict(loss_bbox={box})))"
     path = saved(as_mmdetection(small().state_dict()), tmp_path / "model.pth", config=text)
-    checkpoint, notes = read_any(path)
+    checkpoint, notes = read_any_checkpoint(path)
     assert (checkpoint.config.rpn_beta, checkpoint.config.box_beta) == betas
     assert [line for line in told if not any(line in note for note in notes)] == []
     assert sum("is not followed" in note for note in notes) == len(told)
@@ -221,4 +221,4 @@ def test_box_losses_are_read(tmp_path: Path, rpn: str, box: str, betas: tuple[fl
 def test_pixel_statistics_that_are_none_are_not_read(tmp_path: Path, mean: str) -> None:
     text = f"a = dict(mean={mean}, std=[1, 1, 1])"
     path = saved(as_mmdetection(small().state_dict()), tmp_path / "model.pth", config=text)
-    assert any("holds no pixel statistics" in note for note in read_any(path)[1])
+    assert any("holds no pixel statistics" in note for note in read_any_checkpoint(path)[1])

@@ -24,8 +24,8 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.weights.load import load_model
-from maskrcnn.weights.state_dict import find_state
-from maskrcnn.weights.weight_file import read_contents
+from maskrcnn.weights.state_dict import find_state_dict
+from maskrcnn.weights.weight_file import read_weight_file
 
 KEYS = (
     "backbone.body.conv1.weight", "backbone.fpn.inner_blocks.0.0.weight", "rpn.head.cls_logits.weight",
@@ -52,7 +52,7 @@ def same(found: dict[str, Tensor], state: dict[str, Tensor]) -> bool:
 
 def read(content: Any, path: Path, **how: Any) -> tuple[dict[str, Tensor], list[str]]:
     torch.save(content, path, **how)
-    contents = read_contents(path)
+    contents = read_weight_file(path)
     return contents.state, contents.notes
 
 
@@ -216,7 +216,7 @@ def test_torchscript_is_read_as_what_it_holds(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.jit.trace(model, torch.zeros(1, 2)).save(tmp_path / "script.pt")
-    state = read_contents(tmp_path / "script.pt").state
+    state = read_weight_file(tmp_path / "script.pt").state
     assert same(state, model.state_dict())
 
 
@@ -312,11 +312,11 @@ def test_a_damaged_file_is_read_or_refused(tmp_path: Path, new: bool, damage: li
         content = content[:at] + put + content[at + 1 :]
     path.write_bytes(content)
     try:
-        read_contents(path)
+        read_weight_file(path)
     except MaskRCNNError as error:
         assert str(path) in str(error)  # noqa: PT017
 
 
 def test_nothing_at_all() -> None:
-    assert find_state({"epoch": 3, "list": [1, {"a": None}]}) is None
-    assert find_state([1, 2]) is None
+    assert find_state_dict({"epoch": 3, "list": [1, {"a": None}]}) is None
+    assert find_state_dict([1, 2]) is None

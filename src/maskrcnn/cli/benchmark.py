@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from maskrcnn.config import Preprocess
     from maskrcnn.model.mask_rcnn import MaskRCNN
     from maskrcnn.runtime import Artifact
-    from maskrcnn.weights.load import Report
+    from maskrcnn.weights.load_report import LoadReport
 
 MOST_IMAGES = 16  # of a folder, evenly spread
 _UNDER_A_MICROSCOPE = ("nucle", "cell")
@@ -112,7 +112,7 @@ class _Loaded(NamedTuple):
     """
 
     model: MaskRCNN | Artifact
-    report: Report | None
+    report: LoadReport | None
     device: torch.device
     precisions: list[str]
     unsuited: list[str]
@@ -188,7 +188,7 @@ def sample_photos(names: Sequence[str], preprocess: Preprocess) -> list[np.ndarr
     from PIL import Image
 
     from maskrcnn.cli.demo import nuclear_stain
-    from maskrcnn.images.channels import as_model_takes
+    from maskrcnn.images.channels import as_model_input
 
     if any(part in name.lower() for name in names for part in _UNDER_A_MICROSCOPE) and "cell phone" not in names:
         section = skimage.data.immunohistochemistry()
@@ -198,14 +198,14 @@ def sample_photos(names: Sequence[str], preprocess: Preprocess) -> list[np.ndarr
         data = skimage.data
         photos = [data.astronaut(), hopper, data.coffee(), data.camera(), data.chelsea()]
     try:
-        return [as_model_takes(photo, preprocess).pixels for photo in photos]
+        return [as_model_input(photo, preprocess).pixels for photo in photos]
     except MaskRCNNError as error:
         raise MaskRCNNError(f"the sample photos do not suit the model: {error.what}", fix="name images") from None
 
 
 def _read(sources: Sequence[str], preprocess: Preprocess) -> tuple[list[np.ndarray], int]:
     """The decoded images of the sources, or some of them, and how many sources were skipped."""
-    from maskrcnn.images.image_like import read
+    from maskrcnn.images.image_like import read_image_like
     from maskrcnn.images.sources import resolve_sources
 
     found = resolve_sources(sources)
@@ -219,7 +219,7 @@ def _read(sources: Sequence[str], preprocess: Preprocess) -> tuple[list[np.ndarr
     images, skipped = [], len(found.problems)
     for source in chosen:
         try:
-            image, _ = read(source.path_or_url, preprocess)
+            image, _ = read_image_like(source.path_or_url, preprocess)
         except MaskRCNNError as error:
             warn(f"skipped {error}")
             skipped += 1

@@ -24,7 +24,7 @@ from maskrcnn.text import discard_rest, plural, visible
 
 if TYPE_CHECKING:
     from maskrcnn.evaluation.evaluator import Evaluation
-    from maskrcnn.weights.load import Report
+    from maskrcnn.weights.load_report import LoadReport
 
 SOME_SKIPPED = 1
 ALL_FAILED = 2
@@ -137,7 +137,7 @@ def say_json(content: object) -> None:
             raise MaskRCNNError(f"cannot write to standard output: {error.strerror}") from error
 
 
-def show_report(report: Report | None) -> None:
+def show_report(report: LoadReport | None) -> None:
     """How weights were loaded."""
     for line in report.lines() if report else ():
         say(line)

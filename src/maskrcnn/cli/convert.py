@@ -15,7 +15,7 @@ from maskrcnn.text import plural
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from maskrcnn.weights.load import Report
+    from maskrcnn.weights.load_report import LoadReport
 
 PARTS = ("backbone", "fpn", "rpn", "box_head", "mask_head")
 
@@ -39,19 +39,19 @@ def convert(
     if target.suffix != ".safetensors":
         raise MaskRCNNError(f"expected a file ending in .safetensors, found {target.name!r}", where=target)
     from maskrcnn.weights.checkpoint import save_checkpoint
-    from maskrcnn.weights.load import load_any
+    from maskrcnn.weights.load import load_model
 
     given = [name.strip() for name in names.split(",")] if names is not None else None
     with own_file(target):
-        model, checkpoint, report = load_any(source, given, config)
+        model, report = load_model(source, given, config)
         keys = [key for key in model.state_dict() if not key.endswith("num_batches_tracked")]
         show_table(rows(keys, report), "parameters", totals=1)
         show_report(report)
-        save_checkpoint(model, target, checkpoint.provenance)
+        save_checkpoint(model, target, report.provenance)
     say(f"{plural(len(model.names), 'class')} → {target}")
 
 
-def rows(keys: Iterable[str], report: Report) -> list[tuple[object, ...]]:
+def rows(keys: Iterable[str], report: LoadReport) -> list[tuple[object, ...]]:
     """How many parameters of each part of the model were in the file, and how many of the file's were not used."""
     missing = {key for key, _ in report.reinitialised}
     lines: list[tuple[object, ...]] = [("part", "matched", "not in the file")]

@@ -110,9 +110,9 @@ def stats(
     from maskrcnn.datasets.survey.survey import survey
     from maskrcnn.datasets.survey.survey_report import StatsReport
     from maskrcnn.train.recipe import Recipe
-    from maskrcnn.weights.load import read_any
+    from maskrcnn.weights.load import read_any_checkpoint
 
-    config = read_any(init)[0].config if init else preset_named(preset)
+    config = read_any_checkpoint(init)[0].config if init else preset_named(preset)
     dataset = _opened(data, split)
     with own_folder(folder):
         with bar("measure", len(dataset)) as advance:

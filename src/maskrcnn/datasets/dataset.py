@@ -19,7 +19,7 @@ from maskrcnn.config import Preprocess
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.channels import read_for_model
-from maskrcnn.images.image_formats import left_out
+from maskrcnn.images.image_formats import skipped_files_note
 from maskrcnn.images.image_reader import find_images, image_size
 from maskrcnn.output.unfinished import MARK, unfinished_folder
 from maskrcnn.text import listed, plural
@@ -306,7 +306,7 @@ def _manifest(path: Path) -> Path | None:
 def _left_out(dataset: Dataset, path: Path) -> list[Problem]:
     """One line if the folders of images also have files of kinds that are not read."""
     folders = sorted({record.path.parent for record in dataset.records})
-    what = left_out(file for folder in folders if folder.is_dir() for file in folder.iterdir())
+    what = skipped_files_note(file for folder in folders if folder.is_dir() for file in folder.iterdir())
     return [Problem("left-out", str(path), what, severity="note")] if what else []
 
 
@@ -315,7 +315,7 @@ def _contents(path: Path) -> str:
         return f"the file {path.name}" if path.exists() else "nothing"
     names = sorted(p.name + "/" * p.is_dir() for p in path.iterdir() if not p.name.startswith("."))
     images = len(find_images(path))
-    others = left_out(path.iterdir())
+    others = skipped_files_note(path.iterdir())
     return (
         (listed(names, 8) or "an empty folder")
         + (f" with {plural(images, 'image')}" if images else "")

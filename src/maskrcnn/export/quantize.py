@@ -18,7 +18,7 @@ import torch
 from maskrcnn.config import Preprocess
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.export.openvino_file import silence
-from maskrcnn.images.image_like import read
+from maskrcnn.images.image_like import read_image_like
 from maskrcnn.images.image_reader import ReadImage
 from maskrcnn.images.sources import resolve_sources
 from maskrcnn.model.mask_rcnn import MaskRCNN
@@ -68,7 +68,7 @@ def calibration_images(folder: Path, preprocess: Preprocess, most: int = MOST_IM
     used = min(len(found), most)
     for place in range(used):
         try:
-            yield read(found[place * len(found) // used].path_or_url, preprocess)[0]
+            yield read_image_like(found[place * len(found) // used].path_or_url, preprocess)[0]
         except MaskRCNNError:
             continue
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from maskrcnn.config import Preprocess
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images.image_file import check_size
+from maskrcnn.images.image_limits import check_size
 from maskrcnn.images.image_reader import ReadImage, as_rgb8, read_channels, read_image
 
 # Of a picture's values, so many percent are left out at both ends when it is stretched.
@@ -32,12 +32,12 @@ def read_for_model(path: str | Path, preprocess: Preprocess, shrink: int = 1) ->
     if preprocess.rgb:
         return read_image(path, shrink)
     try:
-        return as_model_takes(read_channels(path), preprocess)
+        return as_model_input(read_channels(path), preprocess)
     except MaskRCNNError as error:
         raise MaskRCNNError(error.what, where=path, fix=error.fix) from error
 
 
-def as_model_takes(array: np.ndarray, preprocess: Preprocess) -> ReadImage:
+def as_model_input(array: np.ndarray, preprocess: Preprocess) -> ReadImage:
     """A numpy image [H, W] or [H, W, C] for a model that takes images so; of colours, one of one channel takes the
     brightness.
 
@@ -85,7 +85,7 @@ def _brightness(colours: np.ndarray) -> np.ndarray:
     return grey
 
 
-def as_picture(pixels: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+def as_display_rgb(pixels: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     """Any channels [H, W, C] as something to look at, uint8 [H, W, 3], and a note.
 
     Eight-bit RGB stays as it is. Of others the first three channels are red, green and blue, or the first is grey, each

@@ -37,13 +37,13 @@ def embedded_image(path: Path) -> bytes:
     if not isinstance(text, str) or not text:
         raise MaskRCNNError("no image: a .json without a picture in imageData", where=path, fix="add the image file")
     try:
-        return from_base64(text)
+        return decode_base64(text)
     except (binascii.Error, ValueError) as error:
         what = f"the picture in imageData is no base64: {error}"
         raise MaskRCNNError(what, where=path, fix="add the image file") from error
 
 
-def from_base64(text: str) -> bytes:
+def decode_base64(text: str) -> bytes:
     """What a text in base64 holds; it may be a data URL, and broken into lines.
 
     Raises:
@@ -53,7 +53,7 @@ def from_base64(text: str) -> bytes:
     return base64.b64decode(text.translate(_SPACES), validate=True)
 
 
-def suffix_of(content: bytes) -> str:
+def image_suffix(content: bytes) -> str:
     """The suffix that names the format of an image file, such as .png; "" for none."""
     try:
         with Image.open(io.BytesIO(content), formats=PILLOW_FORMATS) as image:

@@ -15,10 +15,12 @@ import numpy as np
 from PIL import ImageFile, UnidentifiedImageError
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images.image_file import GREY16, check_present, check_size, frames, loaded, opened
+from maskrcnn.images.image_limits import check_image_file, check_size
+from maskrcnn.images.pillow_file import GREY16, frames, open_with_pillow, raw_values
 from maskrcnn.images.tiff_file import is_tiff, open_tiff
 
-SUFFIXES = frozenset({".bmp", ".gif", ".npy", ".pgm", ".png", ".tif", ".tiff"})  # of files that keep numbers exact
+# Of files that keep numbers exact.
+ID_MAP_SUFFIXES = frozenset({".bmp", ".gif", ".npy", ".pgm", ".png", ".tif", ".tiff"})
 SAVE_AS = "save the ids as a 16-bit grey PNG or TIFF"
 
 _MODES = ("1", "L", "P", "F", *GREY16)
@@ -27,7 +29,7 @@ _MAX_ID = 2**63
 _SCALED = {"L;2": 85, "L;4": 17}
 
 
-class IdFile(NamedTuple):
+class IdMapFile(NamedTuple):
     """An opened file: what its header says, and what reads a page.
 
     Attributes:
@@ -41,23 +43,23 @@ class IdFile(NamedTuple):
     numbers: Callable[[int], np.ndarray]
 
 
-def open_ids(path: Path) -> IdFile:
+def open_id_map(path: Path) -> IdMapFile:
     """A file of numbers, nothing but its header read.
 
     Raises:
         MaskRCNNError: missing, damaged, too large, or no file of numbers.
     """
-    check_present(path)
+    check_image_file(path)
     if path.suffix.lower() == ".npy":
         return _open_npy(path)
     if is_tiff(path):
         return _open_tiff(path)
     with _opened(path) as image:
         size, pages = (image.height, image.width), frames(image)
-    return IdFile(size, pages, lambda page: _by_pillow(path, page))
+    return IdMapFile(size, pages, lambda page: _by_pillow(path, page))
 
 
-def whole_numbers(values: np.ndarray, path: Path) -> np.ndarray:
+def as_object_ids(values: np.ndarray, path: Path) -> np.ndarray:
     """Ids in the machine's byte order; uint8 for bool, int32 or int64 for floating and 64-bit types.
 
     Raises:
@@ -86,9 +88,9 @@ def whole_numbers(values: np.ndarray, path: Path) -> np.ndarray:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
-    """As `opened`, with advice for maps."""
+    """As `open_with_pillow`, with advice for maps."""
     try:
-        with opened(path) as image:
+        with open_with_pillow(path) as image:
             yield image
     except MaskRCNNError as error:
         if isinstance(error.__cause__, UnidentifiedImageError):
@@ -103,11 +105,11 @@ def _by_pillow(path: Path, page: int) -> np.ndarray:
             what = f"expected a mask of object ids with one channel of whole numbers, found mode {image.mode}"
             raise MaskRCNNError(what, where=path, fix=SAVE_AS)
         scale = _SCALED.get(image.tile[0].args, 1) if image.tile and isinstance(image.tile[0].args, str) else 1
-        values = loaded(image)
+        values = raw_values(image)
         return values if scale == 1 else values // np.uint8(scale)
 
 
-def _open_npy(path: Path) -> IdFile:
+def _open_npy(path: Path) -> IdMapFile:
     try:
         # Mapped, not read; object arrays, which could run code, are refused.
         array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -116,10 +118,10 @@ def _open_npy(path: Path) -> IdFile:
         what = "a .npy of Python objects, which can run code and is not loaded" if objects else f"no .npy: {error}"
         raise MaskRCNNError(what, where=path, fix=SAVE_AS) from error
     shape = tuple(side for side in array.shape if side != 1) if array.ndim == 3 else array.shape
-    return IdFile(_checked(shape, array.dtype, path), 1, lambda page: np.array(array).reshape(shape))
+    return IdMapFile(_checked(shape, array.dtype, path), 1, lambda page: np.array(array).reshape(shape))
 
 
-def _open_tiff(path: Path) -> IdFile:
+def _open_tiff(path: Path) -> IdMapFile:
     pages = open_tiff(path)
 
     def numbers(number: int) -> np.ndarray:
@@ -130,7 +132,7 @@ def _open_tiff(path: Path) -> IdFile:
 
     first = pages[0]
     shape = first.size if first.samples == 1 else (*first.size, first.samples)
-    return IdFile(_checked(shape, first.dtype, path), len(pages), numbers)
+    return IdMapFile(_checked(shape, first.dtype, path), len(pages), numbers)
 
 
 def _checked(shape: tuple[int, ...], dtype: np.dtype[Any], path: Path) -> tuple[int, int]:

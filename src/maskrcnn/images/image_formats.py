@@ -77,7 +77,7 @@ def is_heif(start: bytes) -> bool:
     return start[4:8] == b"ftyp" and start[8:12] in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 
 
-def left_out(files: Iterable[Path]) -> str:
+def skipped_files_note(files: Iterable[Path]) -> str:
     """One line on the files that are neither images which are read nor labels, with the reason; "" for none."""
     kinds = Counter(
         path.suffix.lower()

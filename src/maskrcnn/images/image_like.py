@@ -13,9 +13,10 @@ from maskrcnn.arguments import checked_share, is_whole
 from maskrcnn.config import Preprocess
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images.channels import as_model_takes
-from maskrcnn.images.image_file import check_size, decoded
+from maskrcnn.images.channels import as_model_input
+from maskrcnn.images.image_limits import check_size
 from maskrcnn.images.image_reader import ReadImage
+from maskrcnn.images.pillow_file import pixel_values
 from maskrcnn.images.sources import read_source
 
 ImageLike = str | Path | np.ndarray | Image.Image | Callable[[], np.ndarray]
@@ -23,7 +24,7 @@ ImageLike = str | Path | np.ndarray | Image.Image | Callable[[], np.ndarray]
 LARGEST_BATCH = 65536
 
 
-def read(image: ImageLike, preprocess: Preprocess) -> tuple[ReadImage, Path | None]:
+def read_image_like(image: ImageLike, preprocess: Preprocess) -> tuple[ReadImage, Path | None]:
     """The pixels of whatever a user calls an image, as a model takes them, and its path if it has one.
 
     Raises:
@@ -32,9 +33,9 @@ def read(image: ImageLike, preprocess: Preprocess) -> tuple[ReadImage, Path | No
     if callable(image) and not isinstance(image, type):
         image = image()
     if isinstance(image, np.ndarray):
-        return as_model_takes(image, preprocess), None
+        return as_model_input(image, preprocess), None
     if isinstance(image, Image.Image):
-        return as_model_takes(_values(image), preprocess), None
+        return as_model_input(_values(image), preprocess), None
     if isinstance(image, str | Path):
         return read_source(image, preprocess), Path(image)
     raise MaskRCNNError(
@@ -59,7 +60,7 @@ def checked_batch_size(size: Any, default: int) -> int:
     return int(size)
 
 
-def several(images: Any) -> Iterable[Any]:
+def check_image_list(images: Any) -> Iterable[Any]:
     """What goes through images one by one. Raises `MaskRCNNError` for a single image, or what holds none."""
     single = isinstance(images, str | bytes | bytearray | Path | Image.Image | dict)
     if single or (isinstance(images, np.ndarray) and images.ndim < 4) or not isinstance(images, Iterable):
@@ -73,7 +74,7 @@ def _values(image: Image.Image) -> np.ndarray:
     try:
         # A copy: a lazy file is decoded once, and the caller's image stays as it is.
         check_size(image.height, image.width, None)
-        return decoded(image)
+        return pixel_values(image)
     except MaskRCNNError:
         raise
     except Exception as error:

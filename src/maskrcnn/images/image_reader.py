@@ -11,19 +11,19 @@ from typing import NamedTuple
 import numpy as np
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images.id_map_file import open_ids, whole_numbers
-from maskrcnn.images.image_file import (
+from maskrcnn.images.id_map_file import as_object_ids, open_id_map
+from maskrcnn.images.image_formats import IMAGE_SUFFIXES
+from maskrcnn.images.image_limits import check_size
+from maskrcnn.images.npy_file import MAX_CHANNELS, check_channels, is_npy, open_npy
+from maskrcnn.images.pillow_file import (
     ON_WHITE,
     TURNED,
-    check_size,
+    apply_orientation,
     frames,
-    opened,
+    open_with_pillow,
     orientation,
-    oriented,
-    stored,
+    read_pixels,
 )
-from maskrcnn.images.image_formats import IMAGE_SUFFIXES
-from maskrcnn.images.npy_file import MAX_CHANNELS, check_channels, is_npy, open_npy
 from maskrcnn.images.tiff_file import TiffPage, is_tiff, open_tiff
 from maskrcnn.text import plural
 
@@ -61,16 +61,16 @@ def read_image(path: str | Path, shrink: int = 1) -> ReadImage:
         array, told = pages[0].picture()
         notes += told
     else:
-        with opened(path) as image:
+        with open_with_pillow(path) as image:
             number, turn = frames(image), orientation(image)
-            array = stored(image, path, shrink)
+            array = read_pixels(image, path, shrink)
     if number > 1:
         notes.insert(0, f"{number} frames or pages, only the first is read (extract the others into files)")
     try:
         pixels, more = as_rgb8(array)
     except MaskRCNNError as error:
         raise MaskRCNNError(error.what, where=path, fix=error.fix) from error
-    return ReadImage(np.ascontiguousarray(oriented(pixels, turn)), (*notes, *more))
+    return ReadImage(np.ascontiguousarray(apply_orientation(pixels, turn)), (*notes, *more))
 
 
 def read_channels(path: str | Path) -> np.ndarray:
@@ -89,14 +89,14 @@ def read_channels(path: str | Path) -> np.ndarray:
         return open_npy(path).read()
     if is_tiff(path):
         return _tiff_channels(path)
-    with opened(path) as image:
+    with open_with_pillow(path) as image:
         turn = orientation(image)
-        array = stored(image, path)
+        array = read_pixels(image, path)
     if array.dtype not in (bool, np.uint8, np.uint16):
         what = f"expected pixels of type uint8 or uint16, found {array.dtype}"
         raise MaskRCNNError(what, where=path, fix="convert them")
     array = array * np.uint8(255) if array.dtype == bool else array
-    return np.ascontiguousarray(oriented(array.reshape(*array.shape[:2], -1), turn))
+    return np.ascontiguousarray(apply_orientation(array.reshape(*array.shape[:2], -1), turn))
 
 
 def _tiff_channels(path: Path) -> np.ndarray:
@@ -124,7 +124,7 @@ def _kind(page: TiffPage) -> str:
     return f"{plural(page.samples, 'sample')} of type {page.dtype}"
 
 
-def is_stack(path: str | Path) -> bool:
+def is_multichannel(path: str | Path) -> bool:
     """Whether a file holds channels of any meaning, not a picture's grey, colours and transparency: a .npy, or a TIFF
     of more samples."""
     path = Path(path)
@@ -186,7 +186,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
         return open_npy(path).shape[:2]
     if is_tiff(path):
         return open_tiff(path)[0].size
-    with opened(path) as image:
+    with open_with_pillow(path) as image:
         width, height = image.size
         return (width, height) if orientation(image) in TURNED else (height, width)
 
@@ -219,12 +219,12 @@ def read_header(path: str | Path) -> Header:
         # Its orientation is part of what is stored, as it is for Pillow.
         first, *others = open_tiff(path)
         return Header(first.size, str(first.dtype), first.samples, 1, 1 + len(others))
-    with opened(path) as image:
+    with open_with_pillow(path) as image:
         size = image.height, image.width
         return Header(size, image.mode, len(image.getbands()), orientation(image), frames(image))
 
 
-def read_ids(path: str | Path, page: int = 0) -> np.ndarray:
+def read_id_map(path: str | Path, page: int = 0) -> np.ndarray:
     """An id map, whole numbers [H, W], as stored: palette indices are kept, nothing is turned.
 
     Any type that holds whole numbers is read: those of 64 bits and floating ones become int32, or int64 where they
@@ -237,7 +237,7 @@ def read_ids(path: str | Path, page: int = 0) -> np.ndarray:
         MaskRCNNError: as `read_image`, or the file has colours, fractions or numbers below 0 instead of ids.
     """
     path = Path(path)
-    return whole_numbers(open_ids(path).numbers(page), path)
+    return as_object_ids(open_id_map(path).numbers(page), path)
 
 
 def find_images(folder: str | Path, recursive: bool = False) -> list[Path]:

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images.image_file import check_present, check_size
+from maskrcnn.images.image_limits import check_image_file, check_size
 
 MAX_CHANNELS = 64
 
 
-class Stack(NamedTuple):
+class NpyImage(NamedTuple):
     """An opened file: its size, and what reads it.
 
     Attributes:
@@ -36,13 +36,13 @@ def is_npy(path: Path) -> bool:
     return path.suffix.lower() == ".npy"
 
 
-def open_npy(path: Path) -> Stack:
+def open_npy(path: Path) -> NpyImage:
     """The array in a file, nothing but its header read.
 
     Raises:
         MaskRCNNError: missing, damaged, of another type than uint8 or uint16, or too large.
     """
-    check_present(path)
+    check_image_file(path)
     try:
         # Mapped, not read; object arrays, which could run code, are refused.
         array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -67,7 +67,7 @@ def check_channels(number: int, path: Path, what: str = "channels") -> None:
 
 def _stack(
     shape: tuple[int, ...], dtype: np.dtype[Any], axes: tuple[int | None, ...] | None, read: Callable[[], np.ndarray]
-) -> Stack:
+) -> NpyImage:
     """A stack whose rows, columns and channels are these axes of an array; None for a missing one."""
     if dtype.kind != "b" and dtype.newbyteorder("=") not in (np.uint8, np.uint16):
         raise MaskRCNNError(f"expected values of type uint8 or uint16, found {dtype}", fix="convert and save it again")
@@ -90,4 +90,4 @@ def _stack(
             array = array * np.uint8(255)
         return np.array(array, dtype=np.uint16 if deep else np.uint8, order="C")
 
-    return Stack((height, width, channels), np.dtype(np.uint16 if deep else np.uint8), pixels)
+    return NpyImage((height, width, channels), np.dtype(np.uint16 if deep else np.uint8), pixels)

@@ -18,7 +18,7 @@ MAX_HELD = 2**30  # bytes of images that wait
 READERS = 4  # decoders release Python's lock; more threads than that take cores from the network
 
 
-def read_ahead(
+def prefetch(
     items: Iterable[T], read: Callable[[T], U], ahead: int, held: Callable[[U], int] | None = None
 ) -> Iterator[U | MaskRCNNError]:
     """read(item) of each, in order, up to ``ahead`` items before they are asked for.

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from maskrcnn.config import Preprocess
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.channels import read_for_model
-from maskrcnn.images.image_formats import IMAGE_SUFFIXES, left_out
+from maskrcnn.images.image_formats import IMAGE_SUFFIXES, skipped_files_note
 from maskrcnn.images.image_reader import ReadImage, find_images
 from maskrcnn.images.web_image import check_address, download, is_url, url_parts
 from maskrcnn.text import cut_to_bytes, plural
@@ -89,7 +89,7 @@ def _expand(argument: str | Path, notes: list[str], problems: list[str]) -> list
         )
     matches = sorted({Path(match) for match in _matching(str(path))})
     images = [match for match in matches if match.suffix.lower() in IMAGE_SUFFIXES and match.is_file()]
-    others = left_out(matches)
+    others = skipped_files_note(matches)
     problems += _unreadable(matches)
     if not images:
         what = f"expected a pattern that matches images, it matches {_summary(matches)}"
@@ -140,7 +140,7 @@ def _unreadable(paths: Iterable[Path]) -> Iterator[str]:
 def _images_of(folder: Path, notes: list[str], problems: list[str]) -> list[Path]:
     content = sorted(folder.iterdir())
     images = find_images(folder)
-    others = left_out(content)
+    others = skipped_files_note(content)
     problems += _unreadable(content)
     below = sum(_count(child) for child in content if child.is_dir())
     wider = Path(glob.escape(str(folder))) / "**" / "*"

@@ -16,7 +16,8 @@ import numpy as np
 from PIL import Image
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images.image_file import check_bytes, no_pillow_limit
+from maskrcnn.images.image_limits import check_bytes
+from maskrcnn.images.pillow_file import no_pillow_limit
 
 UNCOMPRESSED = 1
 # By the number of the scheme in the file.

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images.image_file import ON_WHITE, check_present, check_size, decoded, opened, oriented
+from maskrcnn.images.image_limits import check_image_file, check_size
+from maskrcnn.images.pillow_file import ON_WHITE, apply_orientation, open_with_pillow, pixel_values
 from maskrcnn.images.tiff_codec import COMPRESSIONS, read_samples, sample_type
 
 # What tifffile finds wrong in a file would go to standard error, beside the error that says so.
@@ -101,7 +102,7 @@ class TiffPage:
         Raises:
             MaskRCNNError: damaged, or of a kind that is not read.
         """
-        return oriented(self._samples(), self.orientation) if self.ours else self._by_pillow(inverted=False)
+        return apply_orientation(self._samples(), self.orientation) if self.ours else self._by_pillow(inverted=False)
 
     def channels(self) -> np.ndarray:
         """uint8 or uint16 [H, W, C]: grey from dark to bright, colours and all extra samples; of a palette its colours.
@@ -124,7 +125,7 @@ class TiffPage:
             if self.bits < 8:
                 full = 2**self.bits - 1
                 values = np.rint(np.arange(full + 1) * (255 / full)).astype(np.uint8)[values]
-        return np.ascontiguousarray(oriented(values, self.orientation))
+        return np.ascontiguousarray(apply_orientation(values, self.orientation))
 
     def picture(self) -> tuple[np.ndarray, tuple[str, ...]]:
         """[H, W, 1, 3 or 4] as it is meant to be seen, the fourth its transparency, and notes on what is not shown.
@@ -161,9 +162,9 @@ class TiffPage:
 
     def _by_pillow(self, inverted: bool) -> np.ndarray:
         """[H, W, 1, 3 or 4], turned; ``inverted`` where white is zero."""
-        with opened(self.path) as image:
+        with open_with_pillow(self.path) as image:
             image.seek(self.number)
-            values = decoded(image)
+            values = pixel_values(image)
         values = values[..., None] if values.ndim == 2 else values
         if self.photometric == WHITE_IS_ZERO and not inverted:
             values = ~values
@@ -198,7 +199,7 @@ def open_tiff(path: Path) -> list[TiffPage]:
     Raises:
         MaskRCNNError: missing, damaged, too large, or of a kind that is not read; what the first page is decides.
     """
-    check_present(path)
+    check_image_file(path)
     try:
         from tifffile import TiffFile
     except ImportError as error:

@@ -22,7 +22,8 @@ from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.model.preprocess import prepare
 from maskrcnn.ops.allocator import keep_freed_memory
 from maskrcnn.predict.image_predictor import Found, ImagePredictor
-from maskrcnn.weights.load import Report, load_model
+from maskrcnn.weights.load import load_model
+from maskrcnn.weights.load_report import LoadReport
 
 SLOW_FP16 = "fp16 is 9 to 40 times slower than fp32 on a CPU: use fp32, or bf16 where the CPU has instructions for it"
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -41,7 +42,7 @@ class Predictor(ImagePredictor):
     model: MaskRCNN
 
     def __init__(
-        self, model: MaskRCNN, device: str = "auto", precision: str = "auto", report: Report | None = None
+        self, model: MaskRCNN, device: str = "auto", precision: str = "auto", report: LoadReport | None = None
     ) -> None:
         if not isinstance(model, MaskRCNN):
             raise MaskRCNNError(

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from maskrcnn.config import Preprocess
-from maskrcnn.images.averaging import averaged
+from maskrcnn.images.block_mean import shrink_by_blocks
 from maskrcnn.images.input_size import padded_size, resized_size
 
 _LARGE = 2**26  # values of an image
@@ -41,7 +41,7 @@ def _resized(image: Tensor, size: tuple[int, int], preprocess: Preprocess, devic
         planes = [Image.fromarray(plane).resize(size[::-1], Image.Resampling.BILINEAR) for plane in image.cpu().numpy()]
         return torch.from_numpy(np.stack([np.asarray(plane) for plane in planes]))
     if preprocess.antialias and max(old // new for old, new in zip(image.shape[1:], size, strict=True)) >= 64:
-        image = torch.from_numpy(averaged(image.permute(1, 2, 0).cpu().numpy(), size)).permute(2, 0, 1)
+        image = torch.from_numpy(shrink_by_blocks(image.permute(1, 2, 0).cpu().numpy(), size)).permute(2, 0, 1)
     # In floats a large image takes four times its bytes: channel by channel.
     parts = image.split(1) if image.numel() > _LARGE else (image,)
     resized = torch.cat([_interpolated(_sent(part, device), size, preprocess.antialias) for part in parts])

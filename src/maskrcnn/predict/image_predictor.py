@@ -16,18 +16,18 @@ import numpy as np
 
 from maskrcnn.config import Config, Preprocess
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images.channels import as_picture
-from maskrcnn.images.image_file import MAX_IMAGE_BYTES
-from maskrcnn.images.image_like import ImageLike, checked_batch_size, checked_score, read, several
+from maskrcnn.images.channels import as_display_rgb
+from maskrcnn.images.image_like import ImageLike, check_image_list, checked_batch_size, checked_score, read_image_like
+from maskrcnn.images.image_limits import MAX_IMAGE_BYTES
 from maskrcnn.images.image_reader import ReadImage
 from maskrcnn.images.input_size import padded_size, resized_size
-from maskrcnn.images.prefetch import batched, read_ahead
+from maskrcnn.images.prefetch import batched, prefetch
 from maskrcnn.masks import Masks
 from maskrcnn.results.result import Result
 from maskrcnn.text import first_line
 
 if TYPE_CHECKING:
-    from maskrcnn.weights.load import Report
+    from maskrcnn.weights.load_report import LoadReport
 
 
 class Found(NamedTuple):
@@ -67,7 +67,7 @@ class ImagePredictor(ABC):
     """
 
     model: Network
-    report: Report | None = None
+    report: LoadReport | None = None
     together: int = 1
     behind: int = 0
     most_pixels: int = 2**22
@@ -119,7 +119,7 @@ class ImagePredictor(ABC):
         """
         score, size = checked_score(score), checked_batch_size(batch_size, self.together)
         started: deque[_Started] = deque()
-        pixels = read_ahead(several(images), lambda image: read(image, self.preprocess), size, _held)
+        pixels = prefetch(check_image_list(images), lambda image: read_image_like(image, self.preprocess), size, _held)
         for group in batched(pixels, size, self._fit):
             started.append(self._start(group, score))
             if len(started) > self.behind:
@@ -176,7 +176,7 @@ class ImagePredictor(ABC):
     def _result(self, item: _Read, found: Found, sizes: list[list[int]], row: int, score: float) -> Result:
         image, path = item
         height, width = image.pixels.shape[:2]
-        picture, shown = as_picture(image.pixels)
+        picture, shown = as_display_rgb(image.pixels)
         keep = found.valid[row] & (found.scores[row] >= score)
         scale = np.array([width / sizes[row][1], height / sizes[row][0]] * 2, dtype=np.float32)
         boxes = found.boxes[row][keep] * scale

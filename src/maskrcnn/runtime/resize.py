@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from maskrcnn.config import Preprocess
-from maskrcnn.images.averaging import averaged
+from maskrcnn.images.block_mean import shrink_by_blocks
 from maskrcnn.images.input_size import padded_size, resized_size
 
 _HALF = np.float32(0.5)
@@ -109,5 +109,5 @@ def _resized(image: np.ndarray, size: tuple[int, int], preprocess: Preprocess) -
     if preprocess.whole_values and preprocess.antialias and image.dtype == np.uint8:
         planes = [Image.fromarray(np.ascontiguousarray(image[..., c])) for c in range(image.shape[2])]
         return np.stack([np.asarray(plane.resize(size[::-1], Image.Resampling.BILINEAR)) for plane in planes], axis=2)
-    new = resample(averaged(image, size) if preprocess.antialias else image, size, preprocess.antialias)
+    new = resample(shrink_by_blocks(image, size) if preprocess.antialias else image, size, preprocess.antialias)
     return np.rint(new) if preprocess.whole_values else new

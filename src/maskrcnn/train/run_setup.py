@@ -23,7 +23,8 @@ from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.samples.augment import Augmentation
 from maskrcnn.train.samples.loader import Loaded, training_loader
 from maskrcnn.train.state import SavedRun
-from maskrcnn.weights.load import Report, copy_weights, load_backbone, read_any
+from maskrcnn.weights.load import load_backbone, load_checkpoint, read_any_checkpoint
+from maskrcnn.weights.load_report import LoadReport
 
 WORKERS_A_CORE = 8
 
@@ -52,15 +53,15 @@ def build_accelerator(recipe: Recipe, device: str, folder: Path) -> tuple[Accele
 
 def build_model(
     recipe: Recipe, names: tuple[str, ...], saved: SavedRun | None = None, dataset: Dataset | None = None
-) -> tuple[MaskRCNN, Report | None]:
+) -> tuple[MaskRCNN, LoadReport | None]:
     """The recipe's network for these classes and this data's channels: a saved run's, or filled from ``init`` or
     ``backbone_weights``."""
     if saved is not None:
         return MaskRCNN(from_dict(saved.about["config"]), names), None
     model, report = MaskRCNN(model_config(recipe, dataset), names), None
     if recipe.init:
-        checkpoint, notes = read_any(recipe.init)
-        report = copy_weights(model, checkpoint, recipe.init)
+        checkpoint, notes = read_any_checkpoint(recipe.init)
+        report = load_checkpoint(model, checkpoint, recipe.init)
         report.notes += notes
     elif recipe.backbone_weights:
         report = load_backbone(model, recipe.backbone_weights)
@@ -70,7 +71,7 @@ def build_model(
 def model_config(recipe: Recipe, dataset: Dataset | None = None) -> Config:
     """The architecture of a recipe: its preset's or that of ``init``, with the recipe's changes, for images such as the
     data has."""
-    config = read_any(recipe.init)[0].config if recipe.init else preset(recipe.preset)
+    config = read_any_checkpoint(recipe.init)[0].config if recipe.init else preset(recipe.preset)
     config = config.replace(**recipe.model)
     if dataset is None or "mean" in recipe.model.get("preprocess", {}):
         return config

@@ -29,7 +29,7 @@ COCO_NAMES = tuple(
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogEntry:
     """A named model. AP is in percent on the data named.
 
     A fetched file is checked against what its authors publish of it: the beginning of its SHA-256 or, where there is no
@@ -50,9 +50,9 @@ class Entry:
 _ZOO = "https://dl.fbaipublicfiles.com/detectron2/COCO-InstanceSegmentation"
 
 
-def _detectron2(name: str, what: str, run: str, md5: str, box: float, mask: float, **config: Any) -> Entry:
+def _detectron2(name: str, what: str, run: str, md5: str, box: float, mask: float, **config: Any) -> CatalogEntry:
     """A model of detectron2's zoo, as its MODEL_ZOO.md lists it."""
-    return Entry(
+    return CatalogEntry(
         name,
         f"80 everyday classes, {what} (detectron2's zoo)",
         "CC BY-SA 3.0",
@@ -64,10 +64,10 @@ def _detectron2(name: str, what: str, run: str, md5: str, box: float, mask: floa
     )
 
 
-CATALOG: dict[str, Entry] = {
+CATALOG: dict[str, CatalogEntry] = {
     entry.name: entry
     for entry in (
-        Entry(
+        CatalogEntry(
             "coco",
             "80 everyday classes, ResNet-50-FPN (torchvision's v1)",
             "BSD-3-Clause",
@@ -77,7 +77,7 @@ CATALOG: dict[str, Entry] = {
             "bf2d0c1e",
             config={"norm_eps": 0.0},
         ),
-        Entry(
+        CatalogEntry(
             "coco-v2",
             "80 everyday classes, ResNet-50-FPN v2 (torchvision's v2)",
             "BSD-3-Clause",
@@ -115,7 +115,7 @@ def bundled_names() -> list[str]:
     return sorted(path.stem for path in BUNDLED.glob("*.safetensors"))
 
 
-def find_weights(source: str | Path) -> tuple[Path, Entry | None]:
+def find_checkpoint(source: str | Path) -> tuple[Path, CatalogEntry | None]:
     """The file a bundled name, a catalog name or a path stands for; a catalog file is fetched and checked if need be.
 
     Raises `MaskRCNNError` for what is none of these, and when a download fails.
@@ -142,7 +142,7 @@ def find_weights(source: str | Path) -> tuple[Path, Entry | None]:
     raise MaskRCNNError(f"unknown model {shown(name)}", fix=suggestion(name, known))
 
 
-def _fetch(entry: Entry) -> Path:
+def _fetch(entry: CatalogEntry) -> Path:
     path = Path(torch.hub.get_dir()) / "checkpoints" / entry.file
     if path.is_file():
         return path

@@ -19,7 +19,7 @@ from maskrcnn.documents import parse_json, shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.output.atomic_file import make_folder
-from maskrcnn.weights.class_names import checked_names
+from maskrcnn.weights.class_names import check_class_names
 from maskrcnn.weights.safetensors_file import write_tensors
 from maskrcnn.weights.weight_file import check_numbers, read_metadata, read_safetensors
 
@@ -60,7 +60,7 @@ def save_checkpoint(
     write_tensors(path, state, metadata)
 
 
-def is_ours(path: Path) -> bool:
+def is_own_checkpoint(path: Path) -> bool:
     """Whether a .safetensors carries our metadata, of whatever version. Raises `MaskRCNNError` when it is broken."""
     metadata = read_metadata(path)
     return metadata.get("format", "").startswith("maskrcnn") or not OURS.isdisjoint(metadata)
@@ -97,7 +97,7 @@ def read_checkpoint(path: str | Path, names: Sequence[str] | None = None) -> Che
             what = f"not a readable checkpoint: {name} is {shown(parts[name])}"
             raise MaskRCNNError(what, where=path, fix=fix)
     try:
-        own = checked_names(parts["names"] if names is None else names)
+        own = check_class_names(parts["names"] if names is None else names)
         config = from_dict(parts["config"])
     except MaskRCNNError as error:
         raise MaskRCNNError(f"not a readable checkpoint: {error.what}", where=path, fix=error.fix) from None

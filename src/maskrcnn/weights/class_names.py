@@ -13,7 +13,7 @@ from maskrcnn.limits import LONGEST_NAME
 MOST = 100_000
 
 
-def checked_names(names: Any) -> tuple[str, ...]:
+def check_class_names(names: Any) -> tuple[str, ...]:
     """The names as a tuple.
 
     Raises:

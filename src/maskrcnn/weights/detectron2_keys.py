@@ -16,7 +16,7 @@ from maskrcnn.config import preset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.weights.architecture import architecture, renamed, rgb_order
 from maskrcnn.weights.detectron2_config import ASSUMED, Settings, check_against, ignored, settings_of
-from maskrcnn.weights.foreign_checkpoint import Foreign, pixel_statistics
+from maskrcnn.weights.foreign_checkpoint import ForeignCheckpoint, pixel_statistics
 
 
 def _level(name: str, part: int) -> Any:
@@ -67,7 +67,7 @@ def is_detectron2(state: dict[str, Tensor]) -> bool:
     return any(key.startswith(("backbone.bottom_up.", "proposal_generator.")) for key in state)
 
 
-def from_detectron2(state: dict[str, Tensor], where: Path, written: dict[str, Any] | None) -> Foreign:
+def convert_detectron2(state: dict[str, Tensor], where: Path, written: dict[str, Any] | None) -> ForeignCheckpoint:
     """The model in our terms.
 
     Args:
@@ -110,7 +110,7 @@ def from_detectron2(state: dict[str, Tensor], where: Path, written: dict[str, An
     if settings.bgr:
         rgb_order(ours)
         notes.append("trained on BGR: the first layer's channels are turned, the model takes RGB")
-    return Foreign("detectron2", ours, config, classes, None, notes)
+    return ForeignCheckpoint("detectron2", ours, config, classes, None, notes)
 
 
 def _stride(settings: Settings) -> str:

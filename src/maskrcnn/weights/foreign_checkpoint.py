@@ -13,13 +13,13 @@ from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.text import listed, plural
 from maskrcnn.weights.catalog import COCO_NAMES
-from maskrcnn.weights.class_names import checked_names
+from maskrcnn.weights.class_names import check_class_names
 
 # The 80 categories that COCO uses, in the order of their ids: how detectron2 and mmdetection number classes.
 COCO_80 = tuple(name for name in COCO_NAMES if not name.startswith("unused "))
 
 
-class Foreign(NamedTuple):
+class ForeignCheckpoint(NamedTuple):
     """Another library's model in our terms."""
 
     library: str
@@ -31,7 +31,7 @@ class Foreign(NamedTuple):
 
 
 def class_names(
-    foreign: Foreign, given: Sequence[str] | None, coco: tuple[str, ...], where: Path
+    foreign: ForeignCheckpoint, given: Sequence[str] | None, coco: tuple[str, ...], where: Path
 ) -> tuple[tuple[str, ...], list[str]]:
     """The names of a file's classes: those given, its own, COCO's if their number is COCO's, else numbers; and a note.
 
@@ -42,7 +42,7 @@ def class_names(
     names = given
     if given is None and foreign.names is not None:
         try:
-            names = checked_names(foreign.names)
+            names = check_class_names(foreign.names)
         except MaskRCNNError as error:
             notes = [f"the file's own names are not taken: {error.what}"]
     if names is None and foreign.classes == len(coco):

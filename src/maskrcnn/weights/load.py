@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,75 +17,37 @@ from maskrcnn.limits import parameter_count
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.text import listed, plural
 from maskrcnn.weights.architecture import other_architecture
-from maskrcnn.weights.catalog import COCO_NAMES, find_weights
-from maskrcnn.weights.checkpoint import Checkpoint, is_ours, read_checkpoint
-from maskrcnn.weights.class_names import checked_names
+from maskrcnn.weights.catalog import COCO_NAMES, find_checkpoint
+from maskrcnn.weights.checkpoint import Checkpoint, is_own_checkpoint, read_checkpoint
+from maskrcnn.weights.class_names import check_class_names
 from maskrcnn.weights.detectron2_config import find_yaml, read_yaml
-from maskrcnn.weights.detectron2_keys import from_detectron2, is_detectron2
-from maskrcnn.weights.foreign_checkpoint import COCO_80, Foreign, class_names
-from maskrcnn.weights.mmdetection_keys import from_mmdetection, is_mmdetection
-from maskrcnn.weights.state_dict import strip_to
-from maskrcnn.weights.torchvision_keys import from_torchvision, is_torchvision
-from maskrcnn.weights.weight_file import Contents, read_contents, read_torch
+from maskrcnn.weights.detectron2_keys import convert_detectron2, is_detectron2
+from maskrcnn.weights.foreign_checkpoint import COCO_80, ForeignCheckpoint, class_names
+from maskrcnn.weights.load_report import LoadReport
+from maskrcnn.weights.mmdetection_keys import convert_mmdetection, is_mmdetection
+from maskrcnn.weights.state_dict import strip_prefix
+from maskrcnn.weights.torchvision_keys import convert_torchvision, is_torchvision
+from maskrcnn.weights.weight_file import WeightFile, read_weight_file
 
 _NOT_ITS_YAML = "config= is a yaml of detectron2's, and the file is none of its"
 # Parameters with rows that belong to classes, and how many rows a class has.
 _CLASS_ROWS = {"box_head.logits": 1, "box_head.deltas": 4, "mask_head.logits": 1}
 
 
-@dataclass
-class Report:
-    """What loading did, parameter by parameter."""
-
-    source: str
-    matched: int = 0
-    reinitialised: list[tuple[str, str]] = field(default_factory=list)  # parameter, why
-    unused: list[tuple[str, str]] = field(default_factory=list)
-    classes_copied: list[str] = field(default_factory=list)
-    classes_new: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    provenance: dict[str, Any] = field(default_factory=dict)  # of the checkpoint
-
-    def lines(self) -> list[str]:
-        """The report for people, a line a fact; long lists are cut."""
-        lines = [f"{self.source}: {plural(self.matched, 'parameter')} matched", *self.notes]
-        if self.classes_new:
-            lines.append(f"classes copied by name: {listed(self.classes_copied) or 'none'}")
-            lines.append(f"classes new, their rows initialised: {listed(self.classes_new)}")
-        lines += [f"initialised {listed(names)}: {why}" for why, names in _by_reason(self.reinitialised).items()]
-        lines += [f"not used {listed(names)}: {why}" for why, names in _by_reason(self.unused).items()]
-        return lines
-
-
-def _by_reason(pairs: list[tuple[str, str]]) -> dict[str, list[str]]:
-    reasons: dict[str, list[str]] = {}
-    for name, why in pairs:
-        reasons.setdefault(why, []).append(name)
-    return reasons
-
-
 def load_model(
     source: str | Path, names: Sequence[str] | None = None, config: str | Path | Mapping[str, Any] | None = None
-) -> tuple[MaskRCNN, Report]:
+) -> tuple[MaskRCNN, LoadReport]:
     """The model of a bundled name, a catalog name or a file, in evaluation mode on the CPU.
 
     Args:
         source: name or path (.safetensors of ours; .pth or .pkl of torchvision, detectron2 or mmdetection).
         names: the classes a file's outputs stand for, background left out. They win over those that it carries.
-        config: a yaml, or settings by name; see `read_any`.
+        config: a yaml, or settings by name; see `read_any_checkpoint`.
 
     Raises:
-        MaskRCNNError: see `read_any`; or the file does not fill the architecture.
+        MaskRCNNError: see `read_any_checkpoint`; or the file does not fill the architecture.
     """
-    model, _, report = load_any(source, names, config)
-    return model, report
-
-
-def load_any(
-    source: str | Path, names: Sequence[str] | None = None, config: str | Path | Mapping[str, Any] | None = None
-) -> tuple[MaskRCNN, Checkpoint, Report]:
-    """As `load_model`, with the checkpoint that filled the model."""
-    checkpoint, notes = read_any(source, names, config)
+    checkpoint, notes = read_any_checkpoint(source, names, config)
     count = sum(value.numel() for value in checkpoint.state.values())
     needed = parameter_count(checkpoint.config, len(checkpoint.names))
     if 2 * count < needed:
@@ -96,7 +57,7 @@ def load_any(
             fix="use the file as it was written",
         )
     model = MaskRCNN(checkpoint.config, checkpoint.names)
-    report = copy_weights(model, checkpoint, str(source))
+    report = load_checkpoint(model, checkpoint, str(source))
     report.notes += notes
     report.provenance = checkpoint.provenance
     if report.reinitialised:
@@ -106,10 +67,10 @@ def load_any(
             where=source,
             fix="use the file as it was written",
         )
-    return model.eval(), checkpoint, report
+    return model.eval(), report
 
 
-def read_any(
+def read_any_checkpoint(
     source: str | Path, names: Sequence[str] | None = None, config: str | Path | Mapping[str, Any] | None = None
 ) -> tuple[Checkpoint, list[str]]:
     """A checkpoint in our terms, and notes on what was read from where and what had to be assumed.
@@ -124,13 +85,13 @@ def read_any(
         MaskRCNNError: the file is broken or unsafe, of an architecture that we do not have, not of as many classes as
             names, or it and its yaml disagree.
     """
-    path, entry = find_weights(source)
-    names = checked_names(names) if names is not None else None
+    path, entry = find_checkpoint(source)
+    names = check_class_names(names) if names is not None else None
     if config is not None and not isinstance(config, str | Path | Mapping):
         raise MaskRCNNError(f"config: expected the path of a yaml, or settings by name, found {shown(config)}")
     written = read_yaml(Path(config)) if isinstance(config, str | Path) else None if config is None else dict(config)
     changes = written if written is not None and not _is_detectron2s(written) else {}
-    if path.suffix.lower() == ".safetensors" and is_ours(path):
+    if path.suffix.lower() == ".safetensors" and is_own_checkpoint(path):
         if written is not None and not changes and written:
             raise MaskRCNNError(_NOT_ITS_YAML, where=path, fix="pass a yaml of our own settings, or none")
         checkpoint = read_checkpoint(path)
@@ -140,7 +101,7 @@ def read_any(
             )
         own = checkpoint.names if names is None else tuple(names)
         return checkpoint._replace(names=own, config=_changed(checkpoint.config, changes, config)), []
-    contents = read_contents(path)
+    contents = read_weight_file(path)
     foreign = _foreign(contents, path, written if not changes else None, known=entry is not None)
     if written and not changes and foreign.library != "detectron2":
         raise MaskRCNNError(_NOT_ITS_YAML, where=path, fix="pass a yaml of our own settings, or none")
@@ -174,8 +135,8 @@ def _is_detectron2s(written: dict[str, Any]) -> bool:
     return any(key in written for key in ("MODEL", "INPUT", "TEST", "DATASETS", "_BASE_"))
 
 
-def _foreign(contents: Contents, path: Path, written: dict[str, Any] | None, known: bool) -> Foreign:
-    """Contents of another library's file in our terms; ``known`` files need no yaml beside them."""
+def _foreign(contents: WeightFile, path: Path, written: dict[str, Any] | None, known: bool) -> ForeignCheckpoint:
+    """WeightFile of another library's file in our terms; ``known`` files need no yaml beside them."""
     state = contents.state
     other = other_architecture(state)
     if other is not None:
@@ -186,16 +147,16 @@ def _foreign(contents: Contents, path: Path, written: dict[str, Any] | None, kno
             fix="train a Mask R-CNN on the same data: maskrcnn train DATA",
         )
     if is_torchvision(state):
-        return from_torchvision(state, path)
+        return convert_torchvision(state, path)
     if is_detectron2(state):
         beside = find_yaml(path) if written is None and not known else None
         if beside is not None and _is_detectron2s(found := read_yaml(beside)):
-            foreign = from_detectron2(state, path, found)
+            foreign = convert_detectron2(state, path, found)
             foreign.notes.insert(0, f"settings read from {beside.name} beside the file")
             return foreign
-        return from_detectron2(state, path, written)
+        return convert_detectron2(state, path, written)
     if is_mmdetection(state):
-        return from_mmdetection(state, contents.rest, path)
+        return convert_mmdetection(state, contents.rest, path)
     raise MaskRCNNError(
         "expected a Mask R-CNN of ours, of torchvision, detectron2 or mmdetection, "
         f"found parameters such as {', '.join(list(state)[:3])}",
@@ -204,12 +165,12 @@ def _foreign(contents: Contents, path: Path, written: dict[str, Any] | None, kno
     )
 
 
-def copy_weights(model: MaskRCNN, checkpoint: Checkpoint, source: str) -> Report:
+def load_checkpoint(model: MaskRCNN, checkpoint: Checkpoint, source: str) -> LoadReport:
     """Copy what fits into the model; rows of classes go where the names are the same.
 
     A first layer on RGB is spread over other channels.
     """
-    report = Report(source)
+    report = LoadReport(source)
     own = model.state_dict()
     same_classes = checkpoint.names == model.names
     if not same_classes:
@@ -262,7 +223,7 @@ def _is_rgb_layer_for(value: Tensor, target: Tensor) -> bool:
     return rgb and target.shape[1] != 3 and value.shape == (target.shape[0], 3, *target.shape[2:])
 
 
-def _spread(value: Tensor, target: Tensor, key: str, report: Report) -> Tensor:
+def _spread(value: Tensor, target: Tensor, key: str, report: LoadReport) -> Tensor:
     """RGB weights for a layer on C channels: one channel gets their sum, more get them in turn times 3 / C, so that
     what the layer gives keeps its size."""
     from timm.models import adapt_input_conv
@@ -271,7 +232,7 @@ def _spread(value: Tensor, target: Tensor, key: str, report: Report) -> Tensor:
     return adapt_input_conv(target.shape[1], value)
 
 
-def load_backbone(model: MaskRCNN, source: str) -> Report:
+def load_backbone(model: MaskRCNN, source: str) -> LoadReport:
     """Fill the backbone alone from ImageNet weights. A first layer on RGB is spread over other channels.
 
     Args:
@@ -279,12 +240,14 @@ def load_backbone(model: MaskRCNN, source: str) -> Report:
             are matched first (torchvision's ResNets, timm); a network with other names but the same tensors in the same
             order is matched by order and shape.
     """
-    path = _package_file(source.removeprefix("package:")) if source.startswith("package:") else find_weights(source)[0]
-    state = {key: value for key, value in read_torch(path).items() if not key.endswith("num_batches_tracked")}
-    report = Report(source)
+    in_package = source.startswith("package:")
+    path = _package_file(source.removeprefix("package:")) if in_package else find_checkpoint(source)[0]
+    state = read_weight_file(path).state
+    state = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
+    report = LoadReport(source)
     body = getattr(model.backbone, "body", model.backbone)
     own = {key: value for key, value in body.state_dict().items() if not key.endswith("num_batches_tracked")}
-    state = strip_to(state, list(own))
+    state = strip_prefix(state, list(own))
     if not all(key in state and _fits(state[key], value) for key, value in own.items()):
         pairs = list(zip(own, state, strict=False))
         fits = len(state) >= len(own) and all(_fits(state[theirs], own[ours]) for ours, theirs in pairs)

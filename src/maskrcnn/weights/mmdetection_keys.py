@@ -16,7 +16,7 @@ from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.weights.architecture import architecture, renamed, rgb_order
 from maskrcnn.weights.detectron2_config import ASSUMED
-from maskrcnn.weights.foreign_checkpoint import Foreign, pixel_statistics
+from maskrcnn.weights.foreign_checkpoint import ForeignCheckpoint, pixel_statistics
 
 _RENAMES = [
     (r"neck\.lateral_convs\.(\d)\.conv\.", r"fpn.lateral.\1.0."),
@@ -54,7 +54,7 @@ def is_mmdetection(state: dict[str, Tensor]) -> bool:
     return any(key.startswith(("roi_head.bbox_head.", "neck.lateral_convs.", "rpn_head.")) for key in state)
 
 
-def from_mmdetection(state: dict[str, Tensor], rest: dict[str, Any], where: Path) -> Foreign:
+def convert_mmdetection(state: dict[str, Tensor], rest: dict[str, Any], where: Path) -> ForeignCheckpoint:
     """The model in our terms.
 
     Args:
@@ -98,7 +98,7 @@ def from_mmdetection(state: dict[str, Tensor], rest: dict[str, Any], where: Path
     if bgr:
         rgb_order(ours)
         notes.append("trained on BGR: the first layer's channels are turned, the model takes RGB")
-    return Foreign("mmdetection", ours, config, classes, _names(meta), notes)
+    return ForeignCheckpoint("mmdetection", ours, config, classes, _names(meta), notes)
 
 
 def _names(meta: dict[str, Any]) -> tuple[str, ...] | None:

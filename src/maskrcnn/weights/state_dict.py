@@ -32,7 +32,7 @@ _DEEPEST = 40
 Leaf = Tensor | Stored | Unreadable | np.ndarray | np.generic
 
 
-class FoundState(NamedTuple):
+class FoundStateDict(NamedTuple):
     """Parameters, by names without a prefix."""
 
     state: dict[str, Any]
@@ -56,7 +56,7 @@ class _Group(NamedTuple):
     tensors: dict[str, Any]
 
 
-def find_state(content: Any) -> FoundState | None:
+def find_state_dict(content: Any) -> FoundStateDict | None:
     """The parameters of a detector in the content of a file; those of the largest dict where none is one's; or None."""
     groups = list(_groups(content))
     candidates = [candidate for group in groups for candidate in _candidates(group)]
@@ -75,7 +75,7 @@ def find_state(content: Any) -> FoundState | None:
     return best._replace(others=others)
 
 
-def strip_to(state: dict[str, Any], wanted: Sequence[str]) -> dict[str, Any]:
+def strip_prefix(state: dict[str, Any], wanted: Sequence[str]) -> dict[str, Any]:
     """The parameters without the prefix that hides the wanted names, if one does."""
     first = wanted[0]
     for key in state:
@@ -85,11 +85,11 @@ def strip_to(state: dict[str, Any], wanted: Sequence[str]) -> dict[str, Any]:
     return state
 
 
-def _largest(groups: list[_Group]) -> FoundState | None:
+def _largest(groups: list[_Group]) -> FoundStateDict | None:
     if not groups:
         return None
     best = min(groups, key=lambda group: (_rank(group.place), -len(group.tensors)))
-    return FoundState({_unwrapped(key): value for key, value in best.tensors.items()}, best.place, "", [])
+    return FoundStateDict({_unwrapped(key): value for key, value in best.tensors.items()}, best.place, "", [])
 
 
 def _rank(text: str) -> int:
@@ -101,7 +101,7 @@ def _unwrapped(key: str) -> str:
     return ".".join(part for part in key.split(".") if part not in _WRAPPERS)
 
 
-def _candidates(group: _Group) -> list[FoundState]:
+def _candidates(group: _Group) -> list[FoundStateDict]:
     """Each prefix after which a group's names are a detector's, with what it comes before."""
     names = {key: _unwrapped(key) for key in group.tensors}
     prefixes: Counter[str] = Counter()
@@ -116,7 +116,7 @@ def _candidates(group: _Group) -> list[FoundState]:
     found = []
     for prefix in prefixes:
         state = {name.removeprefix(prefix): group.tensors[key] for key, name in names.items() if owner[name] == prefix}
-        found.append(FoundState(state, group.place, shown[prefix], []))
+        found.append(FoundStateDict(state, group.place, shown[prefix], []))
     return found
 
 

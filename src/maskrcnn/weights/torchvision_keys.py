@@ -13,7 +13,7 @@ from torch import Tensor
 
 from maskrcnn.config import preset
 from maskrcnn.weights.architecture import Renames, architecture, renamed
-from maskrcnn.weights.foreign_checkpoint import Foreign
+from maskrcnn.weights.foreign_checkpoint import ForeignCheckpoint
 
 _RENAMES: Renames = [
     (r"backbone\.body\.", "backbone."),
@@ -48,7 +48,7 @@ def is_torchvision(state: dict[str, Tensor]) -> bool:
     return "roi_heads.mask_predictor.mask_fcn_logits.weight" in state and "rpn.head.cls_logits.weight" in state
 
 
-def from_torchvision(state: dict[str, Tensor], where: Path) -> Foreign:
+def convert_torchvision(state: dict[str, Tensor], where: Path) -> ForeignCheckpoint:
     """The model in our terms, background moved last. Raises `MaskRCNNError` for backbones other than ResNets."""
     ours = renamed(state, _RENAMES)
     v2 = "roi_heads.box_head.0.0.weight" in state
@@ -58,4 +58,4 @@ def from_torchvision(state: dict[str, Tensor], where: Path) -> Foreign:
         ours[f"box_head.logits.{part}"] = torch.cat((logits[1:], logits[:1]))
         ours[f"box_head.deltas.{part}"] = ours[f"box_head.deltas.{part}"][4:]
         ours[f"mask_head.logits.{part}"] = ours[f"mask_head.logits.{part}"][1:]
-    return Foreign("torchvision", ours, config, classes, None, [_UNTOLD])
+    return ForeignCheckpoint("torchvision", ours, config, classes, None, [_UNTOLD])

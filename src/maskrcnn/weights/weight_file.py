@@ -15,7 +15,7 @@ from torch import Tensor
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.text import first_line
-from maskrcnn.weights.state_dict import find_state
+from maskrcnn.weights.state_dict import find_state_dict
 from maskrcnn.weights.torch_archive import Stored, Unreadable, read_torch_file
 
 # Bytes that tensors may stand for beyond those in their file: one number repeated takes no room there.
@@ -24,7 +24,7 @@ MAX_TENSORS = 100_000
 _NUMBERS = (".weight", ".bias", ".running_mean", ".running_var")
 
 
-class Contents(NamedTuple):
+class WeightFile(NamedTuple):
     """A state dict and the rest of the file."""
 
     state: dict[str, Tensor]
@@ -32,7 +32,7 @@ class Contents(NamedTuple):
     notes: list[str]  # where in the file the state lay, and what is wrong with its numbers
 
 
-def read_contents(path: Path) -> Contents:
+def read_weight_file(path: Path) -> WeightFile:
     """The contents of a .pkl (a pickle of numpy arrays, as detectron2 publishes), a .safetensors or a file of torch's.
 
     Raises:
@@ -55,7 +55,7 @@ def read_contents(path: Path) -> Contents:
             where=path,
             fix="load it in detectron2 and save it there: DetectionCheckpointer(model, folder).save('model')",
         )
-    found = find_state(content)
+    found = find_state_dict(content)
     if found is None:
         raise MaskRCNNError("expected a state dict of tensors", where=path, fix="save model.state_dict()")
     check_numbers(found.state, path)
@@ -66,12 +66,7 @@ def read_contents(path: Path) -> Contents:
             f"not a readable weight file: {first_line(error)}", where=path, fix="copy it again"
         ) from None
     rest = {key: value for key, value in content.items() if isinstance(key, str)} if isinstance(content, dict) else {}
-    return Contents(state, rest, [*found.note(), *_not_finite(state)])
-
-
-def read_torch(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file, read without running anything it contains."""
-    return read_contents(path).state
+    return WeightFile(state, rest, [*found.note(), *_not_finite(state)])
 
 
 def read_safetensors(path: Path, kind: str = "checkpoint") -> dict[str, Tensor]:

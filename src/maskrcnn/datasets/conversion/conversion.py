@@ -24,7 +24,7 @@ from maskrcnn.datasets.formats.image_finder import alike
 from maskrcnn.datasets.formats.registry import Format
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images.embedded_image import embedded_image, is_embedded, suffix_of
+from maskrcnn.images.embedded_image import embedded_image, image_suffix, is_embedded
 from maskrcnn.images.image_reader import read_header
 from maskrcnn.masks.crop import Crop
 from maskrcnn.output.atomic_file import make_folder, replacing, write_bytes
@@ -202,7 +202,7 @@ class _Images:
         if folder not in self.taken:
             folder.mkdir(parents=True, exist_ok=True)
         picture = embedded_image(record.path) if is_embedded(record.path) else None
-        name = record.path if picture is None else record.path.with_suffix(suffix_of(picture))
+        name = record.path if picture is None else record.path.with_suffix(image_suffix(picture))
         target = folder / self._name(name, self.taken.setdefault(folder, set()))
         if not (target.exists() and target.samefile(record.path)):
             if target.is_symlink():  # writing would change the file that it links to

@@ -35,7 +35,7 @@ from maskrcnn.datasets.formats.class_table import (
 from maskrcnn.datasets.formats.location import Location, split_folders, subfolders
 from maskrcnn.datasets.formats.reader_checks import require_images
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images.id_map_file import open_ids
+from maskrcnn.images.id_map_file import open_id_map
 from maskrcnn.images.image_reader import find_images, image_size, read_image
 from maskrcnn.masks.crop import Crop, crop_of
 from maskrcnn.output.atomic_file import replacing
@@ -208,7 +208,7 @@ def _read_mask(file: Path, size: tuple[int, int]) -> Crop:
 def _values(file: Path, size: tuple[int, int]) -> np.ndarray:
     """The numbers of a mask file, or the largest of its colours, [H, W]; its size is checked before it is decoded."""
     try:
-        opened = open_ids(file)
+        opened = open_id_map(file)
         found = opened.size
         if found == size:
             return opened.numbers(0)

@@ -28,8 +28,8 @@ from maskrcnn.datasets.formats.mask_pairs import pairs
 from maskrcnn.datasets.formats.reader_checks import paired, require_images
 from maskrcnn.datasets.formats.shape_groups import union
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images.id_map_file import open_ids
-from maskrcnn.images.image_reader import read_ids
+from maskrcnn.images.id_map_file import open_id_map
+from maskrcnn.images.image_reader import read_id_map
 from maskrcnn.masks.crop import Crop
 from maskrcnn.output.atomic_file import replacing
 from maskrcnn.text import plural
@@ -94,11 +94,11 @@ class _Maps:
     def __call__(self, index: int, record: ImageRecord) -> tuple[list[Annotation], list[Problem]]:
         assert record.labels is not None
         layers = []
-        if (pages := open_ids(record.labels).pages) > _MAX_PAGES:
+        if (pages := open_id_map(record.labels).pages) > _MAX_PAGES:
             what = f"expected at most {_MAX_PAGES} pages, found {pages}"
             raise MaskRCNNError(what, where=record.labels, fix="save one map an image")
         for page in range(pages):
-            ids = read_ids(record.labels, page)
+            ids = read_id_map(record.labels, page)
             if ids.shape != record.size:
                 raise MaskRCNNError(
                     f"expected a mask of {record.height} x {record.width}, found {ids.shape[0]} x {ids.shape[1]}",

@@ -22,7 +22,7 @@ from maskrcnn.annotations.problem import DataError, Problem
 from maskrcnn.datasets.formats.reserved_names import BACKGROUND, IGNORE, IGNORED, for_every_class
 from maskrcnn.datasets.formats.shape_groups import Shape, checked_points, ellipse, objects_of
 from maskrcnn.documents import shown
-from maskrcnn.images.embedded_image import from_base64
+from maskrcnn.images.embedded_image import decode_base64
 from maskrcnn.masks.crop import Crop
 
 CROWD = "crowd"
@@ -111,7 +111,7 @@ def _mask(text: Any, points: np.ndarray, size: tuple[int, int]) -> Crop:
     Halves go to the even pixel, as labelme rounds them.
     """
     try:
-        with Image.open(io.BytesIO(from_base64(text)), formats=["PNG"]) as image:
+        with Image.open(io.BytesIO(decode_base64(text)), formats=["PNG"]) as image:
             if image.width * image.height > 4 * size[0] * size[1]:
                 raise ValueError(f"{image.width} x {image.height} pixels in an image of {size[1]} x {size[0]}")
             bitmap = np.array(image) != 0

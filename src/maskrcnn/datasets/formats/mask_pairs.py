@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from maskrcnn.annotations.problem import Problem
-from maskrcnn.images.id_map_file import SAVE_AS, SUFFIXES
+from maskrcnn.images.id_map_file import ID_MAP_SUFFIXES, SAVE_AS
 from maskrcnn.images.image_reader import find_images
 
 _ENDING = re.compile(r"(?<=.)[_. -](cp_masks|masks?|labels?|instances?|ids)$", re.IGNORECASE)
@@ -58,7 +58,7 @@ def _files(folder: Path) -> list[Path]:
 def _is_mask(file: Path) -> bool:
     """Whether a name alone says that a file is a mask."""
     told = _ENDING.search(file.stem) or _MASK_PREFIX.match(file.stem)
-    return _is_pickle(file) or (told is not None and file.suffix.lower() in SUFFIXES)
+    return _is_pickle(file) or (told is not None and file.suffix.lower() in ID_MAP_SUFFIXES)
 
 
 def _is_pickle(file: Path) -> bool:
@@ -85,7 +85,7 @@ def _matched(images: Sequence[Path], files: Sequence[Path], expected: str) -> It
         # Of two images that a name may mean, none is taken.
         alike = by_key.get(key, []) if of_key[key] == 1 else []
         found = list(dict.fromkeys([*by_stem.get(image.stem, []), *alike]))
-        usable = [file for file in found if file.suffix.lower() in SUFFIXES and not _is_pickle(file)]
+        usable = [file for file in found if file.suffix.lower() in ID_MAP_SUFFIXES and not _is_pickle(file)]
         usable.sort(key=lambda file: (file.stem != image.stem, file.stem.lower().endswith(_PREDICTED)))
         if not usable:
             yield MaskPair(image, None, _missing(image, found, expected.format(image.stem)))

@@ -13,8 +13,8 @@ from maskrcnn.annotations.problem import DataError, Problem, unreadable
 from maskrcnn.datasets.dataset import ImageRecord
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images.id_map_file import open_ids
-from maskrcnn.images.image_file import MAX_PIXELS
+from maskrcnn.images.id_map_file import open_id_map
+from maskrcnn.images.image_limits import MAX_PIXELS
 from maskrcnn.images.image_reader import image_size
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,19}(\.0*)?")
@@ -60,7 +60,7 @@ def checked_size(height: Any, width: Any, image: Path) -> tuple[int, int]:
 def paired(number: int, image: Path, labels: Path, called: str) -> ImageRecord | Problem:
     """The record of an image with a map of its objects; a problem if one cannot be read, or their sizes differ."""
     try:
-        size, map_size = image_size(image), open_ids(labels).size
+        size, map_size = image_size(image), open_id_map(labels).size
     except MaskRCNNError as error:
         return unreadable(error, "unreadable-image")
     if size != map_size:

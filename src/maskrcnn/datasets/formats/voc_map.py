@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images.id_map_file import open_ids
-from maskrcnn.images.image_reader import read_ids, read_image
+from maskrcnn.images.id_map_file import open_id_map
+from maskrcnn.images.image_reader import read_id_map, read_image
 from maskrcnn.output.atomic_file import replacing
 
 VOID = 255
@@ -67,7 +67,7 @@ def read_map(file: Path, size: tuple[int, int]) -> tuple[np.ndarray, bool]:
     Raises:
         MaskRCNNError: the file cannot be read, or has another size.
     """
-    if (found := open_ids(file).size) != size:
+    if (found := open_id_map(file).size) != size:
         raise MaskRCNNError(
             f"expected a map of {size[0]} x {size[1]}, found {found[0]} x {found[1]}",
             where=file,
@@ -79,7 +79,7 @@ def read_map(file: Path, size: tuple[int, int]) -> tuple[np.ndarray, bool]:
 def read_numbers(file: Path) -> tuple[np.ndarray, bool]:
     """As `read_map`, of any size."""
     try:
-        return read_ids(file).astype(np.int64), False
+        return read_id_map(file).astype(np.int64), False
     except MaskRCNNError as error:
         try:
             return colour_numbers(read_image(file).pixels), True

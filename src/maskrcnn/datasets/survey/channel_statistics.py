@@ -14,7 +14,7 @@ import numpy as np
 from maskrcnn.config import Preprocess
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images.image_reader import is_stack, read_channels
+from maskrcnn.images.image_reader import is_multichannel, read_channels
 from maskrcnn.text import plural
 
 LOOKED_AT = 8
@@ -53,7 +53,7 @@ def channels_of(dataset: Dataset, images: int = LOOKED_AT) -> Channels:
     for index, pixels in _some_images(dataset, images):
         path, count, depth = dataset.records[index].path, pixels.shape[2], 8 * pixels.dtype.itemsize
         # A picture's fourth channel is its transparency, that of a stack can be anything.
-        if depth == 8 and (count in (1, 3) or (count == 4 and not is_stack(path))):
+        if depth == 8 and (count in (1, 3) or (count == 4 and not is_multichannel(path))):
             kind = Channels(3, 8, True)
         else:
             kind = Channels(count, depth, False)

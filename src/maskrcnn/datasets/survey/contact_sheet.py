@@ -20,8 +20,8 @@ from maskrcnn.annotations.problem import Problem, unreadable
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.survey.survey import Survey
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images.channels import as_picture
-from maskrcnn.images.image_reader import is_stack, read_channels
+from maskrcnn.images.channels import as_display_rgb
+from maskrcnn.images.image_reader import is_multichannel, read_channels
 from maskrcnn.masks.crop import EMPTY, Crop
 from maskrcnn.output.atomic_file import make_folder, replacing
 from maskrcnn.results.overlay import FEW, PAPER, RGB, count_line, draw_objects
@@ -126,9 +126,9 @@ def picture_of(dataset: Dataset, index: int) -> np.ndarray:
         return dataset.pixels(index)
     except MaskRCNNError:
         record = dataset.records[index]
-        if not is_stack(record.path):
+        if not is_multichannel(record.path):
             raise
-        pixels, _ = as_picture(read_channels(record.path))
+        pixels, _ = as_display_rgb(read_channels(record.path))
         if pixels.shape[:2] != record.size:
             raise
         return pixels

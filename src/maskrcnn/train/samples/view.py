@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from maskrcnn.images.averaging import averaged
+from maskrcnn.images.block_mean import shrink_by_blocks
 
 Change = Callable[[np.ndarray], np.ndarray]
 
@@ -124,7 +124,7 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     """Bilinear, averaging when shrinking: uint8 or uint16 [h, w, C] → [height, width, C] of the same type."""
     if pixels.shape[:2] == (height, width):
         return pixels
-    if (fewer := averaged(pixels, (height, width))) is not pixels:
+    if (fewer := shrink_by_blocks(pixels, (height, width))) is not pixels:
         return resize(np.rint(fewer).astype(pixels.dtype), height, width)
     channels = pixels.shape[2]
     if pixels.dtype == np.uint8 and channels > 4:

@@ -1,7 +1,7 @@
-"""Images that shrink very much, averaged in whole blocks of pixels first: resampling then needs little memory.
+"""Means over whole blocks of pixels, taken before an extreme downscale so that resampling needs little memory.
 
-A triangle filter has twice as many taps as the axis had pixels, whatever it becomes: for an image of 1 x 100,000,000
-they would take gigabytes.
+A triangle filter has twice as many taps as the axis had pixels, however short the axis becomes: for an image of
+1 x 100,000,000 the taps would take gigabytes.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ _KEPT = 32
 _BLOCK = 2**24  # values that are added up at a time
 
 
-def averaged(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """An image [h, w, C] as it is, or with an axis that becomes less than 1 / 64 averaged to fewer pixels, float32.
+def shrink_by_blocks(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The image [h, w, C] itself, or a float32 copy whose axes that shrink below 1 / 64 are reduced to block means.
 
     Args:
-        size: (height, width) that it will get.
+        size: (height, width) that the image is resampled to afterwards.
     """
     for axis in (0, 1):
         step = image.shape[axis] // (size[axis] * _KEPT)

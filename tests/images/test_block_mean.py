@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from maskrcnn.config import Preprocess
-from maskrcnn.images.averaging import averaged
+from maskrcnn.images.block_mean import shrink_by_blocks
 from maskrcnn.model.preprocess import prepare
 from maskrcnn.runtime.resize import prepare as prepare_numpy
 from maskrcnn.train.samples.view import resize
@@ -16,7 +16,7 @@ from maskrcnn.train.samples.view import resize
 
 def test_blocks_are_means_and_the_last_one_of_what_is_left() -> None:
     image = np.random.default_rng(0).integers(0, 256, (64 * 2 * 3 + 5, 2, 3), dtype=np.uint8)
-    fewer = averaged(image, (3, 2))
+    fewer = shrink_by_blocks(image, (3, 2))
     assert fewer.shape == (98, 2, 3)
     assert fewer.dtype == np.float32
     assert np.allclose(fewer[:97], image[: 97 * 4].reshape(97, 4, 2, 3).mean(axis=1), atol=1e-4)
@@ -26,7 +26,7 @@ def test_blocks_are_means_and_the_last_one_of_what_is_left() -> None:
 @pytest.mark.parametrize("size", [(10, 5), (6, 6), (700, 9)])
 def test_a_moderate_shrink_is_left_alone(size: tuple[int, int]) -> None:
     image = np.zeros((380, 300, 3), dtype=np.uint8)
-    assert averaged(image, size) is image
+    assert shrink_by_blocks(image, size) is image
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

@@ -6,8 +6,6 @@ Nothing is turned or stretched here; `image_io` does that.
 from __future__ import annotations
 
 import io
-import os
-import stat
 import sys
 import threading
 from collections.abc import Iterator
@@ -18,15 +16,12 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.embedded_image import embedded_image, is_embedded
 from maskrcnn.images.image_formats import CONVERT, HAS_HEIF, HEIF_FIX, PILLOW_FORMATS, is_heif
+from maskrcnn.images.image_limits import check_image_file, check_size
 
-MAX_PIXELS = 200_000_000
-MAX_IMAGE_BYTES = 2**30  # of the pixels once decoded; the whole way from file to network takes a few times as many
 _LARGE = 2**24  # pixels, from which copies are made piece by piece
-LIMIT_VARIABLE = "MASKRCNN_MAX_IMAGE_BYTES"
 ON_WHITE = "transparent pixels composited on white"
 
 _DEFLATED = 1032  # bytes that deflate makes of one at the most
@@ -39,9 +34,9 @@ _limit_lock = threading.Lock()
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[ImageFile.ImageFile]:
+def open_with_pillow(path: Path) -> Iterator[ImageFile.ImageFile]:
     """The image with its header read; whatever Pillow says then and in the body is told as one clear error."""
-    check_present(path)
+    check_image_file(path)
     try:
         image = _header(path)
     except UnidentifiedImageError as error:
@@ -79,63 +74,7 @@ def _check_plausible(image: ImageFile.ImageFile, path: Path) -> None:
         raise MaskRCNNError(f"truncated or damaged image: {what}", where=path, fix="copy or download it again")
 
 
-def check_present(path: Path) -> None:
-    """Raises `MaskRCNNError` unless there is a file that is not empty."""
-    try:
-        found = path.stat()
-    except PermissionError as error:
-        raise MaskRCNNError(f"cannot be read: {error.strerror}", where=path, fix="check its rights") from None
-    except (OSError, ValueError):
-        raise MaskRCNNError("no such image file", where=path, fix="check the path") from None
-    if stat.S_ISDIR(found.st_mode):
-        raise MaskRCNNError("expected an image file, found a folder", where=path, fix="name a file in it")
-    if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for somebody to write into it
-        raise MaskRCNNError("expected an image file, found a pipe or device", where=path, fix="save it as a file")
-    if found.st_size == 0:
-        raise MaskRCNNError("the image file is empty (0 bytes)", where=path, fix="copy or download it again")
-
-
-def check_size(height: int, width: int, where: object, pixel_bytes: int = 3) -> None:
-    """Raises `MaskRCNNError` for an image of more than MAX_PIXELS pixels or MAX_IMAGE_BYTES bytes.
-
-    The variable MASKRCNN_MAX_IMAGE_BYTES of the environment sets another number of bytes, and pixels in proportion.
-
-    Args:
-        where: what the error names.
-        pixel_bytes: of one pixel with all its channels, once decoded.
-    """
-    pixels, _ = _limits()
-    if width * height > pixels:
-        raise MaskRCNNError(
-            f"expected at most {pixels:,} pixels, found {width} x {height} = {width * height:,}",
-            where=where,
-            fix="cut the image into tiles or scale it down",
-        )
-    check_bytes(width * height * pixel_bytes, where)
-
-
-def check_bytes(needed: int, where: object = None) -> None:
-    """Raises `MaskRCNNError` for pixels of more than MAX_IMAGE_BYTES, once decoded; see `check_size`."""
-    _, allowed = _limits()
-    if needed > allowed:
-        raise MaskRCNNError(
-            f"expected at most {allowed:,} bytes of pixels, found {needed:,}",
-            where=where,
-            fix=f"cut it into tiles or scale it down; with memory for several times as much, set {LIMIT_VARIABLE}",
-        )
-
-
-def _limits() -> tuple[int, int]:
-    """The largest numbers of pixels and bytes of an image."""
-    told = os.environ.get(LIMIT_VARIABLE)
-    if not told:
-        return MAX_PIXELS, MAX_IMAGE_BYTES
-    if not told.isdecimal() or not 0 < len(told) < 16:
-        raise MaskRCNNError(f"{LIMIT_VARIABLE}: expected a number of bytes, found {shown(told)}", fix="correct it")
-    return MAX_PIXELS * int(told) // MAX_IMAGE_BYTES, int(told)
-
-
-def stored(image: ImageFile.ImageFile, path: Path, shrink: int = 1) -> np.ndarray:
+def read_pixels(image: ImageFile.ImageFile, path: Path, shrink: int = 1) -> np.ndarray:
     """Pixels as the file has them: [H, W] grey of any depth, or uint8 or uint16 [H, W, 3 or 4], not turned.
 
     Args:
@@ -151,15 +90,15 @@ def stored(image: ImageFile.ImageFile, path: Path, shrink: int = 1) -> np.ndarra
             if pixels is not None:
                 return pixels
     swapped = _swapped_tiles(image)
-    array = decoded(image)
+    array = pixel_values(image)
     if swapped:
         with _header(path) as again:
             again.tile = swapped
-            array = array.astype(np.uint16) << 8 | decoded(again)
+            array = array.astype(np.uint16) << 8 | pixel_values(again)
     return array
 
 
-def loaded(image: Image.Image) -> np.ndarray:
+def raw_values(image: Image.Image) -> np.ndarray:
     """The stored values, palette indices included, once decoded."""
     # Pillow checks a TIFF's size again while decoding.
     with no_pillow_limit() if image.format == "TIFF" else nullcontext():
@@ -190,7 +129,7 @@ def orientation(image: ImageFile.ImageFile) -> int:
     return value if value in range(1, 9) else 1
 
 
-def oriented(pixels: np.ndarray, orientation: int) -> np.ndarray:
+def apply_orientation(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """EXIF's eight orientations as mirror images and a swap of the axes."""
     if orientation in TURNED:
         pixels = pixels.swapaxes(0, 1)
@@ -245,8 +184,8 @@ def _jpeg(path: Path) -> np.ndarray | None:
     return pixels[0].numpy() if len(pixels) == 1 else pixels.permute(1, 2, 0).numpy() if len(pixels) == 3 else None
 
 
-def decoded(image: Image.Image) -> np.ndarray:
-    values = loaded(image)
+def pixel_values(image: Image.Image) -> np.ndarray:
+    values = raw_values(image)
     if image.mode in GREY16:
         fits = values.dtype.kind == "i" and values.min() >= 0 and values.max() <= 65535
         return values.astype(np.uint16) if fits else values

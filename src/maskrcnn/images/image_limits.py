@@ -1,0 +1,70 @@
+"""Checks before an image is decoded: a regular file that is not empty, and pixels and bytes within limits."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from maskrcnn.documents import shown
+from maskrcnn.errors import MaskRCNNError
+
+MAX_PIXELS = 200_000_000
+MAX_IMAGE_BYTES = 2**30  # of decoded pixels; reading, resizing and batching take a few times as much
+LIMIT_VARIABLE = "MASKRCNN_MAX_IMAGE_BYTES"
+
+
+def check_image_file(path: Path) -> None:
+    """Raises `MaskRCNNError` unless there is a file that is not empty."""
+    try:
+        found = path.stat()
+    except PermissionError as error:
+        raise MaskRCNNError(f"cannot be read: {error.strerror}", where=path, fix="check its rights") from None
+    except (OSError, ValueError):
+        raise MaskRCNNError("no such image file", where=path, fix="check the path") from None
+    if stat.S_ISDIR(found.st_mode):
+        raise MaskRCNNError("expected an image file, found a folder", where=path, fix="name a file in it")
+    if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for somebody to write into it
+        raise MaskRCNNError("expected an image file, found a pipe or device", where=path, fix="save it as a file")
+    if found.st_size == 0:
+        raise MaskRCNNError("the image file is empty (0 bytes)", where=path, fix="copy or download it again")
+
+
+def check_size(height: int, width: int, where: object, pixel_bytes: int = 3) -> None:
+    """Raises `MaskRCNNError` for an image of more than MAX_PIXELS pixels or MAX_IMAGE_BYTES bytes.
+
+    The variable MASKRCNN_MAX_IMAGE_BYTES of the environment sets another number of bytes, and pixels in proportion.
+
+    Args:
+        where: what the error names.
+        pixel_bytes: of one pixel with all its channels, once decoded.
+    """
+    pixels, _ = _limits()
+    if width * height > pixels:
+        raise MaskRCNNError(
+            f"expected at most {pixels:,} pixels, found {width} x {height} = {width * height:,}",
+            where=where,
+            fix="cut the image into tiles or scale it down",
+        )
+    check_bytes(width * height * pixel_bytes, where)
+
+
+def check_bytes(needed: int, where: object = None) -> None:
+    """Raises `MaskRCNNError` for pixels of more than MAX_IMAGE_BYTES, once decoded; see `check_size`."""
+    _, allowed = _limits()
+    if needed > allowed:
+        raise MaskRCNNError(
+            f"expected at most {allowed:,} bytes of pixels, found {needed:,}",
+            where=where,
+            fix=f"cut it into tiles or scale it down; with memory for several times as much, set {LIMIT_VARIABLE}",
+        )
+
+
+def _limits() -> tuple[int, int]:
+    """The largest numbers of pixels and bytes of an image."""
+    told = os.environ.get(LIMIT_VARIABLE)
+    if not told:
+        return MAX_PIXELS, MAX_IMAGE_BYTES
+    if not told.isdecimal() or not 0 < len(told) < 16:
+        raise MaskRCNNError(f"{LIMIT_VARIABLE}: expected a number of bytes, found {shown(told)}", fix="correct it")
+    return MAX_PIXELS * int(told) // MAX_IMAGE_BYTES, int(told)
