@@ -1,6 +1,10 @@
-"""The one error users see: what is wrong, where, and how to mend it."""
+"""The one error users see: what is wrong, where, and how to mend it; and the exit codes of commands."""
 
 from __future__ import annotations
+
+SOME_SKIPPED = 1  # the rest is done
+ALL_FAILED = 2
+INTERRUPTED = 130
 
 
 class MaskRCNNError(Exception):
@@ -21,3 +25,14 @@ class MaskRCNNError(Exception):
 def shortened(text: str, limit: int = 1000) -> str:
     """The text, its middle left out where it is longer: messages quote files, whose values have any length."""
     return text if len(text) <= limit else f"{text[: limit // 2]} … {text[-limit // 2 :]}"
+
+
+# What may end a command without being a fault of the program: OSError is a full disk, or a folder that vanished.
+EXPECTED_ENDS = (MaskRCNNError, OSError, MemoryError, KeyboardInterrupt)
+
+
+def message_and_code(error: BaseException) -> tuple[str, int]:
+    """The line to show and the exit code for one of `EXPECTED_ENDS`."""
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped", INTERRUPTED
+    return "not enough memory" if isinstance(error, MemoryError) else str(error), ALL_FAILED

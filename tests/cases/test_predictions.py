@@ -9,10 +9,9 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.mask import area
 
-from maskrcnn.cli.predict import run
 from maskrcnn.images.sources import resolve_sources
 from maskrcnn.inference.predictor import load
-from maskrcnn.results.prediction_writer import PredictionWriter
+from maskrcnn.predict.prediction_run import predict_to_folder
 
 
 def test_predictions_ids(case: Path, tmp_path: Path) -> None:
@@ -23,8 +22,17 @@ def test_predictions_ids(case: Path, tmp_path: Path) -> None:
     truth = COCO(str(data / "val.json"))
     images = {image["file_name"]: image["id"] for image in truth.dataset["images"]}
     sources = resolve_sources([data / "val"]).images[:3]
-    with PredictionWriter(tmp_path, overlays=False) as writer:
-        assert run(load("people", "cpu"), sources, writer, 0.05) == 0
+    lines: list[str] = []
+    outcome = predict_to_folder(
+        [source.path_or_url for source in sources],
+        lambda: load("people", "cpu"),
+        tmp_path,
+        score=0.05,
+        overlays=False,
+        say=lines.append,
+        warn=lines.append,
+    )
+    assert (outcome.images, outcome.exit_code) == (3, 0), lines
     rows = json.loads((tmp_path / "predictions.json").read_text())
     assert len(rows) > 3
     assert not any("bbox" in row for row in rows)

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from maskrcnn.config import Config
+from maskrcnn.runtime.__main__ import main
 
 
 @pytest.fixture
@@ -71,3 +72,23 @@ def test_a_full_disk_under_standard_output_does_not_stop_the_work(desk: Path) ->
     assert done.returncode == 1
     json.loads((desk / "out" / "predictions.json").read_text())
     assert len(list((desk / "out").glob("*.png"))) == 4
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [(MemoryError(), 2, "not enough memory"), (KeyboardInterrupt(), 130, "stopped")],
+)
+def test_a_run_that_ends_early_says_why(
+    error: BaseException,
+    code: int,
+    line: str,
+    desk: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("maskrcnn.runtime.__main__.load", fail)
+    assert main([str(desk / "model.onnx"), str(desk / "photos"), "--out", str(desk / "out")]) == code
+    assert capsys.readouterr().err.splitlines()[-1] == f"error {line}"

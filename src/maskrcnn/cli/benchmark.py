@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from maskrcnn.cli.bars import Bar
-from maskrcnn.cli.console import SOME_SKIPPED, bold, json_text, paragraph, say, say_json, show_report, show_table, warn
+from maskrcnn.cli.console import bold, json_text, paragraph, say, say_json, show_report, show_table, warn
 from maskrcnn.cli.options import SOURCES_HELP, Device, Model, Trust
 from maskrcnn.cli.place import own_file
-from maskrcnn.errors import MaskRCNNError
+from maskrcnn.errors import SOME_SKIPPED, MaskRCNNError
 from maskrcnn.text import plural
 
 if TYPE_CHECKING:

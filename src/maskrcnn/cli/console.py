@@ -1,4 +1,4 @@
-"""The one door to the terminal: plain text, unless styled here. Also exit codes, and the tables that verbs share.
+"""The one door to the terminal: plain text, unless styled here. Also the tables that verbs share.
 
 No text is ever read as markup, and what a terminal would obey or hide is shown as an escape (`maskrcnn.text.visible`).
 Words that cannot be written, because a pipe was closed or a disk is full, do not stop the work.
@@ -19,16 +19,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from maskrcnn.errors import MaskRCNNError
+from maskrcnn.errors import SOME_SKIPPED, MaskRCNNError
 from maskrcnn.text import discard_rest, plural, visible
 
 if TYPE_CHECKING:
     from maskrcnn.evaluation.evaluator import Evaluation
     from maskrcnn.weights.load_report import LoadReport
-
-SOME_SKIPPED = 1
-ALL_FAILED = 2
-INTERRUPTED = 130
 
 
 class _Door(Console):

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maskrcnn.cli.console import ALL_FAILED, SOME_SKIPPED, paragraph, say, warn
+from maskrcnn.cli.console import paragraph, say, warn
 from maskrcnn.cli.options import Device
-from maskrcnn.errors import MaskRCNNError
+from maskrcnn.errors import ALL_FAILED, SOME_SKIPPED, MaskRCNNError
 
 if TYPE_CHECKING:
     import numpy as np

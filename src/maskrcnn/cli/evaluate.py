@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maskrcnn.cli.bars import bar
-from maskrcnn.cli.console import SOME_SKIPPED, bold, class_table, json_text, metrics_table, say, say_json, warn
+from maskrcnn.cli.console import bold, class_table, json_text, metrics_table, say, say_json, warn
 from maskrcnn.cli.options import Data, Device, Model, Precision, Size, Trust
 from maskrcnn.cli.place import own_file, own_folder
+from maskrcnn.errors import SOME_SKIPPED
 from maskrcnn.text import plural
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maskrcnn.cli.console import ALL_FAILED, paragraph, say, show_table, warn
+from maskrcnn.cli.console import paragraph, say, show_table, warn
 from maskrcnn.cli.options import TrainedModel
 from maskrcnn.cli.place import own_file
+from maskrcnn.errors import ALL_FAILED
 from maskrcnn.export.export_formats import FORMATS, PRECISIONS
 from maskrcnn.export.exporter import LOWEST, Request
 from maskrcnn.export.exporter import export as run

@@ -7,8 +7,8 @@ import sys
 import typer
 
 from maskrcnn.cli import benchmark, convert, dataset, demo, doctor, evaluate, export, models, predict, train
-from maskrcnn.cli.console import ALL_FAILED, INTERRUPTED, closing, fail, say
-from maskrcnn.errors import MaskRCNNError
+from maskrcnn.cli.console import closing, fail, say
+from maskrcnn.errors import ALL_FAILED, EXPECTED_ENDS, message_and_code
 from maskrcnn.text import write_anyway
 
 app = typer.Typer(
@@ -46,24 +46,16 @@ def root(version: bool = typer.Option(False, "--version", help="Print the versio
 def main() -> None:
     """Run the command line; a user's mistake is one line and exit code 2."""
     write_anyway()
-    sys.exit(closing(_code()))
+    sys.exit(closing(_exit_code()))
 
 
-def _code() -> int:
+def _exit_code() -> int:
     try:
         app()
-    except MaskRCNNError as error:
-        fail(error)
-        return ALL_FAILED
-    except OSError as error:  # a full disk, a folder that vanished: the system's own words are clear
-        fail(error)
-        return ALL_FAILED
-    except MemoryError:
-        fail("not enough memory")
-        return ALL_FAILED
-    except KeyboardInterrupt:
-        fail("stopped")
-        return INTERRUPTED
-    except SystemExit as exit:
-        return exit.code if isinstance(exit.code, int) else 0 if exit.code is None else ALL_FAILED
+    except EXPECTED_ENDS as error:
+        line, code = message_and_code(error)
+        fail(line)
+        return code
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0 if end.code is None else ALL_FAILED
     return 0

@@ -7,18 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maskrcnn.cli.bars import Bar
-from maskrcnn.cli.console import ALL_FAILED, SOME_SKIPPED, say, show_report, warn
+from maskrcnn.cli.bars import bar
+from maskrcnn.cli.console import say, show_report, warn
 from maskrcnn.cli.options import Device, Model, Precision, Size, Sources, Trust
-from maskrcnn.errors import MaskRCNNError
 from maskrcnn.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from maskrcnn.images.sources import Source
     from maskrcnn.predict.image_predictor import ImagePredictor
-    from maskrcnn.results.prediction_writer import PredictionWriter
 
 
 def predict(
@@ -36,47 +31,18 @@ def predict(
 
     Writes an overlay of each image as a PNG, and all objects to one predictions.json.
     """
-    from maskrcnn.images.sources import resolve_sources
+    from maskrcnn.predict.prediction_run import predict_to_folder
 
-    found = resolve_sources(sources)
-    for line in (*found.problems, *found.notes):
-        warn(line)
-    if not found.images:
-        raise MaskRCNNError("no image to segment", fix="name image files or folders that hold some")
-
-    from maskrcnn.results.prediction_writer import PredictionWriter
-
-    with PredictionWriter(folder, overlays=overlays) as writer:
-        for line in writer.notes:
-            warn(line)
+    def open_predictor() -> ImagePredictor:
         from maskrcnn.inference.predictor import load
 
         predictor = load(model, device, precision, size=size, trust=trust)
         show_report(predictor.report)
-        skipped = run(predictor, found.images, writer, score) + len(found.problems)
-    if skipped:
-        done = len(found.images) + len(found.problems) - skipped
-        raise typer.Exit(SOME_SKIPPED if done > 0 else ALL_FAILED)
+        return predictor
 
-
-def run(predictor: ImagePredictor, images: Sequence[Source], writer: PredictionWriter, score: float) -> int:
-    """Segment the images one after another; how many had to be skipped."""
-    skipped = objects = 0
-    with Bar("segment", len(images)) as bar:
-        results = predictor.stream((source.path_or_url for source in images), score)
-        for source, result in zip(images, results, strict=True):
-            bar.advance()
-            try:
-                if isinstance(result, MaskRCNNError):
-                    raise result
-                writer.add(source.name, source.stem, result)
-            except MaskRCNNError as error:
-                warn(f"skipped {error}")
-                skipped += 1
-                continue
-            for note in result.notes:
-                warn(f"{source.name}: {note}")
-            objects += len(result)
-            say(f"{source.name}: {plural(len(result), 'object')}")
-    say(f"{plural(objects, 'object')} in {plural(len(images) - skipped, 'image')} → {writer.out_dir}")
-    return skipped
+    outcome = predict_to_folder(
+        sources, open_predictor, folder, score=score, overlays=overlays, say=say, warn=warn, progress=bar
+    )
+    say(f"{plural(outcome.objects, 'object')} in {plural(outcome.images, 'image')} → {folder}")
+    if outcome.exit_code:
+        raise typer.Exit(outcome.exit_code)

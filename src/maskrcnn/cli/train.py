@@ -12,20 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maskrcnn.cli.bars import LongBars
-from maskrcnn.cli.console import (
-    INTERRUPTED,
-    SOME_SKIPPED,
-    bold,
-    metrics_table,
-    on_terminal,
-    paragraph,
-    say,
-    silence,
-    warn,
-)
+from maskrcnn.cli.console import bold, metrics_table, on_terminal, paragraph, say, silence, warn
 from maskrcnn.cli.options import Device, MaybeData
 from maskrcnn.cli.place import own_folder
-from maskrcnn.errors import MaskRCNNError
+from maskrcnn.errors import INTERRUPTED, SOME_SKIPPED, MaskRCNNError
 from maskrcnn.text import plural
 from maskrcnn.train.recipe import Recipe, read_recipe
 

@@ -7,18 +7,38 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images.sources import resolve_sources
-from maskrcnn.results.prediction_writer import PredictionWriter
+from maskrcnn.errors import EXPECTED_ENDS, SOME_SKIPPED, message_and_code
+from maskrcnn.predict.prediction_run import predict_to_folder
 from maskrcnn.runtime import load
-from maskrcnn.text import discard_rest, plural, visible, write_anyway
-
-SOME_SKIPPED, FAILED, INTERRUPTED = 1, 2, 130
+from maskrcnn.text import discard_rest, visible, write_anyway
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run with these command-line words, or the process's own; the exit code."""
     write_anyway()
+    chosen = _parser().parse_args(words)
+    terminal = _PlainTerminal()
+    try:
+        outcome = predict_to_folder(
+            chosen.sources,
+            lambda: load(chosen.model, threads=getattr(chosen, "threads", None)),
+            chosen.out,
+            score=chosen.score,
+            overlays=not chosen.no_overlays,
+            say=terminal.say,
+            warn=terminal.warn,
+        )
+    except EXPECTED_ENDS as error:
+        line, code = message_and_code(error)
+        terminal.warn(line, "error")
+        return code
+    if terminal.failure is not None and not isinstance(terminal.failure, BrokenPipeError):
+        terminal.warn(f"cannot write to standard output: {terminal.failure.strerror}", "error")
+        return outcome.exit_code or SOME_SKIPPED
+    return outcome.exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m maskrcnn.runtime",
         description="Segment images.",
@@ -29,34 +49,14 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("out"), help="where overlays and predictions.json go")
     parser.add_argument("--score", type=float, default=0.5, help="leave out objects below this score, 0 to 1")
     parser.add_argument(
-        "--threads",
-        type=int,
-        default=argparse.SUPPRESS,
-        help="cores to use; the runtime's own choice unless given",
+        "--threads", type=int, default=argparse.SUPPRESS, help="cores to use; the runtime's own choice unless given"
     )
     parser.add_argument("--no-overlays", action="store_true", help="write predictions.json alone")
-    chosen = parser.parse_args(words)
-    told = _Words()
-    try:
-        skipped, done = _run(chosen, told)
-    except MaskRCNNError as error:
-        told.aside("error", error)
-        return FAILED
-    except OSError as error:
-        told.aside("error", error)
-        return FAILED
-    except KeyboardInterrupt:
-        told.aside("error", "stopped")
-        return INTERRUPTED
-    code = 0 if not skipped else SOME_SKIPPED if done else FAILED
-    if told.failure is not None and not isinstance(told.failure, BrokenPipeError):
-        told.aside("error", f"cannot write to standard output: {told.failure.strerror}")
-        return code or SOME_SKIPPED
-    return code
+    return parser
 
 
-class _Words:
-    """What is told, each on its line; words that cannot be written do not stop the work."""
+class _PlainTerminal:
+    """Standard output and error, a line at a time; a line that cannot be written does not stop the work."""
 
     failure: OSError | None = None
 
@@ -68,39 +68,11 @@ class _Words:
                 self.failure = error
                 discard_rest(sys.stdout)
 
-    def aside(self, label: str, line: object) -> None:
+    def warn(self, line: str, label: str = "note") -> None:
         try:
-            print(label, visible(str(line)), file=sys.stderr, flush=True)
+            print(label, visible(line), file=sys.stderr, flush=True)
         except OSError:
             discard_rest(sys.stderr)
-
-
-def _run(chosen: argparse.Namespace, told: _Words) -> tuple[int, int]:
-    """How many images were skipped and how many done."""
-    found = resolve_sources(chosen.sources)
-    skipped = len(found.problems)
-    for line in (*found.problems, *found.notes):
-        told.aside("note", line)
-    if not found.images:
-        raise MaskRCNNError("no image to segment", fix="name image files or folders that hold some")
-    with PredictionWriter(chosen.out, overlays=not chosen.no_overlays) as writer:
-        for line in writer.notes:
-            told.aside("note", line)
-        model = load(chosen.model, threads=getattr(chosen, "threads", None))
-        results = model.stream((source.path_or_url for source in found.images), chosen.score)
-        for source, result in zip(found.images, results, strict=True):
-            try:
-                if isinstance(result, MaskRCNNError):
-                    raise result
-                writer.add(source.name, source.stem, result)
-            except MaskRCNNError as error:
-                told.aside("note", f"skipped {error}")
-                skipped += 1
-                continue
-            for note in result.notes:
-                told.aside("note", f"{source.name}: {note}")
-            told.say(f"{source.name}: {plural(len(result), 'object')}")
-    return skipped, writer.images
 
 
 if __name__ == "__main__":
