@@ -22,7 +22,7 @@ from maskrcnn.annotations.objects import Annotation
 from maskrcnn.config import Config, Preprocess, from_dict, preset, to_dict
 from maskrcnn.datasets.conversion.conversion import convert
 from maskrcnn.datasets.dataset import Dataset, ImageRecord, StoredAnnotations, open_dataset
-from maskrcnn.datasets.doctor import examine
+from maskrcnn.datasets.doctor.examination import examine
 from maskrcnn.datasets.formats.registry import BY_NAME
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.image_reader import image_size, read_channels, read_header, read_id_map, read_image
@@ -127,7 +127,7 @@ def _use_data(folder: Path) -> int:
             read += 1
         for problem in dataset.problems:
             _check_message(str(problem))
-    for problem in examine(folder / "data", workers=1).findings:
+    for problem in examine(folder / "data", workers=1).problems:
         _check_message(str(problem))
     return read
 

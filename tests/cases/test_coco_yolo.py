@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from maskrcnn.datasets.dataset import Dataset, open_dataset, split_names
-from maskrcnn.datasets.doctor import examine
+from maskrcnn.datasets.doctor.examination import examine
 from maskrcnn.errors import MaskRCNNError
 
 # The polygon that most cases hold: 50 x 40 pixels from (10, 10).
@@ -22,7 +22,7 @@ def areas(dataset: Dataset) -> list[list[float]]:
 def errors(folder: Path) -> list[str]:
     """What the doctor calls an error, unless it follows from the case being small."""
     small = {"no-validation", "class-too-rare", "class-without-examples"}
-    return [str(f) for f in examine(folder).findings if f.severity == "error" and f.check not in small]
+    return [str(f) for f in examine(folder).problems if f.severity == "error" and f.check not in small]
 
 
 def test_coco_cat_gap_zero(case: Path) -> None:
@@ -32,7 +32,7 @@ def test_coco_cat_gap_zero(case: Path) -> None:
     (problem,) = dataset.problems
     assert (problem.check, problem.severity) == ("root-category", "note")
     assert "'objects'" in problem.what
-    assert not any("objects" in f.what for f in examine(case / "data").findings if f.check != "root-category")
+    assert not any("objects" in f.what for f in examine(case / "data").problems if f.check != "root-category")
 
 
 def test_coco_cvat_project_subsets(case: Path) -> None:

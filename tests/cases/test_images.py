@@ -9,7 +9,7 @@ import tifffile
 
 from maskrcnn import open_dataset
 from maskrcnn.config import Preprocess
-from maskrcnn.datasets.doctor import examine
+from maskrcnn.datasets.doctor.examination import examine
 from maskrcnn.datasets.survey.channel_statistics import Channels, channels_of
 from maskrcnn.images.image_reader import read_channels, read_id_map, read_image
 from maskrcnn.images.sources import resolve_sources
@@ -41,7 +41,7 @@ def test_tiff_big_endian_16bit(case: Path) -> None:
         assert np.array_equal(read_channels(record.path)[..., 0], stored)
         assert record.labels is not None
         assert np.array_equal(read_id_map(record.labels), tifffile.imread(record.labels))
-    assert not [finding for finding in examine(case / "data").findings if finding.check == "unreadable-image"]
+    assert not [finding for finding in examine(case / "data").problems if finding.check == "unreadable-image"]
 
 
 def test_tiff_miniswhite_16bit(case: Path) -> None:

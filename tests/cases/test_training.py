@@ -84,7 +84,7 @@ HOSTILE = """
 import json, resource, sys, time
 from pathlib import Path
 from maskrcnn.datasets.dataset import open_dataset
-from maskrcnn.datasets.doctor.examine import examine
+from maskrcnn.datasets.doctor.examination import examine
 from maskrcnn.images.image_reader import read_image
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.train.recipe import read_recipe

@@ -10,7 +10,7 @@ from PIL import Image
 
 from maskrcnn.datasets.conversion.conversion import convert
 from maskrcnn.datasets.dataset import open_dataset
-from maskrcnn.datasets.doctor.examine import examine
+from maskrcnn.datasets.doctor.examination import examine
 from maskrcnn.datasets.formats.registry import BY_NAME
 
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from maskrcnn.benchmark.environment import environment
 from maskrcnn.cli import main as cli
-from maskrcnn.datasets.doctor import examine
+from maskrcnn.datasets.doctor.examination import examine
 
 
 def run(*words: object) -> tuple[int, str, str]:
@@ -70,7 +70,7 @@ def test_only_some_examples_are_shown_but_all_are_in_the_json(data: Path, tmp_pa
     found = [finding for finding in content["findings"] if finding["check"] == "unknown-category"]
     assert [finding["annotation"] for finding in found] == list(range(1, 10))
     assert content["counts"]["unknown-category"] == 9
-    assert found[0].keys() == {"check", "severity", "file", "what", "fix", "annotation", "split", "fixable"}
+    assert found[0].keys() == {"check", "severity", "file", "entry", "what", "fix"} | {"annotation", "split", "fixable"}
 
 
 def test_json_on_standard_output_is_all_there_is(data: Path) -> None:
@@ -82,9 +82,9 @@ def test_json_on_standard_output_is_all_there_is(data: Path) -> None:
 def test_a_corrected_copy(data: Path, tmp_path: Path) -> None:
     change(data / "val.json", lambda content: content["annotations"][0]["bbox"].__setitem__(2, 0))
     code, text, _ = run(data, "--fix", tmp_path / "copy", "--json", tmp_path / "found.json")
-    assert "mended leak: 4" in text
-    assert "mended box-mask-disagree: 1" in text
-    assert "it was examined again" in text
+    assert "fixed leak: 4" in text
+    assert "fixed box-mask-disagree: 1" in text
+    assert "the copy was examined again" in text
     assert code == 1  # the copies that leaked were all there was to train on
     content = json.loads((tmp_path / "found.json").read_text())
     assert content["copy"]["mended"].items() >= {"leak": 4, "box-mask-disagree": 1}.items()

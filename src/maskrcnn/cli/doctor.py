@@ -14,7 +14,8 @@ from maskrcnn.cli.place import own_file, own_folder
 from maskrcnn.text import plural
 
 if TYPE_CHECKING:
-    from maskrcnn.datasets.doctor import Diagnosis, Finding
+    from maskrcnn.annotations.problem import Problem
+    from maskrcnn.datasets.doctor.diagnosis import Diagnosis
 
 ERRORS_FOUND = 1
 _EXAMPLES = 5
@@ -55,7 +56,8 @@ def doctor(
             return
     if data is None:
         raise typer.BadParameter("expected a folder with data, or --env", param_hint="DATA")
-    from maskrcnn.datasets.doctor import check_copy, examine, repair
+    from maskrcnn.datasets.doctor.examination import examine
+    from maskrcnn.datasets.doctor.repair import check_copy, repair
     from maskrcnn.output.atomic_file import write_text
 
     if fix is not None:
@@ -70,10 +72,10 @@ def doctor(
             with busy("writing a corrected copy"):
                 repaired = repair(data, fix, preset, workers)
             diagnosis = repaired.after
-            content["copy"] = {"folder": str(fix), "mended": repaired.mended, "left_out": repaired.left_out}
+            content["copy"] = {"folder": str(fix), "mended": repaired.fixed, "left_out": repaired.left_out}
             content["copy"]["after"] = diagnosis.to_dict()
             if json_out != "-":
-                show_repair(repaired.mended, repaired.left_out, fix)
+                show_repair(repaired.fixed, repaired.left_out, fix)
                 show(diagnosis)
         if json_out == "-":
             say_json(content)
@@ -85,19 +87,19 @@ def doctor(
 
 def show(diagnosis: Diagnosis) -> None:
     """A few examples of each check, and the totals."""
-    from maskrcnn.datasets.doctor import CHECKS
+    from maskrcnn.datasets.doctor.checks import CHECKS
 
-    groups: dict[str, list[Finding]] = {}
-    for finding in diagnosis.findings:
-        groups.setdefault(finding.check, []).append(finding)
-    for check, findings in groups.items():
-        first, count = findings[0], len(findings)
+    groups: dict[str, list[Problem]] = {}
+    for problem in diagnosis.problems:
+        groups.setdefault(problem.check, []).append(problem)
+    for check, problems in groups.items():
+        first, count = problems[0], len(problems)
         about = CHECKS[check].about if check in CHECKS else first.what
-        colour, fixable = _COLOURS[first.severity], ", fixable" * any(finding.fixable for finding in findings)
+        colour, fixable = _COLOURS[first.severity], ", fixable" * any(problem.fixable for problem in problems)
         say(styled(first.severity, colour), " ", bold(check), f" ({count:,}{fixable}): {about}")
-        for finding in findings[:_EXAMPLES]:
-            split = f"[{finding.split}] " if finding.split else ""
-            say(f"    {split}{_short(str(finding), diagnosis.path)}")
+        for problem in problems[:_EXAMPLES]:
+            split = f"[{problem.split}] " if problem.split else ""
+            say(f"    {split}{_short(f'{problem.where}: {problem.what}', diagnosis.path)}")
         if count > _EXAMPLES:
             say(f"    … and {count - _EXAMPLES:,} more")
         say(f"    → {first.fix}")
@@ -105,20 +107,19 @@ def show(diagnosis: Diagnosis) -> None:
         f"{split or 'data'} {plural(images, 'image')} with {plural(diagnosis.objects[split], 'object')}"
         for split, images in diagnosis.images.items()
     )
-    counts = {severity: sum(f.severity == severity for f in diagnosis.findings) for severity in _COLOURS}
-    totals = ", ".join(plural(count, severity) for severity, count in counts.items() if count)
+    totals = ", ".join(plural(count, severity) for severity in _COLOURS if (count := diagnosis.count(severity)))
     say(f"{diagnosis.path}: {sizes}: {totals or 'nothing found'}")
 
 
-def show_repair(mended: dict[str, int], left_out: list[str], folder: Path) -> None:
+def show_repair(fixed: dict[str, int], left_out: list[str], folder: Path) -> None:
     """What was done in the corrected copy."""
     say()
     say(f"corrected copy in {folder}")
-    for check, count in mended.items():
-        say(f"    mended {check}: {count:,}")
+    for check, count in fixed.items():
+        say(f"    fixed {check}: {count:,}")
     for line in left_out:
         say(f"    {line}")
-    say("it was examined again:")
+    say("the copy was examined again:")
 
 
 def _short(text: str, root: str) -> str:

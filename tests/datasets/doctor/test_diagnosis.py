@@ -1,23 +1,24 @@
-"""Findings: their order, their text, and what readers report made into them."""
+"""Problems: their order, their text, and what readers report made into them."""
 
 from __future__ import annotations
 
 from maskrcnn.annotations.problem import Problem
-from maskrcnn.datasets.doctor.diagnosis import found, from_problem, in_order, in_split
+from maskrcnn.datasets.doctor.checks import catalogued, problem_of
+from maskrcnn.datasets.doctor.diagnosis import in_order
 
 
 def test_errors_come_first_then_files_as_people_count() -> None:
-    findings = [
-        found("long-object", "a", "x"),
-        found("duplicate-object", "img10", "x", 2),
-        found("duplicate-object", "img9", "x", 11),
-        found("duplicate-object", "img9", "x", 3),
-        found("leak", "z", "x"),
-        *in_split([found("leak", "a", "x")], "val"),
-        *in_split([found("leak", "b", "x")], "train"),
-        found("leak", "z", "x"),
+    problems = [
+        problem_of("long-object", "a", "x"),
+        problem_of("duplicate-object", "img10", "x", 2),
+        problem_of("duplicate-object", "img9", "x", 11),
+        problem_of("duplicate-object", "img9", "x", 3),
+        problem_of("leak", "z", "x"),
+        problem_of("leak", "a", "x", split="val"),
+        problem_of("leak", "b", "x", split="train"),
+        problem_of("leak", "z", "x"),
     ]
-    ordered = in_order(findings, ["train", "val"])
+    ordered = in_order(problems, ["train", "val"])
     assert [(f.check, f.split, f.file, f.annotation) for f in ordered] == [
         ("leak", "", "z", None),
         ("leak", "train", "b", None),
@@ -27,18 +28,16 @@ def test_errors_come_first_then_files_as_people_count() -> None:
         ("duplicate-object", "", "img10", 2),
         ("long-object", "", "a", None),
     ]
-    assert in_order(reversed(findings), ["train", "val"]) == ordered
+    assert in_order(reversed(problems), ["train", "val"]) == ordered
 
 
 def test_a_readers_problem_keeps_its_place_and_advice() -> None:
-    finding = from_problem(
-        Problem("zero-area", "some, file.json", "no area", "mend it", "warning", 0, 1, annotation=12)
-    )
-    assert (finding.file, finding.annotation) == ("some, file.json", 12)
-    assert (finding.severity, finding.fix, finding.fixable) == ("error", "mend it", True)
-    assert str(finding) == "some, file.json, annotation 12: no area"
-    finding = from_problem(Problem("of-tomorrow", "a.json", "something", "", "note"))
-    assert (finding.check, finding.severity, finding.annotation, finding.fixable) == (
+    problem = catalogued(Problem("zero-area", "some, file.json", "no area", "mend it", "warning", 0, 1, annotation=12))
+    assert (problem.file, problem.annotation) == ("some, file.json", 12)
+    assert (problem.severity, problem.fix, problem.fixable) == ("error", "mend it", True)
+    assert f"{problem.where}: {problem.what}" == "some, file.json, annotation 12: no area"
+    problem = catalogued(Problem("of-tomorrow", "a.json", "something", "", "note"))
+    assert (problem.check, problem.severity, problem.annotation, problem.fixable) == (
         "of-tomorrow",
         "note",
         None,
@@ -46,7 +45,7 @@ def test_a_readers_problem_keeps_its_place_and_advice() -> None:
     )
 
 
-def test_a_finding_has_a_largest_length() -> None:
-    finding = found("class-too-rare", "a.json", f"class {'x' * 100_000} has 1 object")
-    assert len(str(finding)) < 1200
-    assert finding.what.endswith("has 1 object")
+def test_a_problem_has_a_largest_length() -> None:
+    problem = problem_of("class-too-rare", "a.json", f"class {'x' * 100_000} has 1 object")
+    assert len(str(problem)) < 1200
+    assert problem.what.endswith("has 1 object")

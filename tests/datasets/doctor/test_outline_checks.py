@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskrcnn.datasets.doctor.outline_checks import fills_box, first_crossing, pieces
+from maskrcnn.datasets.doctor.outline_checks import first_crossing, is_rectangle, pieces
 from maskrcnn.masks.crop import Crop
 
 
@@ -58,4 +58,4 @@ def test_only_large_full_masks_fill_their_boxes() -> None:
     notched = full.copy()
     notched[0, 0] = False
     padded = np.pad(full, 2)
-    assert [fills_box(Crop(mask, 0, 0)) for mask in (full, notched, padded, full[:5])] == [True, False, True, False]
+    assert [is_rectangle(Crop(mask, 0, 0)) for mask in (full, notched, padded, full[:5])] == [True, False, True, False]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from maskrcnn.annotations.objects import Annotation, Drawn
-from maskrcnn.datasets.doctor.overlap_checks import neighbours, overlap_findings
+from maskrcnn.datasets.doctor.overlap_checks import check_overlaps, neighbours
 from maskrcnn.masks.crop import Crop
 
 
@@ -40,7 +40,7 @@ def test_neighbours_equal_all_pairs(sizes: list[tuple[int, int, int, int]], leas
 
 def test_the_later_one_is_the_duplicate_and_told_once() -> None:
     objects = [drawn(9, square(30, 0)), drawn(5, square(0, 0)), drawn(7, square(0, 0)), drawn(3, square(0, 0))]
-    found = overlap_findings(objects, ["cat"], Path("a"))
+    found = check_overlaps(objects, ["cat"], Path("a"))
     assert [(f.check, f.annotation) for f in found] == [("duplicate-object", 7), ("duplicate-object", 3)]
     assert "IoU 1.000 with annotation 5" in found[0].what
 
@@ -53,8 +53,8 @@ def test_crowds_and_boxes_of_two_classes_are_left_alone() -> None:
         [drawn(1, None, 0, box=box), drawn(2, square(0, 0), 0)],
         [drawn(1, square(0, 0), 0), drawn(2, square(2, 0), 0)],
     ]
-    assert [overlap_findings(pair, ["cat", "dog"], Path("a")) for pair in pairs] == [[], [], [], []]
-    assert [f.check for f in overlap_findings([*pairs[1][:1], drawn(3, None, 0, box=box)], ["cat"], Path("a"))] == [
+    assert [check_overlaps(pair, ["cat", "dog"], Path("a")) for pair in pairs] == [[], [], [], []]
+    assert [f.check for f in check_overlaps([*pairs[1][:1], drawn(3, None, 0, box=box)], ["cat"], Path("a"))] == [
         "duplicate-object"
     ]
 
@@ -63,7 +63,7 @@ def test_ten_thousand_copies_of_one_object_take_no_pairs() -> None:
     crop = square(5, 5)
     objects = [drawn(number, crop, number % 2) for number in range(10_000)]
     start = time.process_time()
-    found = overlap_findings(objects, ["cat", "dog"], Path("a"))
+    found = check_overlaps(objects, ["cat", "dog"], Path("a"))
     assert time.process_time() - start < 5
     assert len(found) == 9_999
     assert {f.check for f in found} == {"duplicate-object", "conflicting-labels"}

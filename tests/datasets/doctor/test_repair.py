@@ -18,8 +18,11 @@ from PIL import Image
 
 from maskrcnn.datasets import doctor
 from maskrcnn.datasets.dataset import open_dataset
-from maskrcnn.datasets.doctor import CHECKS, coco_fixes, examine, repair
-from maskrcnn.datasets.doctor.coco_fixes import clip_polygon, forget_orientation, own_ids
+from maskrcnn.datasets.doctor import coco_fixes
+from maskrcnn.datasets.doctor.checks import CHECKS
+from maskrcnn.datasets.doctor.coco_fixes import clip_polygon, make_ids_unique, reset_orientation
+from maskrcnn.datasets.doctor.examination import examine
+from maskrcnn.datasets.doctor.repair import repair
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.image_reader import read_header, read_image
 from maskrcnn.masks.polygons import rasterise
@@ -58,10 +61,10 @@ def test_one_copy_mends_everything(coco: Any, tmp_path: Path) -> None:
     before, original = examine(coco.folder), fingerprints(coco.folder)
     assert before.errors
     done = repair(coco.folder, tmp_path / "copy")
-    assert done.after.findings == []
+    assert done.after.problems == []
     assert fingerprints(coco.folder) == original
-    assert examine(tmp_path / "copy").findings == []
-    assert {f.check for f in before.findings if f.fixable} == done.mended.keys()
+    assert examine(tmp_path / "copy").problems == []
+    assert {f.check for f in before.problems if f.fixable} == done.fixed.keys()
     content = read(tmp_path / "copy" / "train.json")
     assert content["licenses"] == ["kept"]
     mended = {entry["id"]: entry for entry in content["annotations"]}
@@ -80,7 +83,7 @@ def test_copies_and_leaks_go_but_one_stays(coco: Any, tmp_path: Path) -> None:
             coco.objects(split).append({**entry, "id": len(coco.objects(split)) + 1, "image_id": number})
     coco.save()
     done = repair(coco.folder, tmp_path / "copy")
-    assert done.mended == {"duplicate-image": 1, "leak": 1}
+    assert done.fixed == {"duplicate-image": 1, "leak": 1}
     assert done.left_out == ["left out, leak: 1 image, 3 objects", "left out, duplicate-image: 1 image, 3 objects"]
     assert done.after.errors == 0
     assert [len(open_dataset(tmp_path / "copy", split)) for split in ("train", "val")] == [7, 5]
@@ -93,7 +96,7 @@ def test_copies_with_different_labels_are_for_people_to_decide(coco: Any, tmp_pa
     coco.add_object("train", 91, "disc", coco.outline("disc", 80, 60, 20))
     coco.save()
     done = repair(coco.folder, tmp_path / "copy")
-    (finding,) = done.after.findings
+    (finding,) = done.after.problems
     assert (finding.check, finding.fixable) == ("duplicate-image", False)
     assert "objects here 1, there 3" in finding.what
 
@@ -106,7 +109,7 @@ def test_bad_images_are_left_out_and_told(coco: Any, tmp_path: Path) -> None:
         "left out, missing-image: 1 image, 3 objects",
         "left out, unreadable-image: 1 image, 3 objects",
     ]
-    assert done.mended == {"unreadable-image": 1}
+    assert done.fixed == {"unreadable-image": 1}
     assert done.after.images["train"] == 6
     assert done.after.errors == 0
 
@@ -119,8 +122,8 @@ def test_labels_that_ignore_exif_fit_the_copy(coco: Any, tmp_path: Path) -> None
     coco.save()
     stored = np.asarray(Image.open(path))
     done = repair(coco.folder, tmp_path / "copy")
-    assert done.mended == {"exif-rotation": 1}
-    assert done.after.findings == []
+    assert done.fixed == {"exif-rotation": 1}
+    assert done.after.problems == []
     assert (read_image(tmp_path / "copy" / "train" / "a.jpg").pixels == stored).all()
 
 
@@ -133,8 +136,8 @@ def test_id_maps_become_coco(maps: Any, tmp_path: Path) -> None:
         "left out, missing-mask: 1 image, 0 objects",
         "left out, duplicate-image: 1 image, 4 objects",
     ]
-    assert done.mended == {"duplicate-image": 1}
-    assert done.after.findings == []
+    assert done.fixed == {"duplicate-image": 1}
+    assert done.after.problems == []
     assert done.after.objects == {"train": 16, "val": 8}
 
 
@@ -144,8 +147,8 @@ def test_a_manifest_becomes_one_data_set(coco: Any, maps: Any, tmp_path: Path) -
     coco.objects().append({**coco.objects()[0], "id": 99})
     coco.save()
     done = repair(file, tmp_path / "copy")
-    assert done.mended == {"duplicate-object": 1}
-    assert done.after.findings == []
+    assert done.fixed == {"duplicate-object": 1}
+    assert done.after.problems == []
     assert done.after.objects == {"train": 44, "val": 12}
 
 
@@ -167,7 +170,7 @@ def test_orientation_is_forgotten_to_the_bit(tmp_path: Path, kind: str) -> None:
     Image.fromarray(pixels).save(path, exif=exif)
     stored = np.asarray(Image.open(path))
     assert read_header(path).orientation == 8
-    forget_orientation(path)
+    reset_orientation(path)
     assert read_header(path).orientation == 1
     assert (read_image(path).pixels == stored).all()
     assert Image.open(path).getexif()[0x010E] == "a text"
@@ -175,7 +178,7 @@ def test_orientation_is_forgotten_to_the_bit(tmp_path: Path, kind: str) -> None:
 
 def test_ids_of_their_own() -> None:
     entries: list[dict[str, Any]] = [{"id": 3}, {"id": 3}, {}, {"id": "x"}, {"id": 1}]
-    assert own_ids(entries) == 3
+    assert make_ids_unique(entries) == 3
     assert [entry["id"] for entry in entries] == [3, 4, 5, 6, 1]
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from maskrcnn.datasets.dataset import Dataset, open_dataset
-from maskrcnn.datasets.doctor import examine
+from maskrcnn.datasets.doctor.examination import examine
 
 W, H = 40, 20
 SQUARES = [[4 + 10 * k, 2, 12 + 10 * k, 2, 12 + 10 * k, 10, 4 + 10 * k, 10] for k in range(3)]
@@ -86,7 +86,7 @@ def test_background_is_no_class_and_ignore_a_region_of_every_class(write: object
     assert [problem.what.split()[0] for problem in dataset.problems if problem.check == "reserved-name"] == [
         name for name in LISTED if name.startswith("_")
     ]
-    assert [found.what.split()[0] for found in examine(tmp_path).findings if found.severity == "error"] == []
+    assert [found.what.split()[0] for found in examine(tmp_path).problems if found.severity == "error"] == []
 
 
 def test_data_of_reserved_names_alone_are_left_as_they_are(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Faults that show only in a COCO label file as written: numbering, and boxes before they are clipped.
+"""Checks of a COCO label file as written: its ids, and boxes before they are clipped.
 
 Boxes as written are [x, y, width, height] in continuous image pixels.
 """
@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from maskrcnn.annotations.problem import Problem
 from maskrcnn.datasets.dataset import Dataset
-from maskrcnn.datasets.doctor.diagnosis import Finding, found
-from maskrcnn.datasets.doctor.look import Look
-from maskrcnn.datasets.doctor.numbering import missing_ids
+from maskrcnn.datasets.doctor.checks import problem_of
+from maskrcnn.datasets.doctor.examined_image import ExaminedImage
+from maskrcnn.datasets.doctor.id_gaps import missing_ids
 from maskrcnn.datasets.formats.coco_categories import read_categories
 from maskrcnn.datasets.formats.coco_ids import Ids, numbered
 from maskrcnn.datasets.formats.coco_images import file_name
@@ -24,7 +25,6 @@ from maskrcnn.datasets.formats.image_finder import means
 from maskrcnn.datasets.formats.reader_checks import whole
 from maskrcnn.documents import read_json
 from maskrcnn.images.image_reader import find_images
-from maskrcnn.text import listed
 
 _LISTS = ("images", "annotations", "categories")
 _ROUNDING = 1.0  # pixels
@@ -102,55 +102,56 @@ def _last_part(name: str) -> str:
     return name.replace("\\", "/").rsplit("/", 1)[-1]
 
 
-def counting_lost(looks: Sequence[Look], contents: Mapping[Path, Mapping[str, Any]]) -> list[Look]:
-    """The looks, told how many annotations the files have for each image that their reader did not hand on."""
+def count_lost(images: Sequence[ExaminedImage], contents: Mapping[Path, Mapping[str, Any]]) -> list[ExaminedImage]:
+    """The images; `lost` counts all annotations that the files have for each and that the reader left out."""
     written = {
         file: Counter(entry["image_id"] for entry in content["annotations"] if isinstance(entry, dict))
         for file, content in contents.items()
     }
     return [
-        look
-        if look.record.labels not in written
-        else look._replace(lost=written[look.record.labels][look.record.id] - len(look.ids))
-        for look in looks
+        image._replace(lost=written[image.record.labels][image.record.id] - len(image.ids))
+        if image.record.labels in written
+        else image
+        for image in images
     ]
 
 
-def coco_findings(file: Path, content: Mapping[str, Any], looks: Sequence[Look]) -> list[Finding]:
-    """Faults of one label file; `looks` are those of its images."""
+def check_coco_file(file: Path, content: Mapping[str, Any], images: Sequence[ExaminedImage]) -> list[Problem]:
+    """Problems of one label file and its images."""
     annotations = [entry for entry in content["annotations"] if isinstance(entry, dict)]
-    by_image = {look.record.id: look for look in looks}
-    findings = [*_gaps(annotations, file), *_offset(annotations, content["categories"], file)]
-    scaled = _normalised(annotations, by_image, file)
-    return [*findings, *(scaled or _boxes(annotations, by_image, file))]
+    by_id = {image.record.id: image for image in images}
+    problems = [*_gaps(annotations, file), *_offset(annotations, content["categories"], file)]
+    scaled = _normalised(annotations, by_id, file)
+    return [*problems, *(scaled or _boxes(annotations, by_id, file))]
 
 
-def listed_names(content: Mapping[str, Any], looks: Sequence[Look]) -> set[str]:
+def listed_names(content: Mapping[str, Any], images: Sequence[ExaminedImage]) -> set[str]:
     """Names of the image files, without folders, that a label file lists."""
-    return {_last_part(file_name(entry)) for entry in content["images"]} | {look.record.path.name for look in looks}
+    return {_last_part(file_name(entry)) for entry in content["images"]} | {image.path.name for image in images}
 
 
-def unlisted_findings(names: Mapping[Path, set[str]], folders: set[Path]) -> list[Finding]:
+def check_unlisted_images(names: Mapping[Path, set[str]], folders: set[Path]) -> list[Problem]:
     """Image files in the folders of COCO data that none of its label files lists; `names` are those listed, by file."""
     if not names:
         return []
     known = set().union(*names.values())
-    findings = []
+    problems = []
     for folder in sorted(folders):
         extra = [path.name for path in find_images(folder) if path.name not in known]
         if extra:
-            what = f"{len(extra)} image files are in no label file: {listed(extra, _NAMED)}"
-            findings.append(found("unlisted-image", folder, what))
-    return findings
+            more = f" and {len(extra) - _NAMED} more" if len(extra) > _NAMED else ""
+            what = f"{len(extra)} image files are in no label file: {', '.join(extra[:_NAMED])}{more}"
+            problems.append(problem_of("unlisted-image", folder, what))
+    return problems
 
 
-def _gaps(annotations: list[dict[str, Any]], file: Path) -> list[Finding]:
+def _gaps(annotations: list[dict[str, Any]], file: Path) -> list[Problem]:
     numbers = [entry["id"] for entry in annotations if entry["id"] is not None]
-    told = missing_ids(np.array(numbers, dtype=np.int64), min(numbers, default=0))
-    return [found("id-gaps", file, f"annotation ids {told}")] if told else []
+    missing = missing_ids(np.array(numbers, dtype=np.int64), min(numbers, default=0))
+    return [problem_of("id-gaps", file, f"annotation ids {missing}")] if missing else []
 
 
-def _offset(annotations: list[dict[str, Any]], categories: list[Any], file: Path) -> list[Finding]:
+def _offset(annotations: list[dict[str, Any]], categories: list[Any], file: Path) -> list[Problem]:
     """Whether all class ids fit if one is added or taken away, and do not as they are."""
     known = {entry["id"] for entry in categories if isinstance(entry, dict) and entry["id"] is not None}
     used = {entry["category_id"] for entry in annotations if entry["category_id"] is not None}
@@ -162,7 +163,7 @@ def _offset(annotations: list[dict[str, Any]], categories: list[Any], file: Path
                 f"annotations use the class ids {_span(used)}, the categories are {_span(known)}: "
                 f"all fit with {shift:+d}, {len(used - known)} of {len(used)} do not as they are"
             )
-            return [found("category-offset", file, what)]
+            return [problem_of("category-offset", file, what)]
     return []
 
 
@@ -170,7 +171,7 @@ def _span(values: set[int]) -> str:
     return f"{min(values)}..{max(values)}" if len(values) > 1 else str(min(values))
 
 
-def _normalised(annotations: list[dict[str, Any]], looks: Mapping[Any, Look], file: Path) -> list[Finding]:
+def _normalised(annotations: list[dict[str, Any]], images: Mapping[Any, ExaminedImage], file: Path) -> list[Problem]:
     """Whether coordinates are shares of the image instead of pixels."""
     largest, count = 0.0, 0
     for entry in annotations:
@@ -182,37 +183,37 @@ def _normalised(annotations: list[dict[str, Any]], looks: Mapping[Any, Look], fi
                 largest, count = max(largest, *values), count + 1
                 if largest > 1.001:
                     return []
-    if not count or not looks or largest <= 0:
+    if not count or not images or largest <= 0:
         return []
     what = f"the largest of all coordinates of {len(annotations):,} annotations is {largest:.3f}, pixels are expected"
-    return [found("normalised-coordinates", file, what)]
+    return [problem_of("normalised-coordinates", file, what)]
 
 
-def _boxes(annotations: list[dict[str, Any]], looks: Mapping[Any, Look], file: Path) -> list[Finding]:
+def _boxes(annotations: list[dict[str, Any]], images: Mapping[Any, ExaminedImage], file: Path) -> list[Problem]:
     """Boxes written as corners, and boxes that reach beyond the image."""
-    rows = {(key, int(number)): row for key, look in looks.items() for row, number in enumerate(look.ids)}
-    findings: list[Finding] = []
-    maskless: list[tuple[dict[str, Any], Look, tuple[float, ...]]] = []
+    rows = {(key, int(number)): row for key, image in images.items() for row, number in enumerate(image.ids)}
+    problems: list[Problem] = []
+    maskless: list[tuple[dict[str, Any], ExaminedImage, tuple[float, ...]]] = []
     for entry in annotations:
-        box, look = _numbers(entry.get("bbox")), looks.get(entry["image_id"])
+        box, image = _numbers(entry.get("bbox")), images.get(entry["image_id"])
         row = rows.get((entry["image_id"], entry["id"]))
-        if box is None or len(box) != 4 or look is None or row is None:
+        if box is None or len(box) != 4 or image is None or row is None:
             continue
-        if np.isnan(look.tight[row, 0]):
-            maskless.append((entry, look, box))
+        if np.isnan(image.tight[row, 0]):
+            maskless.append((entry, image, box))
             continue
-        tight = look.tight[row].tolist()
+        tight = image.tight[row].tolist()
         if _is_corners(box, tight):
             what = (
                 f"bbox {_rounded(box)} is [x1, y1, x2, y2] of its mask; "
                 f"[x, y, width, height] is {_rounded((*tight[:2], tight[2] - tight[0], tight[3] - tight[1]))}"
             )
-            findings.append(found("xyxy-box", look.record.path, what, entry["id"]))
+            problems.append(problem_of("xyxy-box", image.path, what, entry["id"]))
         else:
-            findings += _beyond(entry, look, box)
+            problems += _beyond(entry, image, box)
     if system := _all_corners(maskless):
-        return [*findings, found("xyxy-box", file, system)]
-    return [*findings, *(finding for entry, look, box in maskless for finding in _beyond(entry, look, box))]
+        return [*problems, problem_of("xyxy-box", file, system)]
+    return [*problems, *(problem for entry, image, box in maskless for problem in _beyond(entry, image, box))]
 
 
 def _is_corners(box: Sequence[float], tight: Sequence[float]) -> bool:
@@ -222,12 +223,12 @@ def _is_corners(box: Sequence[float], tight: Sequence[float]) -> bool:
     return corners and (abs(box[2] - tight[2] + tight[0]) > 2 * slack or abs(box[3] - tight[3] + tight[1]) > 2 * slack)
 
 
-def _all_corners(boxes: Sequence[tuple[dict[str, Any], Look, tuple[float, ...]]]) -> str:
+def _all_corners(boxes: Sequence[tuple[dict[str, Any], ExaminedImage, tuple[float, ...]]]) -> str:
     """Evidence that boxes without masks are written as corners, all of them; nothing if there is none."""
     if len(boxes) < _FEW:
         return ""
     values = np.array([box for _, _, box in boxes])
-    limit = np.array([look.record.size[::-1] for _, look, _ in boxes])
+    limit = np.array([image.record.size[::-1] for _, image, _ in boxes])
     ordered = (values[:, 2:] > values[:, :2]).all() and (values[:, 2:] <= limit + _ROUNDING).all()
     beyond = (values[:, :2] + values[:, 2:] > limit + _ROUNDING).any(axis=1)
     if not ordered or beyond.mean() < _BEYOND:
@@ -238,8 +239,8 @@ def _all_corners(boxes: Sequence[tuple[dict[str, Any], Look, tuple[float, ...]]]
     )
 
 
-def _beyond(entry: dict[str, Any], look: Look, box: Sequence[float]) -> list[Finding]:
-    height, width = look.record.size
+def _beyond(entry: dict[str, Any], image: ExaminedImage, box: Sequence[float]) -> list[Problem]:
+    height, width = image.record.size
     beyond = max(-box[0], -box[1], box[0] + box[2] - width, box[1] + box[3] - height)
     if beyond <= _ROUNDING or min(box[2:]) <= 0:
         return []
@@ -247,7 +248,7 @@ def _beyond(entry: dict[str, Any], look: Look, box: Sequence[float]) -> list[Fin
     if not inside:
         return []  # the reader tells of those
     what = f"bbox {_rounded(box)} reaches {beyond:.1f} pixels beyond the {width} x {height} image"
-    return [found("partly-outside", look.record.path, what, entry["id"])]
+    return [problem_of("partly-outside", image.path, what, entry["id"])]
 
 
 def _numbers(values: Any) -> tuple[float, ...] | None:

@@ -1,18 +1,19 @@
-"""Faults of one COCO label file that can be mended without guessing, in its content and its images' files."""
+"""Fixes of one COCO label file and its images, for problems that can be corrected without guessing."""
 
 from __future__ import annotations
 
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from maskrcnn.annotations.objects import Annotation, draw
-from maskrcnn.datasets.doctor.diagnosis import Finding
+from maskrcnn.annotations.problem import Problem
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
 from maskrcnn.output.atomic_file import replacing, write_bytes
@@ -23,16 +24,23 @@ _DROP_OBJECT = {"empty-mask", "no-shape", "unknown-image", "duplicate-object"}
 _DROP_IMAGE = {"unreadable-image", "duplicate-image", "leak"}
 
 
-class Mended(NamedTuple):
-    """What was done, by check: findings mended, and images and objects taken out."""
+@dataclass
+class FixCounts:
+    """What was done, by check: problems fixed, and images and objects taken out."""
 
-    findings: Counter[str]
-    images: Counter[str]
-    objects: Counter[str]
+    problems: Counter[str] = field(default_factory=Counter)
+    images: Counter[str] = field(default_factory=Counter)
+    objects: Counter[str] = field(default_factory=Counter)
+
+    def update(self, other: FixCounts) -> None:
+        """Add the counts of another."""
+        self.problems.update(other.problems)
+        self.images.update(other.images)
+        self.objects.update(other.objects)
 
 
-def mend(content: dict[str, Any], folder: Path, findings: Iterable[Finding]) -> Mended:
-    """Change `content` and the images in `folder` by what was found in them.
+def apply_fixes(content: dict[str, Any], folder: Path, problems: Iterable[Problem]) -> FixCounts:
+    """Correct `content` and the images in `folder` for each of the problems that can be fixed.
 
     Args:
         content: of a COCO file whose annotation ids differ from each other; its images lie in `folder`.
@@ -44,19 +52,19 @@ def mend(content: dict[str, Any], folder: Path, findings: Iterable[Finding]) -> 
     done: Counter[str] = Counter()
     lost_images: dict[int, str] = {}
     lost_objects: dict[int, str] = {}
-    for finding in findings:
-        check, entry = finding.check, entries.get(finding.annotation)
-        if check in _DROP_IMAGE and finding.file in images:
-            lost_images[images[finding.file]["id"]] = check
-            Path(finding.file).unlink(missing_ok=True)
-        elif check == "exif-rotation" and finding.file in images:
-            forget_orientation(Path(finding.file))
+    for problem in problems:
+        check, entry = problem.check, entries.get(problem.annotation)
+        if check in _DROP_IMAGE and problem.file in images:
+            lost_images[images[problem.file]["id"]] = check
+            Path(problem.file).unlink(missing_ok=True)
+        elif check == "exif-rotation" and problem.file in images:
+            reset_orientation(Path(problem.file))
         elif check in _DROP_OBJECT and entry is not None:
             lost_objects[entry["id"]] = check
-        elif check in _MENDERS and entry is not None:
-            if not _MENDERS[check](entry, sizes[entry["image_id"]]):
+        elif check in _FIXES and entry is not None:
+            if not _FIXES[check](entry, sizes[entry["image_id"]]):
                 lost_objects[entry["id"]] = check
-        elif check == "xyxy-box" and finding.annotation is None:
+        elif check == "xyxy-box" and problem.annotation is None:
             for other in content["annotations"]:
                 if not other.get("segmentation") and other.get("bbox"):
                     _from_corners(other, sizes[other["image_id"]])
@@ -68,10 +76,10 @@ def mend(content: dict[str, Any], folder: Path, findings: Iterable[Finding]) -> 
             lost_objects[entry["id"]] = lost_images[entry["image_id"]]
     content["images"] = [entry for entry in content["images"] if entry["id"] not in lost_images]
     content["annotations"] = [entry for entry in content["annotations"] if entry["id"] not in lost_objects]
-    return Mended(done, Counter(lost_images.values()), Counter(lost_objects.values()))
+    return FixCounts(done, Counter(lost_images.values()), Counter(lost_objects.values()))
 
 
-def own_ids(annotations: list[_Entry]) -> int:
+def make_ids_unique(annotations: list[_Entry]) -> int:
     """Give each annotation that has none, or that of an earlier one, a number of its own; how many were changed."""
     used = {entry["id"] for entry in annotations if type(entry.get("id")) is int}
     seen: set[int] = set()
@@ -83,7 +91,7 @@ def own_ids(annotations: list[_Entry]) -> int:
     return changed
 
 
-def forget_orientation(path: Path) -> None:
+def reset_orientation(path: Path) -> None:
     """Set the EXIF orientation of an image file to "as stored"; its pixels stay as they are, to the bit."""
     with Image.open(path) as image:
         exif, kind = image.info.get("exif", b""), image.format
@@ -178,8 +186,8 @@ def _clip(entry: _Entry, size: tuple[int, int]) -> bool:
     return True
 
 
-# Each changes an annotation in an image of (H, W), and says whether it is worth keeping.
-_MENDERS: dict[str, Callable[[_Entry, tuple[int, int]], bool]] = {
+# Each corrects an annotation in an image of (H, W), and returns whether to keep it.
+_FIXES: dict[str, Callable[[_Entry, tuple[int, int]], bool]] = {
     "zero-area": _box_of_mask,
     "outside-image": _box_of_mask,
     "box-mask-disagree": _box_of_mask,

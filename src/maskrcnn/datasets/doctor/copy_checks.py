@@ -2,95 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
-from maskrcnn.datasets.doctor.diagnosis import Finding, found, in_split
-from maskrcnn.datasets.doctor.look import Look
+from maskrcnn.annotations.problem import Problem
+from maskrcnn.datasets.doctor.checks import problem_of
+from maskrcnn.datasets.doctor.examined_image import ExaminedSplit
 from maskrcnn.images.fingerprint import Fingerprint, group_similar, similarity
 from maskrcnn.text import listed
 
 _SHOWN = 4
 
 
-class _Picture:
-    """One image of one split with its fingerprint."""
+class _Copy(NamedTuple):
+    """One image of one split, its number of objects, and its fingerprint."""
 
-    def __init__(self, split: str, look: Look, fingerprint: Fingerprint) -> None:
-        self.split, self.look, self.fingerprint = split, look, fingerprint
-
-    @property
-    def file(self) -> str:
-        return str(self.look.record.path)
-
-    @property
-    def digest(self) -> str:
-        return self.fingerprint.digest
+    split: str
+    file: str
+    objects: int
+    fingerprint: Fingerprint
 
 
-def copy_findings(looks: Mapping[str, Sequence[Look]]) -> list[Finding]:
-    """Duplicates and leaks among the images of all splits, in the order of the splits: training first."""
-    pictures = [
-        _Picture(split, look, look.image.fingerprint)
-        for split, members in looks.items()
-        for look in members
-        if look.image.fingerprint is not None
+def check_copies(splits: Sequence[ExaminedSplit]) -> list[Problem]:
+    """Duplicates and leaks among the images of all splits; the training split comes first."""
+    images = [
+        _Copy(split.name, str(image.path), len(image.ids), image.file.fingerprint)
+        for split in splits
+        for image in split.images
+        if image.file.fingerprint is not None
     ]
-    findings: list[Finding] = []
-    for group in group_similar([picture.fingerprint for picture in pictures]):
-        if len(group) > 1:
-            findings += _group_findings([pictures[index] for index in group])
-    return findings
+    groups = [[images[index] for index in group] for group in group_similar([image.fingerprint for image in images])]
+    return [problem for group in groups if len(group) > 1 for problem in _check_group(group)]
 
 
-def _group_findings(group: list[_Picture]) -> list[Finding]:
-    findings: list[Finding] = []
-    different: list[_Picture] = []  # of each split one of each file
-    for picture in group:
-        same = [other for other in different if other.digest == picture.digest]
-        within = [other for other in same if other.split == picture.split]
-        if within:
-            labels = _labels(within[0], picture)
-            finding = found("duplicate-image", picture.file, f"the same file as {within[0].file}{labels}")
+def _check_group(group: list[_Copy]) -> list[Problem]:
+    problems: list[Problem] = []
+    different: list[_Copy] = []  # of each split one of each file
+    for image in group:
+        same = [other for other in different if other.fingerprint.digest == image.fingerprint.digest]
+        twin = next((other for other in same if other.split == image.split), None)
+        if twin is not None:
+            labels = _labels(twin, image)
+            what = f"the same file as {twin.file}{labels}"
             # Which of two different sets of labels is right is for people to say.
-            findings += in_split([replace(finding, fixable=not labels)], picture.split)
+            duplicate = problem_of("duplicate-image", image.file, what, split=image.split)
+            problems.append(replace(duplicate, fixable=not labels))
             continue
         for other in same:
-            what = f"the same file as {picture.file} of {picture.split}{_labels(other, picture)}"
-            findings += in_split([found("leak", other.file, what)], other.split)
-        different.append(picture)
-    by_split: dict[str, list[_Picture]] = {}
-    for picture in different:
-        by_split.setdefault(picture.split, []).append(picture)
-    splits = list(by_split)
-    for number, split in enumerate(splits):
-        findings += _alike_within(by_split[split])
-        earlier = [picture for before in splits[:number] for picture in by_split[before]]
-        for picture in by_split[split]:
-            findings += _alike_before(picture, earlier)
-    return findings
+            what = f"the same file as {image.file} of {image.split}{_labels(other, image)}"
+            problems.append(problem_of("leak", other.file, what, split=other.split))
+        different.append(image)
+    by_split: dict[str, list[_Copy]] = {}
+    for image in different:
+        by_split.setdefault(image.split, []).append(image)
+    earlier: list[_Copy] = []
+    for members in by_split.values():
+        problems += _similar_within(members)
+        problems += [problem for image in members for problem in _similar_before(image, earlier)]
+        earlier += members
+    return problems
 
 
-def _alike_within(members: list[_Picture]) -> list[Finding]:
-    """One finding for all images of one split that show the same picture."""
+def _similar_within(members: list[_Copy]) -> list[Problem]:
+    """One problem for all images of one split that show the same picture."""
     if len(members) < 2:
         return []
     least = min(max(similarity(m.fingerprint, o.fingerprint) for o in members if o is not m) for m in members[:50])
-    others = [member.file for member in members[1:]]
-    what = f"{len(members)} images show this picture (similarity {least:.2f} or more): {listed(others, _SHOWN)}"
-    return in_split([found("similar-image", members[0].file, what)], members[0].split)
+    others = listed([member.file for member in members[1:]], _SHOWN)
+    what = f"{len(members)} images show this picture (similarity {least:.2f} or more): {others}"
+    return [problem_of("similar-image", members[0].file, what, split=members[0].split)]
 
 
-def _alike_before(picture: _Picture, earlier: list[_Picture]) -> list[Finding]:
-    """One finding for an image that an earlier split shows too, naming the most similar one there."""
-    if not earlier or any(other.digest == picture.digest for other in earlier):
+def _similar_before(image: _Copy, earlier: list[_Copy]) -> list[Problem]:
+    """One problem for an image that an earlier split shows too, naming the most similar one there."""
+    if not earlier or any(other.fingerprint.digest == image.fingerprint.digest for other in earlier):
         return []
-    values = [similarity(picture.fingerprint, other.fingerprint) for other in earlier]
+    values = [similarity(image.fingerprint, other.fingerprint) for other in earlier]
     best = max(range(len(earlier)), key=values.__getitem__)
     what = f"similarity {values[best]:.2f} to {earlier[best].file} of {earlier[best].split}"
-    return in_split([found("similar-leak", picture.file, what)], picture.split)
+    return [problem_of("similar-leak", image.file, what, split=image.split)]
 
 
-def _labels(first: _Picture, second: _Picture) -> str:
-    a, b = len(first.look.ids), len(second.look.ids)
+def _labels(first: _Copy, second: _Copy) -> str:
+    a, b = first.objects, second.objects
     return f", but labelled otherwise: objects here {b}, there {a}" if a != b else ""

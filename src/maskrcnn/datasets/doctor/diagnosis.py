@@ -1,95 +1,70 @@
-"""What the doctor found: one finding, and the diagnosis that holds them all."""
+"""All problems of one data set: without those that only follow from others, and in an order of their own."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from maskrcnn.annotations.problem import Problem, Severity
+from maskrcnn.annotations.problem import Problem
 from maskrcnn.datasets.doctor.checks import CHECKS
-from maskrcnn.errors import shortened
 
-_SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+_SEVERITIES = ("error", "warning", "note")
 _ORDER = {check: number for number, check in enumerate(CHECKS)}
+_KEYS = ("check", "severity", "file", "entry", "what", "fix", "annotation", "split", "fixable")
 
-
-@dataclass(frozen=True)
-class Finding:
-    """One fault at one place.
-
-    Attributes:
-        check: id in `CHECKS`.
-        severity: error, warning or note.
-        file: the image, or the label file where no image is meant.
-        what: what was seen, with its numbers.
-        fix: what the user can do.
-        annotation: id of the annotation, or the value in an id map.
-        split: "train", "val", …; "" for data without splits.
-        fixable: whether `repair` mends it in a copy.
-    """
-
-    check: str
-    severity: Severity
-    file: str
-    what: str
-    fix: str
-    annotation: int | None = None
-    split: str = ""
-    fixable: bool = False
-
-    def __post_init__(self) -> None:
-        # Names of classes have any length.
-        object.__setattr__(self, "what", shortened(self.what))
-
-    def __str__(self) -> str:
-        place = f", annotation {self.annotation}" if self.annotation is not None else ""
-        return f"{self.file}{place}: {self.what}"
-
-
-def found(check: str, file: str | Path, what: str, annotation: int | None = None) -> Finding:
-    """A finding of a check in the catalogue."""
-    entry = CHECKS[check]
-    return Finding(check, entry.severity, str(file), what, entry.fix, annotation, "", entry.fixable)
-
-
-def from_problem(problem: Problem) -> Finding:
-    """What a reader reported, as a finding."""
-    file = problem.file if problem.annotation is not None else problem.where
-    entry = CHECKS.get(problem.check)
-    fix = problem.fix or (entry.fix if entry else "")
-    severity = entry.severity if entry else problem.severity
-    what = problem.what.removeprefix(f"{file}: ")
-    return Finding(problem.check, severity, file, what, fix, problem.annotation, "", bool(entry and entry.fixable))
+# What follows from a problem of a whole label file for its images, annotations and classes.
+_NO_OBJECTS = {"no-objects", "unannotated-image", "class-without-examples", "class-too-rare"}
+_NO_OBJECTS |= {"class-only-in-val", "class-only-in-train"}
+_IN_SPLIT = {
+    "category-offset": {"unknown-category"} | _NO_OBJECTS,
+    "normalised-coordinates": {"empty-mask", "zero-area", "box-mask-disagree", "area-disagree", "smaller-than-stride"}
+    | {"degenerate-polygon", "duplicate-object"}
+    | _NO_OBJECTS,
+    "no-objects": {"unannotated-image", "no-mask"},
+    "ids-not-separate": {"class-too-rare"},
+}
+# What follows from a problem of one split for the others.
+_EVERYWHERE = {"unreadable-split": {"no-validation", "class-only-in-train", "class-only-in-val"}}
+# What follows from a problem of one annotation or image for itself.
+_AT_PLACE = {
+    "xyxy-box": {"box-mask-disagree", "partly-outside", "smaller-than-stride"},
+    "degenerate-polygon": {"self-intersection", "long-object", "area-disagree", "smaller-than-stride"},
+    "partly-outside": {"box-mask-disagree"},
+    "whole-image-mask": {"mask-is-box"},
+}
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All findings on one data set.
+    """What was found in one data set.
 
     Attributes:
         path: the data.
         images, objects: how many are usable, by split.
-        findings: errors first, then in the order of the catalogue, of splits and of files.
+        problems: errors first, then in the order of the catalogue, of splits and of files.
     """
 
     path: str
     images: dict[str, int]
     objects: dict[str, int]
-    findings: list[Finding]
+    problems: list[Problem]
 
     @property
     def errors(self) -> int:
-        """Number of findings that are errors."""
-        return sum(finding.severity == "error" for finding in self.findings)
+        """Number of problems that are errors."""
+        return self.count("error")
 
     @property
     def counts(self) -> dict[str, int]:
-        """Number of findings by check, in their order."""
-        return dict(Counter(finding.check for finding in self.findings))
+        """Number of problems by check, in their order."""
+        return dict(Counter(problem.check for problem in self.problems))
+
+    def count(self, severity: str) -> int:
+        """Number of problems of a severity."""
+        return sum(problem.severity == severity for problem in self.problems)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready data."""
@@ -98,30 +73,42 @@ class Diagnosis:
             "images": self.images,
             "objects": self.objects,
             "counts": self.counts,
-            "findings": [asdict(finding) for finding in self.findings],
+            "findings": [{key: getattr(problem, key) for key in _KEYS} for problem in self.problems],
         }
 
 
-def in_split(findings: Iterable[Finding], split: str) -> list[Finding]:
-    """The findings, told to be of one split."""
-    return [replace(finding, split=split) for finding in findings]
+def without_consequences(problems: Sequence[Problem]) -> list[Problem]:
+    """The problems without those that only follow from another."""
+    in_split: dict[str, set[str]] = defaultdict(set)
+    at_place: dict[tuple[str, str, int | None], set[str]] = defaultdict(set)
+    everywhere: set[str] = set()
+    for problem in problems:
+        everywhere |= _EVERYWHERE.get(problem.check, set())
+        in_split[problem.split] |= _IN_SPLIT.get(problem.check, set())
+        at_place[_place(problem)] |= _AT_PLACE.get(problem.check, set())
+    return [p for p in problems if p.check not in everywhere | in_split[p.split] | at_place[_place(p)]]
 
 
-def in_order(findings: Iterable[Finding], splits: list[str]) -> list[Finding]:
-    """Each finding once, in an order that depends on nothing but the findings."""
+def _place(problem: Problem) -> tuple[str, str, int | None]:
+    return problem.split, problem.file, problem.annotation
 
-    def key(finding: Finding) -> tuple[Any, ...]:
+
+def in_order(problems: Iterable[Problem], splits: list[str]) -> list[Problem]:
+    """Each problem once, errors first, in an order that depends on nothing but the problems."""
+
+    def key(problem: Problem) -> tuple[Any, ...]:
         return (
-            _SEVERITIES.index(finding.severity),
-            _ORDER.get(finding.check, len(_ORDER)),
-            finding.check,
-            splits.index(finding.split) if finding.split in splits else -1,
-            _natural(finding.file),
-            -1 if finding.annotation is None else finding.annotation,
-            finding.what,
+            _SEVERITIES.index(problem.severity),
+            _ORDER.get(problem.check, len(_ORDER)),
+            problem.check,
+            splits.index(problem.split) if problem.split in splits else -1,
+            _natural(problem.file),
+            -1 if problem.annotation is None else problem.annotation,
+            _natural(problem.entry),
+            problem.what,
         )
 
-    return sorted(dict.fromkeys(findings), key=key)
+    return sorted(dict.fromkeys(problems), key=key)
 
 
 def _natural(text: str) -> list[tuple[int, int, str]]:

@@ -1,4 +1,4 @@
-"""What can be said of one object's outline and mask: where it lies, whether it crosses itself, what it fills.
+"""Checks of one object's outline and mask: where it lies, whether it crosses itself, what it fills.
 
 Polygons are flat float64 arrays x0, y0, x1, y1, … in continuous image pixels; sizes are (H, W).
 """
@@ -11,8 +11,15 @@ import numpy as np
 from scipy import ndimage
 
 from maskrcnn.annotations.objects import Drawn
-from maskrcnn.datasets.doctor.checks import AREA_FACTOR, LONG_OBJECT, RECTANGLE_SIDE, WHOLE_IMAGE, WRONG_FILL
-from maskrcnn.datasets.doctor.diagnosis import Finding, found
+from maskrcnn.annotations.problem import Problem
+from maskrcnn.datasets.doctor.checks import (
+    AREA_FACTOR,
+    LONG_OBJECT,
+    RECTANGLE_SIDE,
+    WHOLE_IMAGE,
+    WRONG_FILL,
+    problem_of,
+)
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Box, Crop
 from maskrcnn.masks.polygons import rasterise
@@ -24,34 +31,34 @@ _ROWS = 512
 _FLAT = 1e-6  # pixels
 
 
-def shape_findings(drawn: Drawn, size: tuple[int, int], file: Path) -> list[Finding]:
-    """The faults of one object of an image of `size`; crowds are judged by their outline alone."""
+def check_shape(drawn: Drawn, size: tuple[int, int], file: Path) -> list[Problem]:
+    """Problems of one object of an image of `size`; crowds are judged by their outline alone."""
     annotation, crop, box = drawn
-    findings = []
-
-    def tell(check: str, what: str) -> None:
-        findings.append(found(check, file, what, annotation.id))
-
+    found = []
     if isinstance(annotation.segmentation, list) and crop is not None:
-        for check, what in _outline_faults(annotation.segmentation, crop, size):
-            tell(check, what)
-    if annotation.crowd:
-        return findings
+        found += _outline_faults(annotation.segmentation, crop, size)
+    if not annotation.crowd:
+        found += _mask_faults(crop, box, annotation.area, size)
+    return [problem_of(check, file, what, annotation.id) for check, what in found]
+
+
+def _mask_faults(crop: Crop | None, box: Box, written: float | None, size: tuple[int, int]) -> list[tuple[str, str]]:
+    """(check, what) for a mask, its box, and its area as written."""
+    faults = []
     width, height = box[2] - box[0], box[3] - box[1]
     if not _cut_by_border(box, size) and max(width, height) > max(LONG_OBJECT * min(width, height), 2 * LONG_OBJECT):
-        tell("long-object", f"its box is {width:.1f} x {height:.1f} pixels")
+        faults.append(("long-object", f"its box is {width:.1f} x {height:.1f} pixels"))
     if crop is None:
-        return findings
+        return faults
     area = crop.area
     if area >= WHOLE_IMAGE * size[0] * size[1]:
-        tell("whole-image-mask", f"its mask covers {area / (size[0] * size[1]):.1%} of the image")
-    written = annotation.area
+        faults.append(("whole-image-mask", f"its mask covers {area / (size[0] * size[1]):.1%} of the image"))
     if written is not None and area >= _FEW_PIXELS and not 1 / AREA_FACTOR < written / area < AREA_FACTOR:
-        tell("area-disagree", f"area {written:,.0f} is written, its mask has {plural(area, 'pixel')}")
-    return findings
+        faults.append(("area-disagree", f"area {written:,.0f} is written, its mask has {plural(area, 'pixel')}"))
+    return faults
 
 
-def fills_box(crop: Crop) -> bool:
+def is_rectangle(crop: Crop) -> bool:
     """Whether a mask is a rectangle, and too large for that to be chance."""
     bitmap = crop.tight().bitmap
     return bool(min(bitmap.shape) >= RECTANGLE_SIDE and bitmap.all())

@@ -8,29 +8,29 @@ from pathlib import Path
 import numpy as np
 
 from maskrcnn.annotations.objects import Drawn
-from maskrcnn.datasets.doctor.checks import SAME_BOX, SAME_MASK
-from maskrcnn.datasets.doctor.diagnosis import Finding, found
+from maskrcnn.annotations.problem import Problem
+from maskrcnn.datasets.doctor.checks import SAME_BOX, SAME_MASK, problem_of
 from maskrcnn.masks.crop import Box, crop_iou
 
 _SLACK = 1e-6  # pixels
 _BOX_IOU = 0.7  # masks that share 0.9 of their pixels have boxes that share this
 
 
-def overlap_findings(objects: Sequence[Drawn], names: Sequence[str], file: Path) -> list[Finding]:
-    """Duplicates of one class, and objects with two classes, each told once; crowds are left out."""
+def check_overlaps(objects: Sequence[Drawn], names: Sequence[str], file: Path) -> list[Problem]:
+    """Duplicates of one class, and objects with two classes, each reported once; crowds are left out."""
     single = [drawn for drawn in objects if not drawn.annotation.crowd]
     boxes = np.array([drawn.box for drawn in single], dtype=np.float64).reshape(-1, 4)
-    findings = []
-    told = np.zeros(len(single), dtype=bool)
+    problems = []
+    reported = np.zeros(len(single), dtype=bool)
     for first, later in neighbours(boxes, _BOX_IOU):
-        if told[first]:
+        if reported[first]:
             continue
-        for second in later[~told[later]].tolist():
-            finding = _overlap(single[first], single[second], names, file)
-            if finding is not None:
-                findings.append(finding)
-                told[second] = True
-    return findings
+        for second in later[~reported[later]].tolist():
+            problem = _overlap(single[first], single[second], names, file)
+            if problem is not None:
+                problems.append(problem)
+                reported[second] = True
+    return problems
 
 
 def neighbours(boxes: np.ndarray, least: float) -> Iterator[tuple[int, np.ndarray]]:
@@ -54,8 +54,8 @@ def neighbours(boxes: np.ndarray, least: float) -> Iterator[tuple[int, np.ndarra
         yield number, np.sort(others[others > number])
 
 
-def _overlap(first: Drawn, second: Drawn, names: Sequence[str], file: Path) -> Finding | None:
-    """What is wrong with two objects whose boxes are alike, told of the second."""
+def _overlap(first: Drawn, second: Drawn, names: Sequence[str], file: Path) -> Problem | None:
+    """What is wrong with the second of two objects whose boxes are alike."""
     (a, a_crop, a_box), (b, b_crop, b_box) = first, second
     if a_crop is not None and b_crop is not None:
         overlap, kind, least = crop_iou(a_crop, b_crop), "mask", SAME_MASK
@@ -67,11 +67,11 @@ def _overlap(first: Drawn, second: Drawn, names: Sequence[str], file: Path) -> F
         return None
     if a.label == b.label:
         what = f"{kind} IoU {overlap:.3f} with annotation {a.id} of the same class, {names[a.label]}"
-        return found("duplicate-object", file, what, b.id)
+        return problem_of("duplicate-object", file, what, b.id)
     if kind == "box":
         return None  # people ride horses
     what = f"it is {names[b.label]}, annotation {a.id} with mask IoU {overlap:.3f} is {names[a.label]}"
-    return found("conflicting-labels", file, what, b.id)
+    return problem_of("conflicting-labels", file, what, b.id)
 
 
 def _box_iou(a: Box, b: Box) -> float:

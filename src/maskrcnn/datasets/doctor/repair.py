@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +16,9 @@ from maskrcnn.annotations.problem import Problem
 from maskrcnn.datasets.conversion.conversion import write_into
 from maskrcnn.datasets.dataset import Dataset, open_dataset, split_names
 from maskrcnn.datasets.doctor.coco_checks import coco_files
-from maskrcnn.datasets.doctor.coco_fixes import Mended, mend, own_ids
+from maskrcnn.datasets.doctor.coco_fixes import FixCounts, apply_fixes, make_ids_unique
 from maskrcnn.datasets.doctor.diagnosis import Diagnosis
-from maskrcnn.datasets.doctor.examine import examine
+from maskrcnn.datasets.doctor.examination import examine
 from maskrcnn.datasets.formats.coco_categories import read_categories
 from maskrcnn.datasets.formats.registry import BY_NAME, detect
 from maskrcnn.documents import read_json
@@ -28,25 +27,25 @@ from maskrcnn.output.atomic_file import make_folder, replacing, write_text
 from maskrcnn.output.unfinished import is_free, unfinished_while
 from maskrcnn.text import plural
 
-_ROUNDS = 6  # mending one fault may uncover another, such as a duplicate that was outside before
+_ROUNDS = 6  # fixing one problem may uncover another, such as a duplicate that was outside before
 
 
 class Repair(NamedTuple):
     """What was done.
 
     Attributes:
-        mended: how many findings of each check.
+        fixed: how many problems of each check.
         left_out: a line for each reason why images or objects are not in the copy.
         after: what is still found in the copy.
     """
 
-    mended: dict[str, int]
+    fixed: dict[str, int]
     left_out: list[str]
     after: Diagnosis
 
 
 def repair(path: str | Path, out: str | Path, network: str = "lite", workers: int | None = None) -> Repair:
-    """Copy the data set to the folder `out` and mend there what the catalogue calls fixable.
+    """Copy the data set to the folder `out` and correct there what the catalogue calls fixable.
 
     Args:
         path, network, workers: as `examine` takes them.
@@ -63,19 +62,18 @@ def repair(path: str | Path, out: str | Path, network: str = "lite", workers: in
     with unfinished_while(out):
         files, total = _copy(datasets, out) or _convert(datasets, path, out)
         for _ in range(_ROUNDS):
-            after = _as_if_finished(examine(out, network, workers))
-            done = [_mend(file, split, after) for split, file in files.items()]
-            if not any(part.findings for part in done):
+            after = _without_unfinished(examine(out, network, workers))
+            done = [_fix_split(file, split, after) for split, file in files.items()]
+            if not any(part.problems for part in done):
                 break
             for part in done:
-                for count, more in zip(total, part, strict=True):
-                    count.update(more)
+                total.update(part)
     left_out = [
         f"left out, {check}: {plural(total.images[check], 'image')}, {plural(total.objects[check], 'object')}"
         for check in total.images | total.objects
         if total.images[check] or total.objects[check]
     ]
-    return Repair({check: count for check, count in total.findings.items() if count}, left_out, after)
+    return Repair({check: count for check, count in total.problems.items() if count}, left_out, after)
 
 
 def check_copy(path: Path, out: Path) -> None:
@@ -86,16 +84,16 @@ def check_copy(path: Path, out: Path) -> None:
         raise MaskRCNNError("the copy would lie in the data themselves", where=out, fix="name a folder elsewhere")
 
 
-def _as_if_finished(diagnosis: Diagnosis) -> Diagnosis:
-    """The diagnosis of a copy that is still being written, without the finding that it is."""
-    return replace(diagnosis, findings=[it for it in diagnosis.findings if it.check != "unfinished"])
+def _without_unfinished(diagnosis: Diagnosis) -> Diagnosis:
+    """The diagnosis of a copy without the problem that it is still being written."""
+    return replace(diagnosis, problems=[problem for problem in diagnosis.problems if problem.check != "unfinished"])
 
 
-def _copy(datasets: Mapping[str, Dataset], out: Path) -> tuple[dict[str, Path], Mended] | None:
+def _copy(datasets: Mapping[str, Dataset], out: Path) -> tuple[dict[str, Path], FixCounts] | None:
     """Write the usable images of COCO files, and those files with all they hold; None if the data are not such files.
 
     Returns:
-        The .json of each split, and what was mended and left out on the way.
+        The .json of each split, and what was fixed and left out on the way.
     """
     contents = {split: _content_of(dataset) for split, dataset in datasets.items()}
     files: dict[str, Path] = {}
@@ -112,9 +110,9 @@ def _copy(datasets: Mapping[str, Dataset], out: Path) -> tuple[dict[str, Path], 
         content["annotations"] = [
             entry for entry in content["annotations"] if isinstance(entry, dict) and entry["image_id"] in kept
         ]
-        done.findings["duplicate-id"] += own_ids(content["annotations"])
+        done.problems["duplicate-id"] += make_ids_unique(content["annotations"])
         _write(files[split], content)
-    done.findings["unknown-image"] += done.objects["unknown-image"]
+    done.problems["unknown-image"] += done.objects["unknown-image"]
     return files, done
 
 
@@ -146,7 +144,7 @@ def _copy_images(entries: list[Any], dataset: Dataset, folder: Path) -> list[dic
     return list(images.values())
 
 
-def _convert(datasets: Mapping[str, Dataset], path: Path, out: Path) -> tuple[dict[str, Path], Mended]:
+def _convert(datasets: Mapping[str, Dataset], path: Path, out: Path) -> tuple[dict[str, Path], FixCounts]:
     """Write data of any format as COCO, or LVIS; returns as `_copy`."""
     found = detect(path)
     form = BY_NAME["lvis" if found is not None and found[0].name == "lvis" else "coco"]
@@ -155,20 +153,20 @@ def _convert(datasets: Mapping[str, Dataset], path: Path, out: Path) -> tuple[di
     return files, _lost([*done.problems, *done.losses])
 
 
-def _mend(file: Path, split: str, after: Diagnosis) -> Mended:
-    """Mend one split of the copy by what was found in it."""
-    findings = [finding for finding in after.findings if finding.fixable and finding.split == split]
-    if not findings:
-        return Mended(Counter(), Counter(), Counter())
+def _fix_split(file: Path, split: str, after: Diagnosis) -> FixCounts:
+    """Fix in one split of the copy what was found in it."""
+    problems = [problem for problem in after.problems if problem.fixable and problem.split == split]
+    if not problems:
+        return FixCounts()
     content = read_json(file)
-    done = mend(content, file.parent / (split or "images"), findings)
+    done = apply_fixes(content, file.parent / (split or "images"), problems)
     _write(file, content)
     return done
 
 
-def _lost(problems: Iterable[Problem]) -> Mended:
+def _lost(problems: Iterable[Problem]) -> FixCounts:
     """What readers left out."""
-    lost = Mended(Counter(), Counter(), Counter())
+    lost = FixCounts()
     for problem in problems:
         lost.images[problem.check] += problem.images_lost
         lost.objects[problem.check] += problem.objects_lost

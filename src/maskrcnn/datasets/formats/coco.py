@@ -102,7 +102,8 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
     numbers = numbered(entry.get("id") if isinstance(entry, dict) else None for entry in entries)
     for place, (number, entry) in enumerate(zip(numbers, entries, strict=True), start=1):
         entries[place - 1] = None  # large files do not fit into memory twice
-        called = f"annotation {entry_id(entry, place)}"
+        called = entry_id(entry, place)
+        called = "" if called == str(number) else f"annotation {called}"
         try:
             if not isinstance(entry, dict):
                 raise DataError(

@@ -21,7 +21,9 @@ from PIL import Image, ImageOps
 import maskrcnn
 from maskrcnn.datasets.conversion.conversion import convert
 from maskrcnn.datasets.dataset import open_dataset
-from maskrcnn.datasets.doctor import CHECKS, Diagnosis, examine
+from maskrcnn.datasets.doctor.checks import CHECKS
+from maskrcnn.datasets.doctor.diagnosis import Diagnosis
+from maskrcnn.datasets.doctor.examination import examine
 from maskrcnn.datasets.formats.registry import BY_NAME
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
@@ -44,7 +46,7 @@ def plant(check: str) -> Callable:
 
 
 def checks(diagnosis: Diagnosis) -> set[str]:
-    return {finding.check for finding in diagnosis.findings}
+    return {finding.check for finding in diagnosis.problems}
 
 
 # Files and images.
@@ -581,9 +583,9 @@ def test_a_fault_in_coco_is_found_alone(coco: Any, check: str, spoil: Callable[[
     spoil(coco)
     coco.save()
     diagnosis = examine(coco.folder)
-    assert checks(diagnosis) == {check}, [str(finding) for finding in diagnosis.findings]
+    assert checks(diagnosis) == {check}, [str(finding) for finding in diagnosis.problems]
     assert (diagnosis.errors > 0) == (CHECKS[check].severity == "error")
-    for finding in diagnosis.findings:
+    for finding in diagnosis.problems:
         assert finding.fix
         assert finding.split in ("train", "val", "")
 
@@ -592,12 +594,12 @@ def test_a_fault_in_coco_is_found_alone(coco: Any, check: str, spoil: Callable[[
 def test_a_fault_in_id_maps_is_found_alone(maps: Any, check: str, spoil: Callable[[Any], object]) -> None:
     spoil(maps)
     diagnosis = examine(maps.folder)
-    assert checks(diagnosis) == {check}, [str(finding) for finding in diagnosis.findings]
+    assert checks(diagnosis) == {check}, [str(finding) for finding in diagnosis.problems]
 
 
-def test_clean_data_have_no_findings(coco: Any, maps: Any) -> None:
-    assert examine(coco.folder).findings == []
-    assert examine(maps.folder).findings == []
+def test_clean_data_have_no_problems(coco: Any, maps: Any) -> None:
+    assert examine(coco.folder).problems == []
+    assert examine(maps.folder).problems == []
 
 
 def test_outlines_joined_over_bridges_are_clean(coco: Any) -> None:
@@ -607,7 +609,7 @@ def test_outlines_joined_over_bridges_are_clean(coco: Any) -> None:
     entry = coco.add_object("train", 1, "disc", [float(value) for point in polygon for value in point])
     assert entry["area"] == pytest.approx(12**2 + 14**2, rel=0.15)
     coco.save()
-    assert examine(coco.folder).findings == []
+    assert examine(coco.folder).problems == []
 
 
 def square(x: int, y: int, side: int) -> list[tuple[int, int]]:
@@ -618,7 +620,7 @@ def test_windows_line_ends_and_a_mark_at_the_start_are_clean(coco: Any) -> None:
     for split, content in coco.content.items():
         text = json.dumps(content, indent=1).replace("\n", "\r\n")
         (coco.folder / f"{split}.json").write_bytes(b"\xef\xbb\xbf" + text.encode())
-    assert examine(coco.folder).findings == []
+    assert examine(coco.folder).problems == []
 
 
 def test_more_than_twenty_kinds_are_planted() -> None:
@@ -628,14 +630,23 @@ def test_more_than_twenty_kinds_are_planted() -> None:
 
 
 @pytest.mark.parametrize("name", list(BY_NAME))
-def test_clean_data_of_any_format_have_no_findings(coco: Any, tmp_path: Path, name: str) -> None:
+def test_clean_data_of_any_format_have_no_problems(coco: Any, tmp_path: Path, name: str) -> None:
     datasets = {split: open_dataset(coco.folder, split) for split in ("train", "val")}
     convert(datasets, tmp_path / name, BY_NAME[name])
-    assert [str(finding) for finding in examine(tmp_path / name).findings] == []
+    assert [str(finding) for finding in examine(tmp_path / name).problems] == []
+
+
+def test_a_problem_of_a_line_names_it(coco: Any, tmp_path: Path) -> None:
+    convert({"train": open_dataset(coco.folder, "train")}, tmp_path / "yolo", BY_NAME["yolo"])
+    labels = sorted((tmp_path / "yolo").rglob("*.txt"))[0]
+    labels.write_text("0 0.1 0.1 0.3 0.1 0.3 0.3\n0 0.5\n")
+    (problem,) = [found for found in examine(tmp_path / "yolo").problems if found.severity == "error"]
+    assert (Path(problem.file).stem, problem.entry, problem.annotation) == (labels.stem, "line 2", None)
+    assert problem.where == f"{problem.file}, line 2"
 
 
 def test_all_that_readers_report_is_in_the_catalogue() -> None:
-    place = {"Problem": 0, "DataError": 0, "unreadable": 1, "_lost": 1, "found": 0}
+    place = {"Problem": 0, "DataError": 0, "unreadable": 1, "_lost": 1, "problem_of": 0}
     reported = set()
     for file in Path(inspect.getfile(maskrcnn)).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -670,7 +681,7 @@ def places(content: Any) -> list[tuple[Any, Any]]:
     return [place for key in keys for place in [(content, key), *places(content[key])]]
 
 
-def test_findings_do_not_depend_on_workers(coco: Any) -> None:
+def test_problems_do_not_depend_on_workers(coco: Any) -> None:
     for spoil in (thread, same_id, mirrored, bow_tie):
         spoil(coco)
     coco.path(3).write_bytes(b"")
@@ -684,7 +695,7 @@ def test_five_per_cent_corrupt_images_are_each_named(make_coco: Callable) -> Non
     data = make_coco(train=40)
     for number in (3, 17):
         data.path(number).write_bytes(data.path(number).read_bytes()[:200])
-    found = examine(data.folder).findings
+    found = examine(data.folder).problems
     assert [(f.check, f.file) for f in found] == [("unreadable-image", str(data.path(n))) for n in (3, 17)]
 
 
@@ -699,7 +710,7 @@ def test_no_annotations_at_all(coco: Any) -> None:
     for split in coco.content:
         coco.objects(split).clear()
     coco.save()
-    assert [(f.check, f.split) for f in examine(coco.folder).findings] == [
+    assert [(f.check, f.split) for f in examine(coco.folder).problems] == [
         ("no-objects", "train"),
         ("no-objects", "val"),
     ]
@@ -711,7 +722,7 @@ def test_every_box_as_corners_without_masks(coco: Any) -> None:
         entry["bbox"] = [x, y, x + width, y + height]
         del entry["segmentation"]
     coco.save()
-    found = examine(coco.folder).findings
+    found = examine(coco.folder).problems
     assert [f.check for f in found] == ["xyxy-box", "no-mask"]
     assert f"all {len(coco.objects())} boxes" in found[0].what
 
@@ -722,7 +733,7 @@ def test_a_manifest_of_several_places(coco: Any, maps: Any, tmp_path: Path) -> N
     places = [f"  - {coco.folder}", f"  - {{path: {maps.folder}, rename: {rename}}}"]
     file.write_text("\n".join(["train:", *places, f"val: {coco.folder}"]))
     diagnosis = examine(file)
-    assert [str(finding) for finding in diagnosis.findings] == []
+    assert [str(finding) for finding in diagnosis.problems] == []
     assert diagnosis.images == {"train": 13, "val": 4}
     coco.objects()[0]["bbox"][2] = 0
     coco.save()
@@ -740,7 +751,7 @@ def test_an_image_whose_objects_are_lost_is_not_called_unannotated(coco: Any) ->
 def test_evidence_names_file_annotation_and_numbers(coco: Any) -> None:
     coco.objects()[4]["area"] = 5000
     coco.save()
-    (finding,) = examine(coco.folder).findings
+    (finding,) = examine(coco.folder).problems
     assert finding.file == str(coco.path(2))
     assert finding.annotation == coco.objects()[4]["id"] == 5
     assert "area 5,000 is written" in finding.what
@@ -758,7 +769,7 @@ def test_ten_thousand_objects_in_one_image(make_coco: Callable) -> None:
         data.objects().append(annotation)
     data.objects().append({**data.objects()[0], "id": 10_000})
     data.save()
-    found = examine(data.folder / "train.json").findings
+    found = examine(data.folder / "train.json").problems
     assert [f.check for f in found] == ["duplicate-object", "crowded-image", "no-validation"]
     assert found[0].annotation == 10_000
 
@@ -772,6 +783,6 @@ def test_what_is_no_data_set_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the real data are not here")
-def test_clean_real_data_have_no_findings() -> None:
-    assert examine(SHARED / "balloon").findings == []
+def test_clean_real_data_have_no_problems() -> None:
+    assert examine(SHARED / "balloon").problems == []
     assert checks(examine(SHARED / "pennfudan")) == {"no-validation"}

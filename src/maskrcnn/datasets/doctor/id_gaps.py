@@ -1,4 +1,4 @@
-"""Numbers that should follow each other and do not quite: where one is missing, something may have been lost."""
+"""Ids that should follow each other: where one is missing, an object may have been lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NAMED = 8
 
 
 def missing_ids(ids: np.ndarray, first: int) -> str:
-    """Which of the numbers from `first` to the largest of whole numbers [N] are missing, if a few are; else nothing."""
+    """Which of the numbers from `first` to the largest of whole numbers [N] are missing, if a few are; else ""."""
     ids = np.unique(ids[ids >= first])
     if not ids.size:
         return ""
