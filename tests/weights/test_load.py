@@ -299,7 +299,7 @@ def test_weights_of_another_network(tmp_path: Path, resnet18_model: MaskRCNN) ->
     with torch.device("meta"):
         shapes = torchvision.models.mobilenet_v3_small(weights=None).state_dict()
     state = {key: torch.zeros(value.shape, dtype=value.dtype) for key, value in shapes.items()}
-    with pytest.raises(MaskRCNNError, match=r"do not fit backbone 'resnet18': expected tensors.* 'conv1\.weight'"):
+    with pytest.raises(MaskRCNNError, match=r"do not fit backbone 'resnet18': expected tensors such as conv1\.weight"):
         load_backbone(resnet18_model, str(saved(state, tmp_path / "mobilenet.pth")))
 
 
