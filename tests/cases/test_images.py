@@ -10,7 +10,7 @@ import tifffile
 from maskrcnn import open_dataset
 from maskrcnn.config import Preprocess
 from maskrcnn.datasets.doctor.examination import examine
-from maskrcnn.datasets.survey.channel_statistics import Channels, channels_of
+from maskrcnn.datasets.survey.channel_statistics import ChannelLayout, find_channel_layout
 from maskrcnn.images.image_reader import read_channels, read_id_map, read_image
 from maskrcnn.images.sources import resolve_sources
 
@@ -32,7 +32,7 @@ def test_yolo_jfif_silent(case: Path) -> None:
 def test_tiff_big_endian_16bit(case: Path) -> None:
     dataset = open_dataset(case / "data")
     assert len(dataset) == 6
-    assert channels_of(dataset) == Channels(1, 16, False)
+    assert find_channel_layout(dataset) == ChannelLayout(1, 16, False)
     preprocess = Preprocess(mean=(0.5,), std=(0.2,), depth=16)
     for index, record in enumerate(dataset.records):
         stored = tifffile.imread(record.path)

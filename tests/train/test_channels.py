@@ -13,7 +13,7 @@ import tifffile
 from PIL import Image
 
 from maskrcnn.datasets.dataset import open_dataset
-from maskrcnn.datasets.survey.channel_statistics import channel_statistics
+from maskrcnn.datasets.survey.channel_statistics import measure_channels
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.evaluator import evaluate
 from maskrcnn.images.sources import resolve_sources
@@ -60,7 +60,7 @@ def test_twelve_channels_of_sixteen_bits(deep: Path, tmp_path: Path, train: Trai
     assert run.best["mask_AP"] > 50
     model = load(run.folder / "best.safetensors", "cpu")
     dataset = open_dataset(deep, "val")
-    mean, std, _ = channel_statistics(open_dataset(deep, "train"))
+    mean, std, _ = measure_channels(open_dataset(deep, "train"))
     assert (model.preprocess.mean, model.preprocess.std, model.preprocess.depth) == (mean, std, 16)
     assert evaluate(model, dataset).metrics["mask_AP"] == pytest.approx(run.best["mask_AP"], abs=1e-6)
 

@@ -108,7 +108,7 @@ def stats(
     """
     from maskrcnn.config import preset as preset_named
     from maskrcnn.datasets.survey.survey import survey
-    from maskrcnn.datasets.survey.survey_report import StatsReport
+    from maskrcnn.datasets.survey.survey_report import SurveyReport
     from maskrcnn.train.recipe import Recipe
     from maskrcnn.weights.load import read_any_checkpoint
 
@@ -118,7 +118,7 @@ def stats(
         with bar("measure", len(dataset)) as advance:
             surveyed = survey(dataset, advance)
         start = ("init", init) if init else ("preset", preset)
-        report = StatsReport(str(data), surveyed, config, start, Recipe.model_fields["canvas"].default)
+        report = SurveyReport(str(data), surveyed, config, start, Recipe.model_fields["canvas"].default)
         files = report.write(folder) if folder else ()
     say(report.headline())
     show_table(report.quantile_rows())

@@ -10,7 +10,12 @@ from PIL import Image
 
 from maskrcnn.config import Preprocess
 from maskrcnn.datasets.dataset import Dataset, ImageRecord, StoredAnnotations
-from maskrcnn.datasets.survey.channel_statistics import Channels, channel_statistics, channels_of, input_settings
+from maskrcnn.datasets.survey.channel_statistics import (
+    ChannelLayout,
+    find_channel_layout,
+    input_settings,
+    measure_channels,
+)
 from maskrcnn.errors import MaskRCNNError
 
 RNG = np.random.default_rng(0)
@@ -41,32 +46,32 @@ def test_mean_and_spread(tmp_path: Path, dtype: type, channels: int) -> None:
     arrays = [
         np.clip(RNG.normal(means, means / 9 + 1, (12 + 3 * k, 20, channels)), 0, limit).astype(dtype) for k in range(6)
     ]
-    mean, std, images = channel_statistics(data(tmp_path, arrays))
+    mean, std, images = measure_channels(data(tmp_path, arrays))
     everything = np.concatenate([array.reshape(-1, channels) for array in arrays]).astype(np.float64) / limit
     np.testing.assert_allclose(mean, everything.mean(axis=0), rtol=6e-6)
     np.testing.assert_allclose(std, everything.std(axis=0), rtol=6e-6)
     assert images == 6
-    assert (mean, std, images) == channel_statistics(data(tmp_path, arrays))
+    assert (mean, std, images) == measure_channels(data(tmp_path, arrays))
 
 
 def test_some_images_spread_over_the_data_are_enough(tmp_path: Path) -> None:
     arrays = [np.full((4, 4, 2), 10 * k, np.uint8) for k in range(20)]
-    mean, _, images = channel_statistics(data(tmp_path, arrays), images=5)
+    mean, _, images = measure_channels(data(tmp_path, arrays), images=5)
     assert images == 5
     assert mean[0] == pytest.approx(np.mean([0, 40, 90, 140, 190]) / 255)
 
 
 def test_a_channel_without_variation_has_a_spread_all_the_same(tmp_path: Path) -> None:
-    _, std, _ = channel_statistics(data(tmp_path, [np.full((4, 4, 2), 9, np.uint8)]))
+    _, std, _ = measure_channels(data(tmp_path, [np.full((4, 4, 2), 9, np.uint8)]))
     assert std == pytest.approx((1 / 255, 1 / 255), rel=1e-5)
 
 
 def test_unreadable_images_are_passed_over(tmp_path: Path) -> None:
     good = RNG.integers(0, 256, (20, 30, 5), dtype=np.uint8)
     dataset = data(tmp_path, [b"nothing", good, b"\x93NUMPY", good])
-    assert channel_statistics(dataset).images == 2
-    assert channels_of(dataset) == Channels(5, 8, False)
-    for function in (channel_statistics, channels_of):
+    assert measure_channels(dataset).images == 2
+    assert find_channel_layout(dataset) == ChannelLayout(5, 8, False)
+    for function in (measure_channels, find_channel_layout):
         with pytest.raises(MaskRCNNError, match=r"0\.npy"):
             function(data(tmp_path, [b"nothing"]))
         with pytest.raises(MaskRCNNError, match="no image"):
@@ -76,25 +81,25 @@ def test_unreadable_images_are_passed_over(tmp_path: Path) -> None:
 def test_images_that_differ_are_told(tmp_path: Path) -> None:
     dataset = data(tmp_path, [np.zeros((5, 5, 12), np.uint8), np.zeros((5, 5, 4), np.uint16)])
     with pytest.raises(MaskRCNNError, match=r"12 channels of 8 bits in 0\.npy, 4 channels of 16 bits in 1\.npy"):
-        channels_of(dataset)
+        find_channel_layout(dataset)
     with pytest.raises(MaskRCNNError, match=r"1\.npy.*expected 12 channels"):
-        channel_statistics(dataset)
+        measure_channels(dataset)
 
 
 @pytest.mark.parametrize(
     ("array", "suffix", "kind"),
     [
-        (np.zeros((5, 5, 3), np.uint8), ".png", Channels(3, 8, True)),
-        (np.zeros((5, 5), np.uint8), ".png", Channels(3, 8, True)),
-        (np.zeros((5, 5, 4), np.uint8), ".png", Channels(3, 8, True)),
-        (np.zeros((5, 5, 3), np.uint8), ".jpg", Channels(3, 8, True)),
-        (np.zeros((5, 5), np.uint16), ".png", Channels(1, 16, False)),
-        (np.zeros((5, 5, 4), np.uint8), ".npy", Channels(4, 8, False)),
-        (np.zeros((5, 5, 12), np.uint16), ".npy", Channels(12, 16, False)),
+        (np.zeros((5, 5, 3), np.uint8), ".png", ChannelLayout(3, 8, True)),
+        (np.zeros((5, 5), np.uint8), ".png", ChannelLayout(3, 8, True)),
+        (np.zeros((5, 5, 4), np.uint8), ".png", ChannelLayout(3, 8, True)),
+        (np.zeros((5, 5, 3), np.uint8), ".jpg", ChannelLayout(3, 8, True)),
+        (np.zeros((5, 5), np.uint16), ".png", ChannelLayout(1, 16, False)),
+        (np.zeros((5, 5, 4), np.uint8), ".npy", ChannelLayout(4, 8, False)),
+        (np.zeros((5, 5, 12), np.uint16), ".npy", ChannelLayout(12, 16, False)),
     ],
 )
-def test_kinds(tmp_path: Path, array: np.ndarray, suffix: str, kind: Channels) -> None:
-    assert channels_of(data(tmp_path, [array, array], suffix)) == kind
+def test_kinds(tmp_path: Path, array: np.ndarray, suffix: str, kind: ChannelLayout) -> None:
+    assert find_channel_layout(data(tmp_path, [array, array], suffix)) == kind
 
 
 def test_pictures_leave_the_model_as_it_is(tmp_path: Path) -> None:
@@ -109,7 +114,7 @@ def test_other_channels_bring_their_statistics(tmp_path: Path) -> None:
     arrays = [RNG.integers(0, 4000, (20, 30, 12), dtype=np.uint16) for _ in range(3)]
     dataset = data(tmp_path, arrays)
     changes = input_settings(dataset, RGB)
-    mean, std, _ = channel_statistics(dataset)
+    mean, std, _ = measure_channels(dataset)
     assert changes == {"mean": mean, "std": std, "depth": 16}
     # A model of such images keeps the statistics it was trained with.
     assert input_settings(dataset, Preprocess(mean=(0.5,) * 12, std=(0.5,) * 12, depth=16)) == {}

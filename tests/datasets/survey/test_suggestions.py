@@ -11,7 +11,7 @@ from torchvision.ops import box_iou
 
 from maskrcnn.config import PRESETS, Config, preset
 from maskrcnn.datasets.dataset import open_dataset
-from maskrcnn.datasets.survey.suggestions import Suggestion, advise, coverage, model_changes
+from maskrcnn.datasets.survey.suggestions import Suggestion, anchor_fit, model_changes, suggest_settings
 from maskrcnn.datasets.survey.survey import Survey, survey
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -33,7 +33,7 @@ def surveyed(sides: list[tuple[float, float]], images: list[tuple[int, int]], of
 
 
 def suggestions(survey: Survey, config: Config | None = None, canvas: int = 512) -> dict[str, Suggestion]:
-    return {item.setting: item for item in advise(survey, config or preset("lite"), canvas)}
+    return {item.setting: item for item in suggest_settings(survey, config or preset("lite"), canvas)}
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -51,10 +51,10 @@ def test_coverage_is_the_best_iou_on_centred_boxes(name: str) -> None:
                 anchors.append(box.round() if config.anchor_rounding else box)
         truth = torch.tensor([[-width / 2, -height / 2, width / 2, height / 2]], dtype=torch.float32)
         best.append(float(box_iou(torch.stack(anchors), truth).max()))
-    fit = coverage(sides, config)
+    fit = anchor_fit(sides, config)
     assert fit.mean == pytest.approx(np.mean(best), abs=1e-5)
     assert fit.share == pytest.approx(np.mean(np.array(best) >= 0.5))
-    assert coverage(sides, config, offset=0.25).mean < fit.mean
+    assert anchor_fit(sides, config, offset=0.25).mean < fit.mean
 
 
 def test_anchors_move_to_small_upright_objects() -> None:
@@ -67,7 +67,7 @@ def test_anchors_move_to_small_upright_objects() -> None:
     assert low < middle < high
     assert middle == pytest.approx(4, abs=0.3)
     changed = preset("lite").replace(**model_changes(list(found.values())))
-    assert coverage(data.sides, changed).mean > coverage(data.sides, preset("lite")).mean + 0.1
+    assert anchor_fit(data.sides, changed).mean > anchor_fit(data.sides, preset("lite")).mean + 0.1
 
 
 def test_what_fits_is_kept() -> None:
@@ -125,7 +125,7 @@ def test_a_canvas_holds_the_objects_and_is_no_larger_than_the_images() -> None:
 
 
 def test_data_without_objects_gives_no_advice() -> None:
-    assert advise(surveyed([], [(512, 512)]), preset("lite"), 512) == []
+    assert suggest_settings(surveyed([], [(512, 512)]), preset("lite"), 512) == []
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -135,11 +135,11 @@ def test_advice_is_what_the_model_takes_and_settles(name: str) -> None:
     sides = np.exp(rng.normal(3, 0.5, (500, 2))).tolist()
     data = surveyed(sides, [(480, 640)] * 2, rng.integers(0, 2, 500).tolist())
     config = preset(name)
-    found = advise(data, config, 512)
+    found = suggest_settings(data, config, 512)
     changes = model_changes(found)
     assert {"max_detections", "anchor_sizes"} <= set(changes)
     canvas = next(item.suggested for item in found if item.setting == "canvas")
-    again = advise(data, config.replace(**changes), canvas)
+    again = suggest_settings(data, config.replace(**changes), canvas)
     assert not [item for item in again if item.differs]
 
 

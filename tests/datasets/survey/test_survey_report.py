@@ -13,12 +13,12 @@ from PIL import Image
 
 from maskrcnn.config import preset
 from maskrcnn.datasets.survey.survey import Survey
-from maskrcnn.datasets.survey.survey_report import FILES, StatsReport
+from maskrcnn.datasets.survey.survey_report import FILES, SurveyReport
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.train.recipe import read_recipe
 
 
-def report_of(objects: int, names: tuple[str, ...] = ("cat", "dog")) -> StatsReport:
+def report_of(objects: int, names: tuple[str, ...] = ("cat", "dog")) -> SurveyReport:
     """Objects of 10 to 30 pixels in two images, all of the first class, every third without a mask."""
     rng = np.random.default_rng(0)
     survey = Survey(
@@ -31,7 +31,7 @@ def report_of(objects: int, names: tuple[str, ...] = ("cat", "dog")) -> StatsRep
         sides=rng.uniform(10, 30, (objects, 2)),
         masked=np.arange(objects) % 3 > 0,
     )
-    return StatsReport("my data/ü", survey, preset("lite"), ("preset", "lite"), 512)
+    return SurveyReport("my data/ü", survey, preset("lite"), ("preset", "lite"), 512)
 
 
 def test_every_file_is_written_and_can_be_read(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_the_headline_tells_what_is_special() -> None:
     line = report_of(600).headline()
     assert line == (
         "2 images, 600 objects, 2 classes (1 without objects), 67% of the objects have masks, "
-        "1 crowd region that is not counted"
+        "1 crowd region not counted"
     )
 
 

@@ -1,4 +1,4 @@
-"""What channels the images of a data set have, and their mean and spread: how a model is to take them.
+"""The channels of a data set's images, their mean and spread, and the preprocessing that follows.
 
 Values are shares of the largest that 8 or 16 bits hold.
 """
@@ -22,7 +22,7 @@ MEASURED = 64
 _DIGITS = 6
 
 
-class Channels(NamedTuple):
+class ChannelLayout(NamedTuple):
     """How many channels images have, of how many bits, and whether an 8-bit RGB picture holds all of them."""
 
     number: int
@@ -33,7 +33,7 @@ class Channels(NamedTuple):
         return f"{plural(self.number, 'channel')} of {self.depth} bits"
 
 
-class Statistics(NamedTuple):
+class ChannelStatistics(NamedTuple):
     """Mean and standard deviation of each channel in 0..1, over so many images."""
 
     mean: tuple[float, ...]
@@ -41,7 +41,7 @@ class Statistics(NamedTuple):
     images: int
 
 
-def channels_of(dataset: Dataset, images: int = LOOKED_AT) -> Channels:
+def find_channel_layout(dataset: Dataset, images: int = LOOKED_AT) -> ChannelLayout:
     """The channels of a data set, as a few images spread over it have them.
 
     Pictures of grey, colours and transparency mix: they are all taken as RGB, (3, 8).
@@ -49,14 +49,14 @@ def channels_of(dataset: Dataset, images: int = LOOKED_AT) -> Channels:
     Raises:
         MaskRCNNError: none of them can be read, or they differ in a way that no model can take.
     """
-    found: dict[Channels, Path] = {}
+    found: dict[ChannelLayout, Path] = {}
     for index, pixels in _some_images(dataset, images):
         path, count, depth = dataset.records[index].path, pixels.shape[2], 8 * pixels.dtype.itemsize
         # A picture's fourth channel is its transparency, that of a stack can be anything.
         if depth == 8 and (count in (1, 3) or (count == 4 and not is_multichannel(path))):
-            kind = Channels(3, 8, True)
+            kind = ChannelLayout(3, 8, True)
         else:
-            kind = Channels(count, depth, False)
+            kind = ChannelLayout(count, depth, False)
         found.setdefault(kind, path)
     if len(found) > 1:
         (first, path), (second, other), *_ = found.items()
@@ -68,7 +68,7 @@ def channels_of(dataset: Dataset, images: int = LOOKED_AT) -> Channels:
     return next(iter(found))
 
 
-def channel_statistics(dataset: Dataset, images: int = MEASURED) -> Statistics:
+def measure_channels(dataset: Dataset, images: int = MEASURED) -> ChannelStatistics:
     """Mean and standard deviation of each channel as stored, over some images spread over the data; one at a time.
 
     Raises:
@@ -96,20 +96,20 @@ def channel_statistics(dataset: Dataset, images: int = MEASURED) -> Statistics:
         pixels_seen, measured = pixels_seen + count, measured + 1
     # A channel without any variation is left at the scale of single steps.
     std = np.maximum(np.sqrt(squares / pixels_seen), 1) / scale
-    return Statistics(_rounded(mean / scale), _rounded(std), measured)
+    return ChannelStatistics(_rounded(mean / scale), _rounded(std), measured)
 
 
 def input_settings(
     dataset: Dataset, preprocess: Preprocess, channels: Literal["auto", "rgb", "stored"] = "auto"
 ) -> dict[str, Any]:
-    """Changes to how a model takes images, so that it takes those of a data set; none if it does already.
+    """Changes of the preprocessing with which a model takes the images of a data set; none if it does already.
 
     Args:
         channels: "rgb" takes pictures as 8-bit RGB, "stored" all channels and bits there are, with statistics of the
             data; "auto" is "stored" for more than a picture holds.
     """
     if channels == "auto":
-        channels = "rgb" if channels_of(dataset).picture else "stored"
+        channels = "rgb" if find_channel_layout(dataset).picture else "stored"
     wanted = 3, 8
     if channels == "stored":
         _, first = next(_some_images(dataset, LOOKED_AT))
@@ -118,12 +118,12 @@ def input_settings(
         return {}
     if wanted == (3, 8):
         return {"mean": Preprocess().mean, "std": Preprocess().std, "depth": 8}
-    mean, std, _ = channel_statistics(dataset)
+    mean, std, _ = measure_channels(dataset)
     return {"mean": mean, "std": std, "depth": wanted[1]}
 
 
 def _some_images(dataset: Dataset, limit: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Up to ``limit`` images spread evenly over the data, as stored; those that cannot be read are passed over.
+    """Up to ``limit`` images spread evenly over the data, as stored; unreadable ones are skipped.
 
     Raises:
         MaskRCNNError: at the end, if none could be read.

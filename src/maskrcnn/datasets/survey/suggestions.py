@@ -1,4 +1,4 @@
-"""What settings follow from a data set: input size, anchors, limit of detections, training canvas.
+"""Settings that follow from the data: input size, anchors, limit of detections, training canvas.
 
 Each suggestion carries the numbers it was computed from. Lengths are pixels of the network input unless said otherwise.
 """
@@ -35,7 +35,7 @@ LARGEST_CANVAS = 1024
 
 
 class Suggestion(NamedTuple):
-    """One setting: what it is, what it should be (the same where it fits), and why."""
+    """One setting: its present value, the suggested one (the same where it fits), and the evidence for it."""
 
     setting: str
     present: Any
@@ -48,7 +48,7 @@ class Suggestion(NamedTuple):
         return bool(self.present != self.suggested)
 
 
-class Coverage(NamedTuple):
+class AnchorFit(NamedTuple):
     """How well anchors fit objects.
 
     Attributes:
@@ -60,7 +60,7 @@ class Coverage(NamedTuple):
     mean: float
 
 
-def advise(survey: Survey, config: Config, canvas: int) -> list[Suggestion]:
+def suggest_settings(survey: Survey, config: Config, canvas: int) -> list[Suggestion]:
     """A suggestion for each setting that depends on the data; none for data without objects.
 
     Args:
@@ -84,7 +84,7 @@ def model_changes(suggestions: Sequence[Suggestion]) -> dict[str, Any]:
     return {item.setting: item.suggested for item in suggestions if item.differs and item.setting != "canvas"}
 
 
-def coverage(sides: np.ndarray, config: Config, offset: float = 0.0) -> Coverage:
+def anchor_fit(sides: np.ndarray, config: Config, offset: float = 0.0) -> AnchorFit:
     """How well the anchors of a model fit boxes of `sides` float [M, 2] = (width, height).
 
     Args:
@@ -95,7 +95,7 @@ def coverage(sides: np.ndarray, config: Config, offset: float = 0.0) -> Coverage
     best = torch.zeros(len(boxes))
     for shapes, stride in zip(anchors.shapes, anchors.strides, strict=True):
         best = torch.maximum(best, iou(shapes.float() + offset * stride, boxes).amax(dim=0))
-    return Coverage(float((best >= 0.5).float().mean()), float(best.mean()))
+    return AnchorFit(float((best >= 0.5).float().mean()), float(best.mean()))
 
 
 def _limits(survey: Survey, config: Config) -> list[Suggestion]:
@@ -156,7 +156,7 @@ def _anchors(survey: Survey, present: Config, resized: Config) -> list[Suggestio
     sides = sides[:: -(-len(sides) // MOST_COMPARED)]
 
     def fit(config: Config) -> float:
-        return coverage(sides, config, offset=0.25).mean
+        return anchor_fit(sides, config, offset=0.25).mean
 
     levels = range(len(present.anchor_sizes))
     options = [resized.replace(anchor_sizes=[base * 2**level for level in levels]) for base in ANCHOR_BASES]
@@ -167,13 +167,13 @@ def _anchors(survey: Survey, present: Config, resized: Config) -> list[Suggestio
         chosen = reshaped
     if fit(chosen) - fit(resized) < WORTH_IT:
         chosen = resized
-    before, after = coverage(sides, resized), coverage(sides, chosen)
+    before, after = anchor_fit(sides, resized), anchor_fit(sides, chosen)
     low, middle, high = np.quantile(np.sqrt(sides.prod(axis=1)), (0.05, 0.5, 0.95))
-    said = f"the best anchor has IoU >= 0.5 with {_percent(before.share)} of the objects"
+    evidence = f"the best anchor has IoU >= 0.5 with {_percent(before.share)} of the objects"
     if chosen is not resized:
-        said += f", the best suggested one with {_percent(after.share)}"
-        said += f"; mean IoU {fit(resized):.2f} and {fit(chosen):.2f} a quarter of a stride off"
-    sizes = f"objects of {low:.0f}, {middle:.0f}, {high:.0f} px (5, 50, 95 %); {said}"
+        evidence += f", the best suggested one with {_percent(after.share)}"
+        evidence += f"; mean IoU {fit(resized):.2f} and {fit(chosen):.2f} a quarter of a stride off"
+    sizes = f"objects of {low:.0f}, {middle:.0f}, {high:.0f} px (5, 50, 95 %); {evidence}"
     ratios = "height / width " + "{:.2f}, {:.2f}, {:.2f} (10, 50, 90 %)".format(*np.quantile(survey.ratio, SHAPES_AT))
     return [
         Suggestion("anchor_sizes", _numbers(present.anchor_sizes), _numbers(chosen.anchor_sizes), sizes),

@@ -1,4 +1,4 @@
-"""The statistics of a data set as plots."""
+"""The survey of a data set as plots."""
 
 from __future__ import annotations
 

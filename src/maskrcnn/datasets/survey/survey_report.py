@@ -1,4 +1,4 @@
-"""The statistics of a data set as text and as files: numbers, plots, a recipe, a page that needs no other file."""
+"""The survey of a data set as text and files: numbers, plots, a recipe, and an HTML page that needs no other file."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from maskrcnn.config import Config
-from maskrcnn.datasets.survey.suggestions import Suggestion, advise, model_changes
+from maskrcnn.datasets.survey.suggestions import Suggestion, model_changes, suggest_settings
 from maskrcnn.datasets.survey.survey import Survey, summary
 from maskrcnn.datasets.survey.survey_plots import figure
 from maskrcnn.output.atomic_file import make_folder, write_bytes
+from maskrcnn.text import plural
 
 FILES = ("stats.json", "stats.png", "stats.html", "recipe.yaml")
 Rows = list[tuple[str, ...]]
@@ -30,7 +31,7 @@ border-bottom:1px solid #d9dce1}img{max-width:100%}.numbers td:not(:first-child)
 
 
 @dataclass(frozen=True)
-class StatsReport:
+class SurveyReport:
     """A surveyed data set and what follows from it.
 
     Attributes:
@@ -49,27 +50,27 @@ class StatsReport:
 
     @cached_property
     def numbers(self) -> dict[str, Any]:
-        """See `stats.summary`."""
+        """See `survey.summary`."""
         return summary(self.survey, self.config.preprocess)
 
     @cached_property
     def suggestions(self) -> list[Suggestion]:
-        """See `advice.advise`."""
-        return advise(self.survey, self.config, self.canvas)
+        """See `suggest_settings`."""
+        return suggest_settings(self.survey, self.config, self.canvas)
 
     def headline(self) -> str:
         """How many images and objects, in one line."""
         numbers = self.numbers
         empty = sum(not item["objects"] for item in numbers["classes"])
         parts = [
-            _count(numbers["images"], "image"),
-            _count(numbers["objects"], "object"),
-            _count(len(self.survey.names), "class", "classes") + (f" ({empty:,} without objects)" if empty else ""),
+            plural(numbers["images"], "image"),
+            plural(numbers["objects"], "object"),
+            plural(len(self.survey.names), "class") + (f" ({empty:,} without objects)" if empty else ""),
         ]
         if numbers["objects"]:
             share = numbers["objects_with_mask"] / numbers["objects"]
             parts.append("all objects have masks" if share == 1 else f"{share:.0%} of the objects have masks")
-        more = (_count(numbers[key], *words) for key, words in _MORE.items() if numbers[key])
+        more = (f"{plural(numbers[key], noun)} {words}" for key, noun, words in _MORE if numbers[key])
         return ", ".join([*parts, *more])
 
     def quantile_rows(self) -> Rows:
@@ -99,7 +100,7 @@ class StatsReport:
         return [("setting", "present", "suggested", "because"), *lines]
 
     def command(self) -> str:
-        """The `maskrcnn train` command that takes the suggestions on."""
+        """The `maskrcnn train` command that applies the suggestions."""
         words = ["maskrcnn", "train", self.data, f"--{self.start[0]}", self.start[1]]
         changes = model_changes(self.suggestions)
         if changes:
@@ -120,7 +121,7 @@ class StatsReport:
         return "\n".join([*lines, *(["model:"] if model else []), *model]) + "\n"
 
     def page(self, picture: bytes) -> str:
-        """The report as one HTML page around the plots, a PNG."""
+        """The report as one HTML page with the plots, a PNG."""
         image = base64.b64encode(picture).decode()
         advice = [_table(self.suggestion_rows()), f"<pre>{html.escape(self.command())}</pre>"]
         return "\n".join(
@@ -163,11 +164,11 @@ class StatsReport:
 
 
 _PLACES = {"0 %": "least", "50 %": "median", "100 %": "most"}
-_MORE = {
-    "crowd_regions": ("crowd region that is not counted", "crowd regions that are not counted"),
-    "images_without_objects": ("image without objects", "images without objects"),
-    "images_unreadable": ("image whose labels cannot be read", "images whose labels cannot be read"),
-}
+_MORE = (
+    ("crowd_regions", "crowd region", "not counted"),
+    ("images_without_objects", "image", "without objects"),
+    ("images_unreadable", "image", "with unreadable labels"),
+)
 _MEASURES = {
     "objects_an_image": "objects an image",
     "size_in_image": "size of objects, pixels of the image",
@@ -176,10 +177,6 @@ _MEASURES = {
     "image_height": "height of images",
     "image_width": "width of images",
 }
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _text(value: float | None) -> str:
