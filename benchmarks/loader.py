@@ -34,11 +34,11 @@ from maskrcnn.config import Preprocess
 from maskrcnn.datasets.dataset import Dataset, StoredAnnotations, open_dataset
 from maskrcnn.masks.patch import resample
 from maskrcnn.train.samples.augment import Augmentation
-from maskrcnn.train.samples.instances import shapes_of
+from maskrcnn.train.samples.instances import make_instances
 from maskrcnn.train.samples.loader import Collate
-from maskrcnn.train.samples.sample import Picture, Sample, mirror, samples_of
+from maskrcnn.train.samples.sample import Sample, SampleInputs, make_samples, mirror
 from maskrcnn.train.samples.stream import TrainingStream
-from maskrcnn.train.samples.view import View, shrinking
+from maskrcnn.train.samples.view import View, largest_shrink
 
 CANVAS = 512
 SCALE = (0.1, 2.0)
@@ -147,11 +147,11 @@ def our_sample(
     dataset: Dataset, index: int, zoom: float, corner: tuple[float, float], flipped: bool
 ) -> tuple[Sample, View]:
     record = dataset.records[index]
-    shapes, _ = shapes_of(dataset.annotations(index), record.size, record.path)
-    shrink = shrinking(zoom)
+    shapes, _ = make_instances(dataset.annotations(index), record.size, record.path)
+    shrink = largest_shrink(zoom)
     image = dataset.pixels(index, FIT, shrink)
     view = View.of(record.size, zoom, corner, CANVAS, 1 if image.shape[:2] == record.size else shrink)
-    sample = samples_of([Picture(image, shapes, view)])[0]
+    sample = make_samples([SampleInputs(image, shapes, view)])[0]
     return (mirror(sample) if flipped else sample), view
 
 

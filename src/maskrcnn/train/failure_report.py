@@ -18,7 +18,7 @@ from maskrcnn.output.atomic_file import make_folder, write_text
 from maskrcnn.text import listed, plural
 from maskrcnn.train import state
 from maskrcnn.train.recipe import Recipe
-from maskrcnn.train.samples.loader import Loaded
+from maskrcnn.train.samples.loader import LoadedBatch
 from maskrcnn.weights.safetensors_file import write_tensors
 
 SHOWN = 4
@@ -32,7 +32,7 @@ class StepRecord(NamedTuple):
     number: int
     seconds: float  # of the run, when it was made
     rate: float
-    loaded: list[Loaded]  # its batches as they came, on the host
+    loaded: list[LoadedBatch]  # its batches as they came, on the host
     losses: Tensor  # float [5], over all batches and processes
     own: Tensor  # float [batches, 5], of each batch here
     norm: Tensor  # float [], of the gradient
@@ -84,7 +84,7 @@ def write_bad_step(folder: Path, step: StepRecord, row: Sequence[float], dataset
     return place
 
 
-def describe(loaded: Loaded, dataset: Dataset) -> list[dict[str, Any]]:
+def describe(loaded: LoadedBatch, dataset: Dataset) -> list[dict[str, Any]]:
     """Each image of a batch: its file, its size there, and its objects' labels, boxes and box sizes (width, height)."""
     found = []
     batch = loaded.batch
@@ -124,7 +124,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def out_of_memory(
-    number: int, loaded: Sequence[Loaded], dataset: Dataset, recipe: Recipe, folder: Path
+    number: int, loaded: Sequence[LoadedBatch], dataset: Dataset, recipe: Recipe, folder: Path
 ) -> MaskRCNNError:
     """The error that ends a run for want of memory: which images it was at, and which setting to lower."""
     batch, places, *_ = max(loaded, key=lambda part: part.batch.boxes.shape[1])

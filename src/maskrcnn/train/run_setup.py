@@ -21,7 +21,7 @@ from maskrcnn.train.learner import Learner
 from maskrcnn.train.parallel import group_settings
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.samples.augment import Augmentation
-from maskrcnn.train.samples.loader import Loaded, training_loader
+from maskrcnn.train.samples.loader import LoadedBatch, training_loader
 from maskrcnn.train.state import SavedRun
 from maskrcnn.weights.load import load_backbone, load_checkpoint, read_any_checkpoint
 from maskrcnn.weights.load_report import LoadReport
@@ -88,7 +88,7 @@ def class_names(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
     return tuple(names)
 
 
-def build_loader(recipe: Recipe, dataset: Dataset, learner: Learner, start: int) -> DataLoader[Loaded]:
+def build_loader(recipe: Recipe, dataset: Dataset, learner: Learner, start: int) -> DataLoader[LoadedBatch]:
     """This process's share of the training stream.
 
     Args:

@@ -37,7 +37,7 @@ from maskrcnn.train.provenance import check_resumable, digest, inventory, write_
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.run_log import Display, NoDisplay, RunLog
 from maskrcnn.train.run_setup import build_accelerator, build_loader, build_model, class_names
-from maskrcnn.train.samples.loader import Loaded
+from maskrcnn.train.samples.loader import LoadedBatch
 from maskrcnn.train.schedule import rate_factor
 from maskrcnn.train.state import (
     RunState,
@@ -161,7 +161,7 @@ class Trainer:
         done = self.state.seconds / (60 * minutes) if minutes else self.state.steps / self.total_steps
         return min(done, 1.0)
 
-    def _step(self, loaded: list[Loaded]) -> None:
+    def _step(self, loaded: list[LoadedBatch]) -> None:
         """One step, for whose numbers nobody waits; and what all processes must agree on after it."""
         state, recipe = self.state, self.recipe
         step_at = recipe.step_at if recipe.schedule == "step" else None
@@ -204,7 +204,7 @@ class Trainer:
             why = f"a run of fewer than {FEW_STEPS} steps learns little"
             self.log.say(f"too short: {why}; {self.timer.advice()}")
 
-    def _batches(self) -> Iterator[list[Loaded]]:
+    def _batches(self) -> Iterator[list[LoadedBatch]]:
         """The batches of each step, without end: those of the stream that no step has had."""
         batches = iter(build_loader(self.recipe, self.train_data, self.learner, self.state.images))
         while True:
@@ -216,7 +216,7 @@ class Trainer:
             yield loaded
 
     @contextmanager
-    def _watched_memory(self, loaded: list[Loaded], whole: bool) -> Iterator[None]:
+    def _watched_memory(self, loaded: list[LoadedBatch], whole: bool) -> Iterator[None]:
         """Tell that memory ran out; save first, if the weights are ``whole`` and no other process waits."""
         try:
             yield

@@ -10,28 +10,30 @@ from hypothesis import strategies as st
 from maskrcnn.annotations.objects import Annotation
 from maskrcnn.config import Preprocess
 from maskrcnn.masks import Crop
-from maskrcnn.train.samples.augment import Augmentation, Plan
-from maskrcnn.train.samples.instances import Shapes, shapes_of
-from maskrcnn.train.samples.sample import Picture, Sample, samples_of
+from maskrcnn.train.samples.augment import Augmentation, AugmentationPlan
+from maskrcnn.train.samples.instances import Instances, make_instances
+from maskrcnn.train.samples.sample import Sample, SampleInputs, make_samples
 
 # Images of up to 1000 pixels are taken as they are.
 PLAIN = Preprocess(short=(1, 1000), long=1000)
 NOBODY = np.zeros((0, 4))
 
 
-def plan(augmentation: Augmentation, seed: int, boxes: np.ndarray = NOBODY, canvas: int | None = 128) -> Plan:
+def plan(
+    augmentation: Augmentation, seed: int, boxes: np.ndarray = NOBODY, canvas: int | None = 128
+) -> AugmentationPlan:
     return augmentation.plan((200, 300), boxes, PLAIN, canvas, np.random.default_rng(seed))
 
 
-def taken(plan: Plan, image: np.ndarray, shapes: Shapes) -> Sample:
-    return plan.turned(samples_of([Picture(image, shapes, plan.view(image), plan.change)])[0])
+def taken(plan: AugmentationPlan, image: np.ndarray, shapes: Instances) -> Sample:
+    return plan.turned(make_samples([SampleInputs(image, shapes, plan.view(image), plan.change)])[0])
 
 
 @pytest.mark.parametrize(("flip", "turns", "count"), [(False, False, 1), (True, False, 2), (False, True, 8)])
 def test_which_arrangements_happen(flip: bool, turns: bool, count: int) -> None:
     augmentation = Augmentation(flip, turns, (1.0, 1.0), colour=0)
     image = np.random.default_rng(0).integers(0, 256, (4, 4, 3), dtype=np.uint8)
-    nothing, _ = shapes_of([], (4, 4), "nothing")
+    nothing, _ = make_instances([], (4, 4), "nothing")
     seen = set()
     for seed in range(100):
         drawn = augmentation.plan((4, 4), NOBODY, PLAIN, 4, np.random.default_rng(seed))
@@ -105,7 +107,7 @@ def test_a_plan_can_be_carried_out(seed: int, turns: bool, canvas: int | None) -
     rows, columns = np.ogrid[:200, :300]
     disc = ((columns - 150) ** 2 + (rows - 90) ** 2) <= 60**2
     image = np.repeat(disc[..., None], 3, axis=2).astype(np.uint8) * np.uint8(255)
-    shapes, _ = shapes_of([Annotation(1, 0, False, None, None, Crop(disc, 0, 0))], (200, 300), "disc")
+    shapes, _ = make_instances([Annotation(1, 0, False, None, None, Crop(disc, 0, 0))], (200, 300), "disc")
     drawn = plan(Augmentation(turns=turns, scale=(0.2, 2.0), colour=0), seed, shapes.boxes, canvas)
     small = image[:: drawn.shrink, :: drawn.shrink] if seed % 2 else image
     sample = taken(drawn, small, shapes)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskrcnn.config import Preprocess
-from maskrcnn.train.samples.colour import ColourChange, draw_change
+from maskrcnn.train.samples.colour import ColourChange, sample_change
 
 RGB = Preprocess()
 DEEP = Preprocess(mean=(0.01, 0.02, 0.5, 0.3), std=(0.002, 0.004, 0.1, 0.1), depth=16)
@@ -32,7 +32,7 @@ class OnlyHue(Middle):
 
 
 def changed(pixels: np.ndarray, strength: float, seed: int, preprocess: Preprocess = RGB) -> np.ndarray:
-    change = draw_change(strength, np.random.default_rng(seed), preprocess)
+    change = sample_change(strength, np.random.default_rng(seed), preprocess)
     return pixels if change is None else change(pixels)
 
 
@@ -47,14 +47,14 @@ def test_colours_stay_pixels_and_grey_stays_grey(strength: float, seed: int) -> 
 
 
 def test_no_strength_is_no_change() -> None:
-    assert draw_change(0.0, np.random.default_rng(0), RGB) is None
+    assert sample_change(0.0, np.random.default_rng(0), RGB) is None
 
 
 @pytest.mark.parametrize(
     ("preprocess", "pixels"), [(RGB, PIXELS), (DEEP, PIXELS.repeat(2, 2)[..., :4].astype(np.uint16) * 257)]
 )
 def test_the_middle_of_all_ranges_is_no_change(preprocess: Preprocess, pixels: np.ndarray) -> None:
-    change = draw_change(1.0, Middle(), preprocess)  # type: ignore[arg-type]
+    change = sample_change(1.0, Middle(), preprocess)  # type: ignore[arg-type]
     assert change is not None
     assert np.array_equal(change(pixels), pixels)
 
@@ -68,7 +68,7 @@ def test_strong_changes_change() -> None:
 def test_a_hue_turns_about_the_grey_axis() -> None:
     """Mean and distance from grey stay, the direction turns by half a radian; no pixel is near 0 or 255."""
     before = PIXELS // 4 + 90.0
-    change = draw_change(1.0, OnlyHue(), RGB)  # type: ignore[arg-type]
+    change = sample_change(1.0, OnlyHue(), RGB)  # type: ignore[arg-type]
     assert change is not None
     after = change(before.astype(np.uint8)).astype(float)
     np.testing.assert_allclose(after.mean(-1), before.mean(-1), atol=1)
@@ -84,7 +84,7 @@ def test_stains_may_lose_colour_or_turn_negative() -> None:
     grey, negative = 0, 0
     ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
     for seed in range(60):
-        change = draw_change(0.4, np.random.default_rng(seed), RGB, stains=True)
+        change = sample_change(0.4, np.random.default_rng(seed), RGB, stains=True)
         assert change is not None
         grey += int(np.ptp(change(PIXELS).astype(int), axis=-1).max() <= 1)
         negative += int(np.diff(change(ramp).astype(int).mean(-1)[0, [60, 190]])[0] < 0)

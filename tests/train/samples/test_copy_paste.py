@@ -14,8 +14,8 @@ from maskrcnn.annotations.objects import Annotation
 from maskrcnn.masks import crop_of
 from maskrcnn.masks.patch import resample_patch
 from maskrcnn.train.samples.copy_paste import copy_paste, paste
-from maskrcnn.train.samples.instances import shapes_of
-from maskrcnn.train.samples.sample import PATCH_LIMIT, SLIVER_SHARE, Picture, Sample, samples_of
+from maskrcnn.train.samples.instances import make_instances
+from maskrcnn.train.samples.sample import PATCH_LIMIT, SLIVER_SHARE, Sample, SampleInputs, make_samples
 from maskrcnn.train.samples.view import View
 
 Rectangle = tuple[int, int, int, int]
@@ -40,9 +40,9 @@ def sample_of(
         only = k in boxes_only
         label = labels[k] if labels else k
         annotations.append(Annotation(k, label, False, crop.box if only else None, None, None if only else crop))
-    shapes, problems = shapes_of(annotations, size, "test")
+    shapes, problems = make_instances(annotations, size, "test")
     assert problems == []
-    return samples_of([Picture(image, shapes, View.of(size, 1.0), None, limit)])[0]
+    return make_samples([SampleInputs(image, shapes, View.of(size, 1.0), None, limit)])[0]
 
 
 def rectangle(size: tuple[int, int], at: Rectangle) -> np.ndarray:
@@ -156,8 +156,10 @@ def test_neighbours_from_one_image_leave_no_seam() -> None:
         for points in ([10, 10, 30.5, 10, 30.5, 40, 10, 40], [30.5, 10, 50, 10, 50, 40, 30.5, 40])
     ]
     annotations = [Annotation(k, k, False, None, None, [outline]) for k, outline in enumerate(outlines)]
-    shapes, _ = shapes_of(annotations, (60, 60), "halves")
-    source = samples_of([Picture(np.full((60, 60, 3), 255, np.uint8), shapes, View.of((60, 60), 1.0), None, 999)])[0]
+    shapes, _ = make_instances(annotations, (60, 60), "halves")
+    source = make_samples(
+        [SampleInputs(np.full((60, 60, 3), 255, np.uint8), shapes, View.of((60, 60), 1.0), None, 999)]
+    )[0]
     after = paste(target([rectangle((60, 60), (0, 0, 60, 60))]), source, NOWHERE)
     assert (after.image[10:40, 10:50] >= 254).all()
     assert after.patches[0][10:40, 10:50].max() <= 1
@@ -267,8 +269,10 @@ def test_any_channels(dtype: type, channels: int) -> None:
 
 def test_half_covered_pixels_are_mixed() -> None:
     outline = np.array([10.5, 10, 20, 10, 20, 20, 10.5, 20])
-    shapes, _ = shapes_of([Annotation(0, 0, False, None, None, [outline])], (40, 40), "half")
-    source = samples_of([Picture(np.full((40, 40, 3), 200, np.uint8), shapes, View.of((40, 40), 1.0), None, 999)])[0]
+    shapes, _ = make_instances([Annotation(0, 0, False, None, None, [outline])], (40, 40), "half")
+    source = make_samples(
+        [SampleInputs(np.full((40, 40, 3), 200, np.uint8), shapes, View.of((40, 40), 1.0), None, 999)]
+    )[0]
     before = target([rectangle((40, 40), (30, 30, 9, 9))])
     after = paste(before, source, NOWHERE)
     assert (after.image[12, 9:12] == [[0] * 3, [100] * 3, [200] * 3]).all()

@@ -10,7 +10,7 @@ import pytest
 from maskrcnn.annotations.objects import Annotation, draw_all
 from maskrcnn.datasets.dataset import open_dataset
 from maskrcnn.masks import Crop, crop_of, encode
-from maskrcnn.train.samples.instances import shapes_of
+from maskrcnn.train.samples.instances import make_instances
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 SIZE = (60, 80)
@@ -33,7 +33,7 @@ def test_every_kind_of_mask() -> None:
         annotation(loose, 4),
         annotation([SQUARE, SQUARE * 0.1], 5),
     ]
-    shapes, problems = shapes_of(annotations, SIZE, "labels.json")
+    shapes, problems = make_instances(annotations, SIZE, "labels.json")
     assert problems == []
     # Polygons first.
     assert shapes.labels.tolist() == [2, 5, 1, 3, 4]
@@ -53,7 +53,7 @@ def test_every_kind_of_mask() -> None:
 def test_crowds_are_regions_and_need_no_drawing() -> None:
     unreadable = {"size": [60, 80], "counts": "never looked at"}
     annotations = [annotation(unreadable, 1, box=(0.0, 0.0, 9.0, 9.0), crowd=True), annotation([SQUARE], 2, crowd=True)]
-    shapes, problems = shapes_of(annotations, SIZE, "labels.json")
+    shapes, problems = make_instances(annotations, SIZE, "labels.json")
     assert problems == []
     assert shapes.crowd.tolist() == [[0, 0, 9, 9], [10, 20, 40, 50]]
     assert len(shapes.labels) == len(shapes.boxes) == 0
@@ -74,7 +74,7 @@ def test_crowds_are_regions_and_need_no_drawing() -> None:
 )
 def test_what_cannot_be_used_is_told_and_the_rest_kept(segmentation: object, check: str) -> None:
     good = annotation([SQUARE], 2)
-    shapes, problems = shapes_of([annotation(segmentation, 1), good], SIZE, "labels.json")
+    shapes, problems = make_instances([annotation(segmentation, 1), good], SIZE, "labels.json")
     assert shapes.labels.tolist() == [2]
     assert [(problem.check, problem.objects_lost) for problem in problems] == [(check, 1)]
     assert problems[0].where == "labels.json, annotation 1"
@@ -82,7 +82,7 @@ def test_what_cannot_be_used_is_told_and_the_rest_kept(segmentation: object, che
 
 def test_a_polygon_beyond_the_image_is_cut_there() -> None:
     """Only what is inside counts: half of it here."""
-    shapes, problems = shapes_of([annotation([SQUARE + [0, 25] * 4])], SIZE, "labels.json")
+    shapes, problems = make_instances([annotation([SQUARE + [0, 25] * 4])], SIZE, "labels.json")
     assert problems == []
     assert shapes.boxes.tolist() == [[10, 45, 40, 60]]
     assert shapes.areas.tolist() == [30 * 15]
@@ -93,7 +93,7 @@ def test_real_annotations_agree_with_what_evaluation_draws() -> None:
     dataset = open_dataset(SHARED / "coco_mini", "val")
     for index in range(20):
         record, annotations = dataset.records[index], dataset.annotations(index)
-        shapes, problems = shapes_of(annotations, record.size, record.path)
+        shapes, problems = make_instances(annotations, record.size, record.path)
         objects, told = draw_all(annotations, record.size, record.path)
         single = ~objects.crowd
         assert sum(p.objects_lost for p in problems) == sum(p.objects_lost for p in told)

@@ -16,7 +16,7 @@ from maskrcnn.config import Preprocess
 from maskrcnn.datasets.dataset import Dataset, ImageRecord
 from maskrcnn.masks.crop import Crop
 from maskrcnn.train.samples.augment import Augmentation
-from maskrcnn.train.samples.loader import Loaded, Positions, collate, training_loader
+from maskrcnn.train.samples.loader import LoadedBatch, PositionSampler, collate, training_loader
 from maskrcnn.train.samples.sample import Sample
 
 PLAIN = Augmentation(flip=False, turns=False, scale=(1.0, 1.0), colour=0)
@@ -47,8 +47,8 @@ def data(folder: Path, count: int = 5, broken: tuple[int, ...] = ()) -> Dataset:
 
 
 def test_positions_go_on_from_anywhere() -> None:
-    assert [position for position, _ in zip(Positions(7), range(3), strict=False)] == [7, 8, 9]
-    assert [position for position, _ in zip(Positions(7, 2), range(3), strict=False)] == [7, 9, 11]
+    assert [position for position, _ in zip(PositionSampler(7), range(3), strict=False)] == [7, 8, 9]
+    assert [position for position, _ in zip(PositionSampler(7, 2), range(3), strict=False)] == [7, 9, 11]
 
 
 def test_a_batch_brings_its_problems(tmp_path: Path) -> None:
@@ -61,13 +61,13 @@ def test_a_batch_brings_its_problems(tmp_path: Path) -> None:
     assert "1.png" in str(problems[0])
 
 
-def batches(dataset: Dataset, workers: int, seed: int, **more: Any) -> list[Loaded]:
+def batches(dataset: Dataset, workers: int, seed: int, **more: Any) -> list[LoadedBatch]:
     augmentation = Augmentation(turns=True, scale=(0.5, 2.0), copy_paste=0.5)
     loader = training_loader(dataset, SIZE, augmentation, 64, batch_size=2, workers=workers, seed=seed, **more)
     return [loaded for loaded, _ in zip(loader, range(6), strict=False)]
 
 
-def same(one: Loaded, other: Loaded) -> bool:
+def same(one: LoadedBatch, other: LoadedBatch) -> bool:
     tensors = zip(one.batch, other.batch, strict=True)
     return one.images == other.images and one.pasted == other.pasted and all(torch.equal(*pair) for pair in tensors)
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from maskrcnn.annotations.objects import Annotation
 from maskrcnn.masks import crop_of, rasterise
 from maskrcnn.masks.patch import resample_patch
-from maskrcnn.train.samples.instances import shapes_of
-from maskrcnn.train.samples.sample import Picture, Sample, mirror, quarter_turn, samples_of
+from maskrcnn.train.samples.instances import make_instances
+from maskrcnn.train.samples.sample import Sample, SampleInputs, make_samples, mirror, quarter_turn
 from maskrcnn.train.samples.view import View
 
 Shape = tuple[float, float, float, float]
@@ -33,7 +33,9 @@ def lopsided(shape: Shape, corners: int = 60) -> np.ndarray:
     return np.stack((x + w * (u * reach + 1) / 2, y + h * (v * reach + 1) / 2), axis=1).flatten()
 
 
-def painted(size: tuple[int, int], shapes: list[Shape], crowd: tuple[int, ...] = (), drawn: bool = False) -> Picture:
+def painted(
+    size: tuple[int, int], shapes: list[Shape], crowd: tuple[int, ...] = (), drawn: bool = False
+) -> SampleInputs:
     """Object k is channel k of the image, and its label is k; given as polygons, or drawn as crops."""
     outlines = [np.clip(lopsided(shape), 0, np.tile([size[1], size[0]], 60)) for shape in shapes]
     image = np.zeros((*size, max(len(shapes), 3)), dtype=np.uint8)
@@ -43,17 +45,17 @@ def painted(size: tuple[int, int], shapes: list[Shape], crowd: tuple[int, ...] =
         rows, columns = (slice(start, start + n) for start, n in zip((crop.y, crop.x), crop.bitmap.shape, strict=True))
         image[rows, columns, k] = crop.bitmap * np.uint8(255)
         annotations.append(Annotation(k + 1, k, k in crowd, None, None, crop if drawn else [outline]))
-    shapes_, problems = shapes_of(annotations, size, "painted")
+    shapes_, problems = make_instances(annotations, size, "painted")
     assert problems == []
-    return Picture(image, shapes_, View.of(size, 1.0))
+    return SampleInputs(image, shapes_, View.of(size, 1.0))
 
 
-def whole(picture: Picture) -> Sample:
-    return samples_of([picture])[0]
+def whole(picture: SampleInputs) -> Sample:
+    return make_samples([picture])[0]
 
 
 def seen(
-    picture: Picture, zoom: float = 1.0, corner: tuple[float, float] = (0, 0), canvas: int | None = None
+    picture: SampleInputs, zoom: float = 1.0, corner: tuple[float, float] = (0, 0), canvas: int | None = None
 ) -> Sample:
     return whole(picture._replace(view=View.of(picture.image.shape[:2], zoom, corner, canvas)))  # type: ignore[arg-type]
 
@@ -126,7 +128,7 @@ def test_polygons_and_drawn_masks_give_one_sample(shapes: list[Shape], zoom: flo
     """But for what drawing whole pixels loses; and several pictures at once give what each gives alone."""
     pictures = [painted((200, 230), shapes, drawn=way) for way in (False, True)]
     pictures = [picture._replace(view=View.of((200, 230), zoom, (20, 10), 160)) for picture in pictures]
-    smooth, drawn = samples_of(pictures)
+    smooth, drawn = make_samples(pictures)
     if smooth.labels.tolist() == drawn.labels.tolist():
         assert np.abs(smooth.boxes - drawn.boxes).max(initial=0) <= 1.5 + 3 * zoom
         for a, b, frame in zip(smooth.patches, drawn.patches, smooth.frames, strict=True):
@@ -140,13 +142,13 @@ def test_polygons_and_drawn_masks_give_one_sample(shapes: list[Shape], zoom: flo
         assert all(np.array_equal(a, b) for a, b in zip(alone.patches, together.patches, strict=True))
 
 
-def square(x: int, y: int, side: int, size: int = 100, masked: bool = True) -> Picture:
+def square(x: int, y: int, side: int, size: int = 100, masked: bool = True) -> SampleInputs:
     """One object of class 4: a square."""
     outline = np.array([x, y, x + side, y, x + side, y + side, x, y + side], dtype=np.float64)
     box = None if masked else (x, y, x + side, y + side)
     annotation = Annotation(1, 4, False, box, None, [outline] if masked else None)  # type: ignore[arg-type]
-    shapes, _ = shapes_of([annotation], (size, size), "square")
-    return Picture(np.zeros((size, size, 3), np.uint8), shapes, View.of((size, size), 1.0))
+    shapes, _ = make_instances([annotation], (size, size), "square")
+    return SampleInputs(np.zeros((size, size, 3), np.uint8), shapes, View.of((size, size), 1.0))
 
 
 def test_box_and_frame_show_the_visible_part() -> None:
@@ -162,8 +164,8 @@ def test_box_and_frame_show_the_visible_part() -> None:
 def test_a_box_is_tight_around_what_is_left() -> None:
     """An L: its long arm lies below the window, of which only the foot's column shows."""
     outline = np.array([20, 10, 30, 10, 30, 80, 90, 80, 90, 90, 20, 90], dtype=np.float64)
-    shapes, _ = shapes_of([Annotation(1, 0, False, None, None, [outline])], (100, 100), "L")
-    sample = seen(Picture(np.zeros((100, 100, 3), np.uint8), shapes, View.of((100, 100), 1.0)), canvas=64)
+    shapes, _ = make_instances([Annotation(1, 0, False, None, None, [outline])], (100, 100), "L")
+    sample = seen(SampleInputs(np.zeros((100, 100, 3), np.uint8), shapes, View.of((100, 100), 1.0)), canvas=64)
     assert sample.boxes.tolist() == [[20, 10, 30, 64]]
 
 
@@ -205,8 +207,10 @@ def test_an_object_of_one_pixel() -> None:
 
 def test_a_thin_object_larger_than_its_patch_survives_a_cut() -> None:
     """A diagonal line of 300 pixels, of which the window shows two thirds."""
-    shapes, _ = shapes_of([Annotation(1, 0, False, None, None, crop_of(np.eye(300, dtype=bool)))], (300, 300), "line")
-    sample = seen(Picture(np.zeros((300, 300, 3), np.uint8), shapes, View.of((300, 300), 1.0)), canvas=200)
+    shapes, _ = make_instances(
+        [Annotation(1, 0, False, None, None, crop_of(np.eye(300, dtype=bool)))], (300, 300), "line"
+    )
+    sample = seen(SampleInputs(np.zeros((300, 300, 3), np.uint8), shapes, View.of((300, 300), 1.0)), canvas=200)
     assert len(sample.labels) == 1
     np.testing.assert_allclose(sample.boxes, [[0, 0, 200, 200]], atol=3)
 
@@ -237,8 +241,8 @@ def test_three_hundred_objects() -> None:
         Annotation(k, k, False, None, None, [np.array([x, y, x + 6, y, x + 6, y + 6, x, y + 6], dtype=np.float64)])
         for k, (x, y) in enumerate(corners)
     ]
-    shapes, _ = shapes_of(annotations, (200, 240), "grid")
-    picture = Picture(np.zeros((200, 240, 3), np.uint8), shapes, View.of((200, 240), 1.5))
+    shapes, _ = make_instances(annotations, (200, 240), "grid")
+    picture = SampleInputs(np.zeros((200, 240, 3), np.uint8), shapes, View.of((200, 240), 1.5))
     sample = mirror(whole(picture))
     assert len(sample.labels) == len(corners) == 300
     x, y = np.array(corners)[sample.labels].T * 1.5

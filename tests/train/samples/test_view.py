@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from maskrcnn.train.samples.view import View, resize, shrinking
+from maskrcnn.train.samples.view import View, largest_shrink, resize
 
 
 def ramps(height: int, width: int, step: int = 1) -> np.ndarray:
@@ -32,7 +32,7 @@ def test_pixels_and_points_agree(
     height: int, width: int, zoom: float, right: float, down: float, canvas: int | None, shrink: int
 ) -> None:
     """Also of images that were read smaller, whose edges do not divide."""
-    shrink = min(shrink, shrinking(zoom))
+    shrink = min(shrink, largest_shrink(zoom))
     spare = [0, 0] if canvas is None else [max(width - canvas / zoom, 0), max(height - canvas / zoom, 0)]
     view = View.of((height, width), zoom, (right * spare[0], down * spare[1]), canvas, shrink)
     shown = view.pixels(ramps(height, width, shrink)).astype(float) / 64
@@ -42,12 +42,12 @@ def test_pixels_and_points_agree(
         assert view.size[axis] == (expected if canvas is None else min(expected, canvas))
     x, y = np.meshgrid(np.arange(view.size[1]) + 0.5, np.arange(view.size[0]) + 0.5)
     places = np.stack((x, y), axis=-1).reshape(-1, 2)
-    wanted = view.unmapped(places).reshape(*view.size, 2)
+    wanted = view.to_image(places).reshape(*view.size, 2)
     # At its edges an image repeats its last pixel, and a filter that shrinks sees fewer of them.
     reach = (max(1.0, 1 / zoom) + 1) * shrink
     inner = ((wanted > reach) & (wanted < np.array([width, height]) - reach)).all(axis=-1)
     assert np.abs(shown - wanted)[inner].max(initial=0) <= 0.1 * max(1, 1 / zoom)
-    np.testing.assert_allclose(view.points(view.unmapped(places)), places, atol=1e-6)
+    np.testing.assert_allclose(view.to_sample(view.to_image(places)), places, atol=1e-6)
 
 
 @settings(max_examples=60, deadline=None)
@@ -56,7 +56,7 @@ def test_the_window_is_the_one_asked_for(length: int, zoom: float, place: float,
     """To a pixel of the sample or two, which whole pixels cost."""
     start = place * max(length - canvas / zoom, 0)
     view = View.of((length, length), zoom, (start, start), canvas)
-    first, last = view.unmapped(np.array([[0.0, 0, *view.size]]))[0, [0, 2]]
+    first, last = view.to_image(np.array([[0.0, 0, *view.size]]))[0, [0, 2]]
     assert abs(first - start) <= 1.5 / zoom + 1e-6
     assert abs(last - min(start + canvas / zoom, length)) <= 3 / zoom + 1e-6
     assert -1e-6 <= first <= last <= length + 1e-6
@@ -65,9 +65,9 @@ def test_the_window_is_the_one_asked_for(length: int, zoom: float, place: float,
 def test_boxes_map_as_their_corners_do() -> None:
     view = View.of((100, 200), 1.7, (13.2, 8.1), 64)
     box = np.array([[10.0, 20, 50, 60]])
-    assert view.points(box).tolist() == [np.concatenate(view.points(box.reshape(2, 2))).tolist()]
-    np.testing.assert_allclose(view.unmapped(view.points(box)), box)
-    grown = np.prod(np.diff(view.points(box).reshape(2, 2), axis=0)) / (40 * 40)
+    assert view.to_sample(box).tolist() == [np.concatenate(view.to_sample(box.reshape(2, 2))).tolist()]
+    np.testing.assert_allclose(view.to_image(view.to_sample(box)), box)
+    grown = np.prod(np.diff(view.to_sample(box).reshape(2, 2), axis=0)) / (40 * 40)
     assert grown == pytest.approx(view.area_zoom)
 
 
@@ -75,7 +75,7 @@ def test_the_whole_image_at_its_size_is_itself() -> None:
     image = np.random.default_rng(0).integers(0, 256, (37, 51, 3), dtype=np.uint8)
     view = View.of((37, 51), 1.0)
     assert np.array_equal(view.pixels(image), image)
-    assert np.array_equal(view.points(np.eye(2)), np.eye(2))
+    assert np.array_equal(view.to_sample(np.eye(2)), np.eye(2))
 
 
 @pytest.mark.parametrize("size", [(20, 30), (97, 51), (64, 300)])
@@ -114,4 +114,4 @@ def test_a_change_of_colours_is_done_where_fewer_pixels_are() -> None:
 
 @pytest.mark.parametrize(("zoom", "times"), [(1.5, 1), (1.0, 1), (0.51, 1), (0.5, 2), (0.25, 4), (0.13, 4), (0.01, 8)])
 def test_an_image_is_read_smaller_only_where_it_is_shrunk_more(zoom: float, times: int) -> None:
-    assert shrinking(zoom) == times
+    assert largest_shrink(zoom) == times

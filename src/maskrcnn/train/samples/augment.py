@@ -1,7 +1,7 @@
-"""Augmentation: what may happen to a training image (large-scale jitter: Ghiasi et al. 2021), and what is to.
+"""Augmentation of a training image (large-scale jitter: Ghiasi et al. 2021).
 
-A random scale and window make a `View`; polygons are drawn at that scale straight into their boxes, and pixels are
-resampled once. Flips and turns then mirror the small result.
+A random scale and window make a `View`; polygons are rasterised at that scale straight into their boxes, and pixels are
+resampled once. Flips and turns are applied to the small result.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import numpy as np
 
 from maskrcnn.config import Preprocess
 from maskrcnn.images.input_size import resize_scale
-from maskrcnn.train.samples.colour import ColourChange, draw_change
+from maskrcnn.train.samples.colour import ColourChange, sample_change
 from maskrcnn.train.samples.sample import Sample, mirror, quarter_turn
-from maskrcnn.train.samples.view import View, shrinking
+from maskrcnn.train.samples.view import View, largest_shrink
 
 
-class Plan(NamedTuple):
-    """What is to happen to one image of ``size`` (H, W).
+class AugmentationPlan(NamedTuple):
+    """How one image of ``size`` (H, W) is augmented.
 
     Attributes:
         zoom: pixels of the sample a pixel of the image.
@@ -41,7 +41,7 @@ class Plan(NamedTuple):
     @property
     def shrink(self) -> int:
         """How many times smaller the image may be read."""
-        return shrinking(self.zoom)
+        return largest_shrink(self.zoom)
 
     def view(self, image: np.ndarray) -> View:
         """What to show of the image as it was read, [H, W, C] or ``shrink`` times smaller."""
@@ -57,17 +57,16 @@ class Plan(NamedTuple):
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What may happen to a training image.
+    """The distribution that augmentations are sampled from.
 
     Attributes:
         flip: mirror left to right, half the time.
         turns: any of the eight flips and quarter turns; for images without an up, such as microscopy.
-        scale: range of the random factor on top of the model's own resizing, drawn evenly; (0.1, 2) is large-scale
-            jitter.
+        scale: range of the random factor on top of the model's own resizing, uniform; (0.1, 2) is large-scale jitter.
         colour: strength of brightness, contrast, saturation and hue changes; 0 none, 1 strong.
         stains: also any hue, negatives and grey at random; where colour means a stain or a channel, not a thing.
-        object_crops: share of the windows that are placed to show a random object whole, small ones favoured; windows
-            placed anywhere lose them.
+        object_crops: share of the windows that are placed to show a random object whole, preferably a small one, which
+            windows placed at random often miss.
         copy_paste: share of the images that get objects of another image pasted in, see `copy_paste`.
     """
 
@@ -86,8 +85,8 @@ class Augmentation:
         preprocess: Preprocess,
         canvas: int | None,
         rng: np.random.Generator,
-    ) -> Plan:
-        """Something at random for an image of ``size`` (H, W).
+    ) -> AugmentationPlan:
+        """A random plan for an image of ``size`` (H, W).
 
         Args:
             boxes: float [N, 4], of its objects.
@@ -96,10 +95,10 @@ class Augmentation:
         """
         zoom = resize_scale(*size, preprocess) * float(rng.uniform(*self.scale))
         corner = self._corner(size, zoom, canvas, boxes, rng)
-        change = draw_change(self.colour, rng, preprocess, self.stains)
+        change = sample_change(self.colour, rng, preprocess, self.stains)
         turns = int(rng.integers(4)) if self.turns else 0
         mirrored = (self.flip or self.turns) and bool(rng.random() < 0.5)
-        return Plan(size, zoom, corner, canvas, change, turns, mirrored)
+        return AugmentationPlan(size, zoom, corner, canvas, change, turns, mirrored)
 
     def _corner(
         self, size: tuple[int, int], zoom: float, canvas: int | None, boxes: np.ndarray, rng: np.random.Generator
@@ -109,7 +108,7 @@ class Augmentation:
         window = image if canvas is None else np.minimum(image, canvas / zoom)
         low, high = np.zeros(2), image - window
         if len(boxes) and high.any() and rng.random() < self.object_crops:
-            # One of a sixteenth of the area is drawn twice as often.
+            # An object of a sixteenth of the area is sampled twice as often.
             weights = np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(axis=1), 1) ** -0.25
             box = boxes[rng.choice(len(boxes), p=weights / weights.sum())]
             # From the first window that reaches the object's end to the last that reaches its beginning; the other way

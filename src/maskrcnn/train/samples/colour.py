@@ -42,16 +42,16 @@ class ColourChange:
         return changed.numpy().astype(np.uint16) if deep else changed.numpy()
 
 
-def draw_change(
+def sample_change(
     strength: float, rng: np.random.Generator, preprocess: Preprocess, stains: bool = False
 ) -> ColourChange | None:
-    """A random change of that strength, 0 (then None) to 1, for images that a model takes so."""
+    """A random change of a strength from 0 (None) to 1, for images with the channels that ``preprocess`` expects."""
     if not strength:
         return None
-    return _draw_rgb(strength, rng, stains) if preprocess.rgb else _draw_channels(strength, rng, preprocess)
+    return _sample_rgb(strength, rng, stains) if preprocess.rgb else _sample_channels(strength, rng, preprocess)
 
 
-def _draw_rgb(strength: float, rng: np.random.Generator, stains: bool) -> ColourChange:
+def _sample_rgb(strength: float, rng: np.random.Generator, stains: bool) -> ColourChange:
     """Brightness, contrast, saturation and hue at once: they are one affine map of RGB.
 
     ``stains`` adds, each to a part of the images, a hue of any angle, no colour at all, and the negative.
@@ -72,7 +72,7 @@ def _draw_rgb(strength: float, rng: np.random.Generator, stains: bool) -> Colour
     return ColourChange(matrix.astype(np.float32), offset.astype(np.float32))
 
 
-def _draw_channels(strength: float, rng: np.random.Generator, preprocess: Preprocess) -> ColourChange:
+def _sample_channels(strength: float, rng: np.random.Generator, preprocess: Preprocess) -> ColourChange:
     """Contrast about each channel's mean, and brightness in units of its standard deviation; half of it shared."""
     channels, limit = len(preprocess.mean), preprocess.full_scale
     contrast = np.exp(0.35 * strength * (rng.uniform(-1, 1) + rng.uniform(-1, 1, channels)))

@@ -1,12 +1,11 @@
 """Copy-paste (Ghiasi et al. 2021): objects of one training sample are pasted into another.
 
-What they cover loses its pixels and, cell by cell, its mask: a patch keeps the coverage that still shows, its box
-becomes tight again, a sliver becomes a region to ignore, and what is covered goes. One map of how much of each pixel is
-covered holds for all; no mask ever has the size of the image.
+Pasted objects replace the pixels they cover and, cell by cell, the masks under them: a patch keeps the coverage that is
+still visible and its box becomes tight again. A sliver becomes a region to ignore; an object that is covered whole is
+removed. One map of how much of each pixel is covered serves all objects; no mask ever has the size of the image.
 
-An object that has a box only may show anywhere in it. Rows and columns at its box's edges that are covered whole are
-cut off; if more than half of its box is covered, nobody knows whether it still shows, and the rest becomes a region to
-ignore.
+An object that has a box only may be anywhere in it. Rows and columns at the edges of its box that are covered whole are
+cut off; if more than half of the box is covered, the object may be hidden, and the rest becomes a region to ignore.
 
 Frame: pixels of the sample that is pasted into.
 """
@@ -20,7 +19,7 @@ import numpy as np
 from maskrcnn.masks.patch import resample_patch, to_patch
 from maskrcnn.train.samples.sample import PATCH_LIMIT, Sample
 
-# An object is pasted if so much of what its own sample shows of it comes to lie inside the other.
+# An object is pasted if at least this share of its visible part lies inside the other sample.
 INSIDE_SHARE = 0.5
 # A box without a mask whose covered share is larger becomes a region to ignore.
 UNKNOWN_SHARE = 0.5

@@ -1,4 +1,4 @@
-"""The objects of an image on the way to a training sample: where they are, and how their masks are drawn at any scale.
+"""The objects of an image before augmentation: their boxes, and outlines that can be rasterised at any scale.
 
 Frame: continuous pixels of the image; boxes are (x1, y1, x2, y2).
 """
@@ -15,14 +15,14 @@ from maskrcnn.annotations.problem import Problem
 from maskrcnn.masks.coverage import Polygons
 from maskrcnn.masks.crop import Crop
 
-# Polygons may reach so far out of the image, by rounding.
+# Polygons may reach so many pixels out of the image, by rounding.
 _SLACK = 1.0
-# Of smaller polygons it depends on where they lie whether they cover a pixel at all.
+# A polygon of a smaller area may cover no pixel centre.
 _SMALL = 1.0
 
 
 @dataclass(frozen=True)
-class Shapes:
+class Instances:
     """N objects and Q regions to ignore. An object has polygons, or a crop, or neither: then it has a box only.
 
     Attributes:
@@ -42,11 +42,12 @@ class Shapes:
     crowd: np.ndarray
 
 
-def shapes_of(annotations: Sequence[Annotation], size: tuple[int, int], source: object) -> tuple[Shapes, list[Problem]]:
-    """The shapes of one image of ``size`` (H, W), and a problem for each annotation that is left out.
+def make_instances(
+    annotations: Sequence[Annotation], size: tuple[int, int], source: object
+) -> tuple[Instances, list[Problem]]:
+    """The instances of one image of ``size`` (H, W), and a problem for each annotation that is left out.
 
-    Polygons inside the image stay polygons; whatever else there is, is drawn. ``source`` is the file that problems
-    name.
+    Polygons inside the image stay polygons; all other masks are rasterised. ``source`` is the file that problems name.
     """
     regions = [a.box for a in annotations if a.crowd and a.box]
     rest = [a for a in annotations if not (a.crowd and a.box)]
@@ -70,7 +71,7 @@ def shapes_of(annotations: Sequence[Annotation], size: tuple[int, int], source: 
     limits = np.array([size[1], size[0]] * 2, dtype=np.float64)
     labels = [a.label for a, usable in zip(rest, outlined, strict=True) if usable]
     labels += [one.annotation.label for one in single]
-    shapes = Shapes(
+    instances = Instances(
         np.minimum(np.maximum(boxes, 0), limits),
         areas,
         np.array(labels, dtype=np.int64),
@@ -78,7 +79,7 @@ def shapes_of(annotations: Sequence[Annotation], size: tuple[int, int], source: 
         crops,
         np.array(regions, dtype=np.float64).reshape(-1, 4),
     )
-    return shapes, problems
+    return instances, problems
 
 
 def _usable_polygons(annotations: Sequence[Annotation], size: tuple[int, int]) -> tuple[np.ndarray, Polygons]:

@@ -1,4 +1,4 @@
-"""From a dataset to padded training batches: an endless shuffled stream that a seed fixes at any number of workers."""
+"""From a data set to padded training batches: an endless shuffled stream, reproducible with any number of workers."""
 
 from __future__ import annotations
 
@@ -17,12 +17,18 @@ from maskrcnn.images.input_size import padded_size
 from maskrcnn.model.batch import Batch
 from maskrcnn.train.samples.augment import Augmentation
 from maskrcnn.train.samples.sample import Sample
-from maskrcnn.train.samples.stream import Item, TrainingStream
+from maskrcnn.train.samples.stream import StreamItem, TrainingStream
 
 
-class Loaded(NamedTuple):
-    """A batch, the places of its images in the data set, what was met on the way that could not be used, and the places
-    of the images that objects were pasted from; -1 for none."""
+class LoadedBatch(NamedTuple):
+    """A batch and where it comes from.
+
+    Attributes:
+        batch: padded, on the host.
+        images: indices of its images in the data set.
+        problems: of the images read for it, unless this worker has reported them before.
+        pasted: indices of the images that objects were pasted from; -1 for none.
+    """
 
     batch: Batch
     images: list[int]
@@ -30,8 +36,8 @@ class Loaded(NamedTuple):
     pasted: Sequence[int] = ()
 
 
-class Positions(torch.utils.data.Sampler[int]):
-    """0, 1, 2, … or from ``start`` on, without end; of several processes, each takes every ``step``-th."""
+class PositionSampler(torch.utils.data.Sampler[int]):
+    """``start``, ``start + step``, … without end: of several processes, each takes every ``step``-th position."""
 
     def __init__(self, start: int = 0, step: int = 1) -> None:
         self.start, self.step = start, step
@@ -44,7 +50,7 @@ class Positions(torch.utils.data.Sampler[int]):
 
 
 class Collate:
-    """Samples → `Loaded`, on a fixed canvas, or for None on the smallest that holds all.
+    """Samples → `LoadedBatch`, on a fixed canvas, or for None on the smallest that holds all.
 
     Args:
         divisor: of which the smallest canvas's sides are multiples.
@@ -53,11 +59,11 @@ class Collate:
     def __init__(self, canvas: int | None, divisor: int) -> None:
         self.canvas, self.divisor = canvas, divisor
 
-    def __call__(self, items: Sequence[Item]) -> Loaded:
+    def __call__(self, items: Sequence[StreamItem]) -> LoadedBatch:
         samples, images, problems, pasted = zip(*items, strict=True)
         size = padded_size([sample.image.shape[:2] for sample in samples], self.divisor)
         batch = collate(samples, (self.canvas, self.canvas) if self.canvas else size)
-        return Loaded(batch, list(images), [problem for part in problems for problem in part], pasted)
+        return LoadedBatch(batch, list(images), [problem for part in problems for problem in part], pasted)
 
 
 def collate(samples: Sequence[Sample], size: tuple[int, int]) -> Batch:
@@ -110,20 +116,19 @@ def training_loader(
     start: int = 0,
     rank: int = 0,
     world: int = 1,
-) -> DataLoader[Loaded]:
+) -> DataLoader[LoadedBatch]:
     """Endless batches.
 
     Args:
-        canvas: height and width of the batches; None leaves each image as large as it comes, and pads a batch to its
-            largest.
-        start: samples of the stream that were taken before, by all processes.
-        rank, world: which of several processes this is; they share out the stream sample by sample.
+        canvas: height and width of the batches; None pads each batch to its largest image.
+        start: number of samples that all processes together have consumed before.
+        rank, world: which of how many processes this is; they share the stream sample by sample.
     """
     stream: Any = TrainingStream(dataset, preprocess, augmentation, canvas, seed)
     return DataLoader(
         stream,
         batch_size=batch_size,
-        sampler=Positions(start + rank, world),
+        sampler=PositionSampler(start + rank, world),
         num_workers=workers,
         collate_fn=Collate(canvas, preprocess.divisor),
         worker_init_fn=_leave_ctrl_c,
@@ -134,6 +139,6 @@ def training_loader(
 
 
 def _leave_ctrl_c(worker: int) -> None:
-    """A terminal's Ctrl-C reaches workers too; it is the main process's to end them."""
+    """Ctrl-C in a terminal reaches workers too, which the main process ends itself."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

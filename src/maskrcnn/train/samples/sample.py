@@ -14,19 +14,19 @@ import torch
 
 from maskrcnn.masks.coverage import Polygons, coverage_patches
 from maskrcnn.masks.patch import resample_patch
-from maskrcnn.train.samples.instances import Shapes
+from maskrcnn.train.samples.instances import Instances
 from maskrcnn.train.samples.view import Change, View
 
 PATCH_LIMIT = 112
-SLIVER_PIXELS = 2.0  # an object of which less shows is neither object nor background
-SLIVER_SHARE = 0.1  # likewise by the share of its mask
+SLIVER_PIXELS = 2.0  # a side of the visible box; smaller objects are neither foreground nor background
+SLIVER_SHARE = 0.1  # visible share of the mask; likewise
 # A box that a window cuts by less is taken as whole: scaling to whole pixels moves it so far.
 _UNCUT = 0.5
 
 
 @dataclass
 class Sample:
-    """One image and its N objects on the way to a batch."""
+    """One image and its N objects, before padding to a batch."""
 
     image: np.ndarray  # uint8 or uint16 [H, W, C]
     boxes: np.ndarray  # float32 [N, 4], tight around what is visible
@@ -38,10 +38,10 @@ class Sample:
     seed: int = 0  # from which the losses draw anchors and RoIs
 
     def cut(self, objects: Sequence[int] | np.ndarray) -> Sample:
-        """The sample after something hid parts of some objects, and their patches or boxes were reduced to the rest.
+        """The sample after parts of some objects were hidden, and their patches or boxes reduced to the visible rest.
 
-        Their boxes become tight again. Of what is left as a sliver the box becomes a region to ignore; what is gone
-        goes. Objects too small to be found go the same way, hidden or not.
+        Boxes become tight again. The box of a sliver becomes a region to ignore; an object hidden whole is removed. The
+        same holds for objects too small to be found, hidden or not.
         """
         shares = np.ones(len(self.labels))
         boxes = self.boxes.copy()
@@ -65,7 +65,7 @@ class Sample:
         )
 
     def _visible(self, k: int) -> tuple[float, np.ndarray]:
-        """The share of an object that shows, and the tight box of that."""
+        """The visible share of an object, and the tight box of that part."""
         patch, box = self.patches[k], self.boxes[k]
         if not patch.size:
             return min(float((box[2:] - box[:2]).prod() / self.areas[k]), 1.0), box
@@ -82,50 +82,50 @@ class Sample:
         return min(share, 1.0), box
 
 
-class Picture(NamedTuple):
+class SampleInputs(NamedTuple):
     """What a sample is made of.
 
     Attributes:
         image: as it was read, uint8 or uint16 [H, W, C].
-        shapes: its objects.
-        view: what to show of them.
+        instances: its objects.
+        view: the window to show, and its scale.
         change: of the colours.
         limit: largest number of cells a side of a patch.
     """
 
     image: np.ndarray
-    shapes: Shapes
+    instances: Instances
     view: View
     change: Change | None = None
     limit: int = PATCH_LIMIT
 
 
-def samples_of(pictures: Sequence[Picture]) -> list[Sample]:
-    """The samples of some pictures: what each view shows of the image and of its objects.
+def make_samples(batch: Sequence[SampleInputs]) -> list[Sample]:
+    """The samples of a batch: what each view shows of the image and of its objects.
 
-    The objects of all pictures are drawn together: each costs a fraction of what it would alone.
+    The objects of all images are rasterised in one call, which is several times faster than one call an image.
     """
-    pixels = [picture.view.pixels(picture.image, picture.change) for picture in pictures]
-    visible = [_Visible.of(picture) for picture in pictures]
-    patches = iter(_drawn(pictures, visible))
+    pixels = [inputs.view.pixels(inputs.image, inputs.change) for inputs in batch]
+    visible = [_VisibleObjects.of(inputs) for inputs in batch]
+    patches = iter(_object_patches(batch, visible))
     samples = []
-    for (_, shapes, view, *_), image, seen in zip(pictures, pixels, visible, strict=True):
-        crowd = _clipped(view.points(shapes.crowd), view.size).astype(np.float32)
+    for (_, instances, view, *_), image, seen in zip(batch, pixels, visible, strict=True):
+        crowd = _clipped(view.to_sample(instances.crowd), view.size).astype(np.float32)
         sample = Sample(
             image,
             seen.boxes.astype(np.float32),
             seen.frames.astype(np.float32),
             [next(patches) for _ in seen.objects],
-            shapes.labels[seen.objects],
-            (shapes.areas[seen.objects] * view.area_zoom).astype(np.float32),
+            instances.labels[seen.objects],
+            (instances.areas[seen.objects] * view.area_zoom).astype(np.float32),
             crowd[(crowd[:, 2:] > crowd[:, :2]).all(axis=1)],
         )
         samples.append(sample.cut(seen.cut))
     return samples
 
 
-class _Visible(NamedTuple):
-    """The M objects of a picture whose boxes its view shows in part.
+class _VisibleObjects(NamedTuple):
+    """The M objects of an image whose boxes its view shows, at least in part.
 
     Attributes:
         objects: int64 [M], their numbers.
@@ -142,37 +142,37 @@ class _Visible(NamedTuple):
     cut: np.ndarray
 
     @classmethod
-    def of(cls, picture: Picture) -> _Visible:
-        whole = picture.view.points(picture.shapes.boxes)
-        boxes = _clipped(whole, picture.view.size)
+    def of(cls, inputs: SampleInputs) -> _VisibleObjects:
+        whole = inputs.view.to_sample(inputs.instances.boxes)
+        boxes = _clipped(whole, inputs.view.size)
         objects = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
         whole, boxes = whole[objects], boxes[objects]
         frames = np.concatenate((np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])), axis=1)
-        sizes = np.minimum((frames[:, 2:] - frames[:, :2])[:, ::-1], picture.limit).astype(np.int64)
+        sizes = np.minimum((frames[:, 2:] - frames[:, :2])[:, ::-1], inputs.limit).astype(np.int64)
         cut = np.flatnonzero((np.abs(whole - boxes) > _UNCUT).any(axis=1))
         return cls(objects, boxes, frames, sizes, cut)
 
 
-def _drawn(pictures: Sequence[Picture], visible: Sequence[_Visible]) -> list[np.ndarray]:
-    """The patches of all visible objects, picture after picture; 0 x 0 for an object that has a box only."""
+def _object_patches(batch: Sequence[SampleInputs], visible: Sequence[_VisibleObjects]) -> list[np.ndarray]:
+    """The patches of all visible objects, image after image; 0 x 0 for an object that has a box only."""
     polygons, first = [], 0
-    for (_, shapes, view, *_), seen in zip(pictures, visible, strict=True):
-        own = shapes.polygons if len(seen.objects) == len(shapes.boxes) else shapes.polygons.of(seen.objects)
-        polygons.append(Polygons(view.points(own.points), own.starts, own.owner + first))
+    for (_, instances, view, *_), seen in zip(batch, visible, strict=True):
+        own = instances.polygons if len(seen.objects) == len(instances.boxes) else instances.polygons.of(seen.objects)
+        polygons.append(Polygons(view.to_sample(own.points), own.starts, own.owner + first))
         first += len(seen.objects)
     together = Polygons.concatenate(polygons)
     frames, sizes = (np.concatenate([getattr(seen, name) for seen in visible]) for name in ("frames", "sizes"))
     patches = coverage_patches(together, frames, sizes)
     outlined = np.zeros(len(patches), dtype=bool)
     outlined[together.owner] = True
-    sources = [(picture, k) for picture, seen in zip(pictures, visible, strict=True) for k in seen.objects.tolist()]
+    sources = [(inputs, k) for inputs, seen in zip(batch, visible, strict=True) for k in seen.objects.tolist()]
     for place in (~outlined).nonzero()[0].tolist():
-        (_, shapes, view, *_), k = sources[place]
-        crop = shapes.crops.get(k)
+        (_, instances, view, *_), k = sources[place]
+        crop = instances.crops.get(k)
         if crop is None:
             patches[place] = np.zeros((0, 0), dtype=np.uint8)
         else:
-            x1, y1, x2, y2 = (view.unmapped(frames[place]) - (crop.x, crop.y, crop.x, crop.y)).tolist()
+            x1, y1, x2, y2 = (view.to_image(frames[place]) - (crop.x, crop.y, crop.x, crop.y)).tolist()
             rows, columns = sizes[place].tolist()
             patches[place] = resample_patch(crop.bitmap, (x1, y1, x2, y2), (rows, columns))
     return patches

@@ -13,23 +13,23 @@ from maskrcnn.annotations.problem import Problem, unreadable
 from maskrcnn.config import Preprocess
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.train.samples.augment import Augmentation, Plan
+from maskrcnn.train.samples.augment import Augmentation, AugmentationPlan
 from maskrcnn.train.samples.copy_paste import copy_paste
-from maskrcnn.train.samples.instances import Shapes, shapes_of
-from maskrcnn.train.samples.sample import PATCH_LIMIT, Picture, Sample, samples_of
+from maskrcnn.train.samples.instances import Instances, make_instances
+from maskrcnn.train.samples.sample import PATCH_LIMIT, Sample, SampleInputs, make_samples
 
 # As fine as pixels, whatever the size: for objects that are pasted.
 _UNLIMITED = 2**30
 
 
-class Item(NamedTuple):
+class StreamItem(NamedTuple):
     """One sample of the stream.
 
     Attributes:
-        sample: what the model is to see.
-        image: the place of its image in the data set.
-        problems: what was met on the way and could not be used, unless told before.
-        pasted: the place of the image that objects were pasted from; -1 for none.
+        sample: the augmented image and its objects.
+        image: index of its image in the data set.
+        problems: of the images read for it, unless this stream has reported them before.
+        pasted: index of the image that objects were pasted from; -1 for none.
     """
 
     sample: Sample
@@ -38,44 +38,44 @@ class Item(NamedTuple):
     pasted: int = -1
 
 
-class _Take(NamedTuple):
-    """An image of the data set, its objects, and what is to happen to it."""
+class _ChosenImage(NamedTuple):
+    """An image of the data set, its objects, and how it is to be augmented."""
 
     image: int
-    shapes: Shapes
-    plan: Plan
+    instances: Instances
+    plan: AugmentationPlan
 
 
 @dataclass
-class _Slot:
-    """A position on its way to an item.
+class _PendingItem:
+    """One item while it is made.
 
     Attributes:
-        rng: draws all that is random about it.
-        order: the images of its epoch, as places in the data set.
-        next: the place in that order of the image to try next: those that follow stand in for one that cannot be read.
-        tries: how many are left.
-        main: the image that is taken.
-        source: the one that objects are to be pasted from, if any.
+        rng: of all that is random about it.
+        order: the images of its epoch, as indices in the data set.
+        next: the position in that order of the image to try next: an unreadable image is replaced by the one after it.
+        tries: how many images are left to try.
+        main: the image of the sample.
+        source: the image that objects are pasted from, if any.
         seed: for the losses.
-        problems: what was met.
+        problems: of the images tried.
     """
 
     rng: np.random.Generator
     order: np.ndarray
     next: int
     tries: int
-    main: _Take | None = None
-    source: _Take | None = None
+    main: _ChosenImage | None = None
+    source: _ChosenImage | None = None
     seed: int = 0
     problems: list[Problem] = field(default_factory=list)
 
 
-class TrainingStream(TorchDataset[Item]):
+class TrainingStream(TorchDataset[StreamItem]):
     """Sample number ``position`` of an endless stream: epoch after epoch, each in its own order.
 
-    Everything random follows from (seed, position), so that a run can stop and go on anywhere, and workers and
-    processes can share the work in any way.
+    All randomness follows from (seed, position): a run can resume at any position, and any number of workers and
+    processes give the same samples.
 
     Args:
         canvas: height and width that samples are cut to; None for no cut.
@@ -89,85 +89,85 @@ class TrainingStream(TorchDataset[Item]):
         self._order: tuple[int, np.ndarray] = (-1, np.zeros(0, dtype=np.int64))
         self._told: set[Problem] = set()
 
-    def __getitem__(self, position: int) -> Item:
+    def __getitem__(self, position: int) -> StreamItem:
         return self.__getitems__([position])[0]
 
-    def __getitems__(self, positions: Sequence[int]) -> list[Item]:
+    def __getitems__(self, positions: Sequence[int]) -> list[StreamItem]:
         """The items of some positions, made together because that is faster.
 
         Raises:
             MaskRCNNError: no image of the data set can be read.
         """
-        slots = [self._slot(position) for position in positions]
-        mains = [self._main_picture(slot) for slot in slots]
-        sources = [picture for slot in slots if (picture := self._source_picture(slot)) is not None]
-        samples = samples_of([*mains, *sources])
+        items = [self._begin(position) for position in positions]
+        mains = [self._read_main(item) for item in items]
+        sources = [inputs for item in items if (inputs := self._read_source(item)) is not None]
+        samples = make_samples([*mains, *sources])
         rest = iter(samples[len(mains) :])
-        return [self._item(slot, sample, rest) for slot, sample in zip(slots, samples, strict=False)]
+        return [self._finish(item, sample, rest) for item, sample in zip(items, samples, strict=False)]
 
-    def _slot(self, position: int) -> _Slot:
-        """All that is drawn for a position before pixels are read."""
+    def _begin(self, position: int) -> _PendingItem:
+        """All random choices for a position, made before pixels are read."""
         count = len(self.dataset)
         epoch, offset = divmod(position, count)
         if self._order[0] != epoch:
             self._order = epoch, np.random.default_rng([self.seed, epoch]).permutation(count)
-        slot = _Slot(np.random.default_rng([self.seed, epoch, offset]), self._order[1], offset, count)
-        slot.main = self._next_take(slot)
-        if slot.rng.random() < self.augmentation.copy_paste:
-            slot.source = self._take(slot, int(slot.rng.integers(count)))
-        slot.seed = int(slot.rng.integers(2**63))
-        return slot
+        pending = _PendingItem(np.random.default_rng([self.seed, epoch, offset]), self._order[1], offset, count)
+        pending.main = self._choose_next(pending)
+        if pending.rng.random() < self.augmentation.copy_paste:
+            pending.source = self._choose(pending, int(pending.rng.integers(count)))
+        pending.seed = int(pending.rng.integers(2**63))
+        return pending
 
-    def _next_take(self, slot: _Slot) -> _Take:
-        while slot.tries:
-            image = int(slot.order[slot.next % len(slot.order)])
-            slot.next, slot.tries = slot.next + 1, slot.tries - 1
-            take = self._take(slot, image)
-            if take is not None:
-                return take
-        raise MaskRCNNError(f"no image of the data set can be read; the first: {slot.problems[0]}")
+    def _choose_next(self, pending: _PendingItem) -> _ChosenImage:
+        while pending.tries:
+            image = int(pending.order[pending.next % len(pending.order)])
+            pending.next, pending.tries = pending.next + 1, pending.tries - 1
+            chosen = self._choose(pending, image)
+            if chosen is not None:
+                return chosen
+        raise MaskRCNNError(f"no image of the data set can be read; the first: {pending.problems[0]}")
 
-    def _take(self, slot: _Slot, image: int) -> _Take | None:
-        """An image with its objects and a random plan; None if its labels cannot be read, which the problems tell."""
+    def _choose(self, pending: _PendingItem, image: int) -> _ChosenImage | None:
+        """An image with its objects and a random plan; None, and a problem, if its labels cannot be read."""
         record, known = self.dataset.records[image], len(self.dataset.problems)
         try:
             annotations = self.dataset.annotations(image)
         except MaskRCNNError as error:
-            slot.problems.append(unreadable(error, "unreadable-image"))
+            pending.problems.append(unreadable(error, "unreadable-image"))
             return None
-        shapes, lost = shapes_of(annotations, record.size, record.labels or record.path)
-        slot.problems += self.dataset.problems[known:] + lost
-        plan = self.augmentation.plan(record.size, shapes.boxes, self.preprocess, self.canvas, slot.rng)
-        return _Take(image, shapes, plan)
+        instances, lost = make_instances(annotations, record.size, record.labels or record.path)
+        pending.problems += self.dataset.problems[known:] + lost
+        plan = self.augmentation.plan(record.size, instances.boxes, self.preprocess, self.canvas, pending.rng)
+        return _ChosenImage(image, instances, plan)
 
-    def _main_picture(self, slot: _Slot) -> Picture:
+    def _read_main(self, pending: _PendingItem) -> SampleInputs:
         while True:
-            assert slot.main is not None
-            picture = self._picture(slot, slot.main, PATCH_LIMIT)
-            if picture is not None:
-                return picture
-            slot.main = self._next_take(slot)
+            assert pending.main is not None
+            inputs = self._read(pending, pending.main, PATCH_LIMIT)
+            if inputs is not None:
+                return inputs
+            pending.main = self._choose_next(pending)
 
-    def _source_picture(self, slot: _Slot) -> Picture | None:
-        picture = self._picture(slot, slot.source, _UNLIMITED) if slot.source is not None else None
-        slot.source = slot.source if picture is not None else None
-        return picture
+    def _read_source(self, pending: _PendingItem) -> SampleInputs | None:
+        inputs = self._read(pending, pending.source, _UNLIMITED) if pending.source is not None else None
+        pending.source = pending.source if inputs is not None else None
+        return inputs
 
-    def _picture(self, slot: _Slot, take: _Take, limit: int) -> Picture | None:
-        """The image read; None if it cannot be, which the problems tell."""
+    def _read(self, pending: _PendingItem, chosen: _ChosenImage, limit: int) -> SampleInputs | None:
+        """The pixels of a chosen image; None, and a problem, if they cannot be read."""
         try:
-            image = self.dataset.pixels(take.image, self.preprocess, take.plan.shrink)
+            image = self.dataset.pixels(chosen.image, self.preprocess, chosen.plan.shrink)
         except MaskRCNNError as error:
-            slot.problems.append(unreadable(error, "unreadable-image"))
+            pending.problems.append(unreadable(error, "unreadable-image"))
             return None
-        return Picture(image, take.shapes, take.plan.view(image), take.plan.change, limit)
+        return SampleInputs(image, chosen.instances, chosen.plan.view(image), chosen.plan.change, limit)
 
-    def _item(self, slot: _Slot, sample: Sample, sources: Iterator[Sample]) -> Item:
-        assert slot.main is not None
-        sample, pasted = slot.main.plan.turned(sample), -1
-        if slot.source is not None:
-            sample = copy_paste(sample, slot.source.plan.turned(next(sources)), slot.rng)
-            pasted = slot.source.image
-        new = [problem for problem in dict.fromkeys(slot.problems) if problem not in self._told]
+    def _finish(self, pending: _PendingItem, sample: Sample, sources: Iterator[Sample]) -> StreamItem:
+        assert pending.main is not None
+        sample, pasted = pending.main.plan.turned(sample), -1
+        if pending.source is not None:
+            sample = copy_paste(sample, pending.source.plan.turned(next(sources)), pending.rng)
+            pasted = pending.source.image
+        new = [problem for problem in dict.fromkeys(pending.problems) if problem not in self._told]
         self._told.update(new)
-        return Item(replace(sample, seed=slot.seed), slot.main.image, new, pasted)
+        return StreamItem(replace(sample, seed=pending.seed), pending.main.image, new, pasted)

@@ -1,4 +1,4 @@
-"""What a training sample shows of its image: a scale and a window, and the map between their coordinates.
+"""The part of an image that a training sample shows: a scale and a window, and the map between their coordinates.
 
 Frames: (x, y) in continuous pixels of the image → pixels of the sample, zoom * x - shift on each axis; the origin is
 the outer corner of the top-left pixel in both.
@@ -89,12 +89,12 @@ class View(NamedTuple):
         """By how much areas grow."""
         return self.columns.zoom * self.rows.zoom
 
-    def points(self, points: np.ndarray) -> np.ndarray:
+    def to_sample(self, points: np.ndarray) -> np.ndarray:
         """Points [P, 2] or boxes [N, 4] of the image in pixels of the sample; they may lie outside it."""
         zoom, shift = self._scaling(points.shape[-1])
         return points * zoom - shift
 
-    def unmapped(self, points: np.ndarray) -> np.ndarray:
+    def to_image(self, points: np.ndarray) -> np.ndarray:
         """Points or boxes of the sample in pixels of the image."""
         zoom, shift = self._scaling(points.shape[-1])
         return (points + shift) / zoom
@@ -140,6 +140,6 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.rint(scaled.numpy()).clip(0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
 
 
-def shrinking(zoom: float) -> int:
-    """The largest of 1, 2, 4 and 8 times that an image may be read smaller without a loss at this zoom."""
+def largest_shrink(zoom: float) -> int:
+    """The largest factor of 1, 2, 4 and 8 by which an image may be read smaller without loss at this zoom."""
     return next((times for times in (8, 4, 2) if zoom * times <= 1), 1)
