@@ -26,7 +26,7 @@ from simulate import Simulation
 
 from maskrcnn.datasets.dataset import open_dataset
 from maskrcnn.evaluation.coco_metrics import CocoMetrics
-from maskrcnn.evaluation.evaluated_image import Sample
+from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 
 Arrays = dict[str, tuple[np.ndarray, np.ndarray]]
 SPLITS = (("coco_mini", "val", 100, 3.0), ("mushroom", "val", 400, 1.5), ("mushroom", "train", 400, 1.5))
@@ -35,7 +35,7 @@ SPLITS = (("coco_mini", "val", 100, 3.0), ("mushroom", "val", 400, 1.5), ("mushr
 class Work:
     """The samples of one split, and their COCO records by the ways of making run lengths."""
 
-    def __init__(self, samples: Sequence[Sample], names: Sequence[str], limit: int) -> None:
+    def __init__(self, samples: Sequence[EvaluatedImage], names: Sequence[str], limit: int) -> None:
         self.samples, self.names, self.limit = samples, tuple(names), limit
 
     @property
@@ -49,7 +49,7 @@ class Work:
         results: dict[str, list[dict[str, Any]]] = {"bbox": [], "segm": []}
         for old in self.samples:
             # A new sample: run lengths are made once a sample and then kept.
-            s = Sample(old.image_id, old.size, old.truth, old.boxes, old.scores, old.labels, old.masks)
+            s = EvaluatedImage(old.image_id, old.size, old.truth, old.boxes, old.scores, old.labels, old.masks)
             content["images"].append({"id": s.image_id, "height": s.size[0], "width": s.size[1]})
             truth_rle = encode_dense(s.truth.crops, s.size) if dense else s.truth_rle
             columns = s.truth.labels, s.truth_xywh, s.truth.crowd.astype(int), s.truth_areas
@@ -80,7 +80,7 @@ def encode_dense(crops: Sequence[Any], size: tuple[int, int]) -> list[dict[str, 
 def this_package(work: Work) -> Arrays:
     metrics = CocoMetrics(work.names, work.limit)
     for old in work.samples:
-        metrics.update(Sample(old.image_id, old.size, old.truth, old.boxes, old.scores, old.labels, old.masks))
+        metrics.update(EvaluatedImage(old.image_id, old.size, old.truth, old.boxes, old.scores, old.labels, old.masks))
     return {"bbox": metrics.arrays("box"), "segm": metrics.arrays("mask")}
 
 

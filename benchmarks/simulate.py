@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from maskrcnn.annotations.objects import Objects
-from maskrcnn.evaluation.evaluated_image import Sample
+from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.masks import Crop, Masks
 
 
@@ -34,7 +34,7 @@ class Simulation:
 
     def sample(
         self, rng: np.random.Generator, image_id: int, size: tuple[int, int], truth: Objects, classes: int
-    ) -> Sample:
+    ) -> EvaluatedImage:
         """The labels of one image of `size` (H, W) and the detections made from those that have a mask."""
         masked = [i for i, crop in enumerate(truth.crops) if crop is not None]
         count = int(self.rate * len(masked))
@@ -46,7 +46,7 @@ class Simulation:
         right = rng.random(count) >= self.wrong_class
         labels = np.where(right, truth.labels[chosen], rng.integers(0, classes, count))
         scores = rng.random(count).round(self.digits).astype(np.float32)
-        return Sample(image_id, size, truth, boxes, scores, labels, Masks(crops, size))
+        return EvaluatedImage(image_id, size, truth, boxes, scores, labels, Masks(crops, size))
 
     def moved(self, rng: np.random.Generator, crop: Crop, size: tuple[int, int]) -> Crop:
         """The mask elsewhere in the image, some of its rows cut off."""

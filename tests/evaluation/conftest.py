@@ -15,7 +15,7 @@ from maskrcnn.annotations.objects import Objects
 from maskrcnn.config import preset
 from maskrcnn.datasets.dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.evaluation.evaluated_image import Sample
+from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.inference.predictor import Predictor
 from maskrcnn.masks import Crop, Masks
 from maskrcnn.model.mask_rcnn import MaskRCNN
@@ -56,7 +56,7 @@ def labelled(crops: list[Crop], labels: np.ndarray, crowd: np.ndarray | None = N
 
 def simulated(
     seed: int = 0, crowds: float = 0.1, largest: float = 150, images: int = 12, classes: int = 3, **changes: float
-) -> list[Sample]:
+) -> list[EvaluatedImage]:
     """Images of which the second and the fifth have no objects; the second has one false alarm."""
     rng, simulation = np.random.default_rng(seed), Simulation(**changes)
     samples = []
@@ -69,7 +69,7 @@ def simulated(
     empty = samples[1]
     alarm = Masks([ellipse(rng, empty.size, 10, 40)], empty.size)
     box = np.array([alarm[0].box], dtype=np.float32)
-    samples[1] = Sample(10, empty.size, empty.truth, box, np.array([0.99], np.float32), np.array([0]), alarm)
+    samples[1] = EvaluatedImage(10, empty.size, empty.truth, box, np.array([0.99], np.float32), np.array([0]), alarm)
     return samples
 
 
@@ -111,7 +111,7 @@ def oracle() -> type[Oracle]:
 
 
 @pytest.fixture(scope="session")
-def simulate() -> Callable[..., list[Sample]]:
+def simulate() -> Callable[..., list[EvaluatedImage]]:
     return simulated
 
 

@@ -14,8 +14,8 @@ from scipy.ndimage import binary_erosion
 from maskrcnn.annotations.objects import Objects
 from maskrcnn.evaluation.analysis import analyse
 from maskrcnn.evaluation.boundary_iou import band, band_width
-from maskrcnn.evaluation.evaluated_image import Sample
-from maskrcnn.evaluation.records import Recorder, Records
+from maskrcnn.evaluation.evaluated_image import EvaluatedImage
+from maskrcnn.evaluation.tables import TableBuilder, Tables
 from maskrcnn.masks import Crop, Masks
 
 CLASSES = 3
@@ -36,7 +36,7 @@ def overlap(found: np.ndarray, truth: np.ndarray, crowd: bool) -> float:
     return (found & truth).sum() / union if union else 0.0
 
 
-def plain_overlaps(sample: Sample) -> np.ndarray:
+def plain_overlaps(sample: EvaluatedImage) -> np.ndarray:
     """[N, M] of one image: the smaller of mask IoU and boundary IoU; of a crowd the share that it covers."""
     width = max(1, round(0.02 * np.sqrt(sample.size[0] ** 2 + sample.size[1] ** 2)))
     found = [dense(crop, sample.size) for crop in sample.masks]
@@ -52,7 +52,7 @@ def plain_overlaps(sample: Sample) -> np.ndarray:
     return values
 
 
-def plain_precision(samples: list[Sample], overlaps: list[np.ndarray], label: int, threshold: float) -> float:
+def plain_precision(samples: list[EvaluatedImage], overlaps: list[np.ndarray], label: int, threshold: float) -> float:
     """AP of one class at one IoU by the book, NaN without objects."""
     rows, objects = [], 0
     for sample, values in zip(samples, overlaps, strict=True):
@@ -77,15 +77,15 @@ def plain_precision(samples: list[Sample], overlaps: list[np.ndarray], label: in
     return float(np.mean([max(precision[recall >= point], default=0.0) for point in np.linspace(0, 1, 101)]))
 
 
-def gathered(samples: list[Sample]) -> Records:
-    recorder = Recorder([str(k) for k in range(CLASSES)])
+def gathered(samples: list[EvaluatedImage]) -> Tables:
+    builder = TableBuilder([str(k) for k in range(CLASSES)])
     for sample in samples:
-        recorder.update(sample)
-    return recorder.records()
+        builder.update(sample)
+    return builder.tables()
 
 
 @pytest.mark.parametrize("seed", [0, 5])
-def test_boundary_ap_equals_a_plain_computation(simulate: Callable[..., list[Sample]], seed: int) -> None:
+def test_boundary_ap_equals_a_plain_computation(simulate: Callable[..., list[EvaluatedImage]], seed: int) -> None:
     samples = simulate(seed, images=7, crowds=0.15, shift=0.06, cut=0.1, rate=1.5)
     analysis = analyse(gathered(samples), 100)
     overlaps = [plain_overlaps(sample) for sample in samples]
@@ -105,7 +105,7 @@ def test_an_object_without_a_mask_is_a_region(label: Callable[..., Objects]) -> 
     truth = label([square, region], [0, 0])
     truth = dataclasses.replace(truth, crops=[square, None])
     found = Masks([square, region], (100, 100))
-    sample = Sample(1, (100, 100), truth, truth.boxes, np.array([0.5, 0.9]), np.array([0, 0]), found)
+    sample = EvaluatedImage(1, (100, 100), truth, truth.boxes, np.array([0.5, 0.9]), np.array([0, 0]), found)
     assert analyse(gathered([sample]), 100).metrics()["boundary_AP"] == pytest.approx(100)
 
 
@@ -115,7 +115,7 @@ def test_a_coarse_outline_costs_boundary_more_than_mask(label: Callable[..., Obj
     coarse[::2, :6] = coarse[::2, -6:] = coarse[:6, ::2] = coarse[-6:, ::2] = False
     truth = label([Crop(exact, 20, 20)], [0])
     found = Masks([Crop(coarse, 20, 20)], (240, 240))
-    sample = Sample(1, (240, 240), truth, truth.boxes, np.array([0.9]), np.array([0]), found)
+    sample = EvaluatedImage(1, (240, 240), truth, truth.boxes, np.array([0.9]), np.array([0]), found)
     pair = gathered([sample]).pairs[0]
     assert pair["mask"] > 0.93
     assert pair["boundary"] < 0.75

@@ -14,9 +14,10 @@ import torch
 from maskrcnn.cli.console import metrics_table
 from maskrcnn.datasets.dataset import open_dataset
 from maskrcnn.evaluation.caveats import FEW_STEPS, steps_of, too_few_steps
-from maskrcnn.evaluation.evaluated_image import Sample
-from maskrcnn.evaluation.evaluator import Evaluation, evaluate
-from maskrcnn.evaluation.records import Recorder
+from maskrcnn.evaluation.evaluated_image import EvaluatedImage
+from maskrcnn.evaluation.evaluation import Evaluation
+from maskrcnn.evaluation.evaluator import evaluate
+from maskrcnn.evaluation.tables import TableBuilder
 from maskrcnn.inference.predictor import Predictor, load
 from maskrcnn.results.result import Result
 from maskrcnn.weights.checkpoint import save_checkpoint
@@ -80,20 +81,22 @@ def test_classes_without_objects_here_are_no_matter(oracle: MakeOracle, shapes: 
     assert "unknown-classes" not in [finding.topic for finding in result.findings]
 
 
-def test_records_without_some_classes_are_those_of_the_other_objects(simulate: Callable[..., list[Sample]]) -> None:
-    recorder = Recorder(("a", "b", "c"))
+def test_records_without_some_classes_are_those_of_the_other_objects(
+    simulate: Callable[..., list[EvaluatedImage]],
+) -> None:
+    builder = TableBuilder(("a", "b", "c"))
     for sample in simulate(3):
-        recorder.update(sample)
-    records = recorder.records()
-    other = records.without({1})
-    assert len(other.truths) == (records.truths["label"] != 1).sum()
-    kept = records.truths["label"][records.pairs["truth"]] != 1
+        builder.update(sample)
+    tables = builder.tables()
+    other = tables.without({1})
+    assert len(other.truths) == (tables.truths["label"] != 1).sum()
+    kept = tables.truths["label"][tables.pairs["truth"]] != 1
     assert len(other.pairs) == kept.sum() > 0
     for column in ("label", "image", "area"):
-        ours, theirs = other.truths[column][other.pairs["truth"]], records.truths[column][records.pairs["truth"][kept]]
+        ours, theirs = other.truths[column][other.pairs["truth"]], tables.truths[column][tables.pairs["truth"][kept]]
         np.testing.assert_array_equal(ours, theirs)
-    np.testing.assert_array_equal(other.detections, records.detections)
-    assert (records.truths["label"] == 1).any()
+    np.testing.assert_array_equal(other.detections, tables.detections)
+    assert (tables.truths["label"] == 1).any()
 
 
 @pytest.mark.parametrize("steps", [0, 10, FEW_STEPS - 1])

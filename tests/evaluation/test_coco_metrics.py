@@ -19,16 +19,16 @@ from maskrcnn.annotations.objects import Objects
 from maskrcnn.datasets.dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.coco_metrics import CocoMetrics
-from maskrcnn.evaluation.evaluated_image import Sample
+from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.masks import Crop, Masks
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 NAMES = ("cat", "dog", "bird", "never seen")
 AREAS = {"_small": 1, "_medium": 2, "_large": 3}
-Simulate = Callable[..., list[Sample]]
+Simulate = Callable[..., list[EvaluatedImage]]
 
 
-def ours(samples: list[Sample], names: tuple[str, ...], max_detections: int) -> CocoMetrics:
+def ours(samples: list[EvaluatedImage], names: tuple[str, ...], max_detections: int) -> CocoMetrics:
     metrics = CocoMetrics(names, max_detections)
     for sample in samples:
         metrics.update(sample)
@@ -52,7 +52,7 @@ def dense(crop: Crop | None, box: np.ndarray, size: tuple[int, int]) -> dict:
     return truth_mask.encode(mask)
 
 
-def expected(samples: list[Sample], names: tuple[str, ...], max_detections: int) -> tuple[dict, dict]:
+def expected(samples: list[EvaluatedImage], names: tuple[str, ...], max_detections: int) -> tuple[dict, dict]:
     """All metrics and the mask AP of each class by pycocotools, its input written from dense masks."""
     categories = [{"id": i, "name": name} for i, name in enumerate(names)]
     images = [{"id": s.image_id, "height": s.size[0], "width": s.size[1]} for s in samples]
@@ -97,7 +97,7 @@ def percent(values: np.ndarray) -> float:
     return 100 * values[values > -1].mean() if (values > -1).any() else math.nan
 
 
-def check(samples: list[Sample], names: tuple[str, ...], max_detections: int) -> dict[str, float]:
+def check(samples: list[EvaluatedImage], names: tuple[str, ...], max_detections: int) -> dict[str, float]:
     metrics = ours(samples, names, max_detections)
     computed = metrics.compute()
     values, per_class = expected(samples, names, max_detections)
@@ -120,7 +120,7 @@ def test_more_than_100_detections_count_if_asked_for(label: Callable[..., Object
     cells = [Crop(np.ones((8, 8), dtype=bool), 20 * column, 20 * row) for row in range(15) for column in range(15)]
     truth = label(cells, np.zeros(len(cells)))
     scores = np.linspace(1, 0.1, len(cells), dtype=np.float32)
-    sample = Sample(1, size, truth, truth.boxes, scores, truth.labels, Masks(cells, size))
+    sample = EvaluatedImage(1, size, truth, truth.boxes, scores, truth.labels, Masks(cells, size))
     assert check([sample], ("cell",), 400)["mask_AP"] == pytest.approx(100)
     # 100 of 225 found, none wrong: precision 1 at the recalls 0, 0.01, …, 0.44.
     at_100 = check([sample], ("cell",), 100)
@@ -130,14 +130,14 @@ def test_more_than_100_detections_count_if_asked_for(label: Callable[..., Object
     assert check([sample], ("cell",), 1)["box_AP"] == pytest.approx(100 * 1 / 101)
 
 
-def in_a_region(label: Callable[..., Objects]) -> Sample:
+def in_a_region(label: Callable[..., Objects]) -> EvaluatedImage:
     """An object found, and three detections inside another, larger one."""
     region, single = Crop(np.ones((60, 60), dtype=bool), 0, 0), Crop(np.ones((20, 20), dtype=bool), 100, 100)
     found = [*(Crop(np.ones((10, 10), dtype=bool), x, 5) for x in (0, 20, 40)), single]
     boxes = np.array([crop.box for crop in found], dtype=np.float32)
     scores = np.array([0.9, 0.8, 0.7, 0.6], dtype=np.float32)
     truth = label([region, single], [0, 0])
-    return Sample(1, (200, 200), truth, boxes, scores, np.zeros(4, dtype=int), Masks(found, (200, 200)))
+    return EvaluatedImage(1, (200, 200), truth, boxes, scores, np.zeros(4, dtype=int), Masks(found, (200, 200)))
 
 
 def test_crowd_truth_is_ignored(simulate: Simulate, label: Callable[..., Objects]) -> None:

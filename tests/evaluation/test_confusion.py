@@ -9,9 +9,9 @@ import numpy as np
 from maskrcnn.annotations.objects import Objects
 from maskrcnn.evaluation.analysis import analyse
 from maskrcnn.evaluation.confusion import confused_pairs, confusion_matrix
-from maskrcnn.evaluation.evaluated_image import Sample
-from maskrcnn.evaluation.matching import match
-from maskrcnn.evaluation.records import Recorder, Records
+from maskrcnn.evaluation.evaluated_image import EvaluatedImage
+from maskrcnn.evaluation.matching import match_detections
+from maskrcnn.evaluation.tables import TableBuilder, Tables
 from maskrcnn.masks import Crop, Masks
 
 CAT, DOG, BIRD, NOTHING = range(4)
@@ -23,7 +23,7 @@ def square(x: int, side: int = 20) -> Crop:
     return Crop(np.ones((side, side), dtype=bool), x, 10)
 
 
-def drawn(label: Callable[..., Objects]) -> Records:
+def drawn(label: Callable[..., Objects]) -> Tables:
     """A cat found, a dog called cat, a bird missed, a crowd of birds with one detection, and one false alarm."""
     truth = label([square(0), square(30), square(60), square(90, 40)], [CAT, DOG, BIRD, BIRD], [0, 0, 0, 1])
     found = [
@@ -36,18 +36,18 @@ def drawn(label: Callable[..., Objects]) -> Records:
     crops = [crop for crop, _, _ in found]
     boxes = np.array([crop.box for crop in crops], dtype=np.float32)
     labels, scores = np.array([kind for _, kind, _ in found]), np.array([score for _, _, score in found])
-    recorder = Recorder(NAMES)
-    recorder.update(Sample(1, SIZE, truth, boxes, scores, labels, Masks(crops, SIZE)))
-    return recorder.records()
+    builder = TableBuilder(NAMES)
+    builder.update(EvaluatedImage(1, SIZE, truth, boxes, scores, labels, Masks(crops, SIZE)))
+    return builder.tables()
 
 
 def test_each_object_and_each_detection_counts_once(label: Callable[..., Objects]) -> None:
-    records = drawn(label)
-    counts = confusion_matrix(records, match(records, "mask"), 0.5)
+    tables = drawn(label)
+    counts = confusion_matrix(tables, match_detections(tables, "mask"), 0.5)
     expected = np.zeros((4, 4), dtype=int)
     expected[CAT, CAT] = expected[DOG, CAT] = expected[BIRD, NOTHING] = expected[NOTHING, DOG] = 1
     assert counts.tolist() == expected.tolist()
-    low = confusion_matrix(records, match(records, "mask"), 0.1)
+    low = confusion_matrix(tables, match_detections(tables, "mask"), 0.1)
     assert low[BIRD].tolist() == [0, 0, 1, 0]
 
 
@@ -55,25 +55,25 @@ def test_the_right_class_goes_before_a_better_overlap(label: Callable[..., Objec
     truth = label([square(0)], [CAT])
     crops = [square(0), square(2)]
     boxes = np.array([crop.box for crop in crops], dtype=np.float32)
-    sample = Sample(1, SIZE, truth, boxes, np.array([0.9, 0.8]), np.array([DOG, CAT]), Masks(crops, SIZE))
-    recorder = Recorder(NAMES)
-    recorder.update(sample)
-    records = recorder.records()
-    counts = confusion_matrix(records, match(records, "mask"), 0.5)
+    sample = EvaluatedImage(1, SIZE, truth, boxes, np.array([0.9, 0.8]), np.array([DOG, CAT]), Masks(crops, SIZE))
+    builder = TableBuilder(NAMES)
+    builder.update(sample)
+    tables = builder.tables()
+    counts = confusion_matrix(tables, match_detections(tables, "mask"), 0.5)
     assert counts[CAT].tolist() == [1, 0, 0, 0]
     assert counts[NOTHING].tolist() == [0, 1, 0, 0]
 
 
-def test_rows_are_objects_and_columns_detections(simulate: Callable[..., list[Sample]]) -> None:
-    recorder = Recorder(NAMES)
+def test_rows_are_objects_and_columns_detections(simulate: Callable[..., list[EvaluatedImage]]) -> None:
+    builder = TableBuilder(NAMES)
     for sample in simulate(7, crowds=0.2):
-        recorder.update(sample)
-    records = recorder.records()
-    analysis = analyse(records, 100)
+        builder.update(sample)
+    tables = builder.tables()
+    analysis = analyse(tables, 100)
     matches, counts = analysis.matches, analysis.confusion
-    objects = np.bincount(records.truths["label"][~matches.region], minlength=3)
-    kept = (records.detections["score"] >= analysis.threshold) & matches.judged
-    detections = np.bincount(records.detections["label"][kept], minlength=3)
+    objects = np.bincount(tables.truths["label"][~matches.region], minlength=3)
+    kept = (tables.detections["score"] >= analysis.threshold) & matches.judged
+    detections = np.bincount(tables.detections["label"][kept], minlength=3)
     assert counts[:-1].sum(axis=1).tolist() == objects.tolist()
     assert counts[:, :-1].sum(axis=0).tolist() == detections.tolist()
     for row, curve in zip(analysis.per_class(), analysis.curves, strict=True):

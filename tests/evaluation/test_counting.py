@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from maskrcnn.evaluation.counting import Counting, count_objects
-from maskrcnn.evaluation.evaluated_image import Sample
-from maskrcnn.evaluation.matching import match
-from maskrcnn.evaluation.records import Recorder
+from maskrcnn.evaluation.evaluated_image import EvaluatedImage
+from maskrcnn.evaluation.matching import match_detections
+from maskrcnn.evaluation.tables import TableBuilder
 
 
 def test_by_hand() -> None:
@@ -36,16 +36,16 @@ def test_no_images_are_unknown() -> None:
     assert counting.worst(3).tolist() == []
 
 
-def test_regions_and_low_scores_are_left_out(simulate: Callable[..., list[Sample]]) -> None:
-    recorder, samples = Recorder(("a", "b", "c")), simulate(2, crowds=0.4)
+def test_regions_and_low_scores_are_left_out(simulate: Callable[..., list[EvaluatedImage]]) -> None:
+    builder, samples = TableBuilder(("a", "b", "c")), simulate(2, crowds=0.4)
     for sample in samples:
-        recorder.update(sample)
-    records = recorder.records()
-    matches = match(records, "mask")
-    counting = count_objects(records, matches, 0.5)
+        builder.update(sample)
+    tables = builder.tables()
+    matches = match_detections(tables, "mask")
+    counting = count_objects(tables, matches, 0.5)
     for number, sample in enumerate(samples):
-        own = records.detections["image"] == number
-        kept = own & (records.detections["score"] >= 0.5)
+        own = tables.detections["image"] == number
+        kept = own & (tables.detections["score"] >= 0.5)
         assert counting.truth[number] == (~sample.truth.crowd).sum()
         assert counting.counted[number] == (kept & ~matches.ignored).sum()
         assert counting.found[number] == (kept & matches.correct).sum()

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskrcnn.evaluation.curves import THRESHOLDS, all_curves, curve
-from maskrcnn.evaluation.evaluated_image import Sample
-from maskrcnn.evaluation.matching import average_precision, class_precisions, match
-from maskrcnn.evaluation.records import Recorder
+from maskrcnn.evaluation.evaluated_image import EvaluatedImage
+from maskrcnn.evaluation.matching import average_precision, class_precisions, match_detections
+from maskrcnn.evaluation.tables import TableBuilder
 
 scored = st.lists(st.tuples(st.integers(0, 100), st.booleans()), max_size=30)
 
@@ -45,15 +45,15 @@ def test_the_best_threshold_is_the_middle_of_its_plateau() -> None:
     assert found.at(0.5) == {"precision": 1.0, "recall": 1.0, "f1": 1.0}
 
 
-def test_classes_add_up_to_all_together(simulate: Callable[..., list[Sample]]) -> None:
-    recorder = Recorder(("a", "b", "c"))
+def test_classes_add_up_to_all_together(simulate: Callable[..., list[EvaluatedImage]]) -> None:
+    builder = TableBuilder(("a", "b", "c"))
     for sample in simulate(3, crowds=0.2):
-        recorder.update(sample)
-    records = recorder.records()
-    matches = match(records, "mask")
-    together, each = all_curves(records, matches)
+        builder.update(sample)
+    tables = builder.tables()
+    matches = match_detections(tables, "mask")
+    together, each = all_curves(tables, matches)
     assert together.objects == sum(one.objects for one in each)
     tp = sum(np.nan_to_num(one.recall) * one.objects for one in each)
     assert tp / together.objects == pytest.approx(together.recall)
     means = [one.at_recall.mean() * 100 for one in each]
-    assert means == pytest.approx(class_precisions(records, matches))
+    assert means == pytest.approx(class_precisions(tables, matches))

@@ -9,25 +9,25 @@ import pytest
 from hotcoco import COCO, COCOeval
 
 from maskrcnn.annotations.objects import Objects
-from maskrcnn.evaluation.error_types import KINDS, SIZES, split_errors
-from maskrcnn.evaluation.evaluated_image import Sample
-from maskrcnn.evaluation.matching import class_precisions, match
-from maskrcnn.evaluation.records import Recorder, Records
+from maskrcnn.evaluation.error_types import KINDS, SIZES, classify_errors
+from maskrcnn.evaluation.evaluated_image import EvaluatedImage
+from maskrcnn.evaluation.matching import class_precisions, match_detections
+from maskrcnn.evaluation.tables import TableBuilder, Tables
 from maskrcnn.masks import Crop, Masks
 
-Simulate = Callable[..., list[Sample]]
+Simulate = Callable[..., list[EvaluatedImage]]
 THEIRS = {"class": "Cls", "location": "Loc", "both": "Both", "duplicate": "Dupe", "background": "Bkg", "missed": "Miss"}
 SIZE = (200, 400)
 
 
-def gathered(samples: list[Sample], names: tuple[str, ...] = ("a", "b", "c")) -> Records:
-    recorder = Recorder(names)
+def gathered(samples: list[EvaluatedImage], names: tuple[str, ...] = ("a", "b", "c")) -> Tables:
+    builder = TableBuilder(names)
     for sample in samples:
-        recorder.update(sample)
-    return recorder.records()
+        builder.update(sample)
+    return builder.tables()
 
 
-def tide(samples: list[Sample]) -> dict:
+def tide(samples: list[EvaluatedImage]) -> dict:
     """What hotcoco's TIDE says of the same images."""
     content: dict = {"images": [], "annotations": [], "categories": [{"id": k, "name": n} for k, n in enumerate("abc")]}
     results = []
@@ -52,8 +52,8 @@ def tide(samples: list[Sample]) -> dict:
 @pytest.mark.parametrize("seed", range(4))
 def test_equals_tide(simulate: Simulate, seed: int) -> None:
     samples = simulate(seed, crowds=0, digits=6)
-    records = gathered(samples)
-    errors, expected = split_errors(records, match(records, "mask")), tide(samples)
+    tables = gathered(samples)
+    errors, expected = classify_errors(tables, match_detections(tables, "mask")), tide(samples)
     assert errors.ap50 == pytest.approx(expected["ap_base"] * 100)
     counts = np.bincount(errors.kind[errors.kind >= 0], minlength=len(KINDS))
     counts[KINDS.index("missed")] = errors.missed.sum()
@@ -81,8 +81,8 @@ def test_each_kind_is_told(label: Callable[..., Objects]) -> None:
     crops = [case[0] for case in cases]
     boxes = np.array([crop.box for crop in crops], dtype=np.float32)
     labels, scores = np.array([case[1] for case in cases]), np.array([case[2] for case in cases])
-    records = gathered([Sample(1, SIZE, truth, boxes, scores, labels, Masks(crops, SIZE))])
-    errors = split_errors(records, match(records, "mask"))
+    tables = gathered([EvaluatedImage(1, SIZE, truth, boxes, scores, labels, Masks(crops, SIZE))])
+    errors = classify_errors(tables, match_detections(tables, "mask"))
     assert [KINDS[kind] if kind >= 0 else "" for kind in errors.kind] == [case[3] for case in cases]
     assert errors.meant.tolist() == [-1, -1, 1, 2, -1, -1]
     # The fourth is overlapped poorly under a wrong name, which does not count as meant; the fifth by nothing.
@@ -92,19 +92,19 @@ def test_each_kind_is_told(label: Callable[..., Objects]) -> None:
 
 def test_mending_everything_missed_of_a_class_makes_it_whole(label: Callable[..., Objects]) -> None:
     truth = label([square(0), square(60)], [0, 1])
-    sample = Sample(1, SIZE, truth, truth.boxes[:1], np.ones(1), np.zeros(1, int), Masks([square(0)], SIZE))
-    records = gathered([sample], ("a", "b"))
-    errors = split_errors(records, match(records, "mask"))
+    sample = EvaluatedImage(1, SIZE, truth, truth.boxes[:1], np.ones(1), np.zeros(1, int), Masks([square(0)], SIZE))
+    tables = gathered([sample], ("a", "b"))
+    errors = classify_errors(tables, match_detections(tables, "mask"))
     assert errors.ap50 == pytest.approx(50)
     assert errors.cost["missed"] == errors.missed_cost["medium"] == pytest.approx(50)
     assert errors.missed_cost["small"] == 0
 
 
 def test_costs_by_size_and_regions(simulate: Simulate) -> None:
-    records = gathered(simulate(5, crowds=0.3))
-    matches = match(records, "mask")
-    errors = split_errors(records, matches)
-    assert errors.ap50 == pytest.approx(np.nanmean(class_precisions(records, matches)))
+    tables = gathered(simulate(5, crowds=0.3))
+    matches = match_detections(tables, "mask")
+    errors = classify_errors(tables, matches)
+    assert errors.ap50 == pytest.approx(np.nanmean(class_precisions(tables, matches)))
     assert not (errors.missed & matches.region).any()
     assert all(cost >= -1e-9 for cost in (*errors.cost.values(), *errors.missed_cost.values()))
     assert max(errors.missed_cost.values()) <= errors.cost["missed"] + 1e-9

@@ -15,9 +15,9 @@ import maskrcnn
 from maskrcnn.config import preset
 from maskrcnn.datasets.dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.evaluation.evaluated_image import Sample
+from maskrcnn.evaluation.dataset_predictor import DatasetPredictor, Observation
+from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.evaluation.evaluator import evaluate
-from maskrcnn.evaluation.observer import Observation, Observer, class_map
 from maskrcnn.inference.predictor import Predictor
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
@@ -53,7 +53,7 @@ def test_an_unreadable_image_is_told_and_the_rest_measured(oracle: MakeOracle, s
     assert len(result.problems) == 1
     assert "3.png" in result.problems[0]
     assert result.analysis is not None
-    assert result.analysis.records.images["index"].tolist() == [0, 1, 3]
+    assert result.analysis.tables.images["index"].tolist() == [0, 1, 3]
 
 
 def test_images_go_through_the_network_in_batches_of_its_own(shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,8 +69,8 @@ def test_images_go_through_the_network_in_batches_of_its_own(shapes: Path, monke
         seen.append(len(images))
         return detect(self, images, score)
 
-    def observed() -> list[Sample]:
-        with Observer(model, open_dataset(shapes, "val")) as observer:
+    def observed() -> list[EvaluatedImage]:
+        with DatasetPredictor(model, open_dataset(shapes, "val")) as observer:
             found = list(observer.stream([3, 1, 0, 2]))
         assert isinstance(found[1], MaskRCNNError)
         assert "2.png" in str(found[1])
@@ -148,7 +148,7 @@ def test_json_is_plain_and_whole(oracle: MakeOracle, shapes: Path, first: str) -
 
 def test_the_model_gets_its_limit_back_after_a_failure(oracle: MakeOracle, shapes: Path) -> None:
     model = oracle(shapes, ("disc", "triangle"))
-    observer = Observer(model, open_dataset(shapes, "val"), 3)
+    observer = DatasetPredictor(model, open_dataset(shapes, "val"), 3)
 
     def fail() -> None:
         with observer:
@@ -158,12 +158,3 @@ def test_the_model_gets_its_limit_back_after_a_failure(oracle: MakeOracle, shape
     with pytest.raises(RuntimeError):
         fail()
     assert model.model.config.max_detections == 9
-
-
-def test_classes_are_matched_by_name() -> None:
-    assert class_map(("a", "b", "c"), ("c", "a")).tolist() == [1, -1, 0]
-    assert class_map(("nucleus",), ("object",)).tolist() == [0]
-    with pytest.raises(MaskRCNNError, match="no name in common"):
-        class_map(("a", "b"), ("c",))
-    with pytest.raises(MaskRCNNError, match="is the data's 'Nucleus' the model's 'nucleus'"):
-        class_map(("nucleus", "cell"), ("Nucleus", "mitosis"))

@@ -13,34 +13,34 @@ import pytest
 
 from maskrcnn.datasets.dataset import ImageRecord, open_dataset
 from maskrcnn.evaluation.coco_metrics import CocoMetrics
-from maskrcnn.evaluation.evaluated_image import Sample
+from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.evaluation.evaluator import evaluate
 from maskrcnn.evaluation.federated import as_labelled
 from maskrcnn.inference.predictor import Predictor
 from maskrcnn.masks import encode
 
 NAMES = ("cat", "dog", "bird", "cow")
-Simulate = Callable[..., list[Sample]]
+Simulate = Callable[..., list[EvaluatedImage]]
 
 
-def told(samples: list[Sample], seed: int) -> list[ImageRecord]:
+def told(samples: list[EvaluatedImage], seed: int) -> list[ImageRecord]:
     """Which classes are absent, and which not exhaustively labelled: at random, of those that can be."""
-    rng, records = np.random.default_rng(seed), []
+    rng, tables = np.random.default_rng(seed), []
     for sample in samples:
         there = set(sample.truth.labels.tolist())
         absent = tuple(n for label, n in enumerate(NAMES) if label not in there and rng.random() < 0.5)
         partial = tuple(NAMES[label] for label in sorted(there) if rng.random() < 0.4)
-        records.append(ImageRecord(sample.image_id, Path("x.png"), *sample.size, absent=absent, partial=partial))
-    return records
+        tables.append(ImageRecord(sample.image_id, Path("x.png"), *sample.size, absent=absent, partial=partial))
+    return tables
 
 
-def lvis(samples: list[Sample], records: list[ImageRecord], kind: str) -> dict[str, float]:
+def lvis(samples: list[EvaluatedImage], tables: list[ImageRecord], kind: str) -> dict[str, float]:
     """By hotcoco, from dicts as LVIS's file has them."""
     images = [
         {"id": r.id, "height": r.height, "width": r.width,
          "neg_category_ids": [NAMES.index(name) + 1 for name in r.absent or ()],
          "not_exhaustive_category_ids": [NAMES.index(name) + 1 for name in r.partial]}
-        for r in records
+        for r in tables
     ]  # fmt: skip
     truth: list[dict[str, Any]] = []
     found: list[dict[str, Any]] = []
@@ -63,13 +63,13 @@ def lvis(samples: list[Sample], records: list[ImageRecord], kind: str) -> dict[s
 def test_figures_are_those_of_the_protocol(simulate: Simulate, seed: int) -> None:
     samples = simulate(seed, crowds=0, classes=4, images=16)
     samples = [s for s in samples if len(s.truth.labels)]
-    records = told(samples, seed)
+    tables = told(samples, seed)
     metrics, plain = CocoMetrics(NAMES, 300), CocoMetrics(NAMES, 300)
-    for sample, record in zip(samples, records, strict=True):
+    for sample, record in zip(samples, tables, strict=True):
         metrics.update(as_labelled(sample, record, NAMES))
         plain.update(sample)
     ours, without = metrics.compute(), plain.compute()
-    for kind, theirs in (("box", lvis(samples, records, "bbox")), ("mask", lvis(samples, records, "segm"))):
+    for kind, theirs in (("box", lvis(samples, tables, "bbox")), ("mask", lvis(samples, tables, "segm"))):
         expected = {"AP": theirs["AP"], "AP50": theirs["AP50"], "AP75": theirs["AP75"], "AP_small": theirs["APs"]}
         expected |= {"AP_medium": theirs["APm"], "AP_large": theirs["APl"], "AR": theirs["AR@300"]}
         assert {name: ours[f"{kind}_{name}"] for name in expected} == pytest.approx(expected, abs=1e-6)

@@ -11,10 +11,10 @@ from maskrcnn.annotations.objects import Objects
 from maskrcnn.config import preset
 from maskrcnn.evaluation.analysis import analyse
 from maskrcnn.evaluation.coco_metrics import CocoMetrics
-from maskrcnn.evaluation.evaluated_image import Sample
-from maskrcnn.evaluation.next_steps import advise
-from maskrcnn.evaluation.recommendation import Finding
-from maskrcnn.evaluation.records import Recorder
+from maskrcnn.evaluation.evaluated_image import EvaluatedImage
+from maskrcnn.evaluation.next_steps import next_steps
+from maskrcnn.evaluation.recommendation import Recommendation
+from maskrcnn.evaluation.tables import TableBuilder
 from maskrcnn.masks import Crop, Masks
 from maskrcnn.text import plural, quoted
 
@@ -23,29 +23,31 @@ SIZE = (400, 400)
 Label = Callable[..., Objects]
 
 
-def found(samples: list[Sample], limit: int = 100) -> dict[str, Finding]:
-    recorder, metrics = Recorder(NAMES), CocoMetrics(NAMES, limit)
+def found(samples: list[EvaluatedImage], limit: int = 100) -> dict[str, Recommendation]:
+    builder, metrics = TableBuilder(NAMES), CocoMetrics(NAMES, limit)
     for sample in samples:
-        recorder.update(sample)
+        builder.update(sample)
         metrics.update(sample)
-    analysis = analyse(recorder.records(), limit)
+    analysis = analyse(builder.tables(), limit)
     values = metrics.compute() | analysis.metrics()
     rows = {name: row | more for (name, row), more in zip(metrics.per_class.items(), analysis.per_class(), strict=True)}
-    return {finding.topic: finding for finding in advise(analysis, values, rows, preset("lite"))}
+    return {finding.topic: finding for finding in next_steps(analysis, values, rows, preset("lite"))}
 
 
-def grid(label: Label, images: int = 30, side: int = 40) -> list[Sample]:
+def grid(label: Label, images: int = 30, side: int = 40) -> list[EvaluatedImage]:
     """Nine squares an image, three of each class, each found exactly with a score of 0.9."""
     crops = [Crop(np.ones((side, side), dtype=bool), 20 + 120 * x, 20 + 120 * y) for y in range(3) for x in range(3)]
     labels = np.arange(9) % 3
     samples = []
     for number in range(images):
         truth = label(crops, labels)
-        samples.append(Sample(number, SIZE, truth, truth.boxes, np.full(9, 0.9), labels.copy(), Masks(crops, SIZE)))
+        samples.append(
+            EvaluatedImage(number, SIZE, truth, truth.boxes, np.full(9, 0.9), labels.copy(), Masks(crops, SIZE))
+        )
     return samples
 
 
-def without(sample: Sample, kept: np.ndarray) -> Sample:
+def without(sample: EvaluatedImage, kept: np.ndarray) -> EvaluatedImage:
     assert sample.masks is not None
     parts = {name: getattr(sample, name)[kept] for name in ("boxes", "scores", "labels", "masks")}
     return dataclasses.replace(sample, **parts)
@@ -89,7 +91,7 @@ def test_a_confused_pair_is_named(label: Label) -> None:
     assert "'cat', 'dog'" in finding.action
 
 
-def more(sample: Sample, crops: list[Crop], score: float) -> Sample:
+def more(sample: EvaluatedImage, crops: list[Crop], score: float) -> EvaluatedImage:
     """The sample with further detections of cats."""
     boxes = np.array([crop.box for crop in crops], dtype=np.float32)
     return dataclasses.replace(

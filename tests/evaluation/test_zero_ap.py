@@ -8,29 +8,29 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from maskrcnn.evaluation.evaluated_image import Sample
-from maskrcnn.evaluation.recommendation import Finding
-from maskrcnn.evaluation.records import Recorder
+from maskrcnn.evaluation.evaluated_image import EvaluatedImage
+from maskrcnn.evaluation.recommendation import Recommendation
+from maskrcnn.evaluation.tables import TableBuilder
 from maskrcnn.evaluation.zero_ap import READINGS, BoxProbe, diagnose
 from maskrcnn.masks import Crop, Masks
 
 NAMES = ("cat", "dog", "bird")
-Simulate = Callable[..., list[Sample]]
+Simulate = Callable[..., list[EvaluatedImage]]
 
 
-def told(samples: list[Sample], names: tuple[str, ...] = NAMES) -> dict[str, Finding]:
-    recorder, probe = Recorder(names), BoxProbe()
+def told(samples: list[EvaluatedImage], names: tuple[str, ...] = NAMES) -> dict[str, Recommendation]:
+    builder, probe = TableBuilder(names), BoxProbe()
     for sample in samples:
-        recorder.update(sample)
+        builder.update(sample)
         probe.update(sample)
-    return {finding.topic: finding for finding in diagnose(recorder.records(), probe, names, 0.05)}
+    return {finding.topic: finding for finding in diagnose(builder.tables(), probe, names, 0.05)}
 
 
-def good(simulate: Simulate) -> list[Sample]:
+def good(simulate: Simulate) -> list[EvaluatedImage]:
     return simulate(0, crowds=0, wrong_class=0, shift=0.05, cut=0.05)
 
 
-def with_truth(sample: Sample, **changes: object) -> Sample:
+def with_truth(sample: EvaluatedImage, **changes: object) -> EvaluatedImage:
     return dataclasses.replace(sample, truth=dataclasses.replace(sample.truth, **changes))
 
 

@@ -18,7 +18,7 @@ import maskrcnn
 from maskrcnn.config import from_dict
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation import evaluator
-from maskrcnn.evaluation.evaluator import Evaluation
+from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.export import exporter, onnx_file, openvino_file
 from maskrcnn.export.export_formats import FORMATS
 from maskrcnn.export.exporter import Request, export, export_model

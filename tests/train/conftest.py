@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from maskrcnn.datasets.dataset import has_split, open_dataset
-from maskrcnn.evaluation.evaluator import Evaluation
+from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.trainer import Trainer, TrainingResult
 

@@ -11,7 +11,7 @@ from maskrcnn.config import Config, preset
 from maskrcnn.datasets.dataset import open_dataset
 from maskrcnn.datasets.survey.split import subset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.evaluation.evaluator import Evaluation
+from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.train.overfit import few_images, overfit_recipe, verdict
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.trainer import TrainingResult

@@ -23,7 +23,7 @@ from maskrcnn.errors import SOME_SKIPPED, MaskRCNNError
 from maskrcnn.text import discard_rest, plural, visible
 
 if TYPE_CHECKING:
-    from maskrcnn.evaluation.evaluator import Evaluation
+    from maskrcnn.evaluation.evaluation import Evaluation
     from maskrcnn.weights.load_report import LoadReport
 
 

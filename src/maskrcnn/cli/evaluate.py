@@ -15,7 +15,7 @@ from maskrcnn.errors import SOME_SKIPPED
 from maskrcnn.text import plural
 
 if TYPE_CHECKING:
-    from maskrcnn.evaluation.evaluator import Evaluation
+    from maskrcnn.evaluation.evaluation import Evaluation
 
 
 def evaluate(
@@ -43,8 +43,8 @@ def evaluate(
     Writes a report on what goes wrong and what to do about it.
     """
     from maskrcnn.datasets.dataset import has_split, open_dataset
+    from maskrcnn.evaluation.dataset_predictor import DatasetPredictor
     from maskrcnn.evaluation.evaluator import evaluate as run
-    from maskrcnn.evaluation.observer import Observer
     from maskrcnn.evaluation.report import write_report
     from maskrcnn.inference.predictor import load
     from maskrcnn.output.atomic_file import write_text
@@ -60,7 +60,7 @@ def evaluate(
             warn(line)
         if json_out != "-":
             _show(evaluation)
-        observer = Observer(predictor, dataset, max_detections)
+        observer = DatasetPredictor(predictor, dataset, max_detections)
         report = write_report(folder, evaluation, observer, model, str(data), split, worst)
         content = {"model": model, "data": str(data), "split": split, **evaluation.to_json()}
         if json_out == "-":

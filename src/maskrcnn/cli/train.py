@@ -20,7 +20,7 @@ from maskrcnn.text import plural
 from maskrcnn.train.recipe import Recipe, read_recipe
 
 if TYPE_CHECKING:
-    from maskrcnn.evaluation.evaluator import Evaluation
+    from maskrcnn.evaluation.evaluation import Evaluation
     from maskrcnn.train.trainer import TrainingResult
 
 # Without a terminal, a line each half minute is enough for a log.

@@ -1,4 +1,4 @@
-"""Everything beyond AP that the report shows, counted from the records of an evaluation."""
+"""Everything beyond AP that the report shows, counted from the tables of an evaluation."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from maskrcnn.evaluation.calibration import Calibration, calibrate
+from maskrcnn.evaluation.coco_metrics import known_mean
 from maskrcnn.evaluation.confusion import confusion_matrix
 from maskrcnn.evaluation.counting import Counting, count_objects
 from maskrcnn.evaluation.curves import RECALLS, THRESHOLDS, Curve, all_curves
-from maskrcnn.evaluation.error_types import KINDS, SIZES, Errors, split_errors
-from maskrcnn.evaluation.matching import Matches, boundary_precisions, match
-from maskrcnn.evaluation.records import Records
+from maskrcnn.evaluation.error_types import KINDS, SIZES, ErrorBreakdown, classify_errors
+from maskrcnn.evaluation.matching import DetectionMatches, boundary_precisions, match_detections
+from maskrcnn.evaluation.tables import Tables
 
 DEFAULT_SCORE = 0.5
 
@@ -23,7 +24,7 @@ class Analysis:
     """What C classes of objects in I images were taken for.
 
     Attributes:
-        records: the rows that all was counted from.
+        tables: the rows that all was counted from.
         matches: detections and objects at an IoU of 0.5, of masks, or of boxes where no object has a mask.
         threshold: the score from which detections are kept below: the highest F1 of all classes together.
         overall: precision and recall of all classes together.
@@ -36,13 +37,13 @@ class Analysis:
         saturated: images with as many detections as the limit allows.
     """
 
-    records: Records
-    matches: Matches
+    tables: Tables
+    matches: DetectionMatches
     threshold: float
     overall: Curve
     curves: list[Curve]
     confusion: np.ndarray
-    errors: Errors
+    errors: ErrorBreakdown
     calibration: Calibration
     counting: Counting
     boundary: np.ndarray
@@ -51,7 +52,7 @@ class Analysis:
     def metrics(self) -> dict[str, float]:
         """boundary_AP, boundary_AP50 and boundary_AP75 in percent."""
         parts = {"AP": self.boundary, "AP50": self.boundary[0], "AP75": self.boundary[5]}
-        return {f"boundary_{name}": _mean(values) for name, values in parts.items()}
+        return {f"boundary_{name}": known_mean(values) for name, values in parts.items()}
 
     def per_class(self) -> list[dict[str, float]]:
         """For each class: objects, boundary_AP, its best score threshold, and at the common threshold precision,
@@ -62,7 +63,7 @@ class Analysis:
             rows.append(
                 {
                     "objects": float(curve.objects),
-                    "boundary_AP": _mean(self.boundary[:, label]),
+                    "boundary_AP": known_mean(self.boundary[:, label]),
                     "best_threshold": curve.best,
                     **(curve.at(self.threshold)),
                     "missed": float(row[-1]),
@@ -73,15 +74,15 @@ class Analysis:
         return rows
 
     def to_json(self) -> dict[str, Any]:
-        """All of it but the records, as plain data."""
-        names = self.records.names
+        """All of it but the tables, as plain data."""
+        names = self.tables.names
         kinds = np.bincount(self.errors.kind[self.errors.kind >= 0], minlength=len(KINDS)).tolist()
         missed = np.bincount(self.errors.size[self.errors.missed], minlength=len(SIZES)).tolist()
-        counting, images = self.counting, self.records.images["id"].tolist()
+        counting, images = self.counting, self.tables.images["id"].tolist()
         columns = (part.tolist() for part in (counting.truth, counting.counted, counting.found))
         counts = zip(images, *columns, strict=True)
         return {
-            "compared_by": self.records.kind,
+            "compared_by": self.tables.kind,
             "threshold": self.threshold,
             "saturated_images": self.saturated,
             "curves": {
@@ -116,23 +117,23 @@ class Analysis:
         }
 
 
-def analyse(records: Records, max_detections: int) -> Analysis:
+def analyse(tables: Tables, max_detections: int) -> Analysis:
     """Count everything."""
-    matches = match(records, records.kind)
-    overall, curves = all_curves(records, matches)
+    matches = match_detections(tables, tables.kind)
+    overall, curves = all_curves(tables, matches)
     threshold = DEFAULT_SCORE if np.isnan(overall.best) else overall.best
     return Analysis(
-        records=records,
+        tables=tables,
         matches=matches,
         threshold=threshold,
         overall=overall,
         curves=curves,
-        confusion=confusion_matrix(records, matches, threshold),
-        errors=split_errors(records, matches),
-        calibration=calibrate(records, matches),
-        counting=count_objects(records, matches, threshold),
-        boundary=boundary_precisions(records),
-        saturated=int((records.images["found"] >= max_detections).sum()),
+        confusion=confusion_matrix(tables, matches, threshold),
+        errors=classify_errors(tables, matches),
+        calibration=calibrate(tables, matches),
+        counting=count_objects(tables, matches, threshold),
+        boundary=boundary_precisions(tables),
+        saturated=int((tables.images["found"] >= max_detections).sum()),
     )
 
 
@@ -143,8 +144,3 @@ def _curve_json(curve: Curve) -> dict[str, Any]:
 
 def _rounded(values: np.ndarray) -> list[float]:
     return np.round(values, 4).tolist()
-
-
-def _mean(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else float("nan")

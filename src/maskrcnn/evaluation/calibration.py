@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from hotcoco import metrics as library
 
-from maskrcnn.evaluation.matching import Matches
-from maskrcnn.evaluation.records import Records
+from maskrcnn.evaluation.matching import DetectionMatches
+from maskrcnn.evaluation.tables import Tables
 
 BINS = 10
 
@@ -32,9 +32,9 @@ class Calibration:
     bias: float
 
 
-def calibrate(records: Records, matches: Matches) -> Calibration:
+def calibrate(tables: Tables, matches: DetectionMatches) -> Calibration:
     """The calibration of all judged detections."""
-    scores, correct = records.detections["score"][matches.judged], matches.correct[matches.judged]
+    scores, correct = tables.detections["score"][matches.judged], matches.correct[matches.judged]
     bins = library.calibration_curve(scores, correct, BINS)
     counts = np.array([part["count"] for part in bins], dtype=np.int64)
     mean_score, accuracy = (

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
-from maskrcnn.evaluation.recommendation import Finding
+from maskrcnn.evaluation.evaluation import Evaluation
+from maskrcnn.evaluation.recommendation import Recommendation
 from maskrcnn.predict.image_predictor import ImagePredictor
 from maskrcnn.text import plural, quoted
-
-if TYPE_CHECKING:
-    from maskrcnn.evaluation.evaluator import Evaluation
 
 # From `people` on photos of balloons, 10 to 40 steps gave a mask AP of 10 to 30, 80 gave 44.
 FEW_STEPS = 60
@@ -25,7 +22,7 @@ def steps_of(predictor: ImagePredictor) -> int | None:
     return steps if type(steps) is int and steps >= 0 else None
 
 
-def too_few_steps(steps: int | None, score: float) -> list[Finding]:
+def too_few_steps(steps: int | None, score: float) -> list[Recommendation]:
     """A finding on a model that is no good and had no time to become it.
 
     Args:
@@ -35,7 +32,7 @@ def too_few_steps(steps: int | None, score: float) -> list[Finding]:
     if steps is None or steps >= FEW_STEPS or score >= _OF_USE:
         return []
     return [
-        Finding(
+        Recommendation(
             "few-steps",
             f"The model was trained for {plural(steps, 'step')} only.",
             f"Little is learned in fewer than {FEW_STEPS}; several hundred are usual. What follows tells more about "
@@ -46,7 +43,7 @@ def too_few_steps(steps: int | None, score: float) -> list[Finding]:
     ]
 
 
-def unknown_classes(evaluation: Evaluation) -> list[Finding]:
+def unknown_classes(evaluation: Evaluation) -> list[Recommendation]:
     """A finding on the labelled classes that the model does not know."""
     unknown = evaluation.unknown
     if not unknown:
@@ -57,7 +54,7 @@ def unknown_classes(evaluation: Evaluation) -> list[Finding]:
     over_known = ", ".join(f"{kind} AP {known[f'{kind}_AP']:.1f}" for kind in kinds)
     over_all = ", ".join(f"{kind} AP {metrics[f'{kind}_AP']:.1f}" for kind in kinds)
     return [
-        Finding(
+        Recommendation(
             "unknown-classes",
             f"{plural(len(unknown), 'class')} of {labelled} that are labelled here "
             f"{'is' if len(unknown) == 1 else 'are'} not known to the model: {quoted(unknown)}.",

@@ -17,7 +17,7 @@ import numpy as np
 from hotcoco import Params, StreamingEval
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.evaluation.evaluated_image import Sample
+from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 
 AREAS = ("", "_small", "_medium", "_large")
 KINDS = {"box": "bbox", "mask": "segm"}
@@ -49,7 +49,7 @@ class CocoMetrics:
         params.max_dets = self.limits
         return StreamingEval(categories, kind, params=params)
 
-    def update(self, sample: Sample) -> None:
+    def update(self, sample: EvaluatedImage) -> None:
         """Add one image.
 
         Raises:
@@ -78,7 +78,7 @@ class CocoMetrics:
                 keys = ("image_id", "category_id", "score", "segmentation")
                 stream.update(image, regions, [dict(zip(keys, (number, *item), strict=True)) for item in found])
 
-    def _truth(self, sample: Sample) -> list[dict[str, Any]]:
+    def _truth(self, sample: EvaluatedImage) -> list[dict[str, Any]]:
         start, truth = self._objects + 1, sample.truth
         self._objects += len(truth.boxes)
         columns = (truth.labels, sample.truth_xywh, truth.crowd.astype(int), sample.truth_areas)
@@ -108,7 +108,7 @@ class CocoMetrics:
         self.per_class = {
             name: dict(zip(classes, row, strict=True)) for name, row in zip(self.names, rows, strict=True)
         }
-        return {name: _mean(values) for name, values in classes.items()}
+        return {name: known_mean(values) for name, values in classes.items()}
 
     def arrays(self, kind: str) -> tuple[np.ndarray, np.ndarray]:
         """Precision [10 IoUs, 101 recalls, C, 4 areas, limits] and recall [10, C, 4, limits], -1 without truth."""
@@ -133,6 +133,8 @@ def _class_values(kind: str, precision: np.ndarray, recall: np.ndarray, limits: 
     return {f"{kind}_{name}": np.where(value < 0, np.nan, value * 100) for name, value in values.items()}
 
 
-def _mean(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
+def known_mean(values: Sequence[float] | np.ndarray) -> float:
+    """The mean of the values that are not NaN; NaN if all are."""
+    known = np.asarray(values, dtype=np.float64)
+    known = known[~np.isnan(known)]
     return float(known.mean()) if known.size else float("nan")

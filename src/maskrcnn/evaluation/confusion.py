@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 
-from maskrcnn.evaluation.matching import Matches
-from maskrcnn.evaluation.records import Records
+from maskrcnn.evaluation.matching import DetectionMatches
+from maskrcnn.evaluation.tables import Tables
 
 
-def confusion_matrix(records: Records, matches: Matches, threshold: float, iou: float = 0.5) -> np.ndarray:
+def confusion_matrix(tables: Tables, matches: DetectionMatches, threshold: float, iou: float = 0.5) -> np.ndarray:
     """int64 [C + 1, C + 1]: row the labelled class, column the detected one; the last of each is "nothing".
 
     Detections with a score of at least `threshold` count. First each finds an object of its own class, as for AP; then
     those left over are paired with objects left over whatever their class, best overlap first. What remains was
     missed (last column) or is a false alarm (last row).
     """
-    nothing = len(records.names)
-    labels, truth_labels = records.detections["label"], records.truths["label"]
-    kept = records.detections["score"] >= threshold
+    nothing = len(tables.names)
+    labels, truth_labels = tables.detections["label"], tables.truths["label"]
+    kept = tables.detections["score"] >= threshold
     right = matches.correct & kept
     counts = np.zeros((nothing + 1, nothing + 1), dtype=np.int64)
     np.add.at(counts, (labels[right], labels[right]), 1)
     alarm = kept & matches.judged & ~right
     missed = ~matches.region
     missed[matches.truth[right]] = False
-    for detection, truth in _left_over(records, alarm, missed, iou):
+    for detection, truth in _left_over(tables, alarm, missed, iou):
         counts[truth_labels[truth], labels[detection]] += 1
         alarm[detection] = missed[truth] = False
     np.add.at(counts, (nothing, labels[alarm]), 1)
@@ -32,12 +32,12 @@ def confusion_matrix(records: Records, matches: Matches, threshold: float, iou: 
     return counts
 
 
-def _left_over(records: Records, alarm: np.ndarray, missed: np.ndarray, iou: float) -> list[tuple[int, int]]:
+def _left_over(tables: Tables, alarm: np.ndarray, missed: np.ndarray, iou: float) -> list[tuple[int, int]]:
     """Pairs of a detection [D] and an object [T] still free, each used once, best overlap first."""
-    pairs = records.pairs
-    overlap = pairs[records.kind]
+    pairs = tables.pairs
+    overlap = pairs[tables.kind]
     pairs = pairs[(overlap >= iou) & alarm[pairs["detection"]] & missed[pairs["truth"]]]
-    order = np.argsort(-pairs[records.kind], kind="stable")
+    order = np.argsort(-pairs[tables.kind], kind="stable")
     used: tuple[set[int], set[int]] = set(), set()
     chosen = []
     for detection, truth in zip(pairs["detection"][order].tolist(), pairs["truth"][order].tolist(), strict=True):

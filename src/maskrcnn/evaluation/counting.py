@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from maskrcnn.evaluation.matching import Matches
-from maskrcnn.evaluation.records import Records
+from maskrcnn.evaluation.matching import DetectionMatches
+from maskrcnn.evaluation.tables import Tables
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class Counting:
         return order[mistakes[order] > 0][:limit]
 
 
-def count_objects(records: Records, matches: Matches, threshold: float) -> Counting:
+def count_objects(tables: Tables, matches: DetectionMatches, threshold: float) -> Counting:
     """Counts at a score threshold."""
-    images = len(records.images)
-    kept = records.detections["score"] >= threshold
-    truth = np.bincount(records.truths["image"][~matches.region], minlength=images)
-    counted = np.bincount(records.detections["image"][kept & matches.judged], minlength=images)
-    found = np.bincount(records.detections["image"][kept & matches.correct], minlength=images)
+    images = len(tables.images)
+    kept = tables.detections["score"] >= threshold
+    truth = np.bincount(tables.truths["image"][~matches.region], minlength=images)
+    counted = np.bincount(tables.detections["image"][kept & matches.judged], minlength=images)
+    found = np.bincount(tables.detections["image"][kept & matches.correct], minlength=images)
     return Counting(truth, counted, found)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from maskrcnn.evaluation.matching import Matches
-from maskrcnn.evaluation.records import Records
+from maskrcnn.evaluation.matching import DetectionMatches
+from maskrcnn.evaluation.tables import Tables
 
 THRESHOLDS = np.arange(100) / 100
 RECALLS = np.linspace(0, 1, 101)
@@ -71,12 +71,12 @@ def curve(scores: np.ndarray, correct: np.ndarray, objects: int) -> Curve:
     return Curve(objects, precision, recall, f1, envelope[reached])
 
 
-def all_curves(records: Records, matches: Matches) -> tuple[Curve, list[Curve]]:
+def all_curves(tables: Tables, matches: DetectionMatches) -> tuple[Curve, list[Curve]]:
     """The curve of all classes together, and of each."""
     judged = matches.judged
-    labels, scores, correct = records.detections["label"][judged], records.detections["score"][judged], matches.correct
+    labels, scores, correct = tables.detections["label"][judged], tables.detections["score"][judged], matches.correct
     correct = correct[judged]
-    wanted = records.truths["label"][~matches.region]
-    objects = np.bincount(wanted, minlength=len(records.names))
+    wanted = tables.truths["label"][~matches.region]
+    objects = np.bincount(wanted, minlength=len(tables.names))
     each = [curve(scores[labels == k], correct[labels == k], int(count)) for k, count in enumerate(objects)]
     return curve(scores, correct, len(wanted)), each

@@ -10,7 +10,7 @@ from maskrcnn.config import Config
 from maskrcnn.evaluation.analysis import Analysis
 from maskrcnn.evaluation.confusion import confused_pairs
 from maskrcnn.evaluation.error_types import KINDS, SIZES
-from maskrcnn.evaluation.recommendation import Finding
+from maskrcnn.evaluation.recommendation import Recommendation
 from maskrcnn.images.input_size import resize_scale
 from maskrcnn.text import plural, quoted
 
@@ -22,7 +22,7 @@ _SEEN_SIDE = 16.0  # pixels of the network's input, below which little is left o
 Told = tuple[str, str, str]
 
 
-def error_findings(analysis: Analysis, config: Config) -> list[Finding]:
+def error_findings(analysis: Analysis, config: Config) -> list[Recommendation]:
     """A finding for each kind of mistake that costs much."""
     errors = analysis.errors
     lost = 100 - errors.ap50
@@ -34,12 +34,12 @@ def error_findings(analysis: Analysis, config: Config) -> list[Finding]:
         what, evidence, action = tell(analysis, config)
         share = f"{name} cost {min(errors.cost[kind] / lost, 1):.0%} of the lost AP50"
         price = f"Without them AP50 would be {errors.ap50 + errors.cost[kind]:.1f} instead of {errors.ap50:.1f}."
-        findings.append(Finding(f"error-{kind}", f"{share}: {what}.", f"{price} {evidence}", action))
+        findings.append(Recommendation(f"error-{kind}", f"{share}: {what}.", f"{price} {evidence}", action))
     return findings
 
 
 def _missed(analysis: Analysis, config: Config) -> Told:
-    errors, truths = analysis.errors, analysis.records.truths
+    errors, truths = analysis.errors, analysis.tables.truths
     worst = max(SIZES, key=lambda name: errors.missed_cost[name])
     sized = errors.missed & (errors.size == SIZES.index(worst))
     share = sized.sum() / max(errors.missed.sum(), 1)
@@ -59,7 +59,7 @@ def _missed(analysis: Analysis, config: Config) -> Told:
 
 def _input_sides(analysis: Analysis, config: Config) -> np.ndarray:
     """float64 [T]: the side of a square of each object's area, in pixels of the network's input."""
-    images, truths = analysis.records.images, analysis.records.truths
+    images, truths = analysis.tables.images, analysis.tables.truths
     sizes = zip(images["height"].tolist(), images["width"].tolist(), strict=True)
     scale = np.array([resize_scale(height, width, config.preprocess) for height, width in sizes])
     sides: np.ndarray = np.sqrt(truths["area"]) * scale[truths["image"]]
@@ -82,7 +82,7 @@ def _location(analysis: Analysis, config: Config) -> Told:
 
 def _class(analysis: Analysis, config: Config) -> Told:
     wrong = analysis.errors.kind == KINDS.index("class")
-    names = analysis.records.names
+    names = analysis.tables.names
     pairs = confused_pairs(analysis.confusion, 3)
     if not pairs:
         return f"{_kept(analysis, wrong)} have the wrong name", _all(wrong) + ".", "Keep to the threshold above."
@@ -109,9 +109,9 @@ def _duplicate(analysis: Analysis, config: Config) -> Told:
 
 def _background(analysis: Analysis, config: Config) -> Told:
     wrong = analysis.errors.kind == KINDS.index("background")
-    scores, labels = analysis.records.detections["score"], analysis.records.detections["label"]
+    scores, labels = analysis.tables.detections["score"], analysis.tables.detections["label"]
     sure, kept = int((wrong & (scores >= _SURE)).sum()), int((wrong & (scores >= analysis.threshold)).sum())
-    name = analysis.records.names[int(np.bincount(labels[wrong]).argmax())]
+    name = analysis.tables.names[int(np.bincount(labels[wrong]).argmax())]
     forgotten = sure >= max(0.2 * kept, 3)
     return (
         f"{_kept(analysis, wrong)} lie where nothing is labelled",
@@ -133,7 +133,7 @@ def _both(analysis: Analysis, config: Config) -> Told:
 
 def _kept(analysis: Analysis, chosen: np.ndarray) -> str:
     """How many of some detections score above the threshold, in words."""
-    kept = chosen & (analysis.records.detections["score"] >= analysis.threshold)
+    kept = chosen & (analysis.tables.detections["score"] >= analysis.threshold)
     return f"{plural(int(kept.sum()), 'detection')} above the threshold"
 
 

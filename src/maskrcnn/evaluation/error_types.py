@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from maskrcnn.evaluation.matching import Matches, average_precision
-from maskrcnn.evaluation.records import LEAST_OVERLAP, Records
+from maskrcnn.evaluation.matching import DetectionMatches, average_precision
+from maskrcnn.evaluation.tables import LEAST_OVERLAP, Tables
 
 KINDS = ("class", "location", "both", "duplicate", "background", "missed")
 SIZES = ("small", "medium", "large")
@@ -27,7 +27,7 @@ _RIGHT = -1
 
 
 @dataclass(frozen=True)
-class Errors:
+class ErrorBreakdown:
     """The mistakes among D detections and T labelled objects.
 
     Attributes:
@@ -49,27 +49,27 @@ class Errors:
     missed_cost: dict[str, float]
 
 
-def split_errors(records: Records, matches: Matches) -> Errors:
+def classify_errors(tables: Tables, matches: DetectionMatches) -> ErrorBreakdown:
     """Sort all mistakes and price them. `matches` are those at an IoU of 0.5."""
-    kind, meant = _kinds(records, matches)
+    kind, meant = _kinds(tables, matches)
     missed = ~matches.region & ~matches.found
     missed[meant[meant >= 0]] = False
-    size = np.digitize(records.truths["area"], (32**2, 96**2), right=True)
-    oracle = _Oracle(records, matches, kind, meant)
+    size = np.digitize(tables.truths["area"], (32**2, 96**2), right=True)
+    oracle = _Oracle(tables, matches, kind, meant)
     ap50 = oracle.precision()
     cost = {name: oracle.precision(mended=number) - ap50 for number, name in enumerate(KINDS[:-1])}
     cost["missed"] = oracle.precision(excused=missed) - ap50
     by_size = {name: oracle.precision(excused=missed & (size == i)) - ap50 for i, name in enumerate(SIZES)}
-    return Errors(kind, meant, missed, size, ap50, cost, by_size)
+    return ErrorBreakdown(kind, meant, missed, size, ap50, cost, by_size)
 
 
-def _kinds(records: Records, matches: Matches) -> tuple[np.ndarray, np.ndarray]:
+def _kinds(tables: Tables, matches: DetectionMatches) -> tuple[np.ndarray, np.ndarray]:
     """The kind of each detection, and the object it was meant for."""
-    pairs = records.pairs[~matches.region[records.pairs["truth"]]]
-    pairs = pairs[pairs[records.kind] >= LEAST_OVERLAP]
-    same = records.detections["label"][pairs["detection"]] == records.truths["label"][pairs["truth"]]
-    own, own_truth = _best(pairs[same], records)
-    other, other_truth = _best(pairs[~same], records)
+    pairs = tables.pairs[~matches.region[tables.pairs["truth"]]]
+    pairs = pairs[pairs[tables.kind] >= LEAST_OVERLAP]
+    same = tables.detections["label"][pairs["detection"]] == tables.truths["label"][pairs["truth"]]
+    own, own_truth = _best(pairs[same], tables)
+    other, other_truth = _best(pairs[~same], tables)
     choices = (
         ((own >= LEAST_OVERLAP) & (own <= _IOU), "location"),
         (other >= _IOU, "class"),
@@ -85,12 +85,12 @@ def _kinds(records: Records, matches: Matches) -> tuple[np.ndarray, np.ndarray]:
     return kind, meant
 
 
-def _best(pairs: np.ndarray, records: Records) -> tuple[np.ndarray, np.ndarray]:
+def _best(pairs: np.ndarray, tables: Tables) -> tuple[np.ndarray, np.ndarray]:
     """For each detection its largest overlap among the pairs (0 if it has none), and with which object (-1)."""
-    overlap, truth = np.zeros(len(records.detections)), np.full(len(records.detections), -1, dtype=np.int64)
+    overlap, truth = np.zeros(len(tables.detections)), np.full(len(tables.detections), -1, dtype=np.int64)
     # Rising overlap, of equal ones the last object first: what is written last stays.
-    order = np.lexsort((-pairs["truth"], pairs[records.kind]))
-    overlap[pairs["detection"][order]] = pairs[records.kind][order]
+    order = np.lexsort((-pairs["truth"], pairs[tables.kind]))
+    overlap[pairs["detection"][order]] = pairs[tables.kind][order]
     truth[pairs["detection"][order]] = pairs["truth"][order]
     return overlap, truth
 
@@ -98,9 +98,9 @@ def _best(pairs: np.ndarray, records: Records) -> tuple[np.ndarray, np.ndarray]:
 class _Oracle:
     """Mean AP50 after some mistakes are mended."""
 
-    def __init__(self, records: Records, matches: Matches, kind: np.ndarray, meant: np.ndarray) -> None:
-        self.records, self.matches, self.kind, self.meant = records, matches, kind, meant
-        self.scores = records.detections["score"]
+    def __init__(self, tables: Tables, matches: DetectionMatches, kind: np.ndarray, meant: np.ndarray) -> None:
+        self.tables, self.matches, self.kind, self.meant = tables, matches, kind, meant
+        self.scores = tables.detections["score"]
         self.finders = self._finders()
 
     def precision(self, mended: int | None = None, excused: np.ndarray | None = None) -> float:
@@ -110,15 +110,15 @@ class _Oracle:
             mended: the number in `KINDS` of the detections to mend.
             excused: bool [T], objects that need not be found.
         """
-        labels, correct = self.records.detections["label"].copy(), self.matches.correct
+        labels, correct = self.tables.detections["label"].copy(), self.matches.correct
         kept = self.matches.judged
         if mended is not None:
             kept[self.kind == mended] = False
             best = self.finders[self.kind[self.finders] == mended]
             kept[best] = correct[best] = True
-            labels[best] = self.records.truths["label"][self.meant[best]]
+            labels[best] = self.tables.truths["label"][self.meant[best]]
         wanted = ~self.matches.region if excused is None else ~self.matches.region & ~excused
-        truth_labels, classes = self.records.truths["label"], len(self.records.names)
+        truth_labels, classes = self.tables.truths["label"], len(self.tables.names)
         objects = np.bincount(truth_labels[wanted], minlength=classes)
         values = []
         for label in np.flatnonzero(np.bincount(truth_labels[~self.matches.region], minlength=classes)):

@@ -19,7 +19,7 @@ from maskrcnn.masks import Masks, encode
 
 
 @dataclass(eq=False)
-class Sample:
+class EvaluatedImage:
     """N detections beside the M labelled objects of one image.
 
     Attributes:
@@ -53,7 +53,7 @@ class Sample:
                 fix="pass one of each for every detection",
             )
 
-    def above(self, score: float) -> Sample:
+    def above(self, score: float) -> EvaluatedImage:
         """The same image with the detections of at least that score, by falling score."""
         order = np.argsort(-np.asarray(self.scores), kind="stable")
         rows = order[self.scores[order] >= score]

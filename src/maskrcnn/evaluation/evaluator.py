@@ -2,87 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from maskrcnn.datasets.dataset import Dataset, has_split, open_dataset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.evaluation.analysis import Analysis
 from maskrcnn.evaluation.analysis import analyse as analyse_records
 from maskrcnn.evaluation.caveats import steps_of, too_few_steps, unknown_classes
 from maskrcnn.evaluation.coco_metrics import CocoMetrics
-from maskrcnn.evaluation.next_steps import advise
-from maskrcnn.evaluation.observer import Observer
-from maskrcnn.evaluation.recommendation import Finding
-from maskrcnn.evaluation.records import Recorder
+from maskrcnn.evaluation.dataset_predictor import DatasetPredictor
+from maskrcnn.evaluation.evaluation import Evaluation
+from maskrcnn.evaluation.next_steps import next_steps
+from maskrcnn.evaluation.tables import TableBuilder
 from maskrcnn.evaluation.zero_ap import BoxProbe, diagnose
 from maskrcnn.inference.predictor import load
 from maskrcnn.predict.image_predictor import ImagePredictor
 
 # An AP below it, in percent, is taken for a mistake in the setup rather than for a weak model.
 _NOTHING = 1.0
-
-
-@dataclass
-class Evaluation:
-    """Metrics in percent, what they come from, and what could not be measured.
-
-    Attributes:
-        metrics: box_AP, mask_AP, … of `CocoMetrics.compute`; with an analysis also boundary_AP.
-        per_class: the same for each class name alone; with an analysis also what `Analysis.per_class` tells.
-        images: how many were measured.
-        max_detections: of each class in each image, so many counted.
-        problems: a line for each image that could not be measured.
-        notes: lines on classes that only the model or only the data knows.
-        analysis: curves, confusion, errors, calibration, counts; None unless asked for.
-        findings: what to do next, most worthwhile first; empty without an analysis.
-        known: names of the data's classes that the model knows; None for all.
-    """
-
-    metrics: dict[str, float]
-    per_class: dict[str, dict[str, float]]
-    images: int
-    max_detections: int
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    analysis: Analysis | None = None
-    findings: list[Finding] = field(default_factory=list)
-    known: Sequence[str] | None = None
-
-    @property
-    def unknown(self) -> list[str]:
-        """Classes of which there are objects and that the model does not know: each counts as an AP of 0."""
-        labelled = [name for name, values in self.per_class.items() if not math.isnan(values["box_AP"])]
-        return [] if self.known is None else [name for name in labelled if name not in self.known]
-
-    @property
-    def known_metrics(self) -> dict[str, float]:
-        """`metrics` over the classes that the model knows."""
-        if not self.unknown:
-            return self.metrics
-        rows = [self.per_class[name] for name in self.known or ()]
-        return {metric: _mean([row.get(metric, math.nan) for row in rows]) for metric in self.metrics}
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it as plain data for `json.dump`; unknown numbers are None."""
-        content: dict[str, Any] = {
-            "images": self.images,
-            "max_detections": self.max_detections,
-            "metrics": self.metrics,
-            "known_metrics": self.known_metrics,
-            "unknown_classes": self.unknown,
-            "per_class": self.per_class,
-            "problems": self.problems,
-            "notes": self.notes,
-            "next": [asdict(finding) for finding in self.findings],
-        }
-        if self.analysis is not None:
-            content |= self.analysis.to_json()
-        plain: dict[str, Any] = _without_nan(content)
-        return plain
 
 
 def evaluate(
@@ -109,10 +46,10 @@ def evaluate(
     """
     predictor = model if isinstance(model, ImagePredictor) else load(model)
     dataset = data if isinstance(data, Dataset) else open_dataset(data, "val" if has_split(data, "val") else None)
-    recorder, probe = Recorder(dataset.names), BoxProbe()
+    builder, probe = TableBuilder(dataset.names), BoxProbe()
     problems: list[str] = []
     done = 0
-    with Observer(predictor, dataset, max_detections) as observer:
+    with DatasetPredictor(predictor, dataset, max_detections) as observer:
         metrics = CocoMetrics(dataset.names, observer.limit)
         for index, observation in enumerate(observer.stream(range(len(dataset)))):
             if isinstance(observation, MaskRCNNError):
@@ -120,7 +57,7 @@ def evaluate(
                 continue
             metrics.update(observation.sample)
             if analyse:
-                recorder.update(observation.sample, index, observation.found)
+                builder.update(observation.sample, index, observation.found)
                 probe.update(observation.sample)
             done += 1
             advance()
@@ -130,14 +67,14 @@ def evaluate(
         metrics.compute(), metrics.per_class, done, observer.limit, problems, observer.notes(), known=observer.known
     )
     if analyse:
-        explain(evaluation, recorder, probe, observer)
+        explain(evaluation, builder, probe, observer)
     return evaluation
 
 
-def explain(evaluation: Evaluation, recorder: Recorder, probe: BoxProbe, observer: Observer) -> None:
+def explain(evaluation: Evaluation, builder: TableBuilder, probe: BoxProbe, observer: DatasetPredictor) -> None:
     """Fill in `analysis` and `findings`, and what the tables gain from them."""
-    records = recorder.records()
-    analysis = analyse_records(records, observer.limit)
+    tables = builder.tables()
+    analysis = analyse_records(tables, observer.limit)
     evaluation.analysis = analysis
     evaluation.metrics |= analysis.metrics()
     for row, more in zip(evaluation.per_class.values(), analysis.per_class(), strict=True):
@@ -145,26 +82,12 @@ def explain(evaluation: Evaluation, recorder: Recorder, probe: BoxProbe, observe
     unknown, metrics = evaluation.unknown, evaluation.known_metrics
     if unknown:
         # What the model cannot name would drown all else that there is to say.
-        records = records.without({records.names.index(name) for name in unknown})
-        analysis = analyse_records(records, observer.limit)
-    score = metrics[f"{records.kind}_AP"]
+        tables = tables.without({tables.names.index(name) for name in unknown})
+        analysis = analyse_records(tables, observer.limit)
+    score = metrics[f"{tables.kind}_AP"]
     evaluation.findings = [*too_few_steps(steps_of(observer.predictor), score), *unknown_classes(evaluation)]
     if score >= _NOTHING:
-        evaluation.findings += advise(analysis, metrics, evaluation.per_class, observer.config)
+        evaluation.findings += next_steps(analysis, metrics, evaluation.per_class, observer.config)
     else:
         threshold = observer.config.score_threshold
-        evaluation.findings += diagnose(records, probe, observer.predictor.names, threshold)
-
-
-def _mean(values: Sequence[float]) -> float:
-    """Of those that are known."""
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        evaluation.findings += diagnose(tables, probe, observer.predictor.names, threshold)

@@ -14,7 +14,7 @@ import numpy as np
 
 from maskrcnn.annotations.objects import Objects
 from maskrcnn.datasets.dataset import Dataset, ImageRecord
-from maskrcnn.evaluation.evaluated_image import Sample
+from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.masks.crop import Crop
 
 LIMIT = 300  # detections of an image that LVIS counts
@@ -34,7 +34,7 @@ def note(limit: int) -> str:
     return f"{line}; but {other}, so that these figures are not LVIS's (--max-detections {LIMIT})"
 
 
-def as_labelled(sample: Sample, record: ImageRecord, names: Sequence[str]) -> Sample:
+def as_labelled(sample: EvaluatedImage, record: ImageRecord, names: Sequence[str]) -> EvaluatedImage:
     """The sample with the detections that its image's labels can judge, and with regions for what they leave open.
 
     Args:
@@ -52,7 +52,7 @@ def as_labelled(sample: Sample, record: ImageRecord, names: Sequence[str]) -> Sa
     return dataclasses.replace(sample, truth=_with_regions(sample, [names.index(name) for name in record.partial]))
 
 
-def _with_regions(sample: Sample, labels: Sequence[int]) -> Objects:
+def _with_regions(sample: EvaluatedImage, labels: Sequence[int]) -> Objects:
     """The labelled objects and, for each of these classes, the whole image as a crowd."""
     truth, count = sample.truth, len(labels)
     height, width = sample.size

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from hotcoco import metrics as library
 
-from maskrcnn.evaluation.records import Kind, Records
+from maskrcnn.evaluation.tables import Kind, Tables
 
 IOUS = np.linspace(0.5, 0.95, 10)
 
 
 @dataclass(frozen=True)
-class Matches:
+class DetectionMatches:
     """The outcome for D detections and T labelled objects at one IoU threshold.
 
     Attributes:
@@ -53,12 +53,12 @@ class Matches:
         return found & ~self.region
 
 
-def match(records: Records, kind: Kind, threshold: float = 0.5) -> Matches:
+def match_detections(tables: Tables, kind: Kind, threshold: float = 0.5) -> DetectionMatches:
     """Match all detections with the objects of their class."""
-    pairs, region = records.pairs, records.regions(kind)
-    same = records.detections["label"][pairs["detection"]] == records.truths["label"][pairs["truth"]]
+    pairs, region = tables.pairs, tables.regions(kind)
+    same = tables.detections["label"][pairs["detection"]] == tables.truths["label"][pairs["truth"]]
     pairs = pairs[same & (pairs[kind] >= min(threshold, 1 - 1e-10))]
-    truth = np.full(len(records.detections), -1, dtype=np.int64)
+    truth = np.full(len(tables.detections), -1, dtype=np.int64)
     free = (~region).tolist()
     is_region = region.tolist()
     best: dict[int, tuple[float, int]] = {}
@@ -73,7 +73,7 @@ def match(records: Records, kind: Kind, threshold: float = 0.5) -> Matches:
         if group < 2 and (group not in best or overlap >= best[group][0]):
             best[group] = (overlap, other)
     _take(best, previous, truth, free)
-    return Matches(truth, region)
+    return DetectionMatches(truth, region)
 
 
 def _take(best: dict[int, tuple[float, int]], detection: int, truth: np.ndarray, free: list[bool]) -> None:
@@ -97,19 +97,19 @@ def average_precision(scores: np.ndarray, correct: np.ndarray, objects: int) -> 
     return library.average_precision(scores, correct, objects) if objects > 0 else float("nan")
 
 
-def class_precisions(records: Records, matches: Matches) -> np.ndarray:
+def class_precisions(tables: Tables, matches: DetectionMatches) -> np.ndarray:
     """float64 [C]: AP of each class in percent, NaN without objects."""
     judged = matches.judged
-    labels, scores, correct = records.detections["label"][judged], records.detections["score"][judged], matches.correct
+    labels, scores, correct = tables.detections["label"][judged], tables.detections["score"][judged], matches.correct
     correct = correct[judged]
-    objects = np.bincount(records.truths["label"][~matches.region], minlength=len(records.names))
-    values = np.full(len(records.names), np.nan)
+    objects = np.bincount(tables.truths["label"][~matches.region], minlength=len(tables.names))
+    values = np.full(len(tables.names), np.nan)
     for label in np.flatnonzero(objects):
         own = labels == label
         values[label] = average_precision(scores[own], correct[own], int(objects[label]))
     return values * 100
 
 
-def boundary_precisions(records: Records) -> np.ndarray:
+def boundary_precisions(tables: Tables) -> np.ndarray:
     """float64 [10 IoUs, C]: boundary AP of each class in percent."""
-    return np.stack([class_precisions(records, match(records, "boundary", iou)) for iou in IOUS])
+    return np.stack([class_precisions(tables, match_detections(tables, "boundary", iou)) for iou in IOUS])

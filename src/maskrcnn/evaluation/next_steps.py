@@ -9,18 +9,18 @@ import numpy as np
 from maskrcnn.config import Config
 from maskrcnn.evaluation.analysis import DEFAULT_SCORE, Analysis
 from maskrcnn.evaluation.error_steps import error_findings
-from maskrcnn.evaluation.recommendation import Finding
+from maskrcnn.evaluation.recommendation import Recommendation
 from maskrcnn.text import plural, quoted
 
 _FEW_OBJECTS, _FEW_IMAGES = 10, 20
 
 
-def advise(
+def next_steps(
     analysis: Analysis,
     metrics: Mapping[str, float],
     per_class: Mapping[str, Mapping[str, float]],
     config: Config,
-) -> list[Finding]:
+) -> list[Recommendation]:
     """All findings.
 
     Args:
@@ -40,22 +40,22 @@ def advise(
     ]
 
 
-def _saturation(analysis: Analysis) -> list[Finding]:
+def _saturation(analysis: Analysis) -> list[Recommendation]:
     if not analysis.saturated:
         return []
-    limit = int(analysis.records.images["found"].max())
+    limit = int(analysis.tables.images["found"].max())
     return [
-        Finding(
+        Recommendation(
             "max-detections",
             f"The limit of {limit} detections is reached in {plural(analysis.saturated, 'image')}.",
-            f"{analysis.saturated} of {len(analysis.records.images)} images have as many; more may be cut off.",
+            f"{analysis.saturated} of {len(analysis.tables.images)} images have as many; more may be cut off.",
             f"Evaluate with `--max-detections {2 * limit}`; if that is better, train with "
             f"`--set 'model={{\"max_detections\": {2 * limit}}}'`.",
         )
     ]
 
 
-def _threshold(analysis: Analysis) -> list[Finding]:
+def _threshold(analysis: Analysis) -> list[Recommendation]:
     if not analysis.matches.correct.any():
         return []
     best, usual = analysis.overall.at(analysis.threshold), analysis.overall.at(DEFAULT_SCORE)
@@ -66,7 +66,7 @@ def _threshold(analysis: Analysis) -> list[Finding]:
         else ""
     )
     return [
-        Finding(
+        Recommendation(
             "threshold",
             f"A score threshold of {analysis.threshold:.2f} gives the best balance of missed objects and false alarms.",
             f"From there on, {best['recall']:.0%} of the objects are found and {best['precision']:.0%} of the "
@@ -77,8 +77,8 @@ def _threshold(analysis: Analysis) -> list[Finding]:
     ]
 
 
-def _never_found(analysis: Analysis, per_class: Mapping[str, Mapping[str, float]]) -> list[Finding]:
-    detected = np.bincount(analysis.records.detections["label"], minlength=len(analysis.records.names)) > 0
+def _never_found(analysis: Analysis, per_class: Mapping[str, Mapping[str, float]]) -> list[Recommendation]:
+    detected = np.bincount(analysis.tables.detections["label"], minlength=len(analysis.tables.names)) > 0
     names = [
         n for n, curve, seen in zip(per_class, analysis.curves, detected, strict=True) if curve.objects and not seen
     ]
@@ -86,7 +86,7 @@ def _never_found(analysis: Analysis, per_class: Mapping[str, Mapping[str, float]
         return []
     labelled = sum(int(per_class[name]["objects"]) for name in names)
     return [
-        Finding(
+        Recommendation(
             "never-predicted",
             f"{plural(len(names), 'class')} {'is' if len(names) == 1 else 'are'} never predicted: {quoted(names)}.",
             f"Labelled here: {plural(labelled, 'object')} of such classes.",
@@ -95,13 +95,13 @@ def _never_found(analysis: Analysis, per_class: Mapping[str, Mapping[str, float]
     ]
 
 
-def _masks(metrics: Mapping[str, float]) -> list[Finding]:
+def _masks(metrics: Mapping[str, float]) -> list[Recommendation]:
     """Outlines that are worse than what they outline."""
     findings = []
     box, mask, boundary = metrics["box_AP"], metrics["mask_AP"], metrics.get("boundary_AP", float("nan"))
     if box - mask >= max(8.0, 0.2 * box):
         findings.append(
-            Finding(
+            Recommendation(
                 "masks-behind-boxes",
                 "Boxes are right more often than the masks in them.",
                 f"Box AP is {box:.1f}, mask AP {mask:.1f}.",
@@ -111,7 +111,7 @@ def _masks(metrics: Mapping[str, float]) -> list[Finding]:
         )
     if mask >= 5 and boundary < 0.6 * mask:
         findings.append(
-            Finding(
+            Recommendation(
                 "rough-outlines",
                 "Masks fit in area but not along their outlines.",
                 f"Boundary AP is {boundary:.1f}, mask AP {mask:.1f}; they are close where outlines are sharp.",
@@ -121,14 +121,14 @@ def _masks(metrics: Mapping[str, float]) -> list[Finding]:
     return findings
 
 
-def _counting(analysis: Analysis) -> list[Finding]:
+def _counting(analysis: Analysis) -> list[Recommendation]:
     counting = analysis.counting
     objects, counted = int(counting.truth.sum()), int(counting.counted.sum())
     if not objects or not counted or abs(counted - objects) < max(0.05 * objects, 3):
         return []
     change = counted / objects - 1
     return [
-        Finding(
+        Recommendation(
             "counting",
             f"Counts are {abs(change):.0%} too {'high' if change > 0 else 'low'} on the whole.",
             f"At a score of {analysis.threshold:.2f}: {plural(counted, 'detection')} of "
@@ -139,7 +139,7 @@ def _counting(analysis: Analysis) -> list[Finding]:
     ]
 
 
-def _calibration(analysis: Analysis) -> list[Finding]:
+def _calibration(analysis: Analysis) -> list[Recommendation]:
     calibration = analysis.calibration
     total = int(calibration.counts.sum())
     if total < 50 or not calibration.error >= 0.1:
@@ -147,7 +147,7 @@ def _calibration(analysis: Analysis) -> list[Finding]:
     place = int(np.nanargmax(np.abs(calibration.accuracy - calibration.scores) * calibration.counts))
     sure = "promise too much" if calibration.bias > 0 else "are too modest"
     return [
-        Finding(
+        Recommendation(
             "calibration",
             f"Scores {sure}: they are not probabilities.",
             f"Detections that score about {calibration.scores[place]:.2f} are right in "
@@ -158,14 +158,14 @@ def _calibration(analysis: Analysis) -> list[Finding]:
     ]
 
 
-def _little_data(analysis: Analysis, per_class: Mapping[str, Mapping[str, float]]) -> list[Finding]:
+def _little_data(analysis: Analysis, per_class: Mapping[str, Mapping[str, float]]) -> list[Recommendation]:
     """How far the numbers can be trusted."""
-    images, objects = len(analysis.records.images), int((~analysis.matches.region).sum())
+    images, objects = len(analysis.tables.images), int((~analysis.matches.region).sum())
     rare = [name for name, curve in zip(per_class, analysis.curves, strict=True) if 0 < curve.objects < _FEW_OBJECTS]
     findings = []
     if images < _FEW_IMAGES:
         findings.append(
-            Finding(
+            Recommendation(
                 "few-images",
                 f"Only {plural(images, 'image')} {'was' if images == 1 else 'were'} measured: differences of several "
                 "points may be chance.",
@@ -175,7 +175,7 @@ def _little_data(analysis: Analysis, per_class: Mapping[str, Mapping[str, float]
         )
     if rare and len(per_class) > 1:
         findings.append(
-            Finding(
+            Recommendation(
                 "rare-classes",
                 f"{plural(len(rare), 'class')} {'has' if len(rare) == 1 else 'have'} fewer than {_FEW_OBJECTS} objects "
                 f"here: {quoted(rare)}.",

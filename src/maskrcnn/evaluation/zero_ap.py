@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from hotcoco import mask as coco_mask
 
-from maskrcnn.evaluation.evaluated_image import Sample, to_xywh
-from maskrcnn.evaluation.recommendation import Finding
-from maskrcnn.evaluation.records import Records
+from maskrcnn.evaluation.evaluated_image import EvaluatedImage, to_xywh
+from maskrcnn.evaluation.recommendation import Recommendation
+from maskrcnn.evaluation.tables import Tables
 from maskrcnn.text import plural, quoted
 
 _IMAGES, _BOXES = 64, 100
@@ -58,7 +58,7 @@ class BoxProbe:
     def __init__(self) -> None:
         self._images: list[tuple[np.ndarray, np.ndarray, Size]] = []
 
-    def update(self, sample: Sample) -> None:
+    def update(self, sample: EvaluatedImage) -> None:
         """Look at one image; only the first with both labels and detections are kept."""
         truth = np.asarray(sample.truth.boxes[~sample.truth.crowd][:_BOXES], dtype=np.float64)
         if len(self._images) < _IMAGES and len(truth) and len(sample.boxes):
@@ -75,7 +75,7 @@ class BoxProbe:
             overlaps.append(coco_mask.bbox_iou(to_xywh(found), to_xywh(read), [False] * len(read)).max(axis=0))
         return float(np.concatenate(overlaps).mean()) if overlaps else float("nan")
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Recommendation]:
         """The reading of the labels that fits the detections far better than the one used, if there is one."""
         as_is = self.fit()
         fits = {name: self.fit(reading) for name, (_, reading) in READINGS.items()}
@@ -84,32 +84,36 @@ class BoxProbe:
             return []
         evidence = f"Read like that, boxes overlap detections by {fits[name]:.0%}; as they are, by {as_is:.0%}."
         action = "Correct the labels (`maskrcnn doctor DATA` finds them) and evaluate again."
-        return [Finding(f"boxes-{name}", f"The labels' boxes look as if they {READINGS[name][0]}.", evidence, action)]
+        return [
+            Recommendation(f"boxes-{name}", f"The labels' boxes look as if they {READINGS[name][0]}.", evidence, action)
+        ]
 
 
-def diagnose(records: Records, probe: BoxProbe, model_names: Sequence[str], score_threshold: float) -> list[Finding]:
+def diagnose(
+    tables: Tables, probe: BoxProbe, model_names: Sequence[str], score_threshold: float
+) -> list[Recommendation]:
     """What explains an AP near zero, or none at all.
 
     Args:
-        records: of all images.
+        tables: of all images.
         probe: boxes of some of them.
         model_names: classes that the model knows.
         score_threshold: below it the model gives no detections.
     """
-    objects = records.truths[~records.truths["crowd"]]
+    objects = tables.truths[~tables.truths["crowd"]]
     if not len(objects):
-        return [_no_truth(records)]
+        return [_no_truth(tables)]
     findings = [] if objects["masked"].any() else [_no_masks(len(objects))]
-    if not len(records.detections):
-        return [*findings, _no_detections(records, score_threshold)]
-    findings += probe.findings() + _label_findings(records, model_names)
-    return findings + _shape_findings(records) + [_score_finding(records)]
+    if not len(tables.detections):
+        return [*findings, _no_detections(tables, score_threshold)]
+    findings += probe.findings() + _label_findings(tables, model_names)
+    return findings + _shape_findings(tables) + [_score_finding(tables)]
 
 
-def _no_truth(records: Records) -> Finding:
-    crowds = int(records.truths["crowd"].sum())
-    evidence = f"{plural(len(records.images), 'image')}, {plural(crowds, 'crowd region')}, no single object."
-    return Finding(
+def _no_truth(tables: Tables) -> Recommendation:
+    crowds = int(tables.truths["crowd"].sum())
+    evidence = f"{plural(len(tables.images), 'image')}, {plural(crowds, 'crowd region')}, no single object."
+    return Recommendation(
         "no-truth",
         "No object is labelled in this data, so there is no AP.",
         evidence,
@@ -117,8 +121,8 @@ def _no_truth(records: Records) -> Finding:
     )
 
 
-def _no_masks(objects: int) -> Finding:
-    return Finding(
+def _no_masks(objects: int) -> Recommendation:
+    return Recommendation(
         "no-masks",
         "No labelled object has a mask, so mask AP is unknown; boxes are measured instead.",
         f"{plural(objects, 'object')} with boxes only.",
@@ -126,41 +130,41 @@ def _no_masks(objects: int) -> Finding:
     )
 
 
-def _no_detections(records: Records, score_threshold: float) -> Finding:
-    return Finding(
+def _no_detections(tables: Tables, score_threshold: float) -> Recommendation:
+    return Recommendation(
         "no-detections",
         "The model finds nothing in any image.",
-        f"{plural(len(records.images), 'image')}, no detection with a score of at least {score_threshold:g}.",
+        f"{plural(len(tables.images), 'image')}, no detection with a score of at least {score_threshold:g}.",
         "Train longer or at a lower learning rate (did the loss fall?), and check that these images look like those it "
         "was trained on: colours, brightness, size of the objects.",
     )
 
 
-def _label_findings(records: Records, model_names: Sequence[str]) -> list[Finding]:
+def _label_findings(tables: Tables, model_names: Sequence[str]) -> list[Recommendation]:
     """Classes without a counterpart, and objects that are found under another name."""
-    truth_labels = records.truths["label"][~records.truths["crowd"]]
-    labelled = {records.names[label] for label in np.unique(truth_labels)}
-    detected = {records.names[label] for label in np.unique(records.detections["label"])}
+    truth_labels = tables.truths["label"][~tables.truths["crowd"]]
+    labelled = {tables.names[label] for label in np.unique(truth_labels)}
+    detected = {tables.names[label] for label in np.unique(tables.detections["label"])}
     findings = []
     if not labelled & detected:
         findings.append(
-            Finding(
+            Recommendation(
                 "classes-apart",
                 "The classes that the model finds are not those that are labelled.",
                 f"Labelled: {quoted(sorted(labelled))}. Found: {quoted(sorted(detected))}.",
                 f"Make the names agree; the model knows {quoted(sorted(model_names))}.",
             )
         )
-    pairs = records.pairs[records.pairs[records.kind] >= 0.5]
-    own = records.detections["label"][pairs["detection"]] == records.truths["label"][pairs["truth"]]
+    pairs = tables.pairs[tables.pairs[tables.kind] >= 0.5]
+    own = tables.detections["label"][pairs["detection"]] == tables.truths["label"][pairs["truth"]]
     any_class, right_class = len(np.unique(pairs["truth"])), len(np.unique(pairs["truth"][own]))
     if any_class >= 0.3 * len(truth_labels) and right_class < 0.2 * any_class:
-        names = np.array(records.names, dtype=object)
-        columns = ((records.truths, "truth"), (records.detections, "detection"))
+        names = np.array(tables.names, dtype=object)
+        columns = ((tables.truths, "truth"), (tables.detections, "detection"))
         taken = zip(*(names[rows["label"][pairs[column][~own]]] for rows, column in columns), strict=True)
         (truth, found), count = Counter(taken).most_common(1)[0]
         findings.append(
-            Finding(
+            Recommendation(
                 "labels-shifted",
                 "Objects are found in the right place under the wrong name: class numbers look shifted or mixed up.",
                 f"{any_class} of {len(truth_labels)} objects are found, {right_class} of them as their own class; "
@@ -171,15 +175,15 @@ def _label_findings(records: Records, model_names: Sequence[str]) -> list[Findin
     return findings
 
 
-def _shape_findings(records: Records) -> list[Finding]:
+def _shape_findings(tables: Tables) -> list[Recommendation]:
     """Boxes that fit where masks do not."""
-    masked = records.pairs[records.truths["masked"][records.pairs["truth"]]]
+    masked = tables.pairs[tables.truths["masked"][tables.pairs["truth"]]]
     boxes_fit, both_fit = masked["box"] >= 0.5, (masked["box"] >= 0.5) & (masked["mask"] >= 0.5)
     if boxes_fit.sum() < 10 or both_fit.sum() > 0.2 * boxes_fit.sum():
         return []
     median = float(np.median(masked["mask"][boxes_fit]))
     return [
-        Finding(
+        Recommendation(
             "masks-apart",
             "Boxes fit where masks do not.",
             f"Of {boxes_fit.sum()} pairs whose boxes overlap by half, {both_fit.sum()} also do so by mask; the median "
@@ -190,14 +194,14 @@ def _shape_findings(records: Records) -> list[Finding]:
     ]
 
 
-def _score_finding(records: Records) -> Finding:
-    scores = records.detections["score"]
+def _score_finding(tables: Tables) -> Recommendation:
+    scores = tables.detections["score"]
     low, median, high = np.percentile(scores, (0, 50, 100))
     evidence = f"{plural(len(scores), 'detection')}; scores {low:.2f} to {high:.2f}, median {median:.2f}."
     if high < 0.7:
         what = "The model is sure of none of its detections."
-        return Finding(
+        return Recommendation(
             "scores", what, evidence, "It has not learned these objects: train longer, on images like these."
         )
     what = "The model is sure of what it finds, and the labels disagree."
-    return Finding("scores", what, evidence, "Compare both under “Worst images”: what does each call an object?")
+    return Recommendation("scores", what, evidence, "Compare both under “Worst images”: what does each call an object?")

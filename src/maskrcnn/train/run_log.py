@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from maskrcnn.annotations.problem import Problem
-from maskrcnn.evaluation.evaluator import Evaluation
+from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.output.atomic_file import write_text
 from maskrcnn.text import plural
 

@@ -20,7 +20,7 @@ from maskrcnn.annotations.problem import Problem
 from maskrcnn.config import to_dict
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.evaluation.evaluator import Evaluation
+from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.evaluation.federated import is_federated
 from maskrcnn.inference.predictor import Predictor
 from maskrcnn.output.atomic_file import make_folder, write_text

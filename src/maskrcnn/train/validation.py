@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.datasets.dataset import Dataset
-from maskrcnn.evaluation.evaluator import Evaluation, evaluate
-from maskrcnn.evaluation.observer import class_map
+from maskrcnn.evaluation.evaluation import Evaluation
+from maskrcnn.evaluation.evaluator import evaluate
+from maskrcnn.evaluation.label_mapping import label_mapping
 from maskrcnn.inference.predictor import Predictor
 from maskrcnn.text import plural
 from maskrcnn.train.class_examples import has_none_of
@@ -121,7 +122,7 @@ def measurable(dataset: Dataset, names: Sequence[str]) -> bool:
     Raises:
         MaskRCNNError: it has none of the classes.
     """
-    return not has_none_of(dataset, [label for label in class_map(names, dataset.names).tolist() if label >= 0])
+    return not has_none_of(dataset, [label for label in label_mapping(names, dataset.names).tolist() if label >= 0])
 
 
 def renamed(dataset: Dataset, names: Mapping[str, str]) -> Dataset:

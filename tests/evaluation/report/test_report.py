@@ -18,12 +18,12 @@ from PIL import Image
 
 from maskrcnn.datasets.dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.evaluation.evaluated_image import Sample
+from maskrcnn.evaluation.dataset_predictor import DatasetPredictor
+from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.evaluation.evaluator import Evaluation, evaluate, explain
-from maskrcnn.evaluation.observer import Observer
-from maskrcnn.evaluation.records import Recorder
 from maskrcnn.evaluation.report import write_report
 from maskrcnn.evaluation.report.page import Page, merged_confusion
+from maskrcnn.evaluation.tables import TableBuilder
 from maskrcnn.evaluation.zero_ap import BoxProbe
 from maskrcnn.inference.predictor import Predictor
 
@@ -73,7 +73,7 @@ def written(oracle: MakeOracle, shapes: Path, folder: Path, first: str = "misnam
     model, dataset = oracle(shapes, ("disc", "triangle"), first), open_dataset(shapes, "val")
     evaluation = evaluate(model, dataset, analyse=True)
     words = {"model": "mine", "data": "shapes", "split": "val", "worst": 1} | changes
-    path = write_report(folder, evaluation, Observer(model, dataset), **words)  # type: ignore[arg-type]
+    path = write_report(folder, evaluation, DatasetPredictor(model, dataset), **words)  # type: ignore[arg-type]
     return path.read_text(encoding="utf-8")
 
 
@@ -123,7 +123,9 @@ def test_names_and_paths_are_escaped(oracle: MakeOracle, shapes: Path, tmp_path:
     model, dataset = oracle(shapes, (EVIL, "triangle"), "misnamed"), open_dataset(shapes, "val")
     evaluation = evaluate(model, dataset, analyse=True)
     evaluation.problems.append(f"{EVIL}: broken")
-    page = write_report(tmp_path, evaluation, Observer(model, dataset), EVIL, EVIL, EVIL).read_text(encoding="utf-8")
+    page = write_report(tmp_path, evaluation, DatasetPredictor(model, dataset), EVIL, EVIL, EVIL).read_text(
+        encoding="utf-8"
+    )
     reader = check_self_contained(page)
     assert reader.tags.count("script") == 1
     assert "<i>.png" not in page
@@ -135,32 +137,32 @@ def test_an_image_that_has_gone_is_left_out(oracle: MakeOracle, shapes: Path, tm
     evaluation = evaluate(model, dataset, analyse=True)
     (shapes / "val" / "1.png").unlink()
     model.data.records.pop(0)  # type: ignore[attr-defined]
-    page = write_report(tmp_path, evaluation, Observer(model, dataset), "m", "d").read_text(encoding="utf-8")
+    page = write_report(tmp_path, evaluation, DatasetPredictor(model, dataset), "m", "d").read_text(encoding="utf-8")
     assert page.count("<img") == 6
 
 
-def page_of(samples: list[Sample], names: tuple[str, ...]) -> str:
+def page_of(samples: list[EvaluatedImage], names: tuple[str, ...]) -> str:
     """The page on simulated samples, without pictures."""
     from maskrcnn.config import preset
     from maskrcnn.evaluation.coco_metrics import CocoMetrics
 
-    recorder, metrics, probe = Recorder(names), CocoMetrics(names, 100), BoxProbe()
+    builder, metrics, probe = TableBuilder(names), CocoMetrics(names, 100), BoxProbe()
     for sample in samples:
-        recorder.update(sample)
+        builder.update(sample)
         metrics.update(sample)
         probe.update(sample)
     evaluation = Evaluation(metrics.compute(), metrics.per_class, len(samples), 100)
 
-    class Bare(Observer):
+    class Bare(DatasetPredictor):
         def __init__(self) -> None:
             self.limit, self.config = 100, preset("lite")
             self.predictor = type("Named", (), {"names": names})()
 
-    explain(evaluation, recorder, probe, Bare())
+    explain(evaluation, builder, probe, Bare())
     return Page("model on data", "facts", evaluation, [], []).html()
 
 
-def test_eighty_classes_stay_readable(simulate: Callable[..., list[Sample]]) -> None:
+def test_eighty_classes_stay_readable(simulate: Callable[..., list[EvaluatedImage]]) -> None:
     names = tuple(f"class {k}" for k in range(80))
     page = page_of(simulate(0, images=30, classes=80, wrong_class=0.6), names)
     check_self_contained(page)
@@ -172,7 +174,7 @@ def test_eighty_classes_stay_readable(simulate: Callable[..., list[Sample]]) -> 
     assert table.count("<button") == 13
 
 
-def test_nothing_found_and_nothing_labelled_still_make_a_page(simulate: Callable[..., list[Sample]]) -> None:
+def test_nothing_found_and_nothing_labelled_still_make_a_page(simulate: Callable[..., list[EvaluatedImage]]) -> None:
     nothing_found = page_of([sample.above(2) for sample in simulate(0)], ("a", "b", "c"))
     assert "finds nothing in any image" in nothing_found
     nothing_labelled = page_of([simulate(0)[1]], ("a", "b", "c"))
@@ -198,7 +200,7 @@ def test_merging_keeps_every_count() -> None:
 def test_it_says_why_it_cannot_be_written(oracle: MakeOracle, shapes: Path, tmp_path: Path) -> None:
     model, dataset = oracle(shapes, ("disc", "triangle")), open_dataset(shapes, "val")
     with pytest.raises(MaskRCNNError, match="analyse=True"):
-        write_report(tmp_path, evaluate(model, dataset), Observer(model, dataset), "m", "d")
+        write_report(tmp_path, evaluate(model, dataset), DatasetPredictor(model, dataset), "m", "d")
     (tmp_path / "file").write_text("")
     with pytest.raises(MaskRCNNError, match="cannot be written"):
         written(oracle, shapes, tmp_path / "file")
@@ -209,7 +211,7 @@ def chromium() -> str | None:
 
 
 @pytest.mark.skipif(chromium() is None, reason="needs Chromium")
-def test_a_browser_shows_it_and_sorts_its_table(simulate: Callable[..., list[Sample]], tmp_path: Path) -> None:
+def test_a_browser_shows_it_and_sorts_its_table(simulate: Callable[..., list[EvaluatedImage]], tmp_path: Path) -> None:
     names = ("ape", "bee", "cow")
     page = page_of(simulate(0, wrong_class=0.4), names)
     click = "document.querySelector('.sortable th button').click();"

@@ -73,7 +73,7 @@ def precision_recall(analysis: Analysis) -> str:
     """Precision against recall at an IoU of 0.5: all classes together, and each."""
 
     def draw(axes: Axes) -> None:
-        classes = zip(analysis.records.names, analysis.curves, strict=True)
+        classes = zip(analysis.tables.names, analysis.curves, strict=True)
         shown = [(name, curve) for name, curve in classes if curve.objects]
         few = len(shown) <= len(_CLASS_STYLES)
         for place, (name, curve) in enumerate(shown if len(shown) > 1 else ()):
@@ -171,7 +171,7 @@ def scores(analysis: Analysis) -> str:
     """How many detections have which score, right and wrong ones."""
 
     def draw(axes: Axes) -> None:
-        values, judged = analysis.records.detections["score"], analysis.matches.judged
+        values, judged = analysis.tables.detections["score"], analysis.matches.judged
         right = analysis.matches.correct
         parts = [values[right], values[judged & ~right]]
         axes.hist(

@@ -13,11 +13,11 @@ from PIL import Image
 from maskrcnn.datasets.survey.contact_sheet import scaled
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.analysis import Analysis
-from maskrcnn.evaluation.error_types import KINDS, split_errors
-from maskrcnn.evaluation.evaluated_image import Sample
-from maskrcnn.evaluation.matching import match
-from maskrcnn.evaluation.observer import Observer
-from maskrcnn.evaluation.records import Kind, Recorder
+from maskrcnn.evaluation.dataset_predictor import DatasetPredictor
+from maskrcnn.evaluation.error_types import KINDS, classify_errors
+from maskrcnn.evaluation.evaluated_image import EvaluatedImage
+from maskrcnn.evaluation.matching import match_detections
+from maskrcnn.evaluation.tables import Kind, TableBuilder
 from maskrcnn.masks.crop import EMPTY, Crop
 from maskrcnn.results.overlay import FEW, RGB, draw_objects
 
@@ -49,25 +49,25 @@ class Pair:
     detections: str
 
 
-def worst_pairs(analysis: Analysis, observer: Observer, limit: int) -> Iterator[Pair]:
+def worst_pairs(analysis: Analysis, observer: DatasetPredictor, limit: int) -> Iterator[Pair]:
     """The images with the lowest F1, the worst first. The model looks at them once more: pixels are not kept.
 
     An image that can no longer be read is left out.
     """
-    counting, records = analysis.counting, analysis.records
+    counting, tables = analysis.counting, analysis.tables
     rows = counting.worst(limit).tolist()
-    indices = [int(records.images["index"][row]) for row in rows]
+    indices = [int(tables.images["index"][row]) for row in rows]
     for row, index, observation in zip(rows, indices, observer.stream(indices), strict=True):
         if isinstance(observation, MaskRCNNError):
             continue
         sample, picture = observation.sample, observation.picture
         numbers = int(counting.truth[row]), int(counting.counted[row]), int(counting.found[row])
-        pictures = map(_data_uri, draw_pair(sample, picture, records.names, analysis.threshold, records.kind))
+        pictures = map(_data_uri, draw_pair(sample, picture, tables.names, analysis.threshold, tables.kind))
         yield Pair(observer.dataset.records[index].path.name, sample.size, *numbers, *pictures)
 
 
 def draw_pair(
-    sample: Sample, pixels: np.ndarray, names: Sequence[str], threshold: float, kind: Kind
+    sample: EvaluatedImage, pixels: np.ndarray, names: Sequence[str], threshold: float, kind: Kind
 ) -> tuple[Image.Image, Image.Image]:
     """The labels, and the detections from a score on, each over the image, uint8 [H, W, 3].
 
@@ -75,11 +75,11 @@ def draw_pair(
     one a second time, are amber; missed objects and detections of nothing red; what is not judged is grey.
     """
     shown = sample.above(threshold)
-    recorder = Recorder(names)
-    recorder.update(shown)
-    records = recorder.records()
-    matches = match(records, kind)
-    errors = split_errors(records, matches)
+    builder = TableBuilder(names)
+    builder.update(shown)
+    tables = builder.tables()
+    matches = match_detections(tables, kind)
+    errors = classify_errors(tables, matches)
     nearly = np.zeros(len(matches.region), dtype=bool)
     nearly[errors.meant[errors.meant >= 0]] = True
     truth = shown.truth

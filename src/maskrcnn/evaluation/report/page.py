@@ -12,7 +12,7 @@ import numpy as np
 from maskrcnn.evaluation.analysis import Analysis
 from maskrcnn.evaluation.confusion import confused_pairs
 from maskrcnn.evaluation.error_types import SIZES
-from maskrcnn.evaluation.evaluator import Evaluation
+from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.evaluation.report import figures
 from maskrcnn.evaluation.report.gallery import NEARLY, REGION, RIGHT, WRONG, Pair
 from maskrcnn.evaluation.report.markup import Column, card, confusion_table, number, plot, prose, sortable_table, table
@@ -156,9 +156,9 @@ class Page:
 
     def _confusion(self) -> str:
         analysis = self.analysis
-        names, counts = merged_confusion((*analysis.records.names, "nothing"), analysis.confusion, _SHOWN_CLASSES)
+        names, counts = merged_confusion((*analysis.tables.names, "nothing"), analysis.confusion, _SHOWN_CLASSES)
         pairs = confused_pairs(analysis.confusion, 10)
-        known = analysis.records.names
+        known = analysis.tables.names
         called = "".join(
             f"<li>{escape(known[truth])} is called {escape(known[found])}: {times}</li>"
             for truth, found, times in pairs

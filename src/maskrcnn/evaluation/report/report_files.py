@@ -8,8 +8,8 @@ from pathlib import Path
 
 import maskrcnn
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.evaluation.evaluator import Evaluation
-from maskrcnn.evaluation.observer import Observer
+from maskrcnn.evaluation.dataset_predictor import DatasetPredictor
+from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.evaluation.report.gallery import worst_pairs
 from maskrcnn.evaluation.report.page import Page, subtitle
 from maskrcnn.output.atomic_file import make_folder, write_text
@@ -21,7 +21,7 @@ WORST_IMAGES = 8
 def write_report(
     folder: str | Path,
     evaluation: Evaluation,
-    observer: Observer,
+    observer: DatasetPredictor,
     model: str,
     data: str,
     split: str = "",
@@ -49,8 +49,8 @@ def write_report(
         f"split {split}" if split else "",
         plural(evaluation.images, "image"),
         plural(objects, "object"),
-        plural(len(analysis.records.names), "class"),
-        f"compared by {analysis.records.kind}",
+        plural(len(analysis.tables.names), "class"),
+        f"compared by {analysis.tables.kind}",
         f"at most {evaluation.max_detections} detections an image",
         f"maskrcnn {maskrcnn.__version__}, {datetime.now():%Y-%m-%d}",
     )

@@ -11,35 +11,35 @@ import pytest
 
 from maskrcnn.annotations.objects import Objects
 from maskrcnn.evaluation.coco_metrics import CocoMetrics
-from maskrcnn.evaluation.evaluated_image import Sample
-from maskrcnn.evaluation.records import Recorder
+from maskrcnn.evaluation.evaluated_image import EvaluatedImage
+from maskrcnn.evaluation.tables import TableBuilder
 from maskrcnn.evaluation.zero_ap import BoxProbe
 from maskrcnn.masks import Crop, Masks
 
 NAMES = ("a", "b", "c")
-Simulate = Callable[..., list[Sample]]
+Simulate = Callable[..., list[EvaluatedImage]]
 
 
 def test_rows_say_what_was_labelled_found_and_overlaps(simulate: Simulate) -> None:
     samples = simulate(0)
-    recorder = Recorder(NAMES)
+    builder = TableBuilder(NAMES)
     for index, sample in enumerate(samples):
-        recorder.update(sample, index, found=7)
-    records = recorder.records()
-    assert records.images["index"].tolist() == list(range(len(samples)))
-    assert set(records.images["found"]) == {7}
+        builder.update(sample, index, found=7)
+    tables = builder.tables()
+    assert tables.images["index"].tolist() == list(range(len(samples)))
+    assert set(tables.images["found"]) == {7}
     for number, sample in enumerate(samples):
-        own = records.detections[records.detections["image"] == number]
+        own = tables.detections[tables.detections["image"] == number]
         order = np.argsort(-sample.scores, kind="stable")
         assert own["score"] == pytest.approx(sample.scores[order])
         assert own["label"].tolist() == sample.labels[order].tolist()
         assert own["area"].tolist() == sample.masks.area()[order].tolist()
-        truths = records.truths[records.truths["image"] == number]
+        truths = tables.truths[tables.truths["image"] == number]
         assert truths["label"].tolist() == sample.truth.labels.tolist()
         assert truths["area"].tolist() == [crop.area for crop in sample.truth.crops]
         found, truth = (Masks(list(crops), sample.size).dense() for crops in (sample.masks[order], sample.truth.crops))
-        first = int((records.detections["image"] < number).sum()), int((records.truths["image"] < number).sum())
-        pairs = records.pairs[records.detections["image"][records.pairs["detection"]] == number]
+        first = int((tables.detections["image"] < number).sum()), int((tables.truths["image"] < number).sum())
+        pairs = tables.pairs[tables.detections["image"][tables.pairs["detection"]] == number]
         stored = {(int(p["detection"]) - first[0], int(p["truth"]) - first[1]): p for p in pairs}
         for i in range(len(found)):
             for j in range(len(truth)):
@@ -53,12 +53,12 @@ def test_rows_say_what_was_labelled_found_and_overlaps(simulate: Simulate) -> No
 
 def test_images_stand_by_rising_id(simulate: Simulate) -> None:
     samples = simulate(1)
-    straight, turned = Recorder(NAMES), Recorder(NAMES)
+    straight, turned = TableBuilder(NAMES), TableBuilder(NAMES)
     for sample in samples:
         straight.update(sample)
     for sample in reversed(samples):
         turned.update(sample)
-    a, b = straight.records(), turned.records()
+    a, b = straight.tables(), turned.tables()
     for name in ("images", "detections", "truths", "pairs"):
         assert np.array_equal(getattr(a, name), getattr(b, name)), name
 
@@ -68,19 +68,19 @@ def test_boxes_are_compared_where_no_object_has_a_mask(label: Callable[..., Obje
     for crops, kind in (([square], "mask"), ([None], "box")):
         truth = label([square], [0])
         truth = Objects(truth.boxes, truth.labels, truth.crowd, crops, truth.ids)
-        recorder = Recorder(("a",))
-        recorder.update(
-            Sample(1, (20, 20), truth, truth.boxes, np.ones(1), np.zeros(1, int), Masks([square], (20, 20)))
+        builder = TableBuilder(("a",))
+        builder.update(
+            EvaluatedImage(1, (20, 20), truth, truth.boxes, np.ones(1), np.zeros(1, int), Masks([square], (20, 20)))
         )
-        records = recorder.records()
-        assert records.kind == kind
-        assert records.regions("mask").tolist() == [crops == [None]]
-        assert records.regions("box").tolist() == [False]
+        tables = builder.tables()
+        assert tables.kind == kind
+        assert tables.regions("mask").tolist() == [crops == [None]]
+        assert tables.regions("box").tolist() == [False]
 
 
 def test_nothing_at_all_gives_empty_tables() -> None:
-    records = Recorder(NAMES).records()
-    assert [len(part) for part in (records.images, records.detections, records.truths, records.pairs)] == [0] * 4
+    tables = TableBuilder(NAMES).tables()
+    assert [len(part) for part in (tables.images, tables.detections, tables.truths, tables.pairs)] == [0] * 4
 
 
 def test_memory_hardly_grows_with_images(simulate: Simulate) -> None:
@@ -90,14 +90,14 @@ def test_memory_hardly_grows_with_images(simulate: Simulate) -> None:
 
     def run(count: int) -> tuple[int, int]:
         """Peak of what Python allocates, and growth of the whole process, in bytes."""
-        metrics, recorder, probe = CocoMetrics(NAMES, 100), Recorder(NAMES), BoxProbe()
+        metrics, builder, probe = CocoMetrics(NAMES, 100), TableBuilder(NAMES), BoxProbe()
         before = resident()
         tracemalloc.start()
         for number in range(count):
             parts = template.boxes, template.scores, template.labels, Masks(template.masks.crops, large)
-            sample = Sample(number, large, template.truth, *parts)
+            sample = EvaluatedImage(number, large, template.truth, *parts)
             metrics.update(sample)
-            recorder.update(sample)
+            builder.update(sample)
             probe.update(sample)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,8 +11,9 @@ import numpy as np
 
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.evaluation.evaluated_image import Sample
+from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.evaluation.federated import as_labelled, is_federated, note
+from maskrcnn.evaluation.label_mapping import label_mapping
 from maskrcnn.predict.image_predictor import ImagePredictor
 from maskrcnn.results.result import Result
 from maskrcnn.text import plural, quoted
@@ -29,12 +29,12 @@ class Observation:
         found: how many detections the model gave.
     """
 
-    sample: Sample
+    sample: EvaluatedImage
     picture: np.ndarray
     found: int
 
 
-class Observer:
+class DatasetPredictor:
     """Runs the model on images of the data set; inside `with`, under the given limit of detections.
 
     Args:
@@ -54,10 +54,10 @@ class Observer:
         self.limit = max_detections or predictor.model.config.max_detections
         self.config = predictor.model.config.replace(max_detections=self.limit)
         self._own_config = predictor.model.config
-        self._to_dataset = class_map(predictor.names, dataset.names)
+        self._to_dataset = label_mapping(predictor.names, dataset.names)
         self._unknown = 0
 
-    def __enter__(self) -> Observer:
+    def __enter__(self) -> DatasetPredictor:
         self.predictor.model.config = self.config
         return self
 
@@ -85,7 +85,7 @@ class Observer:
         self._unknown += int((~known).sum())
         parts = result.boxes[known], result.scores[known], labels[known], result.masks[known]
         record = self.dataset.records[index]
-        sample = as_labelled(Sample(record.id, result.size, truth, *parts), record, self.dataset.names)
+        sample = as_labelled(EvaluatedImage(record.id, result.size, truth, *parts), record, self.dataset.names)
         assert result.image is not None
         return Observation(sample, result.image, len(result))
 
@@ -111,32 +111,3 @@ class Observer:
                 f"the data lacks {plural(len(extra), 'class')} of the model: {quoted(extra)}; {left_out} left out"
             )
         return lines
-
-
-def class_map(model_names: Sequence[str], dataset_names: Sequence[str]) -> np.ndarray:
-    """int64 [C]: the data set's label for each of the model's, -1 for a class it lacks. Raises if none is shared.
-
-    Classes are matched by name; a model and a data set of one class each are taken to mean the same.
-    """
-    if len(model_names) == len(dataset_names) == 1:
-        return np.zeros(1, dtype=np.int64)
-    there = {name: index for index, name in enumerate(dataset_names)}
-    mapped = np.array([there.get(name, -1) for name in model_names], dtype=np.int64)
-    if (mapped < 0).all():
-        raise MaskRCNNError(
-            f"the model's classes ({quoted(model_names)}) and the data's ({quoted(dataset_names)}) have no "
-            "name in common",
-            fix=_alike(model_names, dataset_names)
-            or "rename the data's categories, or evaluate a model trained on them",
-        )
-    return mapped
-
-
-def _alike(model_names: Sequence[str], dataset_names: Sequence[str]) -> str:
-    """Two names that probably mean the same, as advice; "" if there are none."""
-    lower = {name.casefold(): name for name in dataset_names}
-    for name in model_names:
-        close = difflib.get_close_matches(name.casefold(), lower, n=1)
-        if close:
-            return f"is the data's {lower[close[0]]!r} the model's {name!r}? then rename it"
-    return ""

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from maskrcnn.evaluation.boundary_iou import band, band_width
-from maskrcnn.evaluation.evaluated_image import Sample
+from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.masks.crop import Crop, crop_iou
 
 Kind = Literal["box", "mask", "boundary"]
@@ -28,7 +28,7 @@ PAIR = np.dtype([("detection", "i4"), ("truth", "i4"), ("box", "f8"), ("mask", "
 
 
 @dataclass(frozen=True)
-class Records:
+class Tables:
     """The rows of all images, as structured arrays.
 
     Attributes:
@@ -57,7 +57,7 @@ class Records:
         truths = self.truths
         return truths["crowd"] if kind == "box" else truths["crowd"] | ~truths["masked"]
 
-    def without(self, labels: Collection[int]) -> Records:
+    def without(self, labels: Collection[int]) -> Tables:
         """The same without the labelled objects of some classes."""
         kept = ~np.isin(self.truths["label"], list(labels))
         pairs = self.pairs[kept[self.pairs["truth"]]]
@@ -65,15 +65,15 @@ class Records:
         return replace(self, truths=self.truths[kept], pairs=pairs)
 
 
-class Recorder:
-    """Gathers `Records` image by image."""
+class TableBuilder:
+    """Gathers `Tables` image by image."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
         self._parts: dict[np.dtype, list[np.ndarray]] = {kind: [] for kind in (IMAGE, DETECTION, TRUTH, PAIR)}
         self._rows = dict.fromkeys(self._parts, 0)
 
-    def update(self, sample: Sample, index: int = -1, found: int | None = None) -> None:
+    def update(self, sample: EvaluatedImage, index: int = -1, found: int | None = None) -> None:
         """Add one image.
 
         Args:
@@ -117,7 +117,7 @@ class Recorder:
         self._parts[kind].append(part)
         self._rows[kind] += count
 
-    def records(self) -> Records:
+    def tables(self) -> Tables:
         """All rows so far, images by rising id: of equal scores, COCO ranks those of the lower id first."""
         images, detections, truths, pairs = (
             np.concatenate([np.empty(0, kind), *parts]) for kind, parts in self._parts.items()
@@ -129,7 +129,7 @@ class Recorder:
         pairs["detection"] = _inverse(by_detection)[pairs["detection"]]
         pairs["truth"] = _inverse(by_truth)[pairs["truth"]]
         by_pair = np.argsort(pairs["detection"], kind="stable")
-        return Records(self.names, images[order], detections[by_detection], truths[by_truth], pairs[by_pair])
+        return Tables(self.names, images[order], detections[by_detection], truths[by_truth], pairs[by_pair])
 
 
 def _inverse(order: np.ndarray) -> np.ndarray:
@@ -139,7 +139,9 @@ def _inverse(order: np.ndarray) -> np.ndarray:
     return place
 
 
-def _boundary_overlap(sample: Sample, rows: np.ndarray, columns: np.ndarray, mask_iou: np.ndarray) -> np.ndarray:
+def _boundary_overlap(
+    sample: EvaluatedImage, rows: np.ndarray, columns: np.ndarray, mask_iou: np.ndarray
+) -> np.ndarray:
     """float64 [P]: the smaller of mask and boundary IoU of each pair; a region's overlap; 0 where none can match."""
     overlap = np.where((sample.truth.crowd | ~sample.masked)[columns], mask_iou, 0.0)
     same = sample.labels[rows] == sample.truth.labels[columns]

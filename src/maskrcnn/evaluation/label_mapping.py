@@ -1,0 +1,40 @@
+"""Which label of a data set each class of a model stands for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+import numpy as np
+
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.text import quoted
+
+
+def label_mapping(model_names: Sequence[str], dataset_names: Sequence[str]) -> np.ndarray:
+    """int64 [C]: the data set's label for each of the model's, -1 for a class it lacks. Raises if none is shared.
+
+    Classes are matched by name; a model and a data set of one class each are taken to mean the same.
+    """
+    if len(model_names) == len(dataset_names) == 1:
+        return np.zeros(1, dtype=np.int64)
+    there = {name: index for index, name in enumerate(dataset_names)}
+    mapped = np.array([there.get(name, -1) for name in model_names], dtype=np.int64)
+    if (mapped < 0).all():
+        raise MaskRCNNError(
+            f"the model's classes ({quoted(model_names)}) and the data's ({quoted(dataset_names)}) have no "
+            "name in common",
+            fix=_similar_names(model_names, dataset_names)
+            or "rename the data's categories, or evaluate a model trained on them",
+        )
+    return mapped
+
+
+def _similar_names(model_names: Sequence[str], dataset_names: Sequence[str]) -> str:
+    """Two names that probably mean the same, as advice; "" if there are none."""
+    lower = {name.casefold(): name for name in dataset_names}
+    for name in model_names:
+        close = difflib.get_close_matches(name.casefold(), lower, n=1)
+        if close:
+            return f"is the data's {lower[close[0]]!r} the model's {name!r}? then rename it"
+    return ""
