@@ -93,7 +93,7 @@ def test_a_folder_to_predict_tells_what_it_leaves_out(tmp_path: Path) -> None:
         assert "1 file left out" in found.notes[0]
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "b.mp4").touch()
-    assert "1 .mp4" in resolve_sources([tmp_path / "videos"]).problems[0]
+    assert "1 .mp4" in resolve_sources([tmp_path / "videos"]).problems[0].what
 
 
 @pytest.mark.parametrize("form", ["yolo", "coco", "labelme"])

@@ -53,7 +53,7 @@ def test_what_is_missing_is_told_and_the_rest_is_kept(tmp_path):
     gone, lost = tmp_path / "gone.png", tmp_path / "no" / "x.png"
     found = resolve_sources([gone, lost, tmp_path / "texts", tmp_path / "empty", tmp_path / "*.bmp", file])
     assert [source.path_or_url for source in found.images] == [file]
-    first, second, third, fourth, fifth = found.problems
+    first, second, third, fourth, fifth = map(str, found.problems)
     assert str(gone) in first
     assert "check the name" in first
     assert f"its folder {tmp_path / 'no'} is missing too" in second
@@ -79,8 +79,8 @@ def test_a_folder_with_images_only_below_names_the_pattern(tmp_path):
     image(tmp_path / "more" / "b.png")
     found = resolve_sources([tmp_path])
     assert found.images == []
-    assert "found 1 in its sub-folders" in found.problems[0]
-    wider = found.problems[0].split('"')[1]
+    assert "found 1 in its sub-folders" in found.problems[0].what
+    wider = found.problems[0].fix.split('"')[1]
     assert len(resolve_sources([wider]).images) == 1
 
 
@@ -120,7 +120,7 @@ def test_one_bad_name_costs_no_other(tmp_path):
     assert [source.path_or_url for source in found.images] == [file]
     assert len(found.problems) == len(bad)
     for name, problem in zip(bad, found.problems, strict=True):
-        assert problem.startswith(f"{name}: ")
+        assert str(problem).startswith(f"{name}: ")
 
 
 def test_very_long_names_have_short_stems_that_differ(tmp_path):
@@ -144,7 +144,7 @@ def test_what_is_named_as_an_image_and_is_none_is_told(tmp_path):
     for argument in (tmp_path, str(tmp_path / "*")):
         found = resolve_sources([argument])
         assert [source.name for source in found.images] == ["a.png"]
-        assert sorted(Path(line.split(": ")[0]).name for line in found.problems) == [
+        assert sorted(Path(str(problem.where)).name for problem in found.problems) == [
             "broken.png", "circle.png", "pipe.png",
         ]  # fmt: skip
     with pytest.raises(MaskRCNNError, match="pipe or device"):

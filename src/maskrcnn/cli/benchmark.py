@@ -209,7 +209,7 @@ def _read(sources: Sequence[str], preprocess: Preprocess) -> tuple[list[np.ndarr
     from maskrcnn.images.sources import resolve_sources
 
     found = resolve_sources(sources)
-    for line in (*found.problems, *found.notes):
+    for line in (*map(str, found.problems), *found.notes):
         warn(line)
     count = len(found.images)
     used = min(count, MOST_IMAGES)

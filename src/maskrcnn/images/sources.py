@@ -1,6 +1,6 @@
 """What a user points at - files, folders, patterns, web addresses - as a list of images to read.
 
-One that is missing becomes a problem line; the others are kept.
+A missing or unreadable one becomes an error that is returned, not raised; the others are unaffected.
 """
 
 from __future__ import annotations
@@ -40,10 +40,16 @@ class Source(NamedTuple):
 
 
 class Sources(NamedTuple):
-    """The images found, a line for each argument that gave none, and lines worth telling that lose nothing."""
+    """The images found.
+
+    Attributes:
+        images: each once, in the order given.
+        problems: an error for each argument or file that cannot be used.
+        notes: lines on what was left out on purpose.
+    """
 
     images: list[Source]
-    problems: list[str]
+    problems: list[MaskRCNNError]
     notes: list[str]
 
 
@@ -53,23 +59,23 @@ def resolve_sources(arguments: Sequence[str | Path]) -> Sources:
     An image given twice is listed once. Nothing is read or downloaded yet.
     """
     found: dict[str, Path | str] = {}
-    problems: list[str] = []
+    problems: list[MaskRCNNError] = []
     notes: list[str] = []
     for argument in arguments:
         try:
             for item in _expand(argument, notes, problems):
                 found.setdefault(item if isinstance(item, str) else str(item.resolve()), item)
         except MaskRCNNError as error:
-            problems.append(str(error))
+            problems.append(error)
         except (OSError, ValueError, RuntimeError) as error:  # a name too long, no such home, a circle of links
             reason = getattr(error, "strerror", None) or error
-            problems.append(str(MaskRCNNError(f"cannot be read: {reason}", where=argument)))
+            problems.append(MaskRCNNError(f"cannot be read: {reason}", where=argument))
     items = list(found.values())
     names = _names(items)
     return Sources([Source(*parts) for parts in zip(names, items, _stems(items), strict=True)], problems, notes)
 
 
-def _expand(argument: str | Path, notes: list[str], problems: list[str]) -> list[Path] | list[str]:
+def _expand(argument: str | Path, notes: list[str], problems: list[MaskRCNNError]) -> list[Path] | list[str]:
     if is_url(argument):
         check_address(str(argument))
         return [str(argument)]
@@ -123,21 +129,21 @@ def _folders_below(tops: Iterable[Path]) -> Iterator[Path]:
             seen.add(place)
 
 
-def _unreadable(paths: Iterable[Path]) -> Iterator[str]:
-    """A line for each that is named as an image and is neither file nor folder: a broken link, a pipe, a device."""
+def _unreadable(paths: Iterable[Path]) -> Iterator[MaskRCNNError]:
+    """An error for each that is named as an image and is neither file nor folder: a broken link, a pipe, a device."""
     for path in paths:
         if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
             try:
                 mode = path.stat().st_mode
             except OSError as error:
                 link = "a link to what is not there" if path.is_symlink() else error.strerror
-                yield f"{path}: expected an image file, found {link}"
+                yield MaskRCNNError(f"expected an image file, found {link}", where=path)
                 continue
             if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-                yield f"{path}: expected an image file, found a pipe or device"
+                yield MaskRCNNError("expected an image file, found a pipe or device", where=path)
 
 
-def _images_of(folder: Path, notes: list[str], problems: list[str]) -> list[Path]:
+def _images_of(folder: Path, notes: list[str], problems: list[MaskRCNNError]) -> list[Path]:
     content = sorted(folder.iterdir())
     images = find_images(folder)
     others = skipped_files_note(content)

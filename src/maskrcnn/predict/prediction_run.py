@@ -41,7 +41,7 @@ def find_images(sources: Sequence[str | Path], purpose: str, warn: Say) -> tuple
         MaskRCNNError: there is no image.
     """
     found = resolve_sources(sources)
-    for line in (*found.problems, *found.notes):
+    for line in (*map(str, found.problems), *found.notes):
         warn(line)
     if not found.images:
         raise MaskRCNNError(f"no image to {purpose}", fix="name image files or folders that hold some")
