@@ -6,26 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from pycocotools import mask as coco_mask
-from pycocotools.coco import COCO
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.masks.crop import Crop
-from maskrcnn.masks.masks import Masks
 from maskrcnn.results.result import Result
-
-
-def make(rectangles, scores, labels, size=(6, 8), names=("cat", "dog", "owl"), **kwargs):
-    """Objects whose masks are rectangles (x, y, w, h)."""
-    crops = [Crop(np.ones((h, w), dtype=bool), x, y) for x, y, w, h in rectangles]
-    boxes = np.array([(x, y, x + w, y + h) for x, y, w, h in rectangles], dtype=np.float32).reshape(-1, 4)
-    scores, labels = np.array(scores, dtype=np.float32), np.array(labels, dtype=np.int64)
-    return Result(boxes, scores, labels, Masks(crops, size), names, size, **kwargs)
-
-
-def two():
-    """A dog 4 x 3 at (1, 1), and over its lower right corner a less certain cat 3 x 2 at (4, 2)."""
-    return make([(1, 1, 4, 3), (4, 2, 3, 2)], [0.9, 0.6], [1, 0])
+from tests.results.rectangles import dog_and_cat, rectangles_result
 
 
 def test_semantic_gives_classes_and_the_higher_score_wins():
@@ -38,25 +22,30 @@ def test_semantic_gives_classes_and_the_higher_score_wins():
         [o, o, o, o, o, o, o, o],
         [o, o, o, o, o, o, o, o],
     ]
-    semantic = two().semantic()
+    semantic = dog_and_cat().semantic()
     assert semantic.dtype == np.int32
     assert semantic.tolist() == expected
 
 
 def test_instances_counts_from_one_in_the_order_of_the_result():
-    result = two()
+    result = dog_and_cat()
     assert result.instances()[2].tolist() == [0, 1, 1, 1, 1, 2, 2, 0]
-    swapped = make([(1, 1, 4, 3), (4, 2, 3, 2)], [0.6, 0.9], [1, 0])
+    swapped = rectangles_result([(1, 1, 4, 3), (4, 2, 3, 2)], [0.6, 0.9], [1, 0])
     assert swapped.instances()[2].tolist() == [0, 1, 1, 1, 2, 2, 2, 0]
     assert result.instances().dtype == np.int32
 
 
 def test_of_equal_scores_the_first_object_is_on_top():
-    assert make([(0, 0, 2, 1), (1, 0, 2, 1)], [0.5, 0.5], [0, 0]).instances()[0, :4].tolist() == [1, 1, 2, 0]
+    assert rectangles_result([(0, 0, 2, 1), (1, 0, 2, 1)], [0.5, 0.5], [0, 0]).instances()[0, :4].tolist() == [
+        1,
+        1,
+        2,
+        0,
+    ]
 
 
 def test_no_objects():
-    result = make([], [], [])
+    result = rectangles_result([], [], [])
     assert len(result) == 0
     assert (result.semantic() == -1).all()
     assert (result.instances() == 0).all()
@@ -65,51 +54,8 @@ def test_no_objects():
     assert repr(result) == "Result(no objects; 6 x 8 pixels)"
 
 
-def test_to_coco_is_json_ready_and_pycocotools_reads_its_masks():
-    result = make([(1, 1, 4, 3), (4, 2, 3, 2)], [0.9, 0.5], [1, 0], path=Path("folder/photo.jpg"))
-    first, second = json.loads(json.dumps(result.to_coco(7)))
-    assert {key: second[key] for key in ("image_id", "category_id", "category_name", "box", "score", "area")} == {
-        "image_id": 7,
-        "category_id": 1,
-        "category_name": "cat",
-        "box": [4, 2, 7, 4],
-        "score": 0.5,
-        "area": 6,
-    }
-    assert first["category_id"] == 2
-    assert first["file_name"] == "photo.jpg"
-    decoded = coco_mask.decode(first["segmentation"])
-    assert decoded.shape == (6, 8)
-    assert np.argwhere(decoded).min(axis=0).tolist() == [1, 1]
-    assert decoded.sum() == first["area"] == 12
-    assert "file_name" not in two().to_coco(1)[0]
-
-
-def test_pycocotools_measures_masks_by_their_own_area_and_boxes_by_theirs(tmp_path):
-    # A mask of 900 pixels (small) in a box of 1,600 (medium): with both in one row pycocotools takes the box's.
-    crop = np.zeros((40, 40), dtype=bool)
-    crop[:30, :30] = True
-    box = np.array([[5, 5, 45, 45]], dtype=np.float32)
-    masks = Masks([Crop(crop, 5, 5)], (60, 60))
-    found = Result(box, np.ones(1, np.float32), np.zeros(1, np.int64), masks, ("cat",), (60, 60))
-    truth = COCO()
-    truth.dataset = {
-        "images": [{"id": 7, "width": 60, "height": 60}],
-        "categories": [{"id": 1, "name": "cat"}],
-        "annotations": [],
-    }
-    truth.createIndex()
-    for iou_type, area in (("segm", 900), ("bbox", 1600)):
-        found.save(tmp_path / "found.json")
-        rows = json.loads((tmp_path / "found.json").read_text()) if iou_type == "segm" else found.to_coco(7, "bbox")
-        read = truth.loadRes([{**row, "image_id": 7} for row in rows]).dataset["annotations"]
-        assert [row["area"] for row in read] == [area]
-    with pytest.raises(MaskRCNNError, match="segm"):
-        found.to_coco(1, "both")
-
-
 def test_indexing_keeps_boxes_scores_labels_and_masks_together():
-    result = make([(0, 0, 1, 1), (1, 0, 2, 1), (3, 0, 3, 1)], [0.9, 0.6, 0.7], [0, 1, 2])
+    result = rectangles_result([(0, 0, 1, 1), (1, 0, 2, 1), (3, 0, 3, 1)], [0.9, 0.6, 0.7], [0, 1, 2])
     for index, expected in (
         (result.scores > 0.65, [1, 3]),
         (slice(1, None), [2, 3]),
@@ -129,50 +75,22 @@ def test_indexing_keeps_boxes_scores_labels_and_masks_together():
 
 
 def test_repr_counts_the_classes_most_frequent_first():
-    result = make([(0, 0, 1, 1)] * 3, [0.9, 0.6, 0.75], [0, 1, 1], path=Path("a/b.png"), notes=("frame 1 of 3",))
+    result = rectangles_result(
+        [(0, 0, 1, 1)] * 3, [0.9, 0.6, 0.75], [0, 1, 1], path=Path("a/b.png"), notes=("frame 1 of 3",)
+    )
     assert repr(result) == "Result(3 objects: 2 dog, 1 cat; 6 x 8 pixels; scores 0.60 to 0.90; b.png; frame 1 of 3)"
-
-
-def test_measure_of_a_rectangle_is_in_image_coordinates():
-    image = np.zeros((20, 30, 3), dtype=np.uint8)
-    image[5:9, 10:20] = (30, 60, 90)
-    image[5, 10] = (70, 60, 90)
-    first = make([(10, 5, 10, 4)], [0.5], [0], size=(20, 30), image=image).measure()[0]
-    assert first["class_name"] == "cat"
-    assert first["area"] == 40
-    assert (first["centroid_x"], first["centroid_y"]) == (15, 7)
-    assert first["perimeter"] == 2 * (9 + 3)
-    assert first["equivalent_diameter"] == pytest.approx(np.sqrt(160 / np.pi))
-    # Full axes of the ellipse with the second moments of 10 and 4 pixel centres in a row.
-    assert first["major_axis"] == pytest.approx(4 * np.sqrt((100 - 1) / 12))
-    assert first["minor_axis"] == pytest.approx(4 * np.sqrt((16 - 1) / 12))
-    assert first["eccentricity"] == pytest.approx(np.sqrt(1 - 15 / 99))
-    assert abs(first["orientation"]) == pytest.approx(np.pi / 2)
-    assert first["solidity"] == 1
-    assert (first["mean_red"], first["mean_green"], first["mean_blue"]) == (31, 60, 90)
-    assert first["mean_intensity"] == pytest.approx((31 + 60 + 90) / 3)
-
-
-def test_measure_of_an_empty_mask_and_without_image():
-    result = make([(0, 0, 0, 0), (2, 2, 1, 1)], [0.5, 0.6], [0, 0])
-    empty, pixel = result.measure()
-    assert empty["area"] == 0
-    assert np.isnan(empty["perimeter"])
-    assert list(empty) == list(pixel)
-    assert (pixel["area"], pixel["centroid_x"], pixel["centroid_y"]) == (1, 2.5, 2.5)
-    assert "mean_intensity" not in pixel
 
 
 def test_draw_needs_an_image_of_the_right_size():
     with pytest.raises(MaskRCNNError, match=r"kept no image.*draw\(image\)"):
-        two().draw()
+        dog_and_cat().draw()
     with pytest.raises(MaskRCNNError, match=r"expected an image of \[6, 8\], found \[8, 6\]"):
-        two().draw(np.zeros((8, 6, 3), dtype=np.uint8))
-    assert two().draw(np.zeros((6, 8, 3), dtype=np.uint8)).size == (8, 6)
+        dog_and_cat().draw(np.zeros((8, 6, 3), dtype=np.uint8))
+    assert dog_and_cat().draw(np.zeros((6, 8, 3), dtype=np.uint8)).size == (8, 6)
 
 
 def test_save_draws_or_writes_json_by_suffix(tmp_path):
-    result = make([(1, 1, 4, 3)], [0.9], [0], image=np.full((6, 8, 3), 100, dtype=np.uint8))
+    result = rectangles_result([(1, 1, 4, 3)], [0.9], [0], image=np.full((6, 8, 3), 100, dtype=np.uint8))
     result.save(tmp_path / "new" / "out.png")
     assert np.array_equal(np.asarray(Image.open(tmp_path / "new" / "out.png")), np.asarray(result.draw()))
     result.save(str(tmp_path / "out.JSON"))
@@ -185,10 +103,10 @@ def test_save_draws_or_writes_json_by_suffix(tmp_path):
 
 
 def test_parts_that_do_not_belong_together_are_refused():
-    good = two()
+    good = dog_and_cat()
     with pytest.raises(MaskRCNNError, match="'scores': 1"):
         Result(good.boxes, good.scores[:1], good.labels, good.masks, good.class_names, good.size)
     with pytest.raises(MaskRCNNError, match=r"labels 0\.\.0, found labels 0\.\.1"):
         Result(good.boxes, good.scores, good.labels, good.masks, ("cat",), good.size)
     with pytest.raises(MaskRCNNError, match=r"expected an image of \[6, 8\], found an image of \[5, 8\]"):
-        make([], [], [], image=np.zeros((5, 8, 3), dtype=np.uint8))
+        rectangles_result([], [], [], image=np.zeros((5, 8, 3), dtype=np.uint8))

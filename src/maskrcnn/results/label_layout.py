@@ -1,7 +1,7 @@
-"""Where labels go: beside their objects, on nothing else.
+"""Positions for labels: beside their objects, hiding as little as possible.
 
-A greedy search over candidate places around each object's frame, against a coarse map of what the objects cover.
-Places and sizes are whole pixels of the image, (x, y) of the top-left pixel and (width, height).
+A greedy search over candidate positions around each object's frame, against a coarse map of what the objects cover.
+Positions and sizes are whole pixels of the image, (x, y) of the top-left pixel and (width, height).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_COST = 0.5
 
 
 class Font:
-    """PIL's own face at a size in pixels, and the size of the box that a text needs."""
+    """PIL's default typeface at a size in pixels, and the size of the box that a text needs."""
 
     def __init__(self, size: float) -> None:
         self.size = size
@@ -30,8 +30,8 @@ class Font:
         return int(np.ceil(self.face.getlength(text) + 0.8 * self.size)), int(np.ceil(1.45 * self.size))
 
 
-class Anchor(NamedTuple):
-    """Where an object touches its tight box: columns at its top and bottom, rows at its left and right."""
+class ExtremePoints(NamedTuple):
+    """Where an object touches its tight box: the columns at top and bottom, the rows at left and right."""
 
     frame: Box
     top: float
@@ -40,38 +40,37 @@ class Anchor(NamedTuple):
     right: float
 
 
-def _anchor(crop: Crop, box: np.ndarray) -> Anchor:
+def _extreme_points(crop: Crop, box: np.ndarray) -> ExtremePoints:
     bitmap, x, y = crop.tight()
     if not bitmap.size:
         x1, y1, x2, y2 = (float(value) for value in box)
-        return Anchor((x1, y1, x2, y2), (x1 + x2) / 2, (x1 + x2) / 2, (y1 + y2) / 2, (y1 + y2) / 2)
+        return ExtremePoints((x1, y1, x2, y2), (x1 + x2) / 2, (x1 + x2) / 2, (y1 + y2) / 2, (y1 + y2) / 2)
     top, bottom, left, right = (
         float(np.flatnonzero(edge).mean()) + 0.5 for edge in (bitmap[0], bitmap[-1], bitmap[:, 0], bitmap[:, -1])
     )
     frame = (float(x), float(y), float(x + bitmap.shape[1]), float(y + bitmap.shape[0]))
-    return Anchor(frame, x + top, x + bottom, y + left, y + right)
+    return ExtremePoints(frame, x + top, x + bottom, y + left, y + right)
 
 
 class LabelLayout:
-    """Places for labels on one image.
+    """Finds positions for labels on one image.
 
     Args:
         size: (H, W) of the image.
         crops: the N objects' masks.
-        boxes: float32 [N, 4], image pixels; stand in where a mask is empty.
+        boxes: float32 [N, 4], image pixels; used where a mask is empty.
     """
 
     def __init__(self, size: tuple[int, int], crops: Sequence[Crop], boxes: np.ndarray) -> None:
         self.size = size
         self.cell = max(1, int((size[0] * size[1] / GRID_CELLS) ** 0.5))
         cell = self.cell
-        # share[cell] is the share of an object that it holds, summed over the objects: to hide all of a small object
-        # costs 1, to cover a corner of a large one next to nothing.
+        # The share of an object that lies in each cell, summed over the objects: hiding a whole object costs 1.
         self.share = np.zeros((-(-size[0] // cell), -(-size[1] // cell)), dtype=np.float32)
-        self.anchors: list[Anchor] = []
+        self.points: list[ExtremePoints] = []
         self.reserved = np.zeros((0, 4))
         for crop, box in zip(crops, boxes, strict=True):
-            self.anchors.append(_anchor(crop, box))
+            self.points.append(_extreme_points(crop, box))
             sampled = crop.bitmap[-crop.y % cell :: cell, -crop.x % cell :: cell]
             row, column = -(-crop.y // cell), -(-crop.x // cell)
             self.share[row : row + sampled.shape[0], column : column + sampled.shape[1]] += sampled / max(
@@ -79,67 +78,67 @@ class LabelLayout:
             )
 
     def place(self, chips: Sequence[tuple[int, int]], order: np.ndarray, gap: float) -> list[tuple[int, int] | None]:
-        """A place for each label, or None where there is no room.
+        """The position of each label, or None if there is no room for it.
 
         Args:
             chips: N (width, height).
-            order: int [N], who chooses first.
+            order: int [N], the labels in the order in which they are placed.
             gap: pixels kept free between an object and its label.
         """
-        taken = self.reserved.copy()
-        places: list[tuple[int, int] | None] = [None] * len(chips)
+        occupied = self.reserved.copy()
+        positions: list[tuple[int, int] | None] = [None] * len(chips)
         for k in order:
             w, h = chips[k]
             best, best_cost = None, MAX_COST
-            for rank, (x, y) in enumerate(self._candidates(self.anchors[k], w, h, gap)):
+            for rank, (x, y) in enumerate(self._candidates(self.points[k], w, h, gap)):
                 cost = self._cost(x, y, w, h) + 0.012 * rank
-                if cost < best_cost and not _overlaps(taken, x, y, w, h):
+                if cost < best_cost and not _overlaps(occupied, x, y, w, h):
                     best, best_cost = (x, y), cost
-            places[k] = best
+            positions[k] = best
             if best is not None:
-                taken = np.append(taken, _padded(*best, w, h), axis=0)
-        return places
+                occupied = np.append(occupied, _padded(*best, w, h), axis=0)
+        return positions
 
     def reserve_corner(self, chip: tuple[int, int], margin: int) -> tuple[int, int]:
-        """The place in one of the image's corners that hides least; labels placed from now on keep off it."""
+        """The position in the corner of the image that hides least; labels placed later avoid it."""
         (height, width), (w, h) = self.size, chip
         x_end, y_end = max(width - w - margin, 0), max(height - h - margin, 0)
         x_start, y_start = min(margin, x_end), min(margin, y_end)
         corners = [(x_start, y_end), (x_start, y_start), (x_end, y_end), (x_end, y_start)]
-        x, y = min(corners, key=lambda place: self._cost(place[0], place[1], w, h))
+        x, y = min(corners, key=lambda corner: self._cost(corner[0], corner[1], w, h))
         self.reserved = _padded(x, y, w, h)
         return x, y
 
-    def _candidates(self, anchor: Anchor, w: int, h: int, gap: float) -> list[tuple[int, int]]:
-        """Places around and inside an object's frame, the best liked first; all within the image."""
-        x1, y1, x2, y2 = anchor.frame
+    def _candidates(self, points: ExtremePoints, w: int, h: int, gap: float) -> list[tuple[int, int]]:
+        """Positions around and inside an object's frame, preferred ones first; all within the image."""
+        x1, y1, x2, y2 = points.frame
         above, below, left, right = y1 - gap - h, y2 + gap, x1 - gap - w, x2 + gap
-        top, bottom = anchor.top - w / 2, anchor.bottom - w / 2
-        wished = [(top, above), (bottom, below), (right, anchor.right - h / 2), (left, anchor.left - h / 2)]
-        wished += [(x1, above), (x2 - w, above), (x1, below), (x2 - w, below)]
-        wished += [(right, y1), (right, y2 - h), (left, y1), (left, y2 - h)]
-        wished += [(right, above), (left, above), (right, below), (left, below)]
+        top, bottom = points.top - w / 2, points.bottom - w / 2
+        preferred = [(top, above), (bottom, below), (right, points.right - h / 2), (left, points.left - h / 2)]
+        preferred += [(x1, above), (x2 - w, above), (x1, below), (x2 - w, below)]
+        preferred += [(right, y1), (right, y2 - h), (left, y1), (left, y2 - h)]
+        preferred += [(right, above), (left, above), (right, below), (left, below)]
         if x2 - x1 > 1.2 * w and y2 - y1 > 1.2 * h:
             mid_x, mid_y = (x1 + x2 - w) / 2, (y1 + y2 - h) / 2
-            wished += [(top, y1 + gap), (x1 + gap, y1 + gap), (mid_x, mid_y), (bottom, y2 - gap - h)]
+            preferred += [(top, y1 + gap), (x1 + gap, y1 + gap), (mid_x, mid_y), (bottom, y2 - gap - h)]
         height, width = self.size
         if w > width or h > height:
             return []
         slack = w / 2
-        fits = [(x, y) for x, y in wished if -slack <= x <= width - w + slack and -gap <= y <= height - h + gap]
+        fits = [(x, y) for x, y in preferred if -slack <= x <= width - w + slack and -gap <= y <= height - h + gap]
         return [(round(min(max(x, 0), width - w)), round(min(max(y, 0), height - h))) for x, y in fits]
 
     def _cost(self, x: int, y: int, w: int, h: int) -> float:
-        """Objects' worth of area that a label would hide, plus a little for lying on any object at all."""
+        """How many objects' area a label would hide, plus a little for lying on any object at all."""
         cell = self.cell
         hidden = self.share[y // cell : -(-(y + h) // cell), x // cell : -(-(x + w) // cell)]
         return float(hidden.sum() + 0.4 * np.count_nonzero(hidden) / max(hidden.size, 1))
 
 
 def _padded(x: int, y: int, w: int, h: int) -> np.ndarray:
-    """The label as a box [1, 4] with a pixel of air around it."""
+    """The label as a box [1, 4] with a margin of one pixel."""
     return np.array([[x - 1.0, y - 1.0, x + w + 1.0, y + h + 1.0]])
 
 
-def _overlaps(taken: np.ndarray, x: int, y: int, w: int, h: int) -> bool:
-    return bool(((taken[:, 0] < x + w) & (taken[:, 2] > x) & (taken[:, 1] < y + h) & (taken[:, 3] > y)).any())
+def _overlaps(boxes: np.ndarray, x: int, y: int, w: int, h: int) -> bool:
+    return bool(((boxes[:, 0] < x + w) & (boxes[:, 2] > x) & (boxes[:, 1] < y + h) & (boxes[:, 3] > y)).any())

@@ -1,7 +1,7 @@
 """The overlay: every object filled, outlined and named on its image.
 
-Fills and outlines are drawn crop by crop on an RGB canvas, uint8 [H, W, 3]; nothing here holds an N x H x W array. Line
-width and font follow the image's size, so that a 12-megapixel photo seen on a screen looks like a small one.
+Fills and outlines are drawn crop by crop on an RGB canvas, uint8 [H, W, 3]; there is no N x H x W array. Line width and
+font scale with the image's size, so that a 12-megapixel photo on a screen looks like a small one.
 Boxes are (x1, y1, x2, y2) in continuous pixels of the image; numpy and PIL only.
 """
 
@@ -23,16 +23,16 @@ INK: RGB = (16, 18, 22)
 PAPER: RGB = (244, 245, 247)
 HALO_OPACITY = 0.6
 LABEL_OPACITY = 0.92
-# Up to FEW objects, each label that finds room is written; beyond CROWD, labels are smaller and leave out a class name
-# that all share; between and beyond, a legend replaces them where most find none.
+# Up to FEW objects, every label with room is written. Beyond CROWD, labels are smaller and omit a class name that all
+# share. Above FEW, a legend replaces the labels if most have no room.
 FEW, CROWD = 12, 40
 MIN_FONT = 11.0
 
 
 def object_colour(index: int) -> RGB:
-    """The colour of the index-th object: golden-ratio hues in OKLCH, so that neighbours differ and none looks heavier.
+    """The colour of the index-th object: golden-ratio hues in OKLCH, so that neighbours differ and all weigh the same.
 
-    Every fourth object shares a lightness, which tells apart the few hues that come close after many objects.
+    Lightness cycles through four values, which separates hues that come close after many objects.
     """
     hue = 2 * np.pi * ((0.08 + index * 0.6180339887498949) % 1.0)
     lightness, chroma = (0.80, 0.69, 0.88, 0.75)[index % 4], 0.15
@@ -72,12 +72,12 @@ def draw_objects(
         crops: N masks in the image's pixels. An object whose mask is empty shows its box instead.
         boxes: float32 [N, 4], image pixels.
         names: N class names.
-        scores: float32 [N], 0..1; None for objects that were labelled, not found: their labels are names alone.
-        labels: also write class and score beside each object. Where most labels find no room, one legend with the
-            count of each class replaces them all.
+        scores: float32 [N], 0..1; None for ground truth, whose labels are class names alone.
+        labels: also write class and score beside each object. If most labels have no room, one legend with the
+            count of each class replaces them.
         opacity: of the fills, 0..1.
-        line: width of the outlines in pixels; follows the image's size unless given.
-        colours: N colours; `object_colour` gives one to each object unless given.
+        line: width of the outlines in pixels; by default it scales with the image's size.
+        colours: N colours; by default those of `object_colour`.
 
     Returns:
         RGB image of W x H pixels.
@@ -97,7 +97,7 @@ def draw_objects(
         picture.paste(colours[k], (crops[k].x, crops[k].y), stencil)
     height, width = image.shape[:2]
     canvas = np.array(picture)
-    del picture  # of a large image one copy the less
+    del picture  # saves one copy of a large image
     pen = _Pen(width=line or max(2.0, (width * height) ** 0.5 / 700))
     for k in order:
         crop = crops[k] if areas[k] else _box_frame(boxes[k], (height, width))
@@ -109,7 +109,7 @@ def draw_objects(
 
 
 def _box_frame(box: np.ndarray, size: tuple[int, int]) -> Crop:
-    """The whole box as a crop, clipped to the image: what is outlined when an object has no mask."""
+    """The whole box as a crop, clipped to the image: outlined if an object has no mask."""
     height, width = size
     x1, x2 = np.clip([np.floor(box[0]), np.ceil(box[2])], 0, width).astype(int)
     y1, y2 = np.clip([np.floor(box[1]), np.ceil(box[3])], 0, height).astype(int)
@@ -117,10 +117,10 @@ def _box_frame(box: np.ndarray, size: tuple[int, int]) -> Crop:
 
 
 class _Pen:
-    """A round brush moved along the cracks between a mask's pixels and the rest.
+    """A round brush moved along the cracks between a mask's pixels and the background.
 
-    The crack midpoints of a slanted edge lie on a straight line, which pixel centres do not: stroking them at
-    sub-pixel distance gives a smooth line. The coloured line lies on a dark halo, so it reads on any background.
+    The crack midpoints of a slanted edge lie on a straight line, pixel centres do not: stroking the midpoints with
+    sub-pixel distances gives a smooth line. A dark halo keeps the coloured line visible on any background.
 
     Args:
         width: of the coloured line, in pixels.
@@ -146,7 +146,7 @@ class _Pen:
         beside = np.flatnonzero(padded[:, 1:] != padded[:, :-1])
         beside += beside // (stride - 1)
         below = np.flatnonzero(padded[1:] != padded[:-1])
-        # Farthest offsets first: the rank left in each pixel is that of the crack nearest to it, 0 where none is.
+        # Farthest offsets first: each pixel keeps the rank of its nearest crack, 0 if none is in reach.
         nearest = np.zeros(padded.size, dtype=np.uint16)
         for rank, (dy, dx) in enumerate(zip(self.dy, self.dx, strict=True), start=1):
             nearest[beside + (dy * stride + dx)] = rank
@@ -170,7 +170,7 @@ def _write_labels(
     colours: Sequence[RGB],
     gap: float,
 ) -> None:
-    """Write each object's label where it hides least; of many objects also, or only, a legend."""
+    """Write each object's label where it hides least; for many objects add a legend, or write only that."""
     names = [visible(name) for name in names]
     crowd, one_class = len(names) > CROWD, len(set(names)) == 1
     if scores is None:
@@ -184,27 +184,25 @@ def _write_labels(
     order = np.argsort(-rank, kind="stable")
     for scale in (0.75, 0.6) if crowd else (1.0, 0.8, 0.65):
         font = Font(max(MIN_FONT, base * scale))
-        legend = _legend(names, font, picture.width * 0.9) if crowd else ""
-        corner = layout.reserve_corner(font.chip(legend), margin=round(font.size / 2)) if legend else None
-        places = layout.place([font.chip(text) for text in texts], order, gap)
-        found = len(places) - places.count(None)
-        if found >= 0.9 * len(texts):
+        legend, corner = _place_legend(layout, names, font) if crowd else ("", None)
+        positions = layout.place([font.chip(text) for text in texts], order, gap)
+        placed = len(positions) - positions.count(None)
+        if placed >= 0.9 * len(texts):
             break
-    ink = found * np.prod(font.chip("99%")) / (picture.width * picture.height)
-    if len(texts) > FEW and (found < 0.6 * len(texts) or (crowd and ink > 0.15)):
-        places = [None] * len(texts)
+    ink = placed * np.prod(font.chip("99%")) / (picture.width * picture.height)
+    if len(texts) > FEW and (placed < 0.6 * len(texts) or (crowd and ink > 0.15)):
+        positions = [None] * len(texts)
         font = Font(base)
-        legend = _legend(names, font, picture.width * 0.9)
-        corner = layout.reserve_corner(font.chip(legend), margin=round(font.size / 2)) if legend else None
-    for k, place in enumerate(places):
-        if place is not None:
-            _chip(picture, place, texts[k], font, INK, colours[k])
+        legend, corner = _place_legend(layout, names, font)
+    for k, position in enumerate(positions):
+        if position is not None:
+            _write_chip(picture, position, texts[k], font, INK, colours[k])
     if corner is not None:
-        _chip(picture, corner, legend, font, PAPER, INK)
+        _write_chip(picture, corner, legend, font, PAPER, INK)
 
 
 def _percent(score: float) -> str:
-    # 99.7 % is not certainty: only 1.0 is written as 100 %.
+    # Only 1.0 is written as 100 %.
     return f"{min(round(float(score) * 100), 99) if score < 1 else 100}%"
 
 
@@ -213,18 +211,22 @@ def count_line(names: Sequence[str]) -> str:
     return ", ".join(f"{count} {name}" for name, count in Counter(names).most_common())
 
 
-def _legend(names: Sequence[str], font: Font, room: float) -> str:
-    """Count of objects and of each class, shortened until it fits the room in pixels; "" when nothing fits."""
+def _place_legend(layout: LabelLayout, names: Sequence[str], font: Font) -> tuple[str, tuple[int, int] | None]:
+    """Count of objects and of each class, shortened to fit the image, and its corner; "" and None if nothing fits."""
     total, parts = plural(len(names), "object"), count_line(names).split(", ")
     if len(parts) == 1:
         candidates = [parts[0]]
     else:
         shown = range(len(parts), 0, -1)
         candidates = [f"{total}: {', '.join(parts[:n])}{', ...' if n < len(parts) else ''}" for n in shown]
-    return next((text for text in [*candidates, total, str(len(names))] if font.chip(text)[0] <= room), "")
+    for text in [*candidates, total, str(len(names))]:
+        chip = font.chip(text)
+        if chip[0] <= layout.size[1] * 0.9:
+            return text, layout.reserve_corner(chip, margin=round(font.size / 2))
+    return "", None
 
 
-def _chip(picture: Image.Image, corner: tuple[int, int], text: str, font: Font, ink: RGB, paper: RGB) -> None:
+def _write_chip(picture: Image.Image, corner: tuple[int, int], text: str, font: Font, ink: RGB, paper: RGB) -> None:
     """Write text on a rounded box whose top-left pixel is corner (x, y)."""
     w, h = font.chip(text)
     x, y = corner

@@ -1,7 +1,7 @@
 """Results on disk: OUT/<stem>.png overlays and OUT/predictions.json, a list of COCO results.
 
-predictions.json appears whole, when the writer closes: also after an error or Ctrl-C, with what was done by then. After
-a power cut the results so far are in predictions.….part.json. One writer at a time holds the folder.
+predictions.json is moved into place complete when the writer closes, also after an error or Ctrl-C, with the results so
+far. After a power cut they are in predictions.….part.json. One writer at a time can use a folder.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class PredictionWriter:
                 writer.add(source.name, source.stem, model.predict(source.path_or_url))
 
     Args:
-        out_dir: made if missing. An overlay and a predictions.json of an earlier run are replaced, other files never.
-        overlays: also draw each result.
+        out_dir: made if missing. Overlays and predictions.json of an earlier run are replaced, other files never.
+        overlays: also write an overlay of each image.
 
     Attributes:
-        notes: (once entered) what to tell the user about the folder.
+        notes: once entered, notes on the folder for the user.
 
     Raises:
-        MaskRCNNError: (on entering) out_dir is a file, another run writes there, or nothing can be written.
+        MaskRCNNError: (on entering) out_dir is a file, is in use by another run, or is not writable.
     """
 
     def __init__(self, out_dir: str | Path, *, overlays: bool = True) -> None:
@@ -58,7 +58,7 @@ class PredictionWriter:
             self.notes = claim.enter_context(claim_folder(self.out_dir, "cannot write to this folder"))
             try_out(self.path)
             try:
-                # Unbuffered: once `add` returns the rows are in the file.
+                # Unbuffered: the rows are in the file when `add` returns.
                 self._file = claim.enter_context(FileIO(self._part, "xb"))
                 self._write(b"")
             except OSError as error:
@@ -67,18 +67,18 @@ class PredictionWriter:
         return self
 
     def add(self, source_name: str, stem: str, result: Result) -> Path | None:
-        """Keep one image's result; image_id counts from 1 in the order of adding.
+        """Write one image's result; image_id counts from 1 in the order of the calls.
 
         Args:
-            source_name: the image's file name, as it will stand in `file_name`.
+            source_name: the image's file name, written to `file_name`.
             stem: the overlay's name without suffix.
-            result: what was found; it needs its image if overlays are drawn.
+            result: with its image if overlays are written.
 
         Returns:
-            The overlay's path, None if none are drawn.
+            The overlay's path; None without overlays.
 
         Raises:
-            MaskRCNNError: the overlay or the results cannot be written; if only the overlay, the result is kept.
+            MaskRCNNError: the overlay or the results cannot be written. If only the overlay failed, the result is kept.
         """
         rows = [{**row, "file_name": source_name} for row in result.to_coco(self.images + 1)]
         text = "".join(f",\n{json.dumps(row)}" for row in rows)
@@ -90,10 +90,10 @@ class PredictionWriter:
             self._failed = True
             raise cannot_write(error, self.path) from error
         self.images += 1
-        return self._draw(stem, result) if self.overlays else None
+        return self._write_overlay(stem, result) if self.overlays else None
 
     def _write(self, rows: bytes) -> None:
-        """Append rows and the end of the list, which the next rows overwrite: the file is whole after each image."""
+        """Append rows and the list's end, which the next rows overwrite: the file is valid JSON after each image."""
         end = self._end + len(rows)
         content = rows + (b"\n]\n" if end else b"[]\n")
         self._file.seek(self._end)
@@ -102,16 +102,18 @@ class PredictionWriter:
         self._file.truncate()
         self._end = end
 
-    def _draw(self, stem: str, result: Result) -> Path:
+    def _write_overlay(self, stem: str, result: Result) -> Path:
         path = self.out_dir / f"{stem}.png"
         mark = PngImagePlugin.PngInfo()
         mark.add_text("Software", OVERLAY_MARK)
         with replacing(path) as part:
             if path.exists() and not _is_overlay(path):
                 raise MaskRCNNError(
-                    "not overwritten: no overlay of ours", where=path, fix="choose another output folder"
+                    "not overwritten: not an overlay written by maskrcnn",
+                    where=path,
+                    fix="choose another output folder",
                 )
-            # Fast compression: the default takes longer on a large photo than all the drawing.
+            # The default compression takes longer on a large photo than drawing it.
             result.draw().save(part, format="PNG", pnginfo=mark, compress_level=1)
         return path
 
@@ -121,12 +123,12 @@ class PredictionWriter:
         with self._claim:
             try:
                 with self._file:
-                    # Drops what an interrupted write left. The list's end fits on a full disk too: it was there before.
+                    # Removes what an interrupted write left. It fits on a full disk: the list's end was there before.
                     self._write(b"")
                     os.fsync(self._file.fileno())
                 if self.images or not (error or self._failed):
                     self._part.replace(self.path)
-                else:  # the results of an earlier run stay
+                else:  # keep the results of an earlier run
                     self._part.unlink()
             except OSError as problem:
                 raise MaskRCNNError(
@@ -136,7 +138,7 @@ class PredictionWriter:
 
 
 def _is_overlay(path: Path) -> bool:
-    if not path.is_file():  # opening a pipe would wait for somebody to write into it
+    if not path.is_file():  # opening a pipe would block until something writes to it
         return False
     try:
         with Image.open(path) as picture:

@@ -9,17 +9,19 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from maskrcnn.arguments import checked_path, checked_share, is_whole
-from maskrcnn.documents import shown
+from maskrcnn.arguments import checked_path, checked_share
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.masks import Masks
 from maskrcnn.output.atomic_file import make_folder, replacing, write_text
+from maskrcnn.results.coco_results import IouType, coco_results
+from maskrcnn.results.measurements import measure_mask
 from maskrcnn.results.overlay import count_line, draw_objects
+from maskrcnn.text import plural
 
 
 @dataclass(eq=False, repr=False)
@@ -84,8 +86,7 @@ class Result:
         return Result(*parts, self.class_names, self.size, self.image, self.path, self.notes)
 
     def __repr__(self) -> str:
-        objects = "1 object" if len(self) == 1 else f"{len(self)} objects"
-        parts = [f"{objects}: {count_line(self.names)}" if len(self) else "no objects"]
+        parts = [f"{plural(len(self), 'object')}: {count_line(self.names)}" if len(self) else "no objects"]
         parts.append(f"{self.size[0]} x {self.size[1]} pixels")
         if len(self):
             parts.append(f"scores {self.scores.min():.2f} to {self.scores.max():.2f}")
@@ -93,20 +94,20 @@ class Result:
         return f"Result({'; '.join([*parts, *self.notes])})"
 
     def semantic(self) -> np.ndarray:
-        """The class of each pixel, identities forgotten: int32 [H, W], 0..K-1, -1 where no object is.
+        """The class of each pixel: int32 [H, W], 0..K-1, -1 where there is no object.
 
         Where objects overlap, the one with the higher score wins.
         """
-        return self._paint(self.labels, background=-1)
+        return self._label_map(self.labels, background=-1)
 
     def instances(self) -> np.ndarray:
-        """The object at each pixel: int32 [H, W], k for the k-th object (from 1), 0 where none is.
+        """The object at each pixel: int32 [H, W], k for the k-th object (from 1), 0 where there is none.
 
         Where objects overlap, the one with the higher score wins.
         """
-        return self._paint(np.arange(1, len(self) + 1), background=0)
+        return self._label_map(np.arange(1, len(self) + 1), background=0)
 
-    def _paint(self, values: np.ndarray, background: int) -> np.ndarray:
+    def _label_map(self, values: np.ndarray, background: int) -> np.ndarray:
         canvas = np.full(self.size, background, dtype=np.int32)
         # The lowest score first; of equal scores the first object is painted last.
         for k in np.argsort(-self.scores, kind="stable")[::-1]:
@@ -115,42 +116,18 @@ class Result:
             canvas[crop.y : crop.y + h, crop.x : crop.x + w][crop.bitmap] = values[k]
         return canvas
 
-    def to_coco(self, image_id: int, iou_type: Literal["segm", "bbox"] = "segm") -> list[dict[str, Any]]:
+    def to_coco(self, image_id: int, iou_type: IouType = "segm") -> list[dict[str, Any]]:
         """The objects as COCO results: JSON-ready dicts, for ``COCO.loadRes`` and a ``COCOeval`` of the same iou_type.
 
-        Each holds image_id, category_id (label + 1), category_name, score, area in pixels, and file_name of an image
-        that is a file. With "segm" also segmentation (compressed RLE) and box [x1, y1, x2, y2]; with "bbox" instead
+        Each holds image_id, category_id (label + 1), category_name, score, area in pixels, and file_name if the image
+        is a file. With "segm" also segmentation (compressed RLE) and box [x1, y1, x2, y2]; with "bbox" instead
         bbox [x, y, width, height]. Never both: pycocotools would sort masks into sizes by the areas of their boxes.
 
         Raises:
-            MaskRCNNError: iou_type is neither, or image_id no whole number.
+            MaskRCNNError: iou_type is neither, or image_id is not a whole number.
         """
-        if not is_whole(image_id):
-            raise MaskRCNNError(f"image_id: expected a whole number, found {shown(image_id)}", fix="number the images")
-        if iou_type not in ("segm", "bbox"):
-            raise MaskRCNNError(f"expected an iou_type 'segm' or 'bbox', found {shown(iou_type)}")
-        file_name = {"file_name": self.path.name} if self.path else {}
-        objects = zip(
-            self.labels, self.names, self.boxes, self.scores, self.masks.rle(), self.masks.area(), strict=True
-        )
-        results = []
-        for label, name, box, score, rle, area in objects:
-            x1, y1, x2, y2 = (float(value) for value in box)
-            if iou_type == "segm":
-                place = {"area": int(area), "box": [x1, y1, x2, y2], "segmentation": rle}
-            else:
-                place = {"area": (x2 - x1) * (y2 - y1), "bbox": [x1, y1, x2 - x1, y2 - y1]}
-            results.append(
-                {
-                    "image_id": image_id,
-                    **file_name,
-                    "category_id": int(label) + 1,
-                    "category_name": name,
-                    "score": float(score),
-                    **place,
-                }
-            )
-        return results
+        parts = self.boxes, self.scores, self.labels, self.masks, self.class_names
+        return coco_results(image_id, *parts, iou_type, self.path.name if self.path else None)
 
     def measure(self) -> list[dict[str, Any]]:
         """Size, shape and brightness of each object, one dict each: `pandas.DataFrame(result.measure())` is a table.
@@ -161,36 +138,18 @@ class Result:
         -pi/2..pi/2); with an image also mean_intensity and mean_red, mean_green, mean_blue (0..255).
         Of an empty mask the area is 0 and the other figures are NaN. skimage.measure.regionprops defines them.
         """
+        objects = zip(self.names, self.scores.tolist(), self.masks, strict=True)
         return [
-            {"index": k, "class_name": name, "score": float(self.scores[k]), **self._measure_object(k)}
-            for k, name in enumerate(self.names)
+            {"index": k, "class_name": name, "score": score, **measure_mask(mask, self.image)}
+            for k, (name, score, mask) in enumerate(objects)
         ]
 
-    def _measure_object(self, k: int) -> dict[str, float]:
-        from skimage.measure import regionprops
-
-        crop = self.masks[k].tight()
-        h, w = crop.bitmap.shape
-        figures = dict.fromkeys(MEASURES, float("nan"))
-        if self.image is not None:
-            figures.update(dict.fromkeys(INTENSITIES, float("nan")))
-        if crop.bitmap.size:
-            region = regionprops(crop.bitmap.astype(np.uint8))[0]
-            figures.update({key: float(getattr(region, name)) for key, name in MEASURES.items() if name})
-            figures["centroid_y"], figures["centroid_x"] = np.add(
-                region.centroid, (crop.y + 0.5, crop.x + 0.5)
-            ).tolist()
-            if self.image is not None:
-                colour = self.image[crop.y : crop.y + h, crop.x : crop.x + w][crop.bitmap].mean(axis=0)
-                figures.update(zip(INTENSITIES, [float(colour.mean()), *colour.tolist()], strict=True))
-        return {"area": crop.area, **figures}
-
     def draw(self, image: np.ndarray | None = None, *, labels: bool = True, opacity: float = 0.4) -> Image.Image:
-        """The objects over their image, as an RGB picture of the same size.
+        """The objects drawn over their image, as an RGB picture of the same size.
 
         Args:
-            image: uint8 [H, W, 3] RGB, instead of the image kept in the result.
-            labels: write class and score beside each object, or one legend where they are too many.
+            image: uint8 [H, W, 3] RGB, used instead of the image kept in the result.
+            labels: write class and score beside each object, or one legend if there are too many.
             opacity: of the fills, 0..1.
 
         Raises:
@@ -211,7 +170,7 @@ class Result:
         return draw_objects(image, crops, self.boxes, self.names, self.scores, labels=labels, opacity=opacity)
 
     def save(self, path: str | Path) -> None:
-        """Write the drawn picture, in the format of the suffix; with suffix .json, the COCO results (image_id 1).
+        """Write the overlay in the format of the suffix; with suffix .json, the COCO results (image_id 1).
 
         Raises:
             MaskRCNNError: the suffix is unknown or the file cannot be written.
@@ -220,7 +179,9 @@ class Result:
         kind = Image.registered_extensions().get(path.suffix.lower())
         if kind not in Image.SAVE and path.suffix.lower() != ".json":
             raise MaskRCNNError(
-                "cannot write: expected a name of a picture or of JSON", where=path, fix="use .png, .jpg or .json"
+                "cannot write: expected the suffix of an image format or .json",
+                where=path,
+                fix="use .png, .jpg or .json",
             )
         make_folder(path.parent, "cannot write")
         if path.suffix.lower() == ".json":
@@ -232,18 +193,3 @@ class Result:
                 picture.save(part, format=kind)
         except ValueError as error:
             raise MaskRCNNError(f"cannot write: {error}", where=path, fix="use .png, .jpg or .json") from error
-
-
-# The names of regionprops; the centroid is filled in image coordinates.
-MEASURES = {
-    "centroid_x": "",
-    "centroid_y": "",
-    "perimeter": "perimeter",
-    "equivalent_diameter": "equivalent_diameter_area",
-    "major_axis": "axis_major_length",
-    "minor_axis": "axis_minor_length",
-    "eccentricity": "eccentricity",
-    "orientation": "orientation",
-    "solidity": "solidity",
-}
-INTENSITIES = ("mean_intensity", "mean_red", "mean_green", "mean_blue")
