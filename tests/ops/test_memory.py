@@ -1,4 +1,4 @@
-"""The smaller of what the machine and its container have, from files as the kernel writes them."""
+"""The smaller of what the machine and its container have, from files as the kernel writes them; and its end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from maskrcnn.ops import memory
-from maskrcnn.ops.memory import available_memory
+from maskrcnn.ops.memory import available_memory, is_out_of_memory
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,11 @@ def test_this_machine_tells() -> None:
 def test_on_meta_nothing_is_taken() -> None:
     with torch.device("meta"):
         assert available_memory() is None
+
+
+def test_allocators_are_understood() -> None:
+    for attempt in (lambda: torch.empty(1 << 50, dtype=torch.uint8), lambda: bytearray(1 << 60)):
+        with pytest.raises((RuntimeError, MemoryError)) as caught:
+            attempt()
+        assert is_out_of_memory(caught.value)
+    assert not is_out_of_memory(RuntimeError("shapes do not match"))

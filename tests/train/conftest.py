@@ -10,6 +10,7 @@ import pytest
 
 from maskrcnn.datasets.dataset import has_split, open_dataset
 from maskrcnn.evaluation.evaluation import Evaluation
+from maskrcnn.train.preparation import PreparedRun, prepare
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.trainer import Trainer, TrainingResult
 
@@ -55,11 +56,11 @@ class Silent:
         self.evaluations.append(evaluation)
 
 
-def build_trainer(data: Path, out: Path, resume: bool = False, **settings: Any) -> tuple[Trainer, Silent]:
+def prepare_run(data: Path, out: Path, resume: bool = False, **settings: Any) -> tuple[PreparedRun, Silent]:
     display = Silent()
     val_data = open_dataset(data, "val") if has_split(data, "val") else None
     recipe = Recipe(**{**QUICK, **settings})
-    return Trainer(recipe, open_dataset(data, "train"), val_data, out, display, "cpu", resume, str(data)), display
+    return prepare(recipe, open_dataset(data, "train"), val_data, out, display, "cpu", resume, str(data)), display
 
 
 @pytest.fixture
@@ -69,17 +70,17 @@ def tiny() -> dict[str, Any]:
 
 
 @pytest.fixture
-def trainer() -> Callable[..., tuple[Trainer, Silent]]:
-    """``trainer(data, folder, resume=False, **settings)``: a trainer of a tiny network, and its display."""
-    return build_trainer
+def prepared() -> Callable[..., tuple[PreparedRun, Silent]]:
+    """``prepared(data, folder, resume=False, **settings)``: a run of a tiny network, and its display."""
+    return prepare_run
 
 
 @pytest.fixture
 def train() -> Callable[..., tuple[TrainingResult, Silent]]:
-    """As ``trainer``, run to its end."""
+    """As ``prepared``, run to its end."""
 
     def run(data: Path, out: Path, resume: bool = False, **settings: Any) -> tuple[TrainingResult, Silent]:
-        built, display = build_trainer(data, out, resume, **settings)
-        return built.run(), display
+        built, display = prepare_run(data, out, resume, **settings)
+        return Trainer(built).run(), display
 
     return run

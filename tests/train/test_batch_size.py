@@ -14,15 +14,16 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.train import batch_size
 from maskrcnn.train.batch_size import CPU_LIMIT, check_batch, crowded_batch
 from maskrcnn.train.learner import Learner
+from maskrcnn.train.preparation import PreparedRun
 from maskrcnn.train.trainer import Trainer
 
-Build = Callable[..., tuple[Trainer, Any]]
+Build = Callable[..., tuple[PreparedRun, Any]]
 
 
 @pytest.fixture
-def learner(shapes: Path, tmp_path: Path, trainer: Build) -> Learner:
+def learner(shapes: Path, tmp_path: Path, prepared: Build) -> Learner:
     backbone = {"backbone": "timm:test_resnet", "backbone_norm": "batch"}
-    return trainer(shapes, tmp_path / "run", model={**backbone, "preprocess": {"short": [64, 64]}}, preset="lite")[
+    return prepared(shapes, tmp_path / "run", model={**backbone, "preprocess": {"short": [64, 64]}}, preset="lite")[
         0
     ].learner
 
@@ -61,14 +62,14 @@ def test_a_crowded_batch_is_one_a_model_can_learn_from(learner: Learner) -> None
     assert (torch.stack(learner.model.losses(batch)) > 0).all()
 
 
-def test_auto_in_a_recipe(shapes: Path, tmp_path: Path, trainer: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    built, display = trainer(shapes, tmp_path / "auto", batch_size="auto", epochs=1)
+def test_auto_in_a_recipe(shapes: Path, tmp_path: Path, prepared: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    built, display = prepared(shapes, tmp_path / "auto", batch_size="auto", epochs=1)
     assert built.recipe.batch_size == 4  # no more than there are images
     assert any(line.startswith("batch size 4:") for line in display.lines)
     assert built.rate == pytest.approx(5e-4 * (4 / 8) ** 0.5)
-    assert built.run().steps == 1
+    assert Trainer(built).run().steps == 1
     free(monkeypatch, 1.0)
-    assert trainer(shapes, tmp_path / "little", batch_size="auto")[0].recipe.batch_size == 1
+    assert prepared(shapes, tmp_path / "little", batch_size="auto")[0].recipe.batch_size == 1
 
 
 @pytest.mark.parametrize(
@@ -82,11 +83,15 @@ def test_auto_in_a_recipe(shapes: Path, tmp_path: Path, trainer: Build, monkeypa
     ],
 )
 def test_a_step_beyond_all_memory_is_refused_before_it_is_made(
-    shapes: Path, tmp_path: Path, trainer: Callable[..., Any], settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    shapes: Path,
+    tmp_path: Path,
+    prepared: Callable[..., Any],
+    settings: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("maskrcnn.train.batch_size.available_memory", lambda: 2**30)
     with pytest.raises(MaskRCNNError, match=r"batch_size .*at least .* GiB of memory, 1\.0 GiB are free"):
-        trainer(shapes, tmp_path / "run", **settings)
+        prepared(shapes, tmp_path / "run", **settings)
 
 
 def test_the_least_is_counted_from_pixels(monkeypatch: pytest.MonkeyPatch) -> None:

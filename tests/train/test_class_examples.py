@@ -11,7 +11,7 @@ from maskrcnn.annotations.objects import Annotation
 from maskrcnn.datasets.dataset import Dataset, ImageRecord, StoredAnnotations
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
-from maskrcnn.train.class_examples import check_examples, class_table
+from maskrcnn.train.class_examples import check_examples
 
 
 def dataset(*images: list[tuple[int, bool]], names: tuple[str, ...] = ("a", "b", "c")) -> Dataset:
@@ -46,7 +46,3 @@ def test_the_look_ends_with_the_last_class() -> None:
 def test_nothing_to_learn_is_an_error(images: tuple[list[tuple[int, bool]], ...]) -> None:
     with pytest.raises(MaskRCNNError, match=r"none of the \d training images .*nothing to learn.*doctor"):
         check_examples(dataset(*images))
-
-
-def test_ids_are_those_of_results() -> None:
-    assert class_table(("cat", "dog")) == "classes: 0 cat, 1 dog"

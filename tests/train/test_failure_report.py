@@ -18,8 +18,9 @@ from maskrcnn.model.batch import Batch
 from maskrcnn.model.losses import Losses, Term
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.train import metrics_log
-from maskrcnn.train.failure_report import bad_numbers, is_out_of_memory
+from maskrcnn.train.failure_report import bad_numbers
 from maskrcnn.train.learner import Learner
+from maskrcnn.train.preparation import PreparedRun
 from maskrcnn.train.trainer import Trainer, TrainingResult
 
 Train = Callable[..., tuple[TrainingResult, Any]]
@@ -148,20 +149,12 @@ def test_out_of_memory_keeps_the_run_and_says_what_to_lower(
     assert resumed.steps == whole.steps
 
 
-def test_allocators_are_understood() -> None:
-    for attempt in (lambda: torch.empty(1 << 50, dtype=torch.uint8), lambda: bytearray(1 << 60)):
-        with pytest.raises((RuntimeError, MemoryError)) as caught:
-            attempt()
-        assert is_out_of_memory(caught.value)
-    assert not is_out_of_memory(RuntimeError("shapes do not match"))
-
-
 def test_other_errors_are_not_taken_for_want_of_memory(
-    shapes: Path, tmp_path: Path, trainer: Callable[..., tuple[Trainer, Any]], monkeypatch: pytest.MonkeyPatch
+    shapes: Path, tmp_path: Path, prepared: Callable[..., tuple[PreparedRun, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(self: Learner, batches: list[Batch], step: int) -> tuple[Tensor, Tensor]:
         raise RuntimeError("shapes do not match")
 
     monkeypatch.setattr(Learner, "gradients", broken)
     with pytest.raises(RuntimeError, match="shapes"):
-        trainer(shapes, tmp_path / "run")[0].run()
+        Trainer(prepared(shapes, tmp_path / "run")[0]).run()

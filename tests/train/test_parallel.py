@@ -26,10 +26,11 @@ from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.train.batch_size import crowded_batch
 from maskrcnn.train.learner import Learner
 from maskrcnn.train.parallel import Objective, Processes, synchronised_norms
-from maskrcnn.train.trainer import Trainer, TrainingResult
+from maskrcnn.train.preparation import PreparedRun
+from maskrcnn.train.trainer import TrainingResult
 
 Train = Callable[..., tuple[TrainingResult, Any]]
-Build = Callable[..., tuple[Trainer, Any]]
+Build = Callable[..., tuple[PreparedRun, Any]]
 ALL_ROIS = {"rpn_before_nms": [1100, 1100], "proposals": [1100, 1100], "rpn_nms": 1.0, "roi_samples": 1200}
 SETTINGS: dict[str, Any] = {"epochs": 5, "evaluations": 1, "ema": 0, "warmup_steps": 1, "lr": 1e-3}
 
@@ -56,13 +57,13 @@ def losses(folder: Path) -> list[list[float]]:
 
 
 def test_two_processes_equal_one_with_twice_the_batch(
-    shapes: Path, tmp_path: Path, tiny: dict[str, Any], train: Train, trainer: Build
+    shapes: Path, tmp_path: Path, tiny: dict[str, Any], train: Train, prepared: Build
 ) -> None:
     settings = {**SETTINGS, "model": {**tiny, **ALL_ROIS}}
     (shapes / "train" / "3.png").write_bytes((shapes / "train" / "3.png").read_bytes()[:200])
     whole, _ = train(shapes, tmp_path / "one", **settings, batch_size=4)
     still, _ = train(shapes, tmp_path / "still", **{**settings, "lr": 1e-12}, batch_size=4)
-    recipe = trainer(shapes, tmp_path / "unused", **settings, batch_size=2)[0].recipe
+    recipe = prepared(shapes, tmp_path / "unused", **settings, batch_size=2)[0].recipe
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(json.loads(recipe.model_dump_json())))
     text = under_torchrun(2, shapes, "--recipe", tmp_path / "recipe.yaml", "--out", tmp_path / "two")
 
@@ -102,8 +103,8 @@ def test_a_run_goes_on_in_more_processes(
     assert difference(tmp_path / "two", tmp_path / "one") <= 1e-5
 
 
-def test_alone_the_objective_is_the_models_losses(trainer: Build, shapes: Path, tmp_path: Path) -> None:
-    model: MaskRCNN = trainer(shapes, tmp_path / "run")[0].learner.model
+def test_alone_the_objective_is_the_models_losses(prepared: Build, shapes: Path, tmp_path: Path) -> None:
+    model: MaskRCNN = prepared(shapes, tmp_path / "run")[0].learner.model
     batch = crowded_batch(model, 2, 64)
     expected = model.losses(batch)
     total, everywhere, own = Objective(model)(batch)
@@ -121,8 +122,8 @@ def test_one_process_agrees_with_itself() -> None:
     assert alone.from_main("b") == "b"
 
 
-def test_norms_are_synchronised_under_their_names(trainer: Build, shapes: Path, tmp_path: Path) -> None:
-    built, _ = trainer(shapes, tmp_path / "run", model={"backbone": "timm:test_resnet", "backbone_norm": "batch"})
+def test_norms_are_synchronised_under_their_names(prepared: Build, shapes: Path, tmp_path: Path) -> None:
+    built, _ = prepared(shapes, tmp_path / "run", model={"backbone": "timm:test_resnet", "backbone_norm": "batch"})
     model = built.learner.model.eval()
     images, sizes = torch.randint(0, 256, (1, 3, 64, 64)), torch.tensor([[64, 64]])
     before, names = model.features(images, sizes), list(model.state_dict())

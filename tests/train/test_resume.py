@@ -23,8 +23,9 @@ from maskrcnn.model.batch import Batch
 from maskrcnn.model.losses import Term
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.train.learner import Learner
+from maskrcnn.train.preparation import PreparedRun
 from maskrcnn.train.state import read_about
-from maskrcnn.train.trainer import Trainer, TrainingResult
+from maskrcnn.train.trainer import TrainingResult
 
 Train = Callable[..., tuple[TrainingResult, Any]]
 COMMAND = [sys.executable, "-c", "from maskrcnn.cli.main import main; main()", "train"]
@@ -56,12 +57,12 @@ def kill_between_saves(folder: Path, process: subprocess.Popen[bytes]) -> tuple[
 
 
 def test_killed_in_mid_epoch_the_losses_go_on_to_the_bit(
-    shapes: Path, tmp_path: Path, train: Train, trainer: Callable[..., tuple[Trainer, Any]]
+    shapes: Path, tmp_path: Path, train: Train, prepared: Callable[..., tuple[PreparedRun, Any]]
 ) -> None:
     """SIGKILL of a real process, between two saves: history and weights equal those of a run left alone."""
     settings: dict[str, Any] = {"batch_size": 3, "accumulate": 2, "workers": 1, "evaluations": 2, "epochs": 75}
     whole, _ = train(shapes, tmp_path / "whole", **settings)
-    recipe = trainer(shapes, tmp_path / "unused", **settings, save_minutes=0.02)[0].recipe
+    recipe = prepared(shapes, tmp_path / "unused", **settings, save_minutes=0.02)[0].recipe
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(json.loads(recipe.model_dump_json())))
     words = ["--recipe", tmp_path / "recipe.yaml", "--out", tmp_path / "killed", "--device", "cpu"]
     command = [*COMMAND, *map(str, [shapes, *words])]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,16 +18,18 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.train import state
 from maskrcnn.train.learner import Learner
 from maskrcnn.train.metrics_csv import read_metrics_csv
-from maskrcnn.train.state import NAME, PREVIOUS, RunState, read_about, read_state, save_state
+from maskrcnn.train.preparation import PreparedRun
+from maskrcnn.train.run_folder import PREVIOUS_STATE, STATE
+from maskrcnn.train.state import RunState, read_about, read_state, save_state
 from maskrcnn.train.trainer import Trainer
 
 ABOUT = {"recipe": {}, "config": {}, "images_a_step": 8, "data": 0, "source": ""}
 
 
 @pytest.fixture
-def save(shapes: Path, tmp_path: Path, trainer: Callable[..., tuple[Trainer, Any]]) -> Callable[[int], Path]:
+def save(shapes: Path, tmp_path: Path, prepared: Callable[..., tuple[PreparedRun, Any]]) -> Callable[[int], Path]:
     """``save(steps)``: save a run at that step, and return its folder."""
-    learner = trainer(shapes, tmp_path / "run")[0].learner
+    learner = prepared(shapes, tmp_path / "run")[0].learner
 
     def saved(steps: int) -> Path:
         parts = (learner.model, learner.ema, learner.optimizer, learner.scaler)
@@ -42,7 +43,7 @@ def test_at_no_moment_it_is_gone(save: Callable[[int], Path], monkeypatch: pytes
     folder, replace, there = save(1), Path.replace, []
 
     def replaced(path: Path, target: Path) -> Path:
-        there.append((folder / NAME).is_file())
+        there.append((folder / STATE).is_file())
         return replace(path, target)
 
     monkeypatch.setattr(Path, "replace", replaced)
@@ -60,11 +61,11 @@ def test_the_state_before_is_kept(save: Callable[[int], Path], monkeypatch: pyte
         monkeypatch.setattr(os, "link", refuse)
     for steps in (1, 2, 3):
         folder = save(steps)
-    assert {path.name for path in folder.iterdir() if "state" in path.name} == {NAME, PREVIOUS}
+    assert {path.name for path in folder.iterdir() if "state" in path.name} == {STATE, PREVIOUS_STATE}
     assert read_about(folder)[0].steps == 3
-    (folder / NAME).write_bytes((folder / NAME).read_bytes()[:-20])
+    (folder / STATE).write_bytes((folder / STATE).read_bytes()[:-20])
     assert read_about(folder)[0].steps == 2
-    assert NAME in read_state(folder).damage
+    assert STATE in read_state(folder).damage
 
 
 def test_an_unreadable_state_is_an_error_of_ours(save: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +76,7 @@ def test_an_unreadable_state_is_an_error_of_ours(save: Callable[[int], Path], mo
 
     folder = save(1)
     monkeypatch.setattr(state, "safe_open", gone)
-    with pytest.raises(MaskRCNNError, match=rf"{NAME}.*damaged.*unable to open"):
+    with pytest.raises(MaskRCNNError, match=rf"{STATE}.*damaged.*unable to open"):
         read_state(folder)
 
 
@@ -96,23 +97,23 @@ def test_an_unreadable_state_is_an_error_of_ours(save: Callable[[int], Path], mo
 )
 def test_values_that_no_run_has_are_refused(save: Callable[[int], Path], key: str, value: Any, place: str) -> None:
     folder = save(1)
-    with safe_open(folder / NAME, "pt") as file:
+    with safe_open(folder / STATE, "pt") as file:
         metadata = file.metadata()
     metadata[key] = json.dumps(value)
-    save_file(load_file(folder / NAME), folder / NAME, metadata)
+    save_file(load_file(folder / STATE), folder / STATE, metadata)
     with pytest.raises(MaskRCNNError, match=rf"damaged.*{place}"):
         read_state(folder)
     metadata[key] = "[" * 100_000
-    save_file(load_file(folder / NAME), folder / NAME, metadata)
+    save_file(load_file(folder / STATE), folder / STATE, metadata)
     with pytest.raises(MaskRCNNError, match="damaged"):
         read_about(folder)
 
 
 def test_tensors_of_another_model_are_refused(
-    save: Callable[[int], Path], tmp_path: Path, shapes: Path, trainer: Any
+    save: Callable[[int], Path], tmp_path: Path, shapes: Path, prepared: Any
 ) -> None:
     saved = read_state(save(1))
-    learner = trainer(shapes, tmp_path / "other")[0].learner
+    learner = prepared(shapes, tmp_path / "other")[0].learner
     name = next(name for name in saved.tensors if name.startswith("model.") and name.endswith("weight"))
     parts = (learner.model, learner.ema, learner.optimizer, learner.scaler)
     for tensors in ({**saved.tensors, name: torch.ones(3)}, {}, saved.tensors | {"optimizer.x": torch.ones(1)}):
@@ -124,7 +125,7 @@ def test_tensors_of_another_model_are_refused(
 def test_a_full_disk_ends_a_run_that_can_go_on(
     shapes: Path,
     tmp_path: Path,
-    trainer: Callable[..., tuple[Trainer, Any]],
+    prepared: Callable[..., tuple[PreparedRun, Any]],
     file_size_limit: Callable[[int], None],
     monkeypatch: pytest.MonkeyPatch,
     room: int,
@@ -140,25 +141,17 @@ def test_a_full_disk_ends_a_run_that_can_go_on(
 
     folder = tmp_path / "run"
     monkeypatch.setattr(Learner, "update", filling)
-    built, display = trainer(shapes, folder, epochs=3, save_minutes=1e-9)
+    built, display = prepared(shapes, folder, epochs=3, save_minutes=1e-9)
     with pytest.raises(MaskRCNNError, match=r"File too large; the state saved before is kept.*--resume .*run"):
-        built.run()
+        Trainer(built).run()
     assert any("log.txt lacks lines: File too large" in note for note in display.notes) == (room == 100)
     file_size_limit(2**40)
     assert not [path for path in folder.iterdir() if "part" in path.name or path.name.startswith(".")]
     assert read_about(folder)[0].steps == 2
-    built, _ = trainer(shapes, folder, resume=True, epochs=3)
-    assert built.run().steps == 6
+    built, _ = prepared(shapes, folder, resume=True, epochs=3)
+    assert Trainer(built).run().steps == 6
     steps = [row["step"] for row in read_metrics_csv(folder / "history.csv")]
     assert steps == [str(step) for step in range(1, 7)]
-
-
-def test_a_disk_without_room_for_a_state_is_found_before_the_first_step(
-    shapes: Path, tmp_path: Path, trainer: Callable[..., tuple[Trainer, Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 9, 1))  # type: ignore[attr-defined]
-    with pytest.raises(MaskRCNNError, match=r"expected \d+ MB of free space.*found 0 MB"):
-        trainer(shapes, tmp_path / "run")
 
 
 def test_files_have_the_rights_that_the_umask_gives(save: Callable[[int], Path]) -> None:
@@ -167,20 +160,4 @@ def test_files_have_the_rights_that_the_umask_gives(save: Callable[[int], Path])
         folder = save(1)
     finally:
         os.umask(before)
-    assert (folder / NAME).stat().st_mode & 0o777 == 0o640
-
-
-def test_no_earlier_weights_are_lost(tmp_path: Path) -> None:
-    for number in range(3):
-        (tmp_path / "last.safetensors").write_text(str(number))
-        state.make_room(tmp_path)
-    kept = ("last.earlier", "last.earlier-2", "last.earlier-3")
-    assert [(tmp_path / f"{name}.safetensors").read_text() for name in kept] == ["0", "1", "2"]
-
-
-def test_labels_called_as_a_file_of_a_run_are_kept(tmp_path: Path) -> None:
-    (tmp_path / "data.json").write_text("{}")
-    with pytest.raises(MaskRCNNError, match=r"a file that one would replace: data\.json.*another --out"):
-        state.make_room(tmp_path)
-    (tmp_path / "log.txt").touch()
-    assert state.make_room(tmp_path) == []
+    assert (folder / STATE).stat().st_mode & 0o777 == 0o640

@@ -19,7 +19,7 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.evaluator import evaluate
 from maskrcnn.inference.predictor import load
 from maskrcnn.train.learner import Learner
-from maskrcnn.train.trainer import TrainingResult
+from maskrcnn.train.trainer import Trainer, TrainingResult
 
 Train = Callable[..., tuple[TrainingResult, Any]]
 LEARNER: dict[str, Any] = {
@@ -242,11 +242,11 @@ def test_one_image_and_more_objects_than_any_limit(tmp_path: Path, train: Train)
 
 
 def test_fine_tuning_copies_rows_by_name_and_renames_classes(
-    shapes: Path, tmp_path: Path, train: Train, trainer: Callable[..., tuple[Any, Any]]
+    shapes: Path, tmp_path: Path, train: Train, prepared: Callable[..., tuple[Any, Any]]
 ) -> None:
     train(shapes, tmp_path / "first", epochs=0.5)
     init = str(tmp_path / "first" / "last.safetensors")
-    second, display = trainer(shapes, tmp_path / "second", init=init, names=("triangle", "star"))
+    second, display = prepared(shapes, tmp_path / "second", init=init, names=("triangle", "star"))
     before = load(init, "cpu").model.box_head.logits.weight
     after = second.learner.model.box_head.logits.weight
     assert torch.equal(after[0], before[1])
@@ -254,13 +254,13 @@ def test_fine_tuning_copies_rows_by_name_and_renames_classes(
     assert any("classes copied by name: triangle" in line for line in display.lines)
     assert any("star" in line for line in display.lines)
     with pytest.raises(MaskRCNNError, match="names"):
-        trainer(shapes, tmp_path / "third", names=("one",))
+        prepared(shapes, tmp_path / "third", names=("one",))
 
 
-def test_freezing_and_layer_decay_reach_the_weights(shapes: Path, tmp_path: Path, trainer: Callable[..., Any]) -> None:
-    built, _ = trainer(shapes, tmp_path / "run", epochs=1, freeze=(0, 1), layer_decay=0.5, weight_decay=0)
+def test_freezing_and_layer_decay_reach_the_weights(shapes: Path, tmp_path: Path, prepared: Callable[..., Any]) -> None:
+    built, _ = prepared(shapes, tmp_path / "run", epochs=1, freeze=(0, 1), layer_decay=0.5, weight_decay=0)
     before = {key: value.clone() for key, value in built.learner.model.state_dict().items()}
-    built.run()
+    Trainer(built).run()
     moved = {key for key, value in built.learner.model.state_dict().items() if not torch.equal(value, before[key])}
     assert not any(key.startswith(("backbone.body.stem", "backbone.body.stages_0")) for key in moved)
     for part in ("backbone.body.stages_1", "backbone.body.stages_3", "fpn", "rpn", "box_head", "mask_head"):

@@ -14,7 +14,8 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.evaluator import evaluate
 from maskrcnn.inference.predictor import load
 from maskrcnn.train import validation
-from maskrcnn.train.trainer import Trainer, TrainingResult
+from maskrcnn.train.preparation import PreparedRun
+from maskrcnn.train.trainer import TrainingResult
 
 Train = Callable[..., tuple[TrainingResult, Any]]
 
@@ -78,7 +79,7 @@ def test_a_val_split_of_boxes_is_judged_by_boxes(
 
 
 def test_classes_that_val_does_not_share_are_told_before_the_first_step(
-    shapes: Path, tmp_path: Path, trainer: Callable[..., tuple[Trainer, Any]]
+    shapes: Path, tmp_path: Path, prepared: Callable[..., tuple[PreparedRun, Any]]
 ) -> None:
     def rename(content: dict[str, Any]) -> None:
         for category in content["categories"]:
@@ -86,7 +87,7 @@ def test_classes_that_val_does_not_share_are_told_before_the_first_step(
 
     change(shapes, "val", rename)
     with pytest.raises(MaskRCNNError, match="no name in common"):
-        trainer(shapes, tmp_path / "run")
+        prepared(shapes, tmp_path / "run")
 
 
 def test_objects_of_a_class_that_is_not_trained_measure_nothing(shapes: Path, tmp_path: Path, train: Train) -> None:

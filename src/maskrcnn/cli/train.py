@@ -114,12 +114,14 @@ def train(
 def run_training(data: Path, folder: Path, recipe: Recipe, device: str, resume: bool) -> None:
     """Train on a data set's `train` split and measure on its `val` split."""
     from maskrcnn.datasets.dataset import has_split, open_dataset
+    from maskrcnn.train.preparation import prepare
     from maskrcnn.train.trainer import Trainer
 
     train_data = open_dataset(data, "train")
     val_data = open_dataset(data, "val") if has_split(data, "val") else None
     with LiveDisplay() as display:
-        run = Trainer(recipe, train_data, val_data, folder, display, device, resume, str(data.resolve())).run()
+        source = str(data.resolve())
+        run = Trainer(prepare(recipe, train_data, val_data, folder, display, device, resume, source)).run()
     _show(run)
     if run.interrupted:
         raise typer.Exit(INTERRUPTED)
@@ -131,13 +133,13 @@ def run_overfit(data: Path, folder: Path, recipe: Recipe, given: set[str], image
     """Learn a few images by heart; exit code 1 if that fails."""
     from maskrcnn.datasets.dataset import open_dataset
     from maskrcnn.train.overfit import few_images, overfit_recipe, verdict
-    from maskrcnn.train.run_setup import model_config
+    from maskrcnn.train.preparation import model_config, prepare
     from maskrcnn.train.trainer import Trainer
 
     few = few_images(open_dataset(data, "train"), images)
     config = model_config(recipe)
     with LiveDisplay() as display:
-        run = Trainer(overfit_recipe(recipe, few, given), few, few, folder, display, device).run()
+        run = Trainer(prepare(overfit_recipe(recipe, few, given), few, few, folder, display, device)).run()
     _show(run)
     learned, lines = verdict(run, few, config)
     for line in lines:
@@ -148,7 +150,8 @@ def run_overfit(data: Path, folder: Path, recipe: Recipe, given: set[str], image
 
 def _saved(resume: Path, data: Path | None, recipe: Path | None, changes: dict[str, Any]) -> tuple[Path | None, Recipe]:
     """Data and recipe of a saved run, where they are not given."""
-    from maskrcnn.train.state import is_finished, read_about
+    from maskrcnn.train.run_folder import is_finished
+    from maskrcnn.train.state import read_about
 
     if is_finished(resume):
         say(f"the run in {resume} is finished; to train on, start with --init {resume}/last.safetensors")

@@ -1,7 +1,8 @@
-"""How much memory the machine has left, and whether a network fits."""
+"""How much memory the machine has left, whether a network fits, and what to do when memory ran out."""
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ import torch
 from maskrcnn.limits import check_buildable
 
 _MEMINFO, _CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+
+# What CPU allocators say on Linux, macOS and Windows when there is no memory left.
+_CPU_MESSAGES = ("can't allocate memory", "not enough memory", "bad allocation", "std::bad_alloc")
 
 
 def available_memory() -> int | None:
@@ -22,6 +26,20 @@ def available_memory() -> int | None:
         return None
     found = [amount for amount in (_machines(), _containers()) if amount is not None]
     return min(found, default=None)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that a device or the host had no memory left."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _CPU_MESSAGES)
+
+
+def free_memory(device: torch.device) -> None:
+    """Give unused memory back to the device."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def check_memory(config: Any, classes: int) -> None:

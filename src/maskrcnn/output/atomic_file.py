@@ -127,6 +127,15 @@ def try_out(path: Path) -> None:
         raise cannot_write(error, path) from error
 
 
+def free_name(folder: Path, name: str) -> str:
+    """The name, or if the folder has a file of that name, the first of name-2, name-3, … (before its suffix)."""
+    stem, suffix, number = Path(name).stem, Path(name).suffix, 1
+    while (folder / name).exists():
+        number += 1
+        name = f"{stem}-{number}{suffix}"
+    return name
+
+
 def check_name(path: Path) -> None:
     """Raises `MaskRCNNError` if a path can be no file's: a folder is there, or the name is too long."""
     try:

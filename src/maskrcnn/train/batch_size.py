@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 from collections.abc import Sequence
 
@@ -14,8 +13,7 @@ from torch import Tensor
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.batch import Batch
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.ops.memory import available_memory
-from maskrcnn.train.failure_report import is_out_of_memory
+from maskrcnn.ops.memory import available_memory, free_memory, is_out_of_memory
 from maskrcnn.train.parallel import Objective
 
 OBJECTS, PATCH = 100, 56
@@ -148,10 +146,3 @@ def _count_cpu(objective: Objective, accelerator: Accelerator, canvas: int) -> t
     free = float(get_max_memory()["cpu"])
     images = min(max(int(CPU_SHARE * free / image), 1), CPU_LIMIT)
     return images, f"an image takes about {image / 2**20:.0f} MiB, {free / 2**30:.1f} GiB are free"
-
-
-def free_memory(device: torch.device) -> None:
-    """Give back what is no longer used."""
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()

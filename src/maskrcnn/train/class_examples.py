@@ -59,8 +59,3 @@ def _look(dataset: Dataset, enough: int, labels: Collection[int] | None = None) 
         if (seen & wanted).sum() >= enough or (time.monotonic() > until and (seen.any() or labels is not None)):
             break
     return seen, looked
-
-
-def class_table(names: tuple[str, ...]) -> str:
-    """Ids and names on one line, as results will have them."""
-    return "classes: " + ", ".join(f"{number} {name}" for number, name in enumerate(names))

@@ -16,14 +16,12 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.losses import Losses
 from maskrcnn.output.atomic_file import make_folder, write_text
 from maskrcnn.text import listed, plural
-from maskrcnn.train import state
 from maskrcnn.train.recipe import Recipe
+from maskrcnn.train.run_folder import STATE
 from maskrcnn.train.samples.loader import LoadedBatch
 from maskrcnn.weights.safetensors_file import write_tensors
 
 SHOWN = 4
-# How CPU allocators say it, on Linux, macOS and Windows.
-CPU_MEMORY = ("can't allocate memory", "not enough memory", "bad allocation", "std::bad_alloc")
 
 
 class StepRecord(NamedTuple):
@@ -116,13 +114,6 @@ def bad_step(bad: Sequence[str], step: StepRecord, dataset: Dataset, place: Path
     )
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device or the host had no memory left."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in CPU_MEMORY)
-
-
 def out_of_memory(
     number: int, loaded: Sequence[LoadedBatch], dataset: Dataset, recipe: Recipe, folder: Path
 ) -> MaskRCNNError:
@@ -142,6 +133,6 @@ def out_of_memory(
     else:
         fix = f"lower canvas, now {recipe.canvas}, or train in bf16"
     kept = ""
-    if (folder / state.NAME).is_file():
+    if (folder / STATE).is_file():
         kept = f"; what was learned is kept, go on with maskrcnn train --resume {folder} and less memory"
     return MaskRCNNError(f"out of memory at step {number} with {listed(told, SHOWN)}{kept}", fix=fix)

@@ -1,4 +1,4 @@
-"""Several processes that train one model: what they add up, agree on and tell each other.
+"""Devices, and several processes that train one model: what they add up, agree on and send each other.
 
 They are started by ``torchrun`` or ``accelerate launch``; one process alone pays for none of this. Batch norm that is
 not frozen takes its statistics from all processes' batches on GPUs, and from each process's own batch on CPUs.
@@ -7,24 +7,53 @@ not frozen takes its statistics from all processes' batches on GPUs, and from ea
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from accelerate.utils import InitProcessGroupKwargs
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import InitProcessGroupKwargs, set_seed
 from torch import Tensor, nn
 
+from maskrcnn.inference.predictor import PRECISIONS, pick_device, pick_precision
 from maskrcnn.model.batch import Batch
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.train.recipe import Recipe
 
 T = TypeVar("T")
 # The others wait while the first process evaluates, which may take long; a process that dies ends the run at once.
 PATIENCE = timedelta(hours=6)
 
 
-def group_settings() -> InitProcessGroupKwargs:
-    """How long processes wait for one another."""
-    return InitProcessGroupKwargs(timeout=PATIENCE)
+def build_accelerator(recipe: Recipe, device: str, folder: Path) -> tuple[Accelerator, str]:
+    """The devices of all processes, with torch's generators seeded; and the precision that "auto" stands for."""
+    picked = pick_device(device)
+    if picked.type == "cuda" and picked.index is not None:
+        torch.cuda.set_device(picked)
+    precision = recipe.precision
+    if precision == "auto":
+        precision = "bf16" if _has_fast_bf16(picked) else "fp32"
+    # accelerate keeps one state a process; without this a second run could not choose its precision.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    accelerator = Accelerator(
+        mixed_precision={"fp32": "no"}.get(precision, precision),
+        cpu=picked.type == "cpu",
+        gradient_accumulation_steps=recipe.accumulate,
+        log_with=list(recipe.track) or None,
+        project_dir=str(folder),
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
+    )
+    set_seed(recipe.seed)
+    return accelerator, precision
+
+
+def _has_fast_bf16(device: torch.device) -> bool:
+    """Whether bf16 is faster than fp32 there."""
+    if device.type == "cuda":
+        return pick_precision("auto", device) == PRECISIONS["bf16"]
+    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
 
 
 class Objective(nn.Module):

@@ -6,13 +6,9 @@ else is JSON in the file's metadata. No generator needs saving: what is random f
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
-import shutil
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -29,11 +25,10 @@ from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.output.atomic_file import replacing, sync
 from maskrcnn.text import first_line
 from maskrcnn.train.ema import EMA
+from maskrcnn.train.run_folder import PREVIOUS_STATE, STATE
 from maskrcnn.weights.safetensors_file import save_tensors
 
 FORMAT = "maskrcnn-run-1"
-NAME, PREVIOUS = "state.safetensors", "state.previous.safetensors"
-LOG, OTHERS = "log.txt", ("data.json", "recipe.json", "history.csv")  # what else a run writes, its log first
 
 
 @dataclass
@@ -64,7 +59,7 @@ class _About(TypedDict):
     source: str
 
 
-_STATE, _ABOUT = TypeAdapter(RunState), TypeAdapter(_About)
+_RUN_STATE, _ABOUT = TypeAdapter(RunState), TypeAdapter(_About)
 _SCALER: TypeAdapter[dict[str, float]] = TypeAdapter(dict[str, float])
 
 
@@ -103,91 +98,20 @@ def save_state(
         "ema_steps": str(ema.steps),
         "checksum": str(_checksum(tensors)),
     }
-    with replacing(folder / NAME) as part:
+    with replacing(folder / STATE) as part:
         save_tensors(part, tensors, metadata)
         sync(part)
-        if (folder / NAME).is_file():
+        if (folder / STATE).is_file():
             _keep_as_previous(folder)
 
 
 def _keep_as_previous(folder: Path) -> None:
     """Give the newest state its second name. It keeps the first until the next replaces it: somebody may be reading."""
-    (folder / PREVIOUS).unlink(missing_ok=True)
+    (folder / PREVIOUS_STATE).unlink(missing_ok=True)
     try:
-        os.link(folder / NAME, folder / PREVIOUS)
+        os.link(folder / STATE, folder / PREVIOUS_STATE)
     except OSError:  # a file system without links
-        (folder / NAME).replace(folder / PREVIOUS)
-
-
-def is_finished(folder: Path) -> bool:
-    """Whether a run came to its end there: it has left weights, and no state to go on from."""
-    return (folder / "last.safetensors").is_file() and not any((folder / name).is_file() for name in (NAME, PREVIOUS))
-
-
-def remove_state(folder: Path) -> None:
-    """Forget the run saved there: it is finished."""
-    for name in (NAME, PREVIOUS):
-        (folder / name).unlink(missing_ok=True)
-
-
-def make_room(folder: Path) -> list[str]:
-    """Keep an earlier run's weights in the folder under other names, and return those.
-
-    Raises:
-        MaskRCNNError: that run is unfinished, and a new one would overwrite its state; or files there are no run's.
-    """
-    if any((folder / name).is_file() for name in (NAME, PREVIOUS)):
-        raise MaskRCNNError(
-            "there is an unfinished run",
-            where=folder,
-            fix=f"go on with it: maskrcnn train --resume {folder}; or choose another --out, or delete the folder",
-        )
-    if not (folder / LOG).exists() and (others := [name for name in OTHERS if (folder / name).exists()]):
-        raise MaskRCNNError(
-            f"there is no run, and a file that one would replace: {others[0]}",
-            where=folder,
-            fix="choose another --out",
-        )
-    moved = []
-    for name in ("last", "best"):
-        if (folder / f"{name}.safetensors").is_file():
-            moved.append(_free_name(folder, f"{name}.earlier"))
-            (folder / f"{name}.safetensors").replace(folder / moved[-1])
-    return moved
-
-
-def _free_name(folder: Path, stem: str) -> str:
-    """A name for weights that no file has: that of an earlier run, or of one before it."""
-    numbers = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
-    names = (f"{stem}{number}.safetensors" for number in numbers)
-    return next(name for name in names if not (folder / name).exists())
-
-
-def check_space(folder: Path, model: MaskRCNN) -> None:
-    """Raises `MaskRCNNError` where the disk has no room for the first state: model, average, moments, and `last`."""
-    needed = 4 * sum(value.numel() * value.element_size() for value in model.state_dict().values())
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise MaskRCNNError(
-            f"expected {needed / 1e6:,.0f} MB of free space for the state of the run, found {free / 1e6:,.0f} MB",
-            where=folder,
-            fix="free some space there, or choose another --out",
-        )
-
-
-@contextmanager
-def saying_what_is_kept(folder: Path) -> Iterator[None]:
-    """An error of saving says whether there is a state to go on from."""
-    try:
-        yield
-    except MaskRCNNError as error:
-        kept, fix = "nothing of the run is saved", error.fix
-        if any((folder / name).is_file() for name in (NAME, PREVIOUS)):
-            kept = "the state saved before is kept"
-            fix += f", then go on with: maskrcnn train --resume {folder}"
-        elif (folder / "last.safetensors").is_file():
-            kept = "the weights are in last.safetensors"
-        raise MaskRCNNError(f"{error.what}; {kept}", where=error.where, fix=fix) from error
+        (folder / STATE).replace(folder / PREVIOUS_STATE)
 
 
 def read_about(folder: Path) -> tuple[RunState, dict[str, Any]]:
@@ -203,7 +127,7 @@ def read_state(folder: Path, tensors: bool = True) -> SavedRun:
         MaskRCNNError: there is none, or none that can be read.
     """
     damage: list[str] = []
-    for name in (NAME, PREVIOUS):
+    for name in (STATE, PREVIOUS_STATE):
         if (folder / name).is_file():
             try:
                 return _read(folder / name, tensors, "; ".join(damage))
@@ -212,7 +136,7 @@ def read_state(folder: Path, tensors: bool = True) -> SavedRun:
     if damage:
         raise MaskRCNNError("; ".join(damage), fix=f"start a new run with --init {folder / 'last.safetensors'}")
     raise MaskRCNNError(
-        f"expected an unfinished run with its {NAME}, found none",
+        f"expected an unfinished run with its {STATE}, found none",
         where=folder,
         fix=f"give --resume the --out of a run; train a finished one further with --init {folder}/last.safetensors",
     )
@@ -227,7 +151,7 @@ def _read(path: Path, with_tensors: bool, damage: str) -> SavedRun:
             raise ValueError(f"expected the state of a run, {FORMAT}, found {shown(metadata.get('format'))}")
         if with_tensors and str(_checksum(tensors)) != metadata["checksum"]:
             raise ValueError("its checksum does not fit")
-        state = _STATE.validate_python(parse_json(metadata["state"]))
+        state = _RUN_STATE.validate_python(parse_json(metadata["state"]))
         about = _ABOUT.validate_python(parse_json(metadata["about"]))
         scaler = _SCALER.validate_python(parse_json(metadata["scaler"]))
         return SavedRun(state, dict(about), scaler, int(metadata["ema_steps"]), tensors, damage)

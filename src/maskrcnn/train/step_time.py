@@ -53,11 +53,12 @@ class StepTimer:
         most, steps = self.recipe.warmup_steps, self.steps
         return most if steps is None else min(most, WARMUP_SHARE * steps)
 
-    @property
-    def too_short(self) -> bool:
-        """Whether it is known that the run ends before anything can be learned."""
+    def warnings(self) -> list[str]:
+        """A line, if it is known that the run ends before anything can be learned."""
         steps = self.steps
-        return steps is not None and round(steps) < FEW_STEPS
+        if steps is None or round(steps) >= FEW_STEPS:
+            return []
+        return [f"too short: a run of fewer than {FEW_STEPS} steps learns little; {self.advice()}"]
 
     def line(self) -> str:
         """A step's time and what follows from it. Only after a timed step."""

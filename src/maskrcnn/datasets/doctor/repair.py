@@ -23,7 +23,7 @@ from maskrcnn.datasets.formats.coco_categories import read_categories
 from maskrcnn.datasets.formats.registry import BY_NAME, detect
 from maskrcnn.documents import read_json
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.output.atomic_file import make_folder, replacing, write_text
+from maskrcnn.output.atomic_file import free_name, make_folder, replacing, write_text
 from maskrcnn.output.unfinished import is_free, unfinished_while
 from maskrcnn.text import plural
 
@@ -136,7 +136,7 @@ def _copy_images(entries: list[Any], dataset: Dataset, folder: Path) -> list[dic
         number = entry["id"] if isinstance(entry, dict) else None
         record = None if number is None or number in images else records.get(number)
         if record is not None:
-            target = folder / _free_name(folder, record.path.name)
+            target = folder / free_name(folder, record.path.name)
             with replacing(target) as part:
                 shutil.copyfile(record.path, part)
             size = {"height": record.height, "width": record.width}
@@ -175,12 +175,3 @@ def _lost(problems: Iterable[Problem]) -> FixCounts:
 
 def _write(file: Path, content: Mapping[str, Any]) -> None:
     write_text(file, json.dumps(content, ensure_ascii=False))
-
-
-def _free_name(folder: Path, name: str) -> str:
-    """The name, or one like it that no file of the folder has."""
-    stem, suffix, number = Path(name).stem, Path(name).suffix, 1
-    while (folder / name).exists():
-        number += 1
-        name = f"{stem}-{number}{suffix}"
-    return name

@@ -1,0 +1,334 @@
+"""A run before its first step: devices, network, data and folder, checked and ready for a `Trainer`."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from torch.utils.data import DataLoader
+
+from maskrcnn.config import Config, from_dict, preset, to_dict
+from maskrcnn.datasets.dataset import Dataset
+from maskrcnn.datasets.survey.channel_statistics import input_settings
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.evaluation.federated import is_federated
+from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.output.atomic_file import make_folder, write_text
+from maskrcnn.text import plural
+from maskrcnn.train import trackers
+from maskrcnn.train.batch_size import check_batch
+from maskrcnn.train.class_examples import check_examples
+from maskrcnn.train.interrupt import Interrupt
+from maskrcnn.train.learner import Learner
+from maskrcnn.train.parallel import Processes, build_accelerator
+from maskrcnn.train.recipe import Recipe
+from maskrcnn.train.resume_check import check_resumable, summarise, summary_checksum
+from maskrcnn.train.run_folder import DATA, LOG, RECIPE, check_free, check_space, keep_earlier_weights
+from maskrcnn.train.run_log import Display, NoDisplay, RunLog
+from maskrcnn.train.samples.augment import Augmentation
+from maskrcnn.train.samples.loader import LoadedBatch, training_loader
+from maskrcnn.train.state import RunState, SavedRun, read_state, restore
+from maskrcnn.train.step_time import StepTimer, duration_text
+from maskrcnn.train.validation import NOTHING, Validation, measurable, renamed
+from maskrcnn.weights.load import load_backbone, load_checkpoint, read_any_checkpoint
+from maskrcnn.weights.load_report import LoadReport
+
+WORKERS_A_CORE = 8
+
+
+@dataclass
+class PreparedRun:
+    """All that a `Trainer` works with.
+
+    Attributes:
+        recipe: with its batch size as a number.
+        folder: where the run writes its files.
+        precision: "fp32", "bf16" or "fp16", also of evaluations.
+        learner: model, average and optimiser; restored, if the run is resumed.
+        loader: this process's batches, from the first sample that no step has had.
+        state: where the run is.
+        about: what a later run must know to resume this one.
+        images_a_step: of all processes together.
+        total_steps: of a run without ``minutes``.
+        rate: the peak learning rate.
+    """
+
+    recipe: Recipe
+    train_data: Dataset
+    folder: Path
+    accelerator: Accelerator
+    precision: str
+    processes: Processes
+    log: RunLog
+    learner: Learner
+    loader: DataLoader[LoadedBatch]
+    state: RunState
+    about: dict[str, Any]
+    images_a_step: int
+    total_steps: int
+    rate: float
+    timer: StepTimer
+    interrupt: Interrupt
+    validation: Validation
+
+
+def prepare(
+    recipe: Recipe,
+    train_data: Dataset,
+    val_data: Dataset | None,
+    folder: Path,
+    display: Display,
+    device: str = "auto",
+    resume: bool = False,
+    source: str = "",
+) -> PreparedRun:
+    """Prepare a run of a recipe on a data set, in a folder.
+
+    Nothing is written before the network has its weights: they may be those of an earlier run in the same folder.
+
+    Args:
+        device: "auto", "cpu", "cuda" or "mps".
+        resume: go on with the run saved in the folder.
+        source: where the data is, for a later ``--resume``.
+
+    Raises:
+        MaskRCNNError: the recipe does not fit the data, the data has nothing to learn, or the folder holds an
+            unfinished run, or none that fits.
+    """
+    trackers.require(recipe.track)
+    accelerator, precision = build_accelerator(recipe, device, folder)
+    processes = Processes()
+    saved = _read_saved(folder, resume, processes)
+    names = _class_names(recipe, train_data)
+    model, report = _build_model(recipe, names, saved, train_data)
+    log = _open_log(folder, display, resume, processes)
+    _describe_data(log, names, train_data, val_data)
+    log.say(*(report.lines() if report else ()))
+    learner = Learner(model, recipe, accelerator, processes)
+    recipe, images_a_step = _with_batch_size(recipe, learner, len(train_data), saved, log)
+    about = _record_inputs(folder, recipe, images_a_step, train_data, source, learner, saved)
+    state = saved.state if saved else RunState()
+    total_steps = recipe.total_steps(len(train_data), images_a_step)
+    interrupt = Interrupt()
+    run = PreparedRun(
+        recipe=recipe,
+        train_data=train_data,
+        folder=folder,
+        accelerator=accelerator,
+        precision=precision,
+        processes=processes,
+        log=log,
+        learner=learner,
+        loader=_build_loader(recipe, train_data, learner, state.images),
+        state=state,
+        about=about,
+        images_a_step=images_a_step,
+        total_steps=total_steps,
+        rate=recipe.learning_rate(images_a_step),
+        timer=StepTimer(recipe, state, total_steps),
+        interrupt=interrupt,
+        validation=Validation(_measurable(val_data, train_data, names, processes, log), recipe, state, log, interrupt),
+    )
+    _introduce(run, saved)
+    return run
+
+
+def model_config(recipe: Recipe, dataset: Dataset | None = None) -> Config:
+    """The architecture of a recipe: its preset's or that of ``init``, with the recipe's changes, for images such as the
+    data has."""
+    config = read_any_checkpoint(recipe.init)[0].config if recipe.init else preset(recipe.preset)
+    config = config.replace(**recipe.model)
+    if dataset is None or "mean" in recipe.model.get("preprocess", {}):
+        return config
+    return config.replace(preprocess=input_settings(dataset, config.preprocess, recipe.channels))
+
+
+def _read_saved(folder: Path, resume: bool, processes: Processes) -> SavedRun | None:
+    """The run to resume, as the first process reads it; None for a new one, for which the folder must be free."""
+    saved = None
+    if processes.main and resume:
+        saved = read_state(folder)
+    elif processes.main:
+        check_free(folder)
+    return processes.from_main(saved)
+
+
+def _class_names(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
+    """The recipe's names for the data's classes, or the data's own. Raises `MaskRCNNError` if their number differs."""
+    names = recipe.names or dataset.names
+    if len(names) != len(dataset.names):
+        raise MaskRCNNError(
+            f"names: expected {len(dataset.names)} for the classes {dataset.names}, found {list(names)}"
+        )
+    return tuple(names)
+
+
+def _build_model(
+    recipe: Recipe, names: tuple[str, ...], saved: SavedRun | None, dataset: Dataset
+) -> tuple[MaskRCNN, LoadReport | None]:
+    """The recipe's network for these classes and this data's channels: a saved run's, or filled from ``init`` or
+    ``backbone_weights``."""
+    if saved is not None:
+        return MaskRCNN(from_dict(saved.about["config"]), names), None
+    model, report = MaskRCNN(model_config(recipe, dataset), names), None
+    if recipe.init:
+        checkpoint, notes = read_any_checkpoint(recipe.init)
+        report = load_checkpoint(model, checkpoint, recipe.init)
+        report.notes += notes
+    elif recipe.backbone_weights:
+        report = load_backbone(model, recipe.backbone_weights)
+    return model, report
+
+
+def _open_log(folder: Path, display: Display, resume: bool, processes: Processes) -> RunLog:
+    """Make the folder and its log; weights that an earlier run left there get other names."""
+    earlier = keep_earlier_weights(folder) if processes.main and not resume else []
+    make_folder(folder)
+    log = RunLog(folder / LOG, display, fresh=not resume) if processes.main else RunLog(None, NoDisplay(), fresh=False)
+    for name in earlier:
+        log.note(f"the folder's earlier weights are kept as {name}")
+    return log
+
+
+def _describe_data(log: RunLog, names: tuple[str, ...], train_data: Dataset, val_data: Dataset | None) -> None:
+    """Log ids and names of the classes, those without an example, and what was left out of the data.
+
+    Raises:
+        MaskRCNNError: no image has an object that can be learned.
+    """
+    log.say("classes: " + ", ".join(f"{number} {name}" for number, name in enumerate(names)))
+    if is_federated(train_data):
+        log.note("federated labels: in training, classes that an image's labels do not tell of count as absent")
+    for line in check_examples(train_data):
+        log.note(line)
+    for dataset in (train_data, val_data):
+        log.tell(dataset.problems if dataset is not None else ())
+
+
+def _with_batch_size(
+    recipe: Recipe, learner: Learner, data: int, saved: SavedRun | None, log: RunLog
+) -> tuple[Recipe, int]:
+    """The recipe with its batch size as a number, and the images of a step of all processes."""
+    folds = recipe.accumulate * learner.processes.count
+    images = recipe.batch_size
+    preprocess = learner.model.config.preprocess
+    least = min(preprocess.short) // 2 if recipe.canvas == "own" else recipe.canvas
+    count = 1 if images == "auto" else images
+    check_batch(count, recipe.accumulate, least, preprocess.channels, learner.accelerator.device)
+    if images == "auto" and saved is not None:
+        images = max(saved.about["images_a_step"] // folds, 1)
+    elif images == "auto":
+        canvas = preprocess.long if recipe.canvas == "own" else recipe.canvas
+        largest, why = learner.largest_batch(32 * math.ceil(canvas / 32))
+        images = min(largest, data)
+        log.say(f"batch size {images}: {why}")
+    assert isinstance(images, int)
+    return recipe.model_copy(update={"batch_size": images}), images * folds
+
+
+def _record_inputs(
+    folder: Path,
+    recipe: Recipe,
+    images_a_step: int,
+    dataset: Dataset,
+    source: str,
+    learner: Learner,
+    saved: SavedRun | None,
+) -> dict[str, Any]:
+    """Restore the saved run, if it fits, and write what this one is of into its folder; returned is what a later run
+    must know to resume it."""
+    data = summarise(dataset)
+    about = {
+        "recipe": json.loads(recipe.model_dump_json()),
+        "config": to_dict(learner.model.config),
+        "images_a_step": images_a_step,
+        "data": summary_checksum(data),
+        "source": source,
+    }
+    if saved is not None:
+        check_resumable(folder, saved.about, about, data)
+        restore(saved, learner.model, learner.ema, learner.optimizer, learner.scaler)
+    if learner.processes.main:
+        check_space(folder, learner.model)
+        write_text(folder / RECIPE, json.dumps(about["recipe"], indent=2))
+        write_text(folder / DATA, json.dumps(data))
+    return about
+
+
+def _build_loader(recipe: Recipe, dataset: Dataset, learner: Learner, start: int) -> DataLoader[LoadedBatch]:
+    """This process's share of the training stream.
+
+    Args:
+        start: samples that all processes together have taken before.
+    """
+    assert isinstance(recipe.batch_size, int)
+    augmentation = Augmentation(
+        recipe.flip,
+        recipe.turns,
+        recipe.scale_jitter,
+        recipe.colour,
+        recipe.stains,
+        recipe.object_crops,
+        recipe.copy_paste,
+    )
+    return training_loader(
+        dataset,
+        learner.model.config.preprocess,
+        augmentation,
+        None if recipe.canvas == "own" else recipe.canvas,
+        recipe.batch_size,
+        _workers(recipe),
+        recipe.seed,
+        pin_memory=learner.accelerator.device.type == "cuda",
+        start=start,
+        rank=learner.processes.rank,
+        world=learner.processes.count,
+    )
+
+
+def _workers(recipe: Recipe) -> int:
+    """Worker processes that read images: as the recipe says, or this process's share of the cores but one.
+
+    Each takes memory, and more than a few a core make nothing faster.
+    """
+    cores = os.cpu_count() or 2
+    if recipe.workers is not None:
+        return min(recipe.workers, WORKERS_A_CORE * cores)
+    return max(cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1, 1)
+
+
+def _measurable(
+    val_data: Dataset | None, train_data: Dataset, names: tuple[str, ...], processes: Processes, log: RunLog
+) -> Dataset | None:
+    """The val split under the names of the classes that are trained; None, and logged why, if it is of no use."""
+    if val_data is None:
+        log.note("no val split: nothing is measured, there will be no `best` checkpoint, only `last`")
+        return None
+    dataset = renamed(val_data, dict(zip(train_data.names, names, strict=True)))
+    if processes.from_main(processes.main and measurable(dataset, names)):
+        return dataset
+    log.note(NOTHING)
+    return None
+
+
+def _introduce(run: PreparedRun, saved: SavedRun | None) -> None:
+    """Log what is about to happen."""
+    log, recipe, val_data = run.log, run.recipe, run.validation.dataset
+    log.say(f"train: {plural(len(run.train_data), 'image')}, val: {'none' if val_data is None else len(val_data)}")
+    several = f", {run.processes.count} processes" if run.processes.count > 1 else ""
+    log.say(f"{run.precision} on {run.accelerator.device}{several}")
+    fit = f"as many steps as fit into {duration_text(60 * recipe.minutes)}," if recipe.minutes else ""
+    steps = fit or plural(run.total_steps, "step")
+    log.say(f"{steps} of {plural(run.images_a_step, 'image')} each; peak learning rate {run.rate:.3g}")
+    if not recipe.minutes:
+        log.say(*run.timer.warnings())
+    if saved is not None:
+        if saved.damage:
+            log.note(f"{saved.damage}; the state before it is used")
+        log.say(f"going on after step {run.state.steps}")
+    log.say(f"step {run.state.steps + 1} is on its way: the first loss comes with it")
