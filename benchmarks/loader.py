@@ -29,9 +29,11 @@ from torchvision.io import ImageReadMode, decode_image, read_file
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
-from maskrcnn.annotations.objects import Annotation
+from maskrcnn.annotations.annotation import Annotation
+from maskrcnn.annotations.labels import Labels, StoredAnnotations
 from maskrcnn.config import Preprocess
-from maskrcnn.datasets.dataset import Dataset, StoredAnnotations, open_dataset
+from maskrcnn.datasets.dataset import Dataset
+from maskrcnn.datasets.source import open_dataset
 from maskrcnn.masks.patch import resample
 from maskrcnn.train.samples.augment import Augmentation
 from maskrcnn.train.samples.instances import make_instances
@@ -90,7 +92,7 @@ def read_dense(dataset: Dataset, index: int) -> tuple[tv_tensors.Image, dict[str
     """An image and its labels as torchvision's detection references have them."""
     record = dataset.records[index]
     image = tv_tensors.Image(decode_image(read_file(str(record.path)), ImageReadMode.RGB))
-    single = [a for a in dataset.annotations(index) if not a.crowd]
+    single = [a for a in dataset.annotations(index)[0] if not a.crowd]
     masks = [torch.from_numpy(dense(a, record.size)) for a in single]
     boxes = torch.tensor([a.box for a in single]).reshape(-1, 4)
     target = {
@@ -193,9 +195,9 @@ def crowded(dataset: Dataset, objects: int) -> Dataset:
     rng = np.random.default_rng(2)
     annotations = []
     for index, record in enumerate(dataset.records):
-        single = [a for a in dataset.annotations(index) if not a.crowd and isinstance(a.segmentation, list)]
+        single = [a for a in dataset.annotations(index)[0] if not a.crowd and isinstance(a.segmentation, list)]
         annotations.append([moved(single[k % len(single)], record.size, rng) for k in range(objects if single else 0)])
-    return Dataset(dataset.names, dataset.records, StoredAnnotations(annotations))
+    return Dataset(Labels(dataset.names, dataset.records, StoredAnnotations(annotations)))
 
 
 def moved(annotation: Annotation, size: tuple[int, int], rng: np.random.Generator) -> Annotation:
@@ -230,7 +232,7 @@ def main() -> None:
                 if repeat:  # the first warms up
                     own.append(images / (time.process_time() - began))
         ratios = sorted(ours / theirs for theirs, ours in zip(*speeds, strict=True))
-        counts = statistics.fmean(len(dataset.annotations(i)) for i in range(len(dataset)))
+        counts = statistics.fmean(len(dataset.annotations(i)[0]) for i in range(len(dataset)))
         theirs, ours = map(statistics.median, speeds)
         print(
             f"| {name} | {counts:.0f} | {theirs:.1f} | {ours:.1f} | **{statistics.median(ratios):.1f}** "

@@ -18,12 +18,14 @@ from PIL import Image
 
 from fuzz.mutations import Mutation, Rng, in_bytes, in_json, in_png, in_safetensors, in_value, in_yaml, in_zip
 from maskrcnn import runtime
-from maskrcnn.annotations.objects import Annotation
+from maskrcnn.annotations.annotation import Annotation
+from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
 from maskrcnn.config import Config, Preprocess, from_dict, preset, to_dict
 from maskrcnn.datasets.conversion.conversion import convert
-from maskrcnn.datasets.dataset import Dataset, ImageRecord, StoredAnnotations, open_dataset
+from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.doctor.examination import examine
 from maskrcnn.datasets.formats.registry import BY_NAME
+from maskrcnn.datasets.source import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.image_reader import image_size, read_channels, read_header, read_id_map, read_image
 from maskrcnn.images.sources import resolve_sources
@@ -99,7 +101,7 @@ def _labelled(name: str) -> Callable[[Path], None]:
         for k in range(2):
             Image.fromarray(_photo(height, width)).save(folder / f"{k}.png")
             records.append(ImageRecord(k, folder / f"{k}.png", height, width))
-        data = Dataset(["cat", "dog"], records, StoredAnnotations([annotations, annotations]))
+        data = Dataset(Labels(["cat", "dog"], records, StoredAnnotations([annotations, annotations])))
         convert({"train": data, "val": data}, folder / "data", BY_NAME[name])
         for record in records:
             record.path.unlink()
@@ -125,6 +127,8 @@ def _use_data(folder: Path) -> int:
             assert np.isfinite(objects.boxes).all()
             assert pixels.ndim == 3
             read += 1
+            for problem in objects.problems:
+                _check_message(str(problem))
         for problem in dataset.problems:
             _check_message(str(problem))
     for problem in examine(folder / "data", workers=1).problems:
@@ -316,7 +320,8 @@ def _use_manifest(folder: Path) -> int:
     for split in ("train", "val"):
         dataset = open_dataset(folder / "data.yaml", split)
         for index in range(len(dataset)):
-            dataset.objects(index)
+            for problem in dataset.objects(index).problems:
+                _check_message(str(problem))
         read += len(dataset)
         for problem in dataset.problems:
             _check_message(str(problem))

@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from maskrcnn.config import Config as Config
     from maskrcnn.config import preset as preset
-    from maskrcnn.datasets.dataset import open_dataset as open_dataset
+    from maskrcnn.datasets.source import open_dataset as open_dataset
     from maskrcnn.errors import MaskRCNNError as MaskRCNNError
     from maskrcnn.evaluation.evaluator import evaluate as evaluate
     from maskrcnn.inference.predictor import Predictor as Predictor
@@ -35,7 +35,7 @@ _HOMES = {
     "MaskRCNN": "maskrcnn.model.mask_rcnn",
     "Config": "maskrcnn.config",
     "preset": "maskrcnn.config",
-    "open_dataset": "maskrcnn.datasets.dataset",
+    "open_dataset": "maskrcnn.datasets.source",
     "evaluate": "maskrcnn.evaluation.evaluator",
     "MaskRCNNError": "maskrcnn.errors",
 }

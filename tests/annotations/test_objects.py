@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskrcnn.annotations.objects import Annotation, checked_polygons, clipped_box, draw_all
+from maskrcnn.annotations.annotation import Annotation, checked_polygons, clipped_box
+from maskrcnn.annotations.objects import draw_all
 from maskrcnn.annotations.problem import DataError, Problem
 from maskrcnn.masks import Crop, encode
 
@@ -25,7 +26,8 @@ def annotation(segmentation: Any, box: Any = None, number: int = 1, area: float 
 
 @pytest.mark.parametrize("segmentation", [[SQUARE], CROP, dict(encode(CROP, SIZE))])
 def test_every_form_draws_the_same_mask(segmentation: Any) -> None:
-    objects, problems = draw_all([annotation(segmentation)], SIZE, "a.json")
+    objects = draw_all([annotation(segmentation)], SIZE, "a.json")
+    problems = list(objects.problems)
     (crop,) = objects.crops
     assert crop is not None
     assert crop.box == (2, 3, 8, 9)
@@ -37,7 +39,8 @@ def test_every_form_draws_the_same_mask(segmentation: Any) -> None:
 
 
 def test_a_box_without_a_mask_is_an_object() -> None:
-    objects, problems = draw_all([annotation(None, (1.5, 2, 6, 4)), annotation([SQUARE], area=30.5)], SIZE, "a.json")
+    objects = draw_all([annotation(None, (1.5, 2, 6, 4)), annotation([SQUARE], area=30.5)], SIZE, "a.json")
+    problems = list(objects.problems)
     assert objects.crops[0] is None
     assert objects.crops[1] is not None
     assert objects.boxes[0].tolist() == [1.5, 2, 6, 4]
@@ -49,7 +52,8 @@ def test_a_box_without_a_mask_is_an_object() -> None:
 def test_what_has_no_shape_is_one_line_and_the_rest_stays() -> None:
     outside = [SQUARE + 100]
     found = [annotation(None, number=4), annotation(outside, number=5), annotation([SQUARE], number=6)]
-    objects, problems = draw_all(found, SIZE, "dir/a.json")
+    objects = draw_all(found, SIZE, "dir/a.json")
+    problems = list(objects.problems)
     assert objects.ids.tolist() == [6]
     assert [problem.check for problem in problems] == ["no-shape", "empty-mask"]
     assert str(problems[0]) == "dir/a.json, annotation 4: dropped, it has neither a mask nor a box (draw or remove it)"
@@ -58,7 +62,8 @@ def test_what_has_no_shape_is_one_line_and_the_rest_stays() -> None:
 
 @pytest.mark.parametrize(("box", "kept"), [((2, 3, 8, 9), True), ((1, 2, 9.9, 10.5), True), ((8, 9, 2, 3), False)])
 def test_a_box_that_misses_its_mask_gives_way(box: Any, kept: bool) -> None:
-    objects, problems = draw_all([annotation([SQUARE], box)], SIZE, "a.json")
+    objects = draw_all([annotation([SQUARE], box)], SIZE, "a.json")
+    problems = list(objects.problems)
     assert objects.boxes[0].tolist() == pytest.approx(list(box) if kept else [2, 3, 8, 9])
     assert [problem.check for problem in problems] == ([] if kept else ["box-mask-disagree"])
     assert not any(problem.objects_lost for problem in problems)
@@ -113,6 +118,6 @@ def test_a_problem_is_one_line() -> None:
 
 def test_the_masks_of_one_image_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("maskrcnn.annotations.objects._MAX_PIXELS", 70)
-    objects, problems = draw_all([annotation([SQUARE])] * 4, SIZE, "a.json")  # 36 pixels each
+    objects = draw_all([annotation([SQUARE])] * 4, SIZE, "a.json")  # 36 pixels each
     assert len(objects.labels) == 2
-    assert [(problem.check, problem.objects_lost) for problem in problems] == [("masks-too-large", 1)] * 2
+    assert [(problem.check, problem.objects_lost) for problem in objects.problems] == [("masks-too-large", 1)] * 2

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from maskrcnn.datasets.dataset import Dataset, open_dataset, split_names
+from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.doctor.examination import examine
+from maskrcnn.datasets.source import open_dataset, split_names
 from maskrcnn.errors import MaskRCNNError
+from tests.reading import lost, problems_of
 
 # The polygon that most cases hold: 50 x 40 pixels from (10, 10).
 BOX = [10, 10, 60, 50]
@@ -29,7 +31,7 @@ def test_coco_cat_gap_zero(case: Path) -> None:
     dataset = open_dataset(case / "data")
     assert dataset.names == ("cat", "dog")
     assert dataset.objects(0).labels.tolist() == [0]
-    (problem,) = dataset.problems
+    (problem,) = problems_of(dataset)
     assert (problem.check, problem.severity) == ("root-category", "note")
     assert "'objects'" in problem.what
     assert not any("objects" in f.what for f in examine(case / "data").problems if f.check != "root-category")
@@ -48,7 +50,7 @@ def test_coco_flat_segmentation_str_imageid(case: Path) -> None:
     dataset = open_dataset(case / "data")
     assert areas(dataset) == [[2000]]
     assert dataset.objects(0).boxes.tolist() == [BOX]
-    assert dataset.problems == []
+    assert problems_of(dataset) == []
     assert errors(case / "data") == []
 
 
@@ -57,14 +59,14 @@ def test_coco_float_ids(case: Path) -> None:
     assert [record.id for record in dataset.records] == [1]
     assert dataset.objects(0).ids.tolist() == [1]
     assert areas(dataset) == [[2000]]
-    assert dataset.problems == []
+    assert problems_of(dataset) == []
     assert errors(case / "data") == []
 
 
 def test_coco_percent(case: Path) -> None:
     dataset = open_dataset(case / "data")
     assert [record.path.name for record in dataset.records] == ["my image #1.png"]
-    assert dataset.problems == []
+    assert problems_of(dataset) == []
     assert errors(case / "data") == []
     assert "unlisted-image" not in examine(case / "data").counts
 
@@ -72,7 +74,7 @@ def test_coco_percent(case: Path) -> None:
 def test_coco_string_ids(case: Path) -> None:
     dataset = open_dataset(case / "data")
     assert areas(dataset) == [[2000]]
-    assert dataset.problems == []
+    assert problems_of(dataset) == []
     assert errors(case / "data") == []
 
 
@@ -84,8 +86,8 @@ def test_coco_twin_basenames(case: Path) -> None:
 def test_coco_zero_bbox_with_polygon(case: Path) -> None:
     dataset = open_dataset(case / "data")
     assert dataset.objects(0).boxes.tolist() == [BOX]
-    assert [(problem.check, problem.severity) for problem in dataset.problems] == [("box-mask-disagree", "warning")]
-    assert dataset.dropped == 0
+    assert [(problem.check, problem.severity) for problem in problems_of(dataset)] == [("box-mask-disagree", "warning")]
+    assert lost(dataset)[1] == 0
     diagnosis = examine(case / "data")
     assert diagnosis.errors == 0
     assert diagnosis.objects == {"": 1}
@@ -97,7 +99,7 @@ def opened(case: Path, names: tuple[str, ...], objects: list[list[int]]) -> Data
     dataset = open_dataset(case / "data", "train")
     assert dataset.names == names
     assert [dataset.objects(i).labels.tolist() for i in range(len(dataset))] == objects
-    assert dataset.dropped == dataset.skipped == 0
+    assert lost(dataset) == (0, 0)
     assert errors(case / "data") == []
     return dataset
 
@@ -109,25 +111,27 @@ def test_yolo_cvat_train_txt(case: Path) -> None:
 
 def test_yolo_names_dup(case: Path) -> None:
     dataset = opened(case, ("Car",), [[0]])
-    assert [(problem.check, problem.severity) for problem in dataset.problems] == [("duplicate-category", "warning")]
+    assert [(problem.check, problem.severity) for problem in problems_of(dataset)] == [
+        ("duplicate-category", "warning")
+    ]
     assert examine(case / "data").counts["duplicate-category"] == 1
 
 
 def test_yolo_names_norway(case: Path) -> None:
-    assert opened(case, ("no", "yes"), [[0]]).problems == []
+    assert problems_of(opened(case, ("no", "yes"), [[0]])) == []
 
 
 def test_yolo_names_str(case: Path) -> None:
-    assert opened(case, ("cat",), [[0]]).problems == []
+    assert problems_of(opened(case, ("cat",), [[0]])) == []
 
 
 def test_yolo_names_strkeys(case: Path) -> None:
-    assert opened(case, ("cat", "dog"), [[0]]).problems == []
+    assert problems_of(opened(case, ("cat", "dog"), [[0]])) == []
 
 
 def test_yolo_pose(case: Path) -> None:
     dataset = opened(case, ("cat",), [[0]])
-    assert [(problem.check, problem.severity) for problem in dataset.problems] == [("pose-data", "note")]
+    assert [(problem.check, problem.severity) for problem in problems_of(dataset)] == [("pose-data", "note")]
     objects, (height, width) = dataset.objects(0), dataset.records[0].size
     assert objects.crops == [None]
     assert objects.boxes.tolist() == [[width / 4, height / 4, width * 3 / 4, height * 3 / 4]]

@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from maskrcnn.cli import main
-from maskrcnn.datasets.dataset import open_dataset
 from maskrcnn.datasets.formats.registry import BY_NAME, detect
+from maskrcnn.datasets.source import open_dataset
 
 
 def run(*words: object) -> tuple[int, str]:

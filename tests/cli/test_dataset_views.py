@@ -12,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from maskrcnn.cli import main
-from maskrcnn.datasets.dataset import open_dataset
+from maskrcnn.datasets.source import open_dataset
 
 
 def run(*words: object) -> tuple[int, str]:

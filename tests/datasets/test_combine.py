@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskrcnn.annotations.objects import Annotation
+from maskrcnn.annotations.annotation import Annotation
+from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.datasets.combine import combined, renamed
 from maskrcnn.datasets.conversion.conversion import convert
-from maskrcnn.datasets.dataset import Dataset, ImageRecord, StoredAnnotations, open_dataset
+from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.formats.registry import BY_NAME
+from maskrcnn.datasets.source import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
+from tests.reading import lost, problems_of
 
 
 def data(names: list[str], *images: list[int], problems: list[Problem] | None = None) -> Dataset:
@@ -30,7 +33,7 @@ def data(names: list[str], *images: list[int], problems: list[Problem] | None = 
         for row, labels in enumerate(images)
     ]
     records = [ImageRecord(row, Path(f"{names[0]}{row}.png"), 8, 8) for row in range(len(images))]
-    return Dataset(names, records, StoredAnnotations(annotations), problems or [])
+    return Dataset(Labels(names, records, StoredAnnotations(annotations), problems or []))
 
 
 def shown(dataset: Dataset) -> list[list[str]]:
@@ -63,15 +66,13 @@ def test_renaming_may_merge_classes() -> None:
 
 def test_problems_of_all_are_told_once() -> None:
     early = Problem("missing-image", "a.png", "gone", images_lost=1)
-    broken = data(["cat"], [0], problems=[early])
-    broken._read_annotations = StoredAnnotations(
-        [[Annotation(7, 0, False, None, None, Crop(np.zeros((0, 0), bool), 0, 0))]]
-    )
+    empty = StoredAnnotations([[Annotation(7, 0, False, None, None, Crop(np.zeros((0, 0), bool), 0, 0))]])
+    broken = Dataset(data(["cat"], [0], problems=[early]).labels._replace(reader=empty))
     both = combined([broken, data(["cat"], [0])])
     for _ in range(2):
         assert [len(both.objects(i).labels) for i in range(2)] == [0, 1]
-    assert (both.skipped, both.dropped) == (1, 1)
-    assert [problem.check for problem in both.problems] == ["missing-image", "empty-mask"]
+    assert lost(both) == (1, 1)
+    assert [problem.check for problem in problems_of(both)] == ["missing-image", "empty-mask"]
 
 
 def write_map(folder: Path, names: str) -> None:
@@ -118,7 +119,7 @@ def test_many_classes_cost_no_more_than_their_number(tmp_path: Path) -> None:
     write_map(tmp_path / "one", "cat")
     record = replace(open_dataset(tmp_path / "one").records[0], id=0)
     crop = Crop(np.ones((2, 2), bool), 0, 0)
-    source = Dataset(names, [record], StoredAnnotations([[Annotation(1, 39_999, False, None, None, crop)]]))
+    source = Dataset(Labels(names, [record], StoredAnnotations([[Annotation(1, 39_999, False, None, None, crop)]])))
     start = time.perf_counter()
     both = combined([source, source], [names, names[::-1]], names[1:])
     convert({"train": source}, tmp_path / "new", BY_NAME["coco"])

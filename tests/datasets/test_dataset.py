@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
 from maskrcnn.config import Preprocess
-from maskrcnn.datasets.dataset import Dataset, ImageRecord, StoredAnnotations, has_split, open_dataset, split_names
+from maskrcnn.datasets.dataset import Dataset
+from maskrcnn.datasets.source import has_split, open_dataset, split_names
 from maskrcnn.errors import MaskRCNNError
+from tests.reading import lost, problems_of
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
@@ -122,7 +125,7 @@ def test_a_yaml_in_the_folder_is_used_if_it_names_classes_and_splits(tmp_path: P
 def test_objects_are_drawn_one_by_one_with_their_annotations(tmp_path: Path) -> None:
     coco(tmp_path / "train.json", tmp_path / "train")
     dataset = open_dataset(tmp_path, "train")
-    ((annotation, crop, box),) = dataset.drawn(0)
+    ((annotation, crop, box),) = dataset.drawn(0)[0]
     assert annotation.id == 1
     assert isinstance(annotation.segmentation, list)
     assert crop is not None
@@ -181,7 +184,7 @@ def test_two_classes_of_one_name_in_a_yaml_are_told(tmp_path: Path) -> None:
     (tmp_path / "data.yaml").write_text("train: whole.json\nnames: [pet, pet]\nnc: 3\n")
     dataset = open_dataset(tmp_path / "data.yaml")
     assert dataset.names == ("pet",)
-    assert [problem.check for problem in dataset.problems] == ["class-count", "duplicate-category"]
+    assert [problem.check for problem in problems_of(dataset)] == ["class-count", "duplicate-category"]
 
 
 def test_splits_are_asked_for_and_found(tmp_path: Path) -> None:
@@ -222,8 +225,8 @@ def test_unknown_folders_say_what_was_expected_and_found(tmp_path: Path) -> None
 def test_real_folders(name: str, train: int, val: int) -> None:
     dataset = open_dataset(SHARED / name, "train")
     # Mushroom comes from Roboflow, with a category above its classes.
-    assert [problem.check for problem in dataset.problems] == ["root-category"] * (name == "mushroom")
-    assert (len(dataset), dataset.dropped) == (train, 0)
+    assert [problem.check for problem in problems_of(dataset)] == ["root-category"] * (name == "mushroom")
+    assert (len(dataset), lost(dataset)[1]) == (train, 0)
     assert has_split(SHARED / name, "val") == bool(val)
     if val:
         assert len(open_dataset(SHARED / name, "val")) == val
@@ -231,7 +234,7 @@ def test_real_folders(name: str, train: int, val: int) -> None:
 
 def test_half_a_character_in_a_name_is_no_name() -> None:
     """JSON can write half of a pair (\\ud83d), which neither a file nor a terminal takes."""
-    data = Dataset(["cat", json.loads('"a\\ud83db"'), "\U0001f600"], [], StoredAnnotations([]))
+    data = Dataset(Labels(["cat", json.loads('"a\\ud83db"'), "\U0001f600"], [], StoredAnnotations([])))
     assert data.names == ("cat", "a?b", "\U0001f600")
 
 
@@ -239,14 +242,14 @@ def test_pixels_as_a_model_takes_them_and_smaller(tmp_path: Path) -> None:
     Image.new("RGB", (101, 61), "red").save(tmp_path / "a.jpg")
     np.save(tmp_path / "b.npy", np.full((61, 101, 5), 7, np.uint16))
     records = [ImageRecord(1, tmp_path / "a.jpg", 61, 101), ImageRecord(2, tmp_path / "b.npy", 61, 101)]
-    dataset = Dataset(["thing"], records, StoredAnnotations([[], []]))
+    dataset = Dataset(Labels(["thing"], records, StoredAnnotations([[], []])))
     assert dataset.pixels(0).shape == (61, 101, 3)
     assert dataset.pixels(0, shrink=4).shape == (16, 26, 3)
     five = Preprocess(mean=(0.5,) * 5, std=(0.5,) * 5, depth=16)
     assert dataset.pixels(1, five, shrink=4).shape == (61, 101, 5)
     with pytest.raises(MaskRCNNError, match=r"b\.npy.*1, 3 or 4 channels"):
         dataset.pixels(1)
-    other = Dataset(["thing"], [ImageRecord(1, tmp_path / "a.jpg", 61, 99)], StoredAnnotations([[]]))
+    other = Dataset(Labels(["thing"], [ImageRecord(1, tmp_path / "a.jpg", 61, 99)], StoredAnnotations([[]])))
     for shrink in (1, 4):
         with pytest.raises(MaskRCNNError, match="the labels are for 61 x 99"):
             other.pixels(0, shrink=shrink)

@@ -11,7 +11,8 @@ import hotcoco
 import numpy as np
 import pytest
 
-from maskrcnn.datasets.dataset import ImageRecord, open_dataset
+from maskrcnn.annotations.labels import ImageRecord
+from maskrcnn.datasets.source import open_dataset
 from maskrcnn.evaluation.coco_metrics import CocoMetrics
 from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.evaluation.evaluator import evaluate

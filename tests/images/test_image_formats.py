@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskrcnn.datasets.dataset import open_dataset
+from maskrcnn.datasets.source import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.image_formats import IMAGE_SUFFIXES, PILLOW_FORMATS, skipped_files_note
 from maskrcnn.images.image_reader import find_images, read_image
 from maskrcnn.images.sources import resolve_sources
+from tests.reading import problems_of
 
 RGB = np.kron(np.random.default_rng(0).integers(0, 256, (4, 6, 3)), np.ones((8, 8, 1))).astype(np.uint8)
 WRITABLE = sorted(
@@ -124,7 +125,7 @@ def test_a_data_set_tells_what_it_leaves_out(tmp_path: Path, form: str) -> None:
         (tmp_path / "a.json").write_text(json.dumps(content))
     dataset = open_dataset(tmp_path)
     assert len(dataset) == 1
-    told = [problem for problem in dataset.problems if problem.check == "left-out"]
+    told = [problem for problem in problems_of(dataset) if problem.check == "left-out"]
     assert len(told) == 1
     assert told[0].severity == "note"
     assert told[0].images_lost == 0

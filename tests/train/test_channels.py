@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from maskrcnn.datasets.dataset import open_dataset
+from maskrcnn.datasets.source import open_dataset
 from maskrcnn.datasets.survey.channel_statistics import measure_channels
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.evaluator import evaluate
@@ -89,7 +89,7 @@ def test_chance_and_company(deep: Path, tmp_path: Path, train: Train) -> None:
     rgb, _ = train(deep.parent / "shapes", tmp_path / "deep", epochs=1, model=LEARNER, canvas="own", copy_paste=1.0,
                    turns=True, colour=1.0, scale_jitter=(0.1, 2.0))  # fmt: skip
     assert rgb.steps == 2
-    assert not rgb.skipped
+    assert not rgb.problems
 
 
 def test_weights_for_pictures_start_other_channels(shapes: Path, tmp_path: Path, train: Train) -> None:

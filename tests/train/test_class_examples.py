@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maskrcnn.annotations.objects import Annotation
-from maskrcnn.datasets.dataset import Dataset, ImageRecord, StoredAnnotations
+from maskrcnn.annotations.annotation import Annotation
+from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
+from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
 from maskrcnn.train.class_examples import check_examples
@@ -21,7 +22,7 @@ def dataset(*images: list[tuple[int, bool]], names: tuple[str, ...] = ("a", "b",
         [Annotation(n, label, crowd, None, None, crop) for n, (label, crowd) in enumerate(i)] for i in images
     ]
     records = [ImageRecord(number, Path(f"{number}.png"), 10, 10) for number in range(len(images))]
-    return Dataset(names, records, StoredAnnotations(annotations))
+    return Dataset(Labels(names, records, StoredAnnotations(annotations)))
 
 
 def test_every_class_seen_says_nothing() -> None:
@@ -39,7 +40,7 @@ def test_the_look_ends_with_the_last_class() -> None:
         return [Annotation(1, index, False, None, None, Crop(np.ones((4, 4), bool), 1, 1))], []
 
     records = [ImageRecord(number, Path(f"{number}.png"), 10, 10) for number in range(1000)]
-    assert check_examples(Dataset(("a", "b"), records, read)) == []  # type: ignore[arg-type]
+    assert check_examples(Dataset(Labels(("a", "b"), records, read))) == []  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("images", [([], []), ([(0, True)],)])

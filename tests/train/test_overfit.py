@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from maskrcnn.config import Config, preset
-from maskrcnn.datasets.dataset import open_dataset
+from maskrcnn.datasets.source import open_dataset
 from maskrcnn.datasets.survey.split import subset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.evaluation import Evaluation
@@ -22,7 +22,7 @@ def test_only_images_that_can_be_read_and_show_something(shapes: Path) -> None:
     assert [record.path.stem for record in few_images(dataset, 2).records] == ["1", "2"]
     assert len(few_images(dataset, 99)) == 4
     (shapes / "train" / "1.png").write_bytes(b"")
-    dataset._read_annotations.annotations[1] = []  # type: ignore[attr-defined]
+    dataset.labels.reader.annotations[1] = []  # type: ignore[attr-defined]
     assert [record.path.stem for record in few_images(dataset, 1).records] == ["3"]
     with pytest.raises(MaskRCNNError, match="can be read and shows an object"):
         few_images(subset(dataset, [0, 1]), 4)

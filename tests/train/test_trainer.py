@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from maskrcnn.datasets.dataset import open_dataset
+from maskrcnn.datasets.source import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.evaluator import evaluate
 from maskrcnn.inference.predictor import load

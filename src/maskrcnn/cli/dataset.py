@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from maskrcnn.annotations.problem_log import ProblemLog
 from maskrcnn.cli.bars import bar
 from maskrcnn.cli.console import say, show_table, warn
 from maskrcnn.cli.options import Data
@@ -19,7 +20,7 @@ from maskrcnn.text import plural, suggestion
 if TYPE_CHECKING:
     from maskrcnn.annotations.problem import Problem
     from maskrcnn.datasets.dataset import Dataset
-    from maskrcnn.datasets.formats.registry import Format
+    from maskrcnn.datasets.formats.registry import DataFormat
     from maskrcnn.datasets.survey.split import Division
 
 app = typer.Typer(help="Look at data sets, split and convert them.", no_args_is_help=True)
@@ -57,7 +58,7 @@ def split(
     """
     from maskrcnn.datasets.combine import combined
     from maskrcnn.datasets.conversion.conversion import convert as write
-    from maskrcnn.datasets.dataset import open_dataset, split_names
+    from maskrcnn.datasets.source import open_dataset, split_names
     from maskrcnn.datasets.survey.split import divide, subset
     from maskrcnn.output.unfinished import is_free
 
@@ -89,7 +90,7 @@ def split(
     for line in _missing_classes(division, whole.names):
         warn(line)
     say(f"{target.title} → {folder}")
-    _tell([*whole.problems, *division.problems, *done.problems, *done.losses])
+    _tell([*whole.problems, *division.problems, *done.problems, *done.omissions])
 
 
 @app.command()
@@ -178,7 +179,7 @@ def view(
     _tell([*dataset.problems, *sheets.problems])
 
 
-def _format(data: Path, name: str | None) -> Format:
+def _format(data: Path, name: str | None) -> DataFormat:
     """The format named, or else that of the data; COCO where a .yaml names several places."""
     from maskrcnn.datasets.formats.registry import BY_NAME, detect
 
@@ -225,7 +226,7 @@ def convert(
     Says in one line each what that format cannot hold.
     """
     from maskrcnn.datasets.conversion.conversion import convert as write
-    from maskrcnn.datasets.dataset import open_dataset, split_names
+    from maskrcnn.datasets.source import open_dataset, split_names
 
     form = _format(data, to)
     # Opening without a split tells what is wrong where nothing is found.
@@ -238,11 +239,11 @@ def convert(
         images, objects = plural(written.images, "image"), plural(written.objects, "object")
         say(f"{name or 'all'}: {images}, {objects}{crowd}")
     say(f"{form.title} → {folder}")
-    _tell([*done.problems, *done.losses])
+    _tell([*done.problems, *done.omissions])
 
 
 def _opened(data: Path, split: str | None) -> Dataset:
-    from maskrcnn.datasets.dataset import has_split, open_dataset
+    from maskrcnn.datasets.source import has_split, open_dataset
 
     return open_dataset(data, split or ("train" if has_split(data, "train") else None))
 
@@ -261,7 +262,8 @@ def _labels(words: Sequence[str], dataset: Dataset) -> set[int]:
 
 def _tell(problems: Sequence[Problem]) -> None:
     """Every problem on a line of its own; exit code 1 if something was lost."""
-    for problem in problems:
+    log = ProblemLog(problems)
+    for problem in log:
         warn(str(problem))
-    if any(problem.images_lost or problem.objects_lost for problem in problems):
+    if log.images_lost or log.objects_lost:
         raise typer.Exit(SOME_SKIPPED)

@@ -42,7 +42,7 @@ def evaluate(
 
     Writes a report on what goes wrong and what to do about it.
     """
-    from maskrcnn.datasets.dataset import has_split, open_dataset
+    from maskrcnn.datasets.source import has_split, open_dataset
     from maskrcnn.evaluation.dataset_predictor import DatasetPredictor
     from maskrcnn.evaluation.evaluator import evaluate as run
     from maskrcnn.evaluation.report import write_report
@@ -56,7 +56,7 @@ def evaluate(
         dataset = open_dataset(data, split or None)
         with bar("evaluate", len(dataset)) as advance:
             evaluation = run(predictor, dataset, max_detections, advance, analyse=True)
-        for line in (*map(str, dataset.problems), *evaluation.problems, *evaluation.notes):
+        for line in (*map(str, evaluation.data_problems), *evaluation.problems, *evaluation.notes):
             warn(line)
         if json_out != "-":
             _show(evaluation)
@@ -69,7 +69,8 @@ def evaluate(
             say(f"report → {report}")
         if json_out is not None and json_out != "-":
             write_text(json_out, json_text(content))
-    if dataset.skipped or dataset.dropped or evaluation.problems:
+    lost = evaluation.data_problems.images_lost or evaluation.data_problems.objects_lost
+    if lost or evaluation.problems:
         raise typer.Exit(SOME_SKIPPED)
 
 

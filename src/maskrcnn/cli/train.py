@@ -113,7 +113,7 @@ def train(
 
 def run_training(data: Path, folder: Path, recipe: Recipe, device: str, resume: bool) -> None:
     """Train on a data set's `train` split and measure on its `val` split."""
-    from maskrcnn.datasets.dataset import has_split, open_dataset
+    from maskrcnn.datasets.source import has_split, open_dataset
     from maskrcnn.train.preparation import prepare
     from maskrcnn.train.trainer import Trainer
 
@@ -131,7 +131,7 @@ def run_training(data: Path, folder: Path, recipe: Recipe, device: str, resume: 
 
 def run_overfit(data: Path, folder: Path, recipe: Recipe, given: set[str], images: int, device: str) -> None:
     """Learn a few images by heart; exit code 1 if that fails."""
-    from maskrcnn.datasets.dataset import open_dataset
+    from maskrcnn.datasets.source import open_dataset
     from maskrcnn.train.overfit import few_images, overfit_recipe, verdict
     from maskrcnn.train.preparation import model_config, prepare
     from maskrcnn.train.trainer import Trainer

@@ -9,9 +9,10 @@ from itertools import accumulate
 
 import numpy as np
 
-from maskrcnn.annotations.objects import Annotation
+from maskrcnn.annotations.annotation import Annotation
+from maskrcnn.annotations.labels import ImageRecord, Labels
 from maskrcnn.annotations.problem import Problem
-from maskrcnn.datasets.dataset import Dataset, ImageRecord
+from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.text import listed
 
@@ -57,12 +58,8 @@ def combined(
     labels = [np.array([place_of.get(name, -1) for name in each], dtype=np.int64) for each in called]
     records = [record for dataset in datasets for record in dataset.records]
     problems = [problem for dataset in datasets for problem in dataset.problems]
-    return Dataset(
-        kept,
-        [replace(record, id=number) for number, record in enumerate(records, start=1)],
-        _Combined(datasets, labels),
-        problems,
-    )
+    numbered = [replace(record, id=number) for number, record in enumerate(records, start=1)]
+    return Dataset(Labels(kept, numbered, _Combined(datasets, labels), problems))
 
 
 class _Combined:
@@ -72,10 +69,9 @@ class _Combined:
         self.datasets, self.labels = list(datasets), list(labels)
         self.ends = list(accumulate(len(dataset) for dataset in datasets))
 
-    def __call__(self, index: int, record: ImageRecord) -> tuple[list[Annotation], list[Problem]]:
+    def __call__(self, index: int, record: ImageRecord) -> tuple[list[Annotation], Sequence[Problem]]:
         place = bisect_right(self.ends, index)
         dataset, labels = self.datasets[place], self.labels[place]
-        known = len(dataset.problems)
-        annotations = dataset.annotations(index - (self.ends[place - 1] if place else 0))
+        annotations, problems = dataset.annotations(index - (self.ends[place - 1] if place else 0))
         kept = [a._replace(label=int(labels[a.label])) for a in annotations if labels[a.label] >= 0]
-        return kept, dataset.problems[known:]
+        return kept, problems

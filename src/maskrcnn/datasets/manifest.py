@@ -18,9 +18,11 @@ from typing import Any, NamedTuple
 
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.datasets.combine import combined
-from maskrcnn.datasets.dataset import SPLITS, Dataset, exists, has_split, match_split, open_dataset, open_detected
+from maskrcnn.datasets.dataset import Dataset
+from maskrcnn.datasets.formats.location import SPLITS
 from maskrcnn.datasets.formats.reader_checks import doubled_names, whole
 from maskrcnn.datasets.formats.reserved_names import NO_CLASS
+from maskrcnn.datasets.source import exists, has_split, match_split, open_dataset, open_detected
 from maskrcnn.documents import read_yaml, shown
 from maskrcnn.errors import MaskRCNNError
 
@@ -66,15 +68,12 @@ def open_manifest(path: Path, split: str | None) -> Dataset:
         called.append([rename.get(name, name) for name in given])
     classes = _names(content.get("classes"), path)
     if len(datasets) == 1 and classes is None:
-        dataset = datasets[0][0]
-        dataset.names = tuple(dict.fromkeys(called[0]))
-        if len(dataset.names) == len(called[0]):
-            dataset.problems += problems
-            return dataset
+        labels = datasets[0][0].labels
+        if len(set(called[0])) == len(called[0]):
+            return Dataset(labels._replace(names=called[0], problems=[*labels.problems, *problems]))
     kept = None if classes is None else list(filter(None, classes))
-    both = combined([dataset for dataset, _ in datasets], called, kept)
-    both.problems += problems
-    return both
+    labels = combined([dataset for dataset, _ in datasets], called, kept).labels
+    return Dataset(labels._replace(problems=[*labels.problems, *problems]))
 
 
 def _given(names: list[str] | None, dataset: Dataset, path: Path) -> tuple[list[str], list[Problem]]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from maskrcnn.annotations.problem_log import ProblemLog
 from maskrcnn.evaluation.analysis import Analysis
 from maskrcnn.evaluation.coco_metrics import known_mean
 from maskrcnn.evaluation.recommendation import Recommendation
@@ -22,6 +23,7 @@ class Evaluation:
         images: how many were measured.
         max_detections: of each class in each image, so many counted.
         problems: a line for each image that could not be measured.
+        data_problems: what of the labels is not used, or not as written.
         notes: lines on classes that only the model or only the data knows.
         analysis: curves, confusion, errors, calibration, counts; None unless asked for.
         findings: what to do next, most worthwhile first; empty without an analysis.
@@ -37,6 +39,7 @@ class Evaluation:
     analysis: Analysis | None = None
     findings: list[Recommendation] = field(default_factory=list)
     known: Sequence[str] | None = None
+    data_problems: ProblemLog = field(default_factory=ProblemLog)
 
     @property
     def unknown(self) -> list[str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from maskrcnn.datasets.dataset import Dataset, has_split, open_dataset
+from maskrcnn.annotations.problem_log import ProblemLog
+from maskrcnn.datasets.dataset import Dataset
+from maskrcnn.datasets.source import has_split, open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.analysis import analyse as analyse_records
 from maskrcnn.evaluation.caveats import steps_of, too_few_steps, unknown_classes
@@ -48,6 +50,7 @@ def evaluate(
     dataset = data if isinstance(data, Dataset) else open_dataset(data, "val" if has_split(data, "val") else None)
     builder, probe = TableBuilder(dataset.names), BoxProbe()
     problems: list[str] = []
+    data_problems = ProblemLog(dataset.problems)
     done = 0
     with DatasetPredictor(predictor, dataset, max_detections) as observer:
         metrics = CocoMetrics(dataset.names, observer.limit)
@@ -55,6 +58,7 @@ def evaluate(
             if isinstance(observation, MaskRCNNError):
                 problems.append(str(observation))
                 continue
+            data_problems.add(observation.sample.truth.problems)
             metrics.update(observation.sample)
             if analyse:
                 builder.update(observation.sample, index, observation.found)
@@ -64,7 +68,14 @@ def evaluate(
     if not done:
         raise MaskRCNNError(f"no image could be evaluated; the first: {problems[0] if problems else 'none there'}")
     evaluation = Evaluation(
-        metrics.compute(), metrics.per_class, done, observer.limit, problems, observer.notes(), known=observer.known
+        metrics.compute(),
+        metrics.per_class,
+        done,
+        observer.limit,
+        problems,
+        observer.notes(),
+        known=observer.known,
+        data_problems=data_problems,
     )
     if analyse:
         explain(evaluation, builder, probe, observer)

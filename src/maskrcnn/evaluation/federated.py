@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from maskrcnn.annotations.labels import ImageRecord
 from maskrcnn.annotations.objects import Objects
-from maskrcnn.datasets.dataset import Dataset, ImageRecord
+from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.masks.crop import Crop
 
@@ -64,4 +65,5 @@ def _with_regions(sample: EvaluatedImage, labels: Sequence[int]) -> Objects:
         crops=[*truth.crops, *([Crop(np.ones((height, width), dtype=bool), 0, 0)] * count)],
         ids=np.append(truth.ids, np.zeros(count, dtype=np.int64)),
         areas=areas,
+        problems=truth.problems,
     )

@@ -52,7 +52,7 @@ def _look(dataset: Dataset, enough: int, labels: Collection[int] | None = None) 
     for index in range(len(dataset)):
         looked += 1
         try:
-            seen[[annotation.label for annotation in dataset.annotations(index) if not annotation.crowd]] = True
+            seen[[annotation.label for annotation in dataset.annotations(index)[0] if not annotation.crowd]] = True
         except MaskRCNNError:
             continue  # whoever needs the image will name it
         # Training needs an example: until there is one, looking goes on whatever it takes.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -127,9 +126,7 @@ def measurable(dataset: Dataset, names: Sequence[str]) -> bool:
 
 def renamed(dataset: Dataset, names: Mapping[str, str]) -> Dataset:
     """The data set with other names for some classes; the one given stays as it is."""
-    other = copy.copy(dataset)
-    other.names = tuple(names.get(name, name) for name in dataset.names)
-    return other
+    return Dataset(dataset.labels._replace(names=[names.get(name, name) for name in dataset.names]))
 
 
 def _score(metrics: Mapping[str, float]) -> float:

@@ -6,11 +6,12 @@ import numpy as np
 from PIL import Image
 from pycocotools.coco import COCO
 
-from maskrcnn.annotations.objects import Annotation, draw_each
+from maskrcnn.annotations.annotation import Annotation
+from maskrcnn.annotations.labels import ImageRecord
+from maskrcnn.annotations.objects import draw_each
 from maskrcnn.datasets.conversion.coco_writer import CocoWriter
-from maskrcnn.datasets.conversion.dataset_writer import Item
-from maskrcnn.datasets.conversion.omissions import Losses
-from maskrcnn.datasets.dataset import ImageRecord
+from maskrcnn.datasets.conversion.dataset_writer import LabelledImage
+from maskrcnn.datasets.conversion.omissions import Omissions
 from maskrcnn.masks import Crop, Masks, encode
 
 W, H = 30, 20
@@ -34,10 +35,12 @@ ANNOTATIONS = [
 
 
 def written(folder: Path) -> dict[str, Any]:
-    writer = CocoWriter(folder, ["cat", 'größer "dog"'], ["train", "val"], Losses("COCO"))
+    writer = CocoWriter(folder, ["cat", 'größer "dog"'], ["train", "val"], Omissions("COCO"))
     objects = draw_each(ANNOTATIONS, (H, W), "")[0]
     for number in (4, 4):
-        writer.add(Item("train", folder / "train" / f"ü {number}.jpg", ImageRecord(number, Path("x"), H, W), objects))
+        writer.add(
+            LabelledImage("train", folder / "train" / f"ü {number}.jpg", ImageRecord(number, Path("x"), H, W), objects)
+        )
     writer.close()
     return json.loads((folder / "train.json").read_text(encoding="utf-8"))
 

@@ -14,12 +14,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from maskrcnn.annotations.objects import Annotation, Drawn
+from maskrcnn.annotations.annotation import Annotation
+from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
+from maskrcnn.annotations.objects import Drawn
 from maskrcnn.datasets.conversion.conversion import Conversion, convert
-from maskrcnn.datasets.dataset import Dataset, ImageRecord, StoredAnnotations, open_dataset, split_names
+from maskrcnn.datasets.conversion.writers import WRITERS
+from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.formats.registry import BY_NAME, FORMATS, detect
+from maskrcnn.datasets.source import open_dataset, split_names
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks import Crop
+from tests.reading import problems_of
 
 SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"
 NAMES = [form.name for form in FORMATS]
@@ -68,7 +73,7 @@ def dataset(
         ImageRecord(7 + k, image(folder / f"{known[k]}.{'PNG' if k else 'jpg'}", k), H, W)
         for k in range(len(annotations))
     ]
-    return Dataset(names, records, StoredAnnotations(annotations))
+    return Dataset(Labels(names, records, StoredAnnotations(annotations)))
 
 
 def drawn_data(folder: Path) -> dict[str, Dataset]:
@@ -94,7 +99,7 @@ def back(folder: Path, name: str) -> Dataset:
 
 
 def of(data: Dataset, index: int, crowd: bool) -> list[Drawn]:
-    return [drawn for drawn in data.drawn(index) if drawn.annotation.crowd == crowd]
+    return [drawn for drawn in data.drawn(index)[0] if drawn.annotation.crowd == crowd]
 
 
 def iou(one: Crop | None, other: Crop | None) -> float:
@@ -123,7 +128,7 @@ def ious(before: Dataset, after: Dataset, crowd: bool = False) -> list[float]:
 
 
 def counts(done: Conversion) -> Counter[str]:
-    return Counter({problem.check.removeprefix("convert-"): problem.objects_lost for problem in done.losses})
+    return Counter({problem.check.removeprefix("convert-"): problem.objects_lost for problem in done.omissions})
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -133,8 +138,8 @@ def test_round_trip(tmp_path: Path, name: str) -> None:
     done = convert(data, tmp_path / "new", form, advance=lambda: calls.append(1))
     assert len(calls) == 3
     assert done.problems == []
-    assert {problem.check for problem in done.losses} == {f"convert-{kind}" for kind in LOSES[name]}
-    lost = sum(problem.objects_lost for problem in done.losses)
+    assert {problem.check for problem in done.omissions} == {f"convert-{kind}" for kind in LOSES[name]}
+    lost = sum(problem.objects_lost for problem in done.omissions)
     crowd_lost = int(name in ("lvis", "yolo"))
     assert lost == {"lvis": 1, "voc": 1, "idmask": 1, "binmask": 1, "yolo": 1}.get(name, 0)
     assert [(w.images, w.objects) for w in done.splits.values()] == [(2, 5 - lost + crowd_lost), (1, 1)]
@@ -149,18 +154,20 @@ def test_round_trip(tmp_path: Path, name: str) -> None:
         assert after.names == tuple(CLASSES)
         assert sorted(by_name(after)) == sorted(by_name(before))
         assert all(after.records[k].size == (H, W) for k in range(len(after)))
-        if not form.boxes:
+        if not WRITERS[name].takes_boxes:
             before = without_boxes(before)
         values = ious(before, after)
         if name == "voc" and split == "train":
             assert values.pop(3) == pytest.approx(1 - np.prod([29.5 - 24.3, 29.5 - 24.7]) / 225, abs=0.05)
         assert values == [1.0] * len(values)
-        if form.crowd and not crowd_lost:
+        if WRITERS[name].takes_crowds and not crowd_lost:
             assert min(ious(before, after, crowd=True), default=1.0) == 1.0
-        boxes = {d.box for k in range(len(after)) for d in after.drawn(k) if d.crop is None}
-        expected = {d.box for k in range(len(before)) for d in before.drawn(k) if d.crop is None}
+        boxes = {d.box for k in range(len(after)) for d in after.drawn(k)[0] if d.crop is None}
+        expected = {d.box for k in range(len(before)) for d in before.drawn(k)[0] if d.crop is None}
         assert np.allclose(sorted(boxes), sorted(expected), atol=1e-9)
-        assert [problem.check for problem in after.problems] == (["no-mask"] if expected and name in NO_MASK else [])
+        assert [problem.check for problem in problems_of(after)] == (
+            ["no-mask"] if expected and name in NO_MASK else []
+        )
 
 
 # These are read at once, and tell then that some objects have no mask.
@@ -168,8 +175,8 @@ NO_MASK = ("coco", "lvis", "cvat", "labelme")
 
 
 def without_boxes(data: Dataset) -> Dataset:
-    kept = [[d.annotation for d in data.drawn(k) if d.crop is not None] for k in range(len(data))]
-    return Dataset(data.names, data.records, StoredAnnotations(kept))
+    kept = [[d.annotation for d in data.drawn(k)[0] if d.crop is not None] for k in range(len(data))]
+    return Dataset(Labels(data.names, data.records, StoredAnnotations(kept)))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -187,7 +194,7 @@ def test_image_files_stay_as_they_are(tmp_path: Path, name: str) -> None:
     data = drawn_data(tmp_path)
     for link in (False, True):
         done = convert(data, tmp_path / f"new{link}", BY_NAME[name], link=link)
-        assert not any(problem.check == "convert-linked" for problem in done.losses)
+        assert not any(problem.check == "convert-linked" for problem in done.omissions)
         for split, before in data.items():
             after = back(tmp_path / f"new{link}", split)
             for record in before.records:
@@ -199,9 +206,11 @@ def test_image_files_stay_as_they_are(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_turned_image_keeps_its_labels_and_is_told(tmp_path: Path, name: str) -> None:
     record = ImageRecord(1, image(tmp_path / "old" / "a.jpg", orientation=6), H, W)
-    before = Dataset(["x"], [record], StoredAnnotations([[Annotation(1, 0, False, None, None, [square(30, 4, 8)])]]))
+    before = Dataset(
+        Labels(["x"], [record], StoredAnnotations([[Annotation(1, 0, False, None, None, [square(30, 4, 8)])]]))
+    )
     done = convert({"train": before}, tmp_path / "new", BY_NAME[name])
-    assert [problem.check for problem in done.losses] == ["convert-turned"]
+    assert [problem.check for problem in done.omissions] == ["convert-turned"]
     after = back(tmp_path / "new", "train")
     assert after.records[0].size == (H, W)
     assert after.pixels(0).shape == (H, W, 3)
@@ -214,16 +223,16 @@ def test_equal_names_are_made_different(tmp_path: Path, name: str) -> None:
         ImageRecord(k, image(tmp_path / place, k), H, W) for k, place in enumerate(["x/a.png", "y/A.png", "z/a.jpg"])
     ]
     annotations = [[Annotation(1, k, False, None, None, [square(4 * k, 4, 8)])] for k in range(3)]
-    before = Dataset(["k0", "k1", "k2"], records, StoredAnnotations(annotations))
+    before = Dataset(Labels(["k0", "k1", "k2"], records, StoredAnnotations(annotations)))
     done = convert({"train": before}, tmp_path / "new", BY_NAME[name])
-    assert [str(problem).split(": ", 1)[1] for problem in done.losses] == [
+    assert [str(problem).split(": ", 1)[1] for problem in done.omissions] == [
         "images renamed, because another one has the same name or theirs cannot be written: 2"
     ]
     after = back(tmp_path / "new", "train")
     assert sorted(record.path.name for record in after.records) == ["A_2.png", "a.png", "a_3.jpg"]
-    pixels = {tuple(before.pixels(k)[0, 0]): before.drawn(k)[0].box for k in range(3)}
+    pixels = {tuple(before.pixels(k)[0, 0]): before.drawn(k)[0][0].box for k in range(3)}
     for k in range(3):
-        assert after.drawn(k)[0].box == pixels[tuple(after.pixels(k)[0, 0])]
+        assert after.drawn(k)[0][0].box == pixels[tuple(after.pixels(k)[0, 0])]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -231,13 +240,13 @@ def test_names_that_label_files_cannot_hold(tmp_path: Path, name: str) -> None:
     odd = os.fsdecode(b"a\nb\xff\x01.jpg")
     record = ImageRecord(1, image(tmp_path / "old" / odd), H, W)
     annotations = [Annotation(k, k, False, None, None, [square(12 * k, 4, 8)]) for k in range(4)]
-    before = Dataset([" cat ", "cat", "a\n\x00b", ""], [record], StoredAnnotations([annotations]))
+    before = Dataset(Labels([" cat ", "cat", "a\n\x00b", ""], [record], StoredAnnotations([annotations])))
     done = convert({"train": before}, tmp_path / "new", BY_NAME[name])
-    assert [problem.check for problem in done.losses] == ["convert-renamed", "convert-class-names"]
+    assert [problem.check for problem in done.omissions] == ["convert-renamed", "convert-class-names"]
     after = back(tmp_path / "new", "train")
     assert after.names == ("cat", "a__b", "unnamed")
     assert [record.path.name for record in after.records] == ["a_b__.jpg"]
-    assert [drawn.annotation.label for drawn in after.drawn(0)] == [0, 0, 1, 2]
+    assert [drawn.annotation.label for drawn in after.drawn(0)[0]] == [0, 0, 1, 2]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -255,7 +264,7 @@ def test_bad_images_and_objects_are_told_and_the_rest_is_written(tmp_path: Path,
     assert str(before.records[3].path) in str(done.problems[3])
     assert "labels are for 40 x 50, the image has 5 x 5" in str(done.problems[3])
     after = back(tmp_path / "new", "train")
-    assert [len(after.drawn(k)) for k in range(len(after))] == [1]
+    assert [len(after.drawn(k)[0]) for k in range(len(after))] == [1]
 
 
 def test_classes_of_splits_are_united_by_name(tmp_path: Path) -> None:
@@ -265,7 +274,7 @@ def test_classes_of_splits_are_united_by_name(tmp_path: Path) -> None:
     for split in ("train", "val"):
         after = back(tmp_path / "new", split)
         assert after.names == ("dog", "cat")
-        assert after.drawn(0)[0].annotation.label == 0
+        assert after.drawn(0)[0][0].annotation.label == 0
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
@@ -291,7 +300,7 @@ def test_images_are_copied_where_they_cannot_be_linked(tmp_path: Path, monkeypat
 
     monkeypatch.setattr("os.link", refuse)
     done = convert({"train": dataset(tmp_path / "old", [[], []], ["x"])}, tmp_path / "new", BY_NAME["coco"], link=True)
-    assert "cannot be linked to from there: 2" in str(done.losses[0])
+    assert "cannot be linked to from there: 2" in str(done.omissions[0])
     assert len(back(tmp_path / "new", "train")) == 2
 
 
@@ -308,7 +317,7 @@ def test_more_objects_than_a_palette_or_a_byte_holds(tmp_path: Path) -> None:
     before = dataset(tmp_path / "old", [many], ["x"])
     for name in ("voc", "idmask"):
         done = convert({"train": before}, tmp_path / name, BY_NAME[name])
-        assert [problem.check for problem in done.losses] == (["convert-many"] if name == "voc" else [])
+        assert [problem.check for problem in done.omissions] == (["convert-many"] if name == "voc" else [])
         assert ious(before, back(tmp_path / name, "train")) == [1.0] * 400
     assert Image.open(tmp_path / "idmask" / "train" / "masks" / "a b.ä.rf.1.png").mode == "I;16"
 
@@ -341,7 +350,7 @@ def test_any_masks_come_back_to_the_pixel(
     ]
     before = dataset(folder / "old", [found])
     done = convert({"train": before}, folder / "new", BY_NAME[name])
-    assert sum(problem.objects_lost for problem in [*done.losses, *done.problems]) == 0
+    assert sum(problem.objects_lost for problem in [*done.omissions, *done.problems]) == 0
     assert ious(before, back(folder / "new", "train")) == [1.0] * len(objects)
 
 
@@ -363,7 +372,7 @@ def overlapped(data: Dataset, index: int) -> list[bool]:
 def test_real_data_goes_through_every_format(tmp_path: Path, source: str, images: int, name: str) -> None:
     whole = open_dataset(SHARED / source, "val")
     before = Dataset(
-        whole.names, whole.records[:images], StoredAnnotations([whole.annotations(k) for k in range(images)])
+        Labels(whole.names, whole.records[:images], StoredAnnotations([whole.annotations(k)[0] for k in range(images)]))
     )
     done = convert({"val": before}, tmp_path / "new", BY_NAME[name], link=True)
     after = back(tmp_path / "new", "val")

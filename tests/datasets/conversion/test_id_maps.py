@@ -2,9 +2,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskrcnn.annotations.objects import Annotation, Drawn
+from maskrcnn.annotations.annotation import Annotation
+from maskrcnn.annotations.objects import Drawn
 from maskrcnn.datasets.conversion.id_maps import draw_ids
-from maskrcnn.datasets.conversion.omissions import Losses
+from maskrcnn.datasets.conversion.omissions import Omissions
 from maskrcnn.masks import Crop
 
 SIZE = (8, 9)
@@ -15,8 +16,8 @@ def drawn(x: int, y: int, width: int, height: int, crowd: bool = False) -> Drawn
     return Drawn(Annotation(1, 0, crowd, None, None, crop), crop, crop.box)
 
 
-def told(objects: list[Drawn], layers: int = 16) -> tuple[list[np.ndarray], Losses]:
-    losses = Losses("test")
+def told(objects: list[Drawn], layers: int = 16) -> tuple[list[np.ndarray], Omissions]:
+    losses = Omissions("test")
     return draw_ids(objects, SIZE, losses, layers), losses
 
 

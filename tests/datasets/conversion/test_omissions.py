@@ -1,8 +1,8 @@
-from maskrcnn.datasets.conversion.omissions import Losses
+from maskrcnn.datasets.conversion.omissions import Omissions
 
 
 def test_one_line_a_kind_with_counts() -> None:
-    losses = Losses("YOLO-seg")
+    losses = Omissions("YOLO-seg")
     losses.add("crowd", 3)
     losses.add("covered", 2, pixels=1500)
     losses.add("covered", 1, pixels=4)
@@ -17,4 +17,4 @@ def test_one_line_a_kind_with_counts() -> None:
 
 
 def test_nothing_lost_is_no_line() -> None:
-    assert Losses("COCO").problems("new") == []
+    assert Omissions("COCO").problems("new") == []

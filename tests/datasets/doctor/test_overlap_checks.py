@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
-from maskrcnn.annotations.objects import Annotation, Drawn
+from maskrcnn.annotations.annotation import Annotation
+from maskrcnn.annotations.objects import Drawn
 from maskrcnn.datasets.doctor.overlap_checks import check_overlaps, neighbours
 from maskrcnn.masks.crop import Crop
 

@@ -7,10 +7,12 @@ import pytest
 import tifffile
 from PIL import Image
 
-from maskrcnn.datasets.dataset import Dataset, open_dataset, split_names
+from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.formats import binmask
 from maskrcnn.datasets.formats.registry import detect
+from maskrcnn.datasets.source import open_dataset, split_names
 from maskrcnn.errors import MaskRCNNError
+from tests.reading import problems_of
 
 H, W = 10, 12
 
@@ -48,7 +50,7 @@ def test_the_data_science_bowl(tmp_path: Path) -> None:
     assert [seen(dataset, i) for i in range(3)] == [
         [("object", 1)], [("object", 1), ("object", 3)], [],
     ]  # fmt: skip
-    assert dataset.problems == []
+    assert problems_of(dataset) == []
 
 
 def test_a_folder_an_image(tmp_path: Path) -> None:
@@ -84,7 +86,7 @@ def test_classes_by_name_folder_or_table(tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("dog\ncat\nbig owl\n")
     dataset = open_dataset(tmp_path)
     assert seen(dataset) == [("dog", 3), ("cat", 1), ("big owl", 5)]
-    assert "names.txt has no class 'object'" in str(dataset.problems[0])
+    assert "names.txt has no class 'object'" in str(problems_of(dataset)[0])
     rows = "a,cat_2,hen,0\na,dog_1,hen,1\na,x,dog,0\na,mask_7,cat,0\n"
     (tmp_path / "classes.csv").write_text("image,object,class,crowd\n" + rows)
     (tmp_path / "names.txt").unlink()
@@ -131,10 +133,10 @@ def test_one_bad_mask_is_one_problem_and_the_rest_survives(tmp_path: Path) -> No
     dataset = open_dataset(tmp_path)
     for _ in range(2):
         assert seen(dataset) == [("object", 1), ("object", 3)]
-        assert [(problem.check, problem.objects_lost) for problem in dataset.problems] == [
+        assert [(problem.check, problem.objects_lost) for problem in problems_of(dataset)] == [
             ("empty-mask", 1), ("unreadable-mask", 1), ("size-mismatch", 1),
         ]  # fmt: skip
-    assert str(folder / "4.png") in str(dataset.problems[1])
+    assert str(folder / "4.png") in str(problems_of(dataset)[1])
 
 
 def test_images_that_cannot_be_used_are_told(tmp_path: Path) -> None:
@@ -145,7 +147,7 @@ def test_images_that_cannot_be_used_are_told(tmp_path: Path) -> None:
     (tmp_path / "images" / "c.jpg").write_bytes(b"")
     dataset = open_dataset(tmp_path)
     assert len(dataset) == 1
-    assert [(p.check, p.images_lost, p.objects_lost) for p in dataset.problems] == [
+    assert [(p.check, p.images_lost, p.objects_lost) for p in problems_of(dataset)] == [
         ("missing-mask", 1, 0), ("unreadable-image", 1, 1),
     ]  # fmt: skip
 
@@ -157,7 +159,7 @@ def test_a_folder_of_masks_without_its_image_is_told(tmp_path: Path) -> None:
     (tmp_path / "y" / "images").mkdir()
     dataset = open_dataset(tmp_path)
     assert len(dataset) == 1
-    assert "y.png: dropped, no such image file" in str(dataset.problems[0])
+    assert "y.png: dropped, no such image file" in str(problems_of(dataset)[0])
 
 
 def test_another_layout_is_none_of_these(tmp_path: Path) -> None:
@@ -169,7 +171,7 @@ def test_another_layout_is_none_of_these(tmp_path: Path) -> None:
     assert not binmask.fits(tmp_path)
     assert not binmask.fits(tmp_path / "gone")
     with pytest.raises(MaskRCNNError, match="none of 0 images"):
-        binmask.read(tmp_path / "id")
+        Dataset(binmask.read(tmp_path / "id"))
 
 
 def test_workers_get_a_copy(tmp_path: Path) -> None:
@@ -198,7 +200,7 @@ def test_advice_for_a_broken_mask_is_for_masks(tmp_path: Path) -> None:
     (tmp_path / "masks" / "a" / "2.png").write_bytes(b"no image")
     dataset = open_dataset(tmp_path)
     assert seen(dataset) == [("object", 3)]
-    (problem,) = dataset.problems
+    (problem,) = problems_of(dataset)
     assert problem.check == "unreadable-mask"
     assert "PNG or TIFF" in problem.fix
 
@@ -213,4 +215,4 @@ def test_a_mask_that_claims_a_huge_size_is_not_decoded(tmp_path: Path) -> None:
     assert seen(dataset) == [("object", 3)]
     assert tracemalloc.get_traced_memory()[1] < 2**23
     tracemalloc.stop()
-    assert [problem.check for problem in dataset.problems] == ["size-mismatch"] * 2
+    assert [problem.check for problem in problems_of(dataset)] == ["size-mismatch"] * 2

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from maskrcnn.annotations.problem import DataError
-from maskrcnn.datasets.formats.class_table import TableWriter, names_of, read_names, read_table
+from maskrcnn.datasets.conversion.class_table_writer import ClassTableWriter
+from maskrcnn.datasets.formats.class_table import names_of, read_names, read_table
 from maskrcnn.errors import MaskRCNNError
 
 
@@ -61,7 +62,7 @@ def test_another_file_is_one_error(tmp_path: Path, text: bytes, told: str) -> No
 
 def test_one_class_needs_no_table(tmp_path: Path) -> None:
     for crowd, written in ((False, False), (True, True)):
-        writer = TableWriter(tmp_path, ["cell"], ["train"])
+        writer = ClassTableWriter(tmp_path, ["cell"], ["train"])
         writer.add("train", "a", "1", 0, crowd)
         writer.close()
         assert (tmp_path / "train" / "classes.csv").exists() == written

@@ -5,9 +5,10 @@ import pytest
 from PIL import Image
 
 from maskrcnn.datasets.conversion.conversion import convert
-from maskrcnn.datasets.dataset import open_dataset, split_names
 from maskrcnn.datasets.formats.registry import BY_NAME, detect
+from maskrcnn.datasets.source import open_dataset, split_names
 from maskrcnn.errors import MaskRCNNError
+from tests.reading import problems_of
 
 W, H = 30, 20
 META = """<meta><task><labels>
@@ -60,7 +61,7 @@ def test_every_kind_of_shape(tmp_path: Path) -> None:
     assert objects.crops[4] is None
     assert objects.crops[2] is not None
     assert objects.crops[2].bitmap.astype(int).tolist() == [[0, 1, 1], [1, 0, 1]]
-    assert [problem.check for problem in dataset.problems] == ["no-mask"]
+    assert [problem.check for problem in problems_of(dataset)] == ["no-mask"]
 
 
 def test_shapes_of_a_group_are_one_object(tmp_path: Path) -> None:
@@ -112,7 +113,7 @@ def test_one_bad_shape_is_one_problem_and_the_rest_survives(tmp_path: Path, bad:
     dataset = open_dataset(tmp_path)
     for _ in range(2):
         assert dataset.objects(0).ids.tolist() == [1, 3]
-        (problem,) = dataset.problems
+        (problem,) = problems_of(dataset)
         assert (problem.check, problem.objects_lost) == (check, 1)
     assert told in problem.what
     assert str(tmp_path / "annotations.xml") in problem.where
@@ -178,7 +179,7 @@ def test_an_image_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     write(tmp_path, text)
     dataset = open_dataset(tmp_path)
     assert len(dataset) == 1
-    assert [(p.check, p.images_lost, p.objects_lost) for p in dataset.problems] == [
+    assert [(p.check, p.images_lost, p.objects_lost) for p in problems_of(dataset)] == [
         ("missing-image", 1, 3), ("bad-size", 1, 0),
     ]  # fmt: skip
 
@@ -187,7 +188,7 @@ def test_tags_are_counted_and_a_missing_size_is_read(tmp_path: Path) -> None:
     write(tmp_path, document(SQUARE, '<tag label="cat"/>', image='id="0" name="sub\\a.jpg" width="x"'))
     dataset = open_dataset(tmp_path)
     assert dataset.records[0].size == (H, W)
-    assert [problem.check for problem in dataset.problems] == ["image-tag"]
+    assert [problem.check for problem in problems_of(dataset)] == ["image-tag"]
 
 
 @pytest.mark.parametrize(
@@ -221,14 +222,14 @@ def test_labels_of_what_has_no_area_are_no_classes(tmp_path: Path, kind: str) ->
     write(tmp_path, document(SQUARE, meta=meta))
     dataset = open_dataset(tmp_path)
     assert dataset.names == ("cat",)
-    assert [problem.check for problem in dataset.problems] == ["label-without-area"]
-    assert f"other ({kind})" in dataset.problems[0].what
+    assert [problem.check for problem in problems_of(dataset)] == ["label-without-area"]
+    assert f"other ({kind})" in problems_of(dataset)[0].what
     # Its type was changed after it was used.
     write(tmp_path, document(SQUARE, SQUARE.replace("cat", "other"), meta=meta))
     dataset = open_dataset(tmp_path)
     assert dataset.names == ("cat", "other")
     assert dataset.objects(0).labels.tolist() == [0, 1]
-    assert dataset.problems == []
+    assert problems_of(dataset) == []
 
 
 def test_a_name_that_is_a_part_and_a_label_is_a_class(tmp_path: Path) -> None:
@@ -256,7 +257,7 @@ def test_tracks_beside_images_are_told(tmp_path: Path) -> None:
     write(tmp_path, text)
     dataset = open_dataset(tmp_path)
     assert len(dataset.objects(0).ids) == 1
-    assert [problem.check for problem in dataset.problems] == ["track"]
+    assert [problem.check for problem in problems_of(dataset)] == ["track"]
 
 
 def test_splits_are_looked_for_in_linear_time(tmp_path: Path) -> None:
@@ -302,7 +303,7 @@ def test_names_that_folders_alone_tell_apart(tmp_path: Path) -> None:
     dataset = open_dataset(tmp_path)
     found = [record.path.relative_to(tmp_path / "images").as_posix() for record in dataset.records]
     assert found == ["cam2/1.png", "2.png"]
-    (problem,) = dataset.problems
+    (problem,) = problems_of(dataset)
     assert (problem.check, problem.images_lost) == ("missing-image", 1)
     assert "D:/cam1/1.png" in problem.where
     assert "ambiguous" in problem.what

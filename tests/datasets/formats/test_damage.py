@@ -11,10 +11,13 @@ import pytest
 from PIL import Image
 
 from fuzz.targets import four_objects
+from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
 from maskrcnn.datasets.conversion.conversion import convert
-from maskrcnn.datasets.dataset import Dataset, ImageRecord, StoredAnnotations, open_dataset
+from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.formats.registry import BY_NAME
+from maskrcnn.datasets.source import open_dataset
 from maskrcnn.errors import MaskRCNNError
+from tests.reading import problems_of
 
 H, W = 12, 16
 NOT_LABELS = (".jpg",)
@@ -44,7 +47,7 @@ def write(folder: Path, name: str) -> Path:
     for k in range(2):
         Image.new("RGB", (W, H)).save(folder / "old" / f"{k}.jpg")
         records.append(ImageRecord(k, folder / "old" / f"{k}.jpg", H, W))
-    data = Dataset(["cat", "dog"], records, StoredAnnotations([annotations, annotations]))
+    data = Dataset(Labels(["cat", "dog"], records, StoredAnnotations([annotations, annotations])))
     convert({"train": data, "val": data}, folder / "new", BY_NAME[name])
     return folder / "new"
 
@@ -63,7 +66,7 @@ def use(folder: Path) -> None:
                 continue
             assert (objects.labels < len(dataset.names)).all()
             assert np.isfinite(objects.boxes).all()
-        assert all(str(problem) for problem in dataset.problems)
+        assert all(str(problem) for problem in problems_of(dataset))
 
 
 @pytest.mark.parametrize("name", list(BY_NAME))

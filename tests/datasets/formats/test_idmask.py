@@ -8,10 +8,12 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from maskrcnn.annotations.objects import draw_all
-from maskrcnn.datasets.dataset import open_dataset
+from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.formats import idmask
+from maskrcnn.datasets.source import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks import Masks
+from tests.reading import lost, problems_of
 
 SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"
 IDS = np.array([[0, 1, 1, 0], [3, 0, 1, 0], [3, 3, 0, 300]], dtype=np.uint16)
@@ -28,7 +30,7 @@ def write(folder: Path, stem: str = "a", ids: np.ndarray | None = IDS, suffix: s
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "tiff"])
 def test_a_small_map_by_hand(tmp_path: Path, suffix: str) -> None:
-    dataset = idmask.read(write(tmp_path, suffix=suffix))
+    dataset = Dataset(idmask.read(write(tmp_path, suffix=suffix)))
     objects = dataset.objects(0)
     assert dataset.names == ("object",)
     assert objects.ids.tolist() == [1, 3, 300]
@@ -37,7 +39,7 @@ def test_a_small_map_by_hand(tmp_path: Path, suffix: str) -> None:
     assert objects.labels.tolist() == [0, 0, 0]
     assert not objects.crowd.any()
     assert dataset.pixels(0).shape == (3, 4, 3)
-    assert dataset.problems == []
+    assert problems_of(dataset) == []
 
 
 MAPS = hnp.arrays(
@@ -50,7 +52,8 @@ MAPS = hnp.arrays(
 @given(MAPS, st.sampled_from([1, 7_000_000]))
 def test_masks_are_the_pixels_of_each_id(ids: np.ndarray, factor: int) -> None:
     ids = ids.astype(np.int32) * factor
-    objects, problems = draw_all(idmask.annotations_of(ids), ids.shape, "map.png")
+    objects = draw_all(idmask.annotations_of(ids), ids.shape, "map.png")
+    problems = list(objects.problems)
     assert not problems
     assert objects.ids.tolist() == [value for value in np.unique(ids) if value]
     masks = Masks(objects.crops, ids.shape).dense()
@@ -59,7 +62,7 @@ def test_masks_are_the_pixels_of_each_id(ids: np.ndarray, factor: int) -> None:
 
 
 def test_an_empty_map_is_an_image_without_objects(tmp_path: Path) -> None:
-    objects = idmask.read(write(tmp_path, ids=np.zeros((3, 4), dtype=np.uint8))).objects(0)
+    objects = Dataset(idmask.read(write(tmp_path, ids=np.zeros((3, 4), dtype=np.uint8)))).objects(0)
     assert objects.boxes.shape == (0, 4)
     assert objects.crops == []
 
@@ -70,7 +73,7 @@ def test_more_ids_than_16_bits(tmp_path: Path) -> None:
     (tmp_path / "masks").mkdir()
     Image.new("L", (300, 300)).save(tmp_path / "images" / "a.png")
     Image.fromarray(ids).save(tmp_path / "masks" / "a.tif")
-    objects = idmask.read(tmp_path).objects(0)
+    objects = Dataset(idmask.read(tmp_path)).objects(0)
     assert objects.ids[-1] == 300 * 300 - 1
     assert len(objects.crops) == 300 * 300 - 1
 
@@ -81,10 +84,10 @@ def test_pairs_that_do_not_fit_are_dropped_with_a_line(tmp_path: Path) -> None:
     write(tmp_path, "larger", ids=np.zeros((5, 4), dtype=np.uint8))
     write(tmp_path, "broken")
     (tmp_path / "masks" / "broken.png").write_bytes(b"not an image")
-    dataset = idmask.read(tmp_path)
+    dataset = Dataset(idmask.read(tmp_path))
     assert [record.path.stem for record in dataset.records] == ["good"]
-    assert dataset.skipped == len(dataset.problems) == 3
-    told = "\n".join(map(str, dataset.problems))
+    assert lost(dataset)[0] == len(problems_of(dataset)) == 3
+    told = "\n".join(map(str, problems_of(dataset)))
     assert "alone.jpg: dropped, no masks/alone.png" in told
     assert "larger.jpg: dropped, the image has 3 x 4, its mask 5 x 4" in told
     assert "broken.png: dropped, not an image" in told
@@ -92,11 +95,11 @@ def test_pairs_that_do_not_fit_are_dropped_with_a_line(tmp_path: Path) -> None:
 
 def test_no_usable_pair_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(MaskRCNNError, match=r"1 image and 0 masks .*no masks/a.png"):
-        idmask.read(write(tmp_path, ids=None))
+        Dataset(idmask.read(write(tmp_path, ids=None)))
 
 
 def test_a_mask_of_colours_is_an_error_when_read(tmp_path: Path) -> None:
-    dataset = idmask.read(write(tmp_path, ids=np.zeros((3, 4, 3), dtype=np.uint8)))
+    dataset = Dataset(idmask.read(write(tmp_path, ids=np.zeros((3, 4, 3), dtype=np.uint8))))
     with pytest.raises(MaskRCNNError, match="one channel"):
         dataset.objects(0)
 
@@ -104,11 +107,11 @@ def test_a_mask_of_colours_is_an_error_when_read(tmp_path: Path) -> None:
 def test_the_class_name_is_read_from_names_txt(tmp_path: Path) -> None:
     folder = write(tmp_path / "train")
     (tmp_path / "names.txt").write_text("nucleus\nrest\n", encoding="utf-8-sig")
-    assert idmask.read(folder).names == ("nucleus",)
-    assert [problem.check for problem in idmask.read(folder).problems] == ["class-unsaid"]
+    assert Dataset(idmask.read(folder)).names == ("nucleus",)
+    assert [problem.check for problem in problems_of(Dataset(idmask.read(folder)))] == ["class-unsaid"]
     (folder / "names.txt").write_text("cell\n")
-    assert idmask.read(folder).names == ("cell",)
-    assert idmask.read(folder).problems == []
+    assert Dataset(idmask.read(folder)).names == ("cell",)
+    assert problems_of(Dataset(idmask.read(folder))) == []
 
 
 def test_classes_and_crowds_come_from_a_table(tmp_path: Path) -> None:
@@ -120,7 +123,7 @@ def test_classes_and_crowds_come_from_a_table(tmp_path: Path) -> None:
         assert dataset.names == ("cat", "dog")
         assert (objects.ids.tolist(), objects.labels.tolist()) == ([1, 3], [1, 0])
         assert objects.crowd.tolist() == [False, True]
-        (problem,) = dataset.problems
+        (problem,) = problems_of(dataset)
     assert (problem.check, problem.objects_lost) == ("unknown-category", 1)
     assert "classes.csv has no row for object 300 of image a" in str(problem)
 
@@ -150,7 +153,7 @@ def test_too_many_pages_are_refused(tmp_path: Path) -> None:
 @pytest.mark.skipif(not SHARED.exists(), reason="needs the real data beside the repository")
 def test_real_data() -> None:
     dataset = open_dataset(SHARED / "nuclei", "val")
-    assert (len(dataset), dataset.skipped, dataset.problems) == (112, 0, [])
+    assert (len(dataset), lost(dataset)[0], problems_of(dataset)) == (112, 0, [])
     for i in range(0, 112, 20):
         record, objects = dataset.records[i], dataset.objects(i)
         ids = np.array(Image.open(record.path.parents[1] / "masks" / f"{record.path.stem}.png"))

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from maskrcnn.datasets.conversion.conversion import convert
-from maskrcnn.datasets.dataset import open_dataset, split_names
+from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.formats import labelme
 from maskrcnn.datasets.formats.labelme_shapes import annotations_of
 from maskrcnn.datasets.formats.registry import BY_NAME, detect
+from maskrcnn.datasets.source import open_dataset, split_names
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks import Masks
+from tests.reading import lost, problems_of
 
 W, H = 30, 20
 SQUARE = [[2.0, 3.0], [8.0, 3.0], [8.0, 9.0], [2.0, 9.0]]
@@ -71,7 +73,7 @@ def test_every_kind_of_shape(tmp_path: Path) -> None:
     assert objects.crops[1] is None
     assert np.argwhere(masks[2]).tolist() == [[5, 11], [5, 12], [7, 13]]
     assert masks[1].sum() == pytest.approx(np.pi * 16, rel=0.05)
-    assert [problem.check for problem in dataset.problems] == ["no-mask"]
+    assert [problem.check for problem in problems_of(dataset)] == ["no-mask"]
 
 
 def test_shapes_of_a_group_are_one_object(tmp_path: Path) -> None:
@@ -131,7 +133,7 @@ def test_one_bad_shape_is_one_problem_and_the_rest_survives(tmp_path: Path, bad:
     dataset = open_dataset(tmp_path)
     for _ in range(2):
         assert dataset.objects(0).ids.tolist() == [1, 3]
-        (problem,) = dataset.problems
+        (problem,) = problems_of(dataset)
         assert (problem.check, problem.objects_lost) == (check, 1)
     assert told in problem.what
     assert problem.where.startswith(str(tmp_path / "a.json"))
@@ -158,7 +160,7 @@ def test_one_bad_file_is_one_problem(tmp_path: Path, text: str, told: str, objec
     (tmp_path / "b.json").write_text(text)
     dataset = open_dataset(tmp_path)
     assert len(dataset) == 1
-    (problem,) = dataset.problems
+    (problem,) = problems_of(dataset)
     assert (problem.images_lost, problem.objects_lost) == (1, objects)
     assert told in str(problem)
     assert str(tmp_path / "b.json") in problem.where
@@ -173,7 +175,7 @@ def test_the_image_is_found_however_it_was_named(tmp_path: Path) -> None:
     dataset = open_dataset(tmp_path / "labels")
     assert [record.path.name for record in dataset.records] == ["a.jpg", "b b.jpg", "c.jpg", "d.jpg"]
     assert [record.size for record in dataset.records] == [(H, W)] * 4
-    assert dataset.problems == []
+    assert problems_of(dataset) == []
 
 
 def test_splits_agree_on_the_classes(tmp_path: Path) -> None:
@@ -183,8 +185,8 @@ def test_splits_agree_on_the_classes(tmp_path: Path) -> None:
     assert split_names(tmp_path) == ["train", "val"]
     train = open_dataset(tmp_path, "train")
     assert train.names == open_dataset(tmp_path, "val").names == ("cat", "owl")
-    assert [problem.check for problem in train.problems] == ["background-shape"]
-    assert train.dropped == 0
+    assert [problem.check for problem in problems_of(train)] == ["background-shape"]
+    assert lost(train)[1] == 0
     (tmp_path / "labels.txt").write_text("__ignore__\n_background_\nowl\nhen\n", encoding="utf-8-sig")
     assert open_dataset(tmp_path, "val").names == ("owl", "hen", "cat")
 
@@ -201,7 +203,7 @@ def test_images_without_labels_are_counted(tmp_path: Path) -> None:
     write(tmp_path, shape(), stem="x").unlink()
     dataset = open_dataset(tmp_path)
     assert (len(dataset), len(dataset.objects(0).ids), dataset.names) == (1, 0, ())
-    assert "1 image without a .json left out" in dataset.problems[0].what
+    assert "1 image without a .json left out" in problems_of(dataset)[0].what
 
 
 def test_no_usable_file_is_an_error(tmp_path: Path) -> None:
@@ -212,7 +214,7 @@ def test_no_usable_file_is_an_error(tmp_path: Path) -> None:
 
 def test_workers_get_a_copy(tmp_path: Path) -> None:
     write(tmp_path, shape())
-    assert pickle.loads(pickle.dumps(labelme.read(tmp_path))).objects(0).ids.tolist() == [1]
+    assert pickle.loads(pickle.dumps(Dataset(labelme.read(tmp_path)))).objects(0).ids.tolist() == [1]
 
 
 @given(st.floats(-6, W + 3), st.floats(-6, H + 3), st.integers(0, 2**30))
@@ -257,9 +259,9 @@ def test_turned_rectangles_are_their_corners(tmp_path: Path, kind: str) -> None:
     assert (polygon.bitmap == turned.bitmap).all()
     assert polygon[1:] == turned[1:]
     assert polygon.area == pytest.approx(72, abs=6)
-    assert dataset.problems == []
+    assert problems_of(dataset) == []
     write(tmp_path, shape(points=diamond[:3], kind=kind))
-    (problem,) = open_dataset(tmp_path).problems
+    (problem,) = problems_of(open_dataset(tmp_path))
     assert "expected 4 corners, found 3" in problem.what
 
 
@@ -287,8 +289,8 @@ def test_what_is_to_be_ignored_is_a_crowd_of_every_class(tmp_path: Path) -> None
     ]
     assert len(set(objects.ids.tolist())) == 6
     assert objects.ids.tolist()[:3] == [2, 3, 1]
-    assert [(problem.check, problem.objects_lost) for problem in dataset.problems] == [("background-shape", 0)]
-    assert "1 shape labelled _background_" in dataset.problems[0].what
+    assert [(problem.check, problem.objects_lost) for problem in problems_of(dataset)] == [("background-shape", 0)]
+    assert "1 shape labelled _background_" in problems_of(dataset)[0].what
 
 
 @pytest.mark.parametrize(
@@ -303,7 +305,7 @@ def test_points_in_another_nesting(tmp_path: Path, points: Any) -> None:
     write(tmp_path, shape(points=points))
     dataset = open_dataset(tmp_path)
     assert dataset.objects(0).boxes.tolist() == [[2, 3, 8, 9]]
-    assert dataset.problems == []
+    assert problems_of(dataset) == []
 
 
 def test_labels_that_are_numbers_are_names(tmp_path: Path) -> None:
@@ -311,7 +313,7 @@ def test_labels_that_are_numbers_are_names(tmp_path: Path) -> None:
     dataset = open_dataset(tmp_path)
     assert dataset.names == ("2", "2.5", "3")
     assert dataset.objects(0).labels.tolist() == [2, 2, 0, 1]
-    assert [problem.check for problem in dataset.problems] == ["unknown-category"]
+    assert [problem.check for problem in problems_of(dataset)] == ["unknown-category"]
 
 
 def test_a_group_is_a_number_or_a_name_and_never_empty(tmp_path: Path) -> None:
@@ -336,38 +338,38 @@ def test_a_picture_in_the_label_file_is_used_and_written_out(tmp_path: Path, kin
     dataset = open_dataset(tmp_path / "data")
     assert (dataset.pixels(0) == PICTURE).all()
     assert dataset.objects(0).boxes.tolist() == [[2, 3, 8, 9]]
-    assert [(problem.check, problem.severity) for problem in dataset.problems] == [("embedded-image", "note")]
+    assert [(problem.check, problem.severity) for problem in problems_of(dataset)] == [("embedded-image", "note")]
     for link in (False, True):
         convert({"": dataset}, tmp_path / f"new{link}", BY_NAME["labelme"], link=link)
         new = open_dataset(tmp_path / f"new{link}")
         assert [record.path.name for record in new.records] == ["a" + {"TIFF": ".tif"}.get(kind, f".{kind.lower()}")]
         assert (new.pixels(0) == PICTURE).all()
-        assert new.problems == []
+        assert problems_of(new) == []
 
 
 def test_the_file_goes_first_unless_only_the_copy_fits_the_labels(tmp_path: Path) -> None:
     file = write(tmp_path, shape(), imageData=embedded(PICTURE))
     dataset = open_dataset(tmp_path)
     assert (dataset.pixels(0) == 0).all()
-    assert dataset.problems == []
+    assert problems_of(dataset) == []
     smaller = base64.b64decode(embedded(np.zeros((5, 5, 3), dtype=np.uint8), "JPEG"))
     for content in (b"no image", smaller):
         file.with_suffix(".jpg").write_bytes(content)
         dataset = open_dataset(tmp_path)
         assert (dataset.pixels(0) == PICTURE).all()
-        assert [problem.check for problem in dataset.problems] == ["copy-differs", "embedded-image"]
-        assert dataset.skipped == 0
+        assert [problem.check for problem in problems_of(dataset)] == ["copy-differs", "embedded-image"]
+        assert lost(dataset)[0] == 0
 
 
 @pytest.mark.parametrize("data", ["aGk=", "!!", "data:image/png;base64,", [1], {"a": 1}, 7, True])
 def test_a_copy_that_is_no_picture_is_told(tmp_path: Path, data: Any) -> None:
     write(tmp_path, shape())
     write(tmp_path, shape(), stem="b", imageData=data)
-    assert open_dataset(tmp_path).problems == []
+    assert problems_of(open_dataset(tmp_path)) == []
     (tmp_path / "b.jpg").unlink()
     dataset = open_dataset(tmp_path)
-    assert [problem.check for problem in dataset.problems] == ["missing-image"]
-    assert "imageData cannot be read" in dataset.problems[0].what
+    assert [problem.check for problem in problems_of(dataset)] == ["missing-image"]
+    assert "imageData cannot be read" in problems_of(dataset)[0].what
 
 
 @pytest.mark.parametrize("name", ["a.json", "./a.json", "C:\\x\\a.json", "other.json", None, "", 7])
@@ -375,7 +377,7 @@ def test_a_path_that_names_no_image_leaves_the_one_beside(tmp_path: Path, name: 
     write(tmp_path, shape(), imagePath=name)
     dataset = open_dataset(tmp_path)
     assert [record.path.name for record in dataset.records] == ["a.jpg"]
-    assert dataset.problems == []
+    assert problems_of(dataset) == []
 
 
 def test_a_base_name_in_two_folders_of_another_machine_is_no_name(tmp_path: Path) -> None:
@@ -387,7 +389,7 @@ def test_a_base_name_in_two_folders_of_another_machine_is_no_name(tmp_path: Path
     dataset = open_dataset(tmp_path)
     # The file named as the .json is its image.
     assert [record.path.name for record in dataset.records] == ["3.png"]
-    assert [problem.check for problem in dataset.problems if problem.images_lost] == ["missing-image"] * 2
+    assert [problem.check for problem in problems_of(dataset) if problem.images_lost] == ["missing-image"] * 2
 
 
 @pytest.mark.parametrize("head", ["", "data:image/png;base64,"])

@@ -4,12 +4,15 @@ from typing import Any
 
 from PIL import Image
 
-from maskrcnn.annotations.objects import Annotation, draw_each
-from maskrcnn.datasets.conversion.dataset_writer import Item
-from maskrcnn.datasets.conversion.omissions import Losses
-from maskrcnn.datasets.dataset import ImageRecord, open_dataset, split_names
-from maskrcnn.datasets.formats import lvis
+from maskrcnn.annotations.annotation import Annotation
+from maskrcnn.annotations.labels import ImageRecord
+from maskrcnn.annotations.objects import draw_each
+from maskrcnn.datasets.conversion.dataset_writer import LabelledImage
+from maskrcnn.datasets.conversion.lvis_writer import LvisWriter
+from maskrcnn.datasets.conversion.omissions import Omissions
 from maskrcnn.datasets.formats.registry import detect
+from maskrcnn.datasets.source import open_dataset, split_names
+from tests.reading import problems_of
 
 W, H = 30, 20
 SQUARE = [2, 3, 8, 3, 8, 9, 2, 9]
@@ -58,7 +61,7 @@ def test_a_file_by_hand(tmp_path: Path) -> None:
         objects = dataset.objects(0)
         assert objects.boxes.tolist() == [[2, 3, 8, 9]]
         assert not objects.crowd.any()
-        assert dataset.problems == []
+        assert problems_of(dataset) == []
 
 
 def test_coco_knows_of_no_absent_classes(tmp_path: Path) -> None:
@@ -71,14 +74,14 @@ def test_coco_knows_of_no_absent_classes(tmp_path: Path) -> None:
     assert (record.absent, record.partial) == (None, ())
 
 
-def written(folder: Path, annotations: list[Annotation], **changes: Any) -> tuple[dict[str, Any], Losses]:
-    losses = Losses("LVIS")
+def written(folder: Path, annotations: list[Annotation], **changes: Any) -> tuple[dict[str, Any], Omissions]:
+    losses = Omissions("LVIS")
     (folder / "train").mkdir(parents=True)
     image = folder / "train" / "a b.jpg"
     Image.new("RGB", (W, H)).save(image)
     record = ImageRecord(7, image, H, W, **changes)
-    writer = lvis.LvisWriter(folder, ["cat", "dog", "owl"], ["train"], losses)
-    writer.add(Item("train", image, record, draw_each(annotations, (H, W), "")[0]))
+    writer = LvisWriter(folder, ["cat", "dog", "owl"], ["train"], losses)
+    writer.add(LabelledImage("train", image, record, draw_each(annotations, (H, W), "")[0]))
     writer.close()
     return json.loads((folder / "lvis_v1_train.json").read_text()), losses
 

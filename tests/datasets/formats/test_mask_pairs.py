@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskrcnn.datasets.dataset import open_dataset
 from maskrcnn.datasets.formats.mask_pairs import pairs
 from maskrcnn.datasets.formats.registry import detect
+from maskrcnn.datasets.source import open_dataset
 from maskrcnn.errors import MaskRCNNError
+from tests.reading import problems_of
 
 IDS = np.array([[0, 1, 1, 0], [3, 0, 1, 0], [3, 3, 0, 2]], dtype=np.uint16)
 
@@ -54,14 +55,14 @@ def test_endings_tell_masks_from_images(tmp_path: Path, image: str, mask: str, f
     dataset = open_dataset(tmp_path)
     assert [record.path for record in dataset.records] == [tmp_path / (folders[0] + image)]
     assert dataset.objects(0).ids.tolist() == [1, 2, 3]
-    assert dataset.problems == []
+    assert problems_of(dataset) == []
 
 
 def test_what_cellpose_leaves_beside_is_no_image(tmp_path: Path) -> None:
     write(tmp_path, "a.tif", "a_cp_masks.png", "a_flows.tif", "a_seg.npy", "a_cp_outlines.txt", "b.tif", "b_masks.tif")
     dataset = open_dataset(tmp_path)
     assert [record.path.name for record in dataset.records] == ["a.tif", "b.tif"]
-    assert dataset.problems == []
+    assert problems_of(dataset) == []
 
 
 def test_a_pickle_is_told_and_never_loaded(tmp_path: Path) -> None:
@@ -84,7 +85,7 @@ def test_a_name_that_may_mean_two_images_means_none(tmp_path: Path) -> None:
     write(tmp_path, "images/a.jpg", "images/a_img.jpg", "images/b.jpg", "masks/a_mask.png", "masks/b.png")
     dataset = open_dataset(tmp_path)
     assert [record.path.name for record in dataset.records] == ["b.jpg"]
-    assert [problem.check for problem in dataset.problems] == ["missing-mask"] * 2
+    assert [problem.check for problem in problems_of(dataset)] == ["missing-mask"] * 2
 
 
 def test_the_mask_of_the_images_name_goes_first(tmp_path: Path) -> None:
@@ -92,8 +93,8 @@ def test_the_mask_of_the_images_name_goes_first(tmp_path: Path) -> None:
     write(tmp_path, "masks/b_masks.png")
     dataset = open_dataset(tmp_path)
     assert [record.labels.name for record in dataset.records if record.labels] == ["a.tif", "b_masks.png"]
-    assert [problem.check for problem in dataset.problems] == ["several-masks"] * 2
-    assert "a.tif is used, not a_masks.png" in dataset.problems[0].what
+    assert [problem.check for problem in problems_of(dataset)] == ["several-masks"] * 2
+    assert "a.tif is used, not a_masks.png" in problems_of(dataset)[0].what
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from maskrcnn.datasets.dataset import open_dataset, split_names
 from maskrcnn.datasets.formats.registry import BY_NAME, FORMATS, detect, expected
+from maskrcnn.datasets.source import open_dataset, split_names
 from maskrcnn.errors import MaskRCNNError
 
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskrcnn.datasets.dataset import Dataset, open_dataset
+from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.doctor.examination import examine
+from maskrcnn.datasets.source import open_dataset
+from tests.reading import lost, problems_of
 
 W, H = 40, 20
 SQUARES = [[4 + 10 * k, 2, 12 + 10 * k, 2, 12 + 10 * k, 10, 4 + 10 * k, 10] for k in range(3)]
@@ -82,8 +84,8 @@ def test_background_is_no_class_and_ignore_a_region_of_every_class(write: object
     assert objects.crowd.tolist() == [False, True, True]
     assert objects.boxes.tolist() == [[4, 2, 12, 10], [14, 2, 22, 10], [14, 2, 22, 10]]
     assert len(set(objects.ids.tolist())) == 3
-    assert dataset.dropped == dataset.skipped == 0
-    assert [problem.what.split()[0] for problem in dataset.problems if problem.check == "reserved-name"] == [
+    assert lost(dataset) == (0, 0)
+    assert [problem.what.split()[0] for problem in problems_of(dataset) if problem.check == "reserved-name"] == [
         name for name in LISTED if name.startswith("_")
     ]
     assert [found.what.split()[0] for found in examine(tmp_path).problems if found.severity == "error"] == []

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskrcnn.datasets.dataset import Dataset, open_dataset, split_names
+from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.formats.registry import detect
 from maskrcnn.datasets.formats.voc_classes import _VOC_NAMES
 from maskrcnn.datasets.formats.voc_map import colours, write_map
+from maskrcnn.datasets.source import open_dataset, split_names
 from maskrcnn.errors import MaskRCNNError
+from tests.reading import lost, problems_of
 
 H, W = 40, 60
 
@@ -82,7 +84,7 @@ def test_a_voc_folder_by_hand(tmp_path: Path, place: str) -> None:
     assert objects.ids.tolist() == [1, 2]
     assert [record.path.name for record in val.records] == ["b b.x.JPG"]
     assert seen(val) == []
-    assert train.problems == val.problems == []
+    assert problems_of(train) == problems_of(val) == []
 
 
 def test_without_sets_all_maps_count(tmp_path: Path) -> None:
@@ -133,7 +135,7 @@ def test_wide_void_is_a_region_to_ignore(tmp_path: Path) -> None:
     file.write_text("<annotation><object>")
     dataset = open_dataset(tmp_path)
     assert len(seen(dataset)) == 22
-    assert [problem.check for problem in dataset.problems] == ["bad-file"]
+    assert [problem.check for problem in problems_of(dataset)] == ["bad-file"]
 
 
 def test_parts_of_one_difficult_object_are_one_region(tmp_path: Path) -> None:
@@ -157,7 +159,7 @@ def test_without_class_maps_the_boxes_of_the_xml_tell(tmp_path: Path) -> None:
     (tmp_path / "Annotations" / "a.xml").write_text(xml(("owl", (20, 5, 30, 15), 0), ("hen", (50, 36, 55, 39), 0)))
     dataset = open_dataset(tmp_path)
     assert [name for name, *_ in seen(dataset)] == ["owl"]
-    assert "no object of the .xml fits" in dataset.problems[0].what
+    assert "no object of the .xml fits" in problems_of(dataset)[0].what
     (tmp_path / "Annotations" / "a.xml").unlink()
     assert [name for name, *_ in seen(open_dataset(tmp_path))] == ["object", "object"]
 
@@ -170,7 +172,7 @@ def test_an_object_without_a_class_is_one_problem(tmp_path: Path, value: int, to
     dataset = open_dataset(tmp_path)
     for _ in range(2):
         assert seen(dataset) == [DOG]
-        (problem,) = dataset.problems
+        (problem,) = problems_of(dataset)
     assert (problem.check, problem.objects_lost) == ("unknown-category", 1)
     assert problem.where == f"{tmp_path / 'SegmentationObject' / 'a.png'}, object 1"
     assert told in problem.what
@@ -188,10 +190,10 @@ def test_images_that_cannot_be_used_are_told(tmp_path: Path) -> None:
     (tmp_path / "ImageSets" / "Segmentation" / "train.txt").write_text("a\nb\nc\nd\ne\na\n")
     dataset = open_dataset(tmp_path, "train")
     assert len(dataset) == 1
-    assert [problem.check for problem in dataset.problems] == [
+    assert [problem.check for problem in problems_of(dataset)] == [
         "missing-image", "missing-mask", "size-mismatch", "unreadable-image",
     ]  # fmt: skip
-    assert dataset.skipped == 4
+    assert lost(dataset)[0] == 4
     (tmp_path / "ImageSets" / "Segmentation" / "val.txt").write_text("b\n")
     with pytest.raises(MaskRCNNError, match=r"none of 1 image can be used, the first: .*no such image"):
         open_dataset(tmp_path, "val")

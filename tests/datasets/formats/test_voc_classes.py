@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskrcnn.datasets.dataset import Dataset, open_dataset
+from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.formats.voc_map import colours, write_map
+from maskrcnn.datasets.source import open_dataset
 from maskrcnn.errors import MaskRCNNError
+from tests.reading import problems_of
 
 H, W = 20, 30
 LEFT, RIGHT = (2, 3, 10, 12), (15, 5, 25, 15)
@@ -58,7 +60,7 @@ def test_class_names_txt_names_the_numbers(tmp_path: Path, lines: str, names: li
     dataset = open_dataset(tmp_path)
     assert found(dataset) == names
     assert dataset.names == tuple(dict.fromkeys(names))
-    assert dataset.problems == []
+    assert problems_of(dataset) == []
 
 
 def test_marks_of_no_class_keep_their_lines(tmp_path: Path) -> None:
@@ -74,7 +76,7 @@ def test_a_number_without_a_line_is_one_problem(tmp_path: Path) -> None:
     (tmp_path / "class_names.txt").write_text("_background_\nscratch\n")
     dataset = open_dataset(tmp_path)
     assert found(dataset) == ["scratch"]
-    (problem,) = dataset.problems
+    (problem,) = problems_of(dataset)
     assert (problem.check, problem.objects_lost) == ("unknown-category", 1)
     assert "has 7 under it" in problem.what
 
@@ -90,7 +92,7 @@ def test_without_any_names_classes_have_their_numbers_and_that_is_told(tmp_path:
     dataset = open_dataset(tmp_path, "train" if split else None)
     assert dataset.names == ("class 1", "class 2", "class 5")
     assert found(dataset) == ["class 1", "class 2"]
-    (problem,) = dataset.problems
+    (problem,) = problems_of(dataset)
     assert (problem.check, problem.severity) == ("no-class-names", "warning")
     assert "class_names.txt" in problem.fix
     if split:
@@ -119,7 +121,7 @@ def test_pascal_voc_itself_has_its_names(tmp_path: Path) -> None:
     dataset = open_dataset(tmp_path)
     assert len(dataset.names) == 20
     assert (found(dataset), found(dataset, 1)) == (["person", "horse"], ["aeroplane", "tvmonitor"])
-    assert dataset.problems == []
+    assert problems_of(dataset) == []
 
 
 @pytest.mark.parametrize("names", [("person", "car"), ("scratch", "car"), ("Katze", "Hund")])
@@ -129,7 +131,7 @@ def test_other_numbers_than_vocs_are_not_taken_for_them(tmp_path: Path, names: t
     dataset = open_dataset(tmp_path)
     assert dataset.names == tuple(sorted(names))
     assert found(dataset) == list(names)
-    assert [(problem.check, problem.severity) for problem in dataset.problems] == [("names-of-boxes", "note")]
+    assert [(problem.check, problem.severity) for problem in problems_of(dataset)] == [("names-of-boxes", "note")]
 
 
 def test_names_that_the_user_gives_are_those_of_the_numbers(tmp_path: Path) -> None:
@@ -138,7 +140,7 @@ def test_names_that_the_user_gives_are_those_of_the_numbers(tmp_path: Path) -> N
     dataset = open_dataset(tmp_path / "data.yaml", "train")
     assert dataset.names == ("scratch", "dent")
     assert found(dataset) == ["dent", "scratch"]
-    assert dataset.problems == []
+    assert problems_of(dataset) == []
 
 
 def test_early_labelme2voc_had_its_images_beside(tmp_path: Path) -> None:

@@ -5,14 +5,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskrcnn.annotations.objects import Annotation, draw_each
-from maskrcnn.datasets.conversion.dataset_writer import Item
-from maskrcnn.datasets.conversion.omissions import Losses
-from maskrcnn.datasets.dataset import Dataset, open_dataset, split_names
+from maskrcnn.annotations.annotation import Annotation
+from maskrcnn.annotations.labels import ImageRecord
+from maskrcnn.annotations.objects import draw_each
+from maskrcnn.datasets.conversion.dataset_writer import LabelledImage
+from maskrcnn.datasets.conversion.omissions import Omissions
+from maskrcnn.datasets.conversion.yolo_writer import YoloWriter
+from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.formats import yolo
 from maskrcnn.datasets.formats.registry import detect
+from maskrcnn.datasets.source import open_dataset, split_names
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks import Crop
+from tests.reading import lost, problems_of
 
 W, H = 40, 20
 # A square from (4, 2) to (12, 10) in an image of 40 x 20.
@@ -49,7 +54,7 @@ def test_polygons_and_boxes_by_hand(tmp_path: Path) -> None:
     assert objects.crops[1] is None
     assert objects.crops[0] is not None
     assert objects.crops[0].area == 64
-    assert dataset.problems == []
+    assert problems_of(dataset) == []
     assert dataset.records[0].size == (H, W)
 
 
@@ -88,7 +93,7 @@ def test_one_bad_line_is_one_problem_and_the_rest_survives(tmp_path: Path, line:
     dataset = opened(tmp_path, f"0 {SQUARE}\n{line}\n1 {SQUARE}\n")
     for _ in range(2):
         assert dataset.objects(0).labels.tolist() == [0, 1]
-        (problem,) = dataset.problems
+        (problem,) = problems_of(dataset)
         assert (problem.check, problem.objects_lost) == (check, 1)
     assert told in problem.what
     assert "a.txt, " in problem.where
@@ -107,16 +112,16 @@ def test_images_without_labels_have_no_objects(tmp_path: Path) -> None:
     labelled(tmp_path, "", "c")
     dataset = opened(tmp_path, f"0 {SQUARE}")
     assert [len(dataset.objects(i).ids) for i in range(len(dataset))] == [1, 0, 0, 0]
-    assert [problem.check for problem in dataset.problems] == ["unlabelled-image"]
-    assert "1 of 4 images without a .txt" in dataset.problems[0].what
+    assert [problem.check for problem in problems_of(dataset)] == ["unlabelled-image"]
+    assert "1 of 4 images without a .txt" in problems_of(dataset)[0].what
 
 
 def test_an_unreadable_image_is_left_out_and_told(tmp_path: Path) -> None:
     labelled(tmp_path, f"0 {SQUARE}", "b")
     (tmp_path / "images" / "train" / "b.jpg").write_bytes(b"junk")
     dataset = opened(tmp_path, f"0 {SQUARE}")
-    assert (len(dataset), dataset.skipped) == (1, 1)
-    assert "b.jpg: dropped, not an image" in str(dataset.problems[0])
+    assert (len(dataset), lost(dataset)[0]) == (1, 1)
+    assert "b.jpg: dropped, not an image" in str(problems_of(dataset)[0])
 
 
 @pytest.mark.parametrize(
@@ -161,7 +166,7 @@ def test_names_without_a_yaml(tmp_path: Path) -> None:
     dataset = open_dataset(tmp_path, "val")
     assert dataset.names == ("cat", "dog")
     assert len(dataset.objects(0).ids) == 0
-    assert dataset.dropped == 1
+    assert lost(dataset)[1] == 1
     assert open_dataset(tmp_path / "images" / "val").names == ("cat", "dog")
 
 
@@ -182,7 +187,7 @@ def test_names_are_the_text_that_stands_in_the_yaml(tmp_path: Path, names: str, 
     dataset = opened(tmp_path, f"1 {SQUARE}", f"train: images/train\nnames: {names}\nnc: 2\n")
     assert dataset.names == known
     assert dataset.objects(0).labels.tolist() == [1]
-    assert dataset.problems == []
+    assert problems_of(dataset) == []
 
 
 def test_one_name_may_be_a_word(tmp_path: Path) -> None:
@@ -196,7 +201,7 @@ def test_numbers_keep_their_names_where_some_are_missing(tmp_path: Path) -> None
     dataset = opened(tmp_path, f"2 {SQUARE}\n1 {SQUARE}\n0 {SQUARE}", "train: images/train\nnames: {0: a, 2: c}\nnc: 3")
     assert dataset.names == ("a", "c")
     assert dataset.objects(0).labels.tolist() == [1, 0]
-    (problem,) = dataset.problems
+    (problem,) = problems_of(dataset)
     assert (problem.check, problem.what) == ("unknown-category", "class 1 has no name")
 
 
@@ -208,7 +213,7 @@ def test_two_classes_of_one_name_are_one_and_told(tmp_path: Path, file: str) -> 
     dataset = open_dataset(tmp_path, "train")
     assert dataset.names == ("Car", "Bus")
     assert dataset.objects(0).labels.tolist() == [0, 0, 1]
-    (problem,) = dataset.problems
+    (problem,) = problems_of(dataset)
     assert (problem.check, problem.severity) == ("duplicate-category", "warning")
     assert "'Car'" in problem.what
 
@@ -216,7 +221,7 @@ def test_two_classes_of_one_name_are_one_and_told(tmp_path: Path, file: str) -> 
 @pytest.mark.parametrize(("count", "told"), [("2", 0), ("'2'", 0), ("3", 1), ("two", 1), ("[2]", 1), (".nan", 1)])
 def test_a_number_of_classes_that_is_not_that_of_the_names_is_told(tmp_path: Path, count: str, told: int) -> None:
     dataset = opened(tmp_path, f"1 {SQUARE}", f"train: images/train\nnames: [a, b]\nnc: {count}\n")
-    assert [problem.check for problem in dataset.problems] == ["class-count"] * told
+    assert [problem.check for problem in problems_of(dataset)] == ["class-count"] * told
     assert dataset.names == ("a", "b")
 
 
@@ -227,16 +232,16 @@ def test_poses_are_boxes_and_said_so(tmp_path: Path) -> None:
     objects = dataset.objects(0)
     assert objects.boxes.tolist() == [[15, 5, 25, 15]] * 2
     assert objects.crops == [None, None]
-    checks = [problem.check for problem in dataset.problems]
+    checks = [problem.check for problem in problems_of(dataset)]
     assert checks == ["pose-data", "bad-segmentation", "bad-segmentation"]
-    assert "2 keypoints of 3 numbers, found 9 numbers" in dataset.problems[1].what
+    assert "2 keypoints of 3 numbers, found 9 numbers" in problems_of(dataset)[1].what
 
 
 def test_oriented_boxes_and_boxes_and_outlines_in_one_file(tmp_path: Path) -> None:
     dataset = opened(tmp_path, f"0 {SQUARE}\n0 0.5 0.5 0.25 0.5\n1 0.5 0.1 0.7 0.5 0.5 0.9 0.3 0.5 0.4 0.3\n")
     objects = dataset.objects(0)
     assert [crop is not None for crop in objects.crops] == [True, False, True]
-    assert dataset.problems == []
+    assert problems_of(dataset) == []
 
 
 def test_images_in_folders_below(tmp_path: Path) -> None:
@@ -251,7 +256,7 @@ def test_images_in_folders_below(tmp_path: Path) -> None:
         assert {name: dataset.objects(i).labels.tolist() for name, i in found.items()} == {
             "top.jpg": [0], "cam1/a.jpg": [0, 1], "cam2/a.jpg": [1],
         }  # fmt: skip
-        assert dataset.problems == []
+        assert problems_of(dataset) == []
     # Without images at the top, and without a YAML.
     (tmp_path / "images" / "train" / "top.jpg").unlink()
     (tmp_path / "data.yaml").unlink()
@@ -265,7 +270,7 @@ def test_folders_without_labels_below_images_with_labels_beside(tmp_path: Path) 
         (tmp_path / place / "a.txt").write_text(f"0 {SQUARE}\n")
     dataset = open_dataset(tmp_path / "photos")
     assert [record.path.parent.name for record in dataset.records] == ["photos", "more"]
-    (problem,) = dataset.problems
+    (problem,) = problems_of(dataset)
     assert (problem.check, problem.images_lost) == ("unlabelled-image", 0)
     assert "1 image in folders without labels left out" in problem.what
 
@@ -293,7 +298,7 @@ def test_a_list_of_another_machine(tmp_path: Path, line: str) -> None:
     dataset = open_dataset(tmp_path)
     assert [record.path.name for record in dataset.records] == ["a.jpg"]
     assert dataset.objects(0).labels.tolist() == [1]
-    assert dataset.problems == []
+    assert problems_of(dataset) == []
 
 
 def test_lists_named_after_splits_are_splits(tmp_path: Path) -> None:
@@ -321,8 +326,8 @@ def test_a_list_that_does_not_tell_images_apart(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text("\n".join(lines))
     dataset = open_dataset(tmp_path / "train.txt")
     assert [record.path.name for record in dataset.records] == ["b.jpg"]
-    assert [(problem.check, problem.images_lost) for problem in dataset.problems] == [("missing-image", 1)] * 3
-    assert ["ambiguous" in problem.what for problem in dataset.problems] == [True, True, False]
+    assert [(problem.check, problem.images_lost) for problem in problems_of(dataset)] == [("missing-image", 1)] * 3
+    assert ["ambiguous" in problem.what for problem in problems_of(dataset)] == [True, True, False]
 
 
 def test_folders_named_after_a_split_and_a_year(tmp_path: Path) -> None:
@@ -351,12 +356,12 @@ def test_workers_get_a_copy(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(dataset)).objects(0).ids.tolist() == [1]
 
 
-def written(folder: Path, annotations: list[Annotation]) -> tuple[list[str], Losses]:
-    losses = Losses("YOLO-seg")
+def written(folder: Path, annotations: list[Annotation]) -> tuple[list[str], Omissions]:
+    losses = Omissions("YOLO-seg")
     image(folder / "images" / "a.jpg")
-    writer = yolo.YoloWriter(folder, ["cat", "dog"], [""], losses)
-    record = yolo.ImageRecord(1, folder / "images" / "a.jpg", H, W)
-    writer.add(Item("", record.path, record, draw_each(annotations, record.size, "test")[0]))
+    writer = YoloWriter(folder, ["cat", "dog"], [""], losses)
+    record = ImageRecord(1, folder / "images" / "a.jpg", H, W)
+    writer.add(LabelledImage("", record.path, record, draw_each(annotations, record.size, "test")[0]))
     writer.close()
     return (folder / "labels" / "a.txt").read_text().splitlines(), losses
 
@@ -367,14 +372,14 @@ def test_written_numbers_keep_full_precision(tmp_path: Path) -> None:
     values = lines[0].split()
     assert values[0] == "1"
     assert (np.array(values[1:], dtype=float).reshape(-1, 2) == third.reshape(-1, 2) / (W, H)).all()
-    assert open_dataset(tmp_path).annotations(0)[0].segmentation[0] == pytest.approx(third, abs=1e-9)  # type: ignore[index]
+    assert open_dataset(tmp_path).annotations(0)[0][0].segmentation[0] == pytest.approx(third, abs=1e-9)  # type: ignore[index]
 
 
 def test_decimals_come_back_as_they_were(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     polygons = [rng.uniform(0, 20, 12).round(2) for _ in range(50)]
     written(tmp_path, [Annotation(k, 0, False, None, None, [p]) for k, p in enumerate(polygons)])
-    back = open_dataset(tmp_path).annotations(0)
+    back = open_dataset(tmp_path).annotations(0)[0]
     assert [a.segmentation[0].tolist() for a in back] == [p.tolist() for p in polygons]  # type: ignore[index]
 
 
@@ -393,7 +398,7 @@ def test_what_is_outside_overlaps_or_has_holes_is_drawn_anew(tmp_path: Path) -> 
     assert values.min() >= 0
     assert values.max() <= 1
     assert losses.counts["joined"] == 2
-    back = open_dataset(tmp_path).drawn(0)
+    back = open_dataset(tmp_path).drawn(0)[0]
     for (_, before, _), (_, after, _) in zip(draw_each(annotations, (H, W), "")[0], back, strict=True):
         assert before is not None
         assert after is not None
@@ -414,7 +419,7 @@ def test_names_may_begin_at_any_number(tmp_path: Path) -> None:
     dataset = opened(tmp_path, f"2 {SQUARE}\n0 {SQUARE}\n", "train: images/train\nnames: {1: cat, 2: dog}\n")
     assert dataset.names == ("cat", "dog")
     assert dataset.objects(0).labels.tolist() == [1]
-    assert [problem.what for problem in dataset.problems] == ["class 0 has no name"]
+    assert [problem.what for problem in problems_of(dataset)] == ["class 0 has no name"]
 
 
 @pytest.mark.parametrize("line", ["images/train/a.jpg", "./data/images/train/a.jpg", "D:\\x\\images\\train\\a.jpg"])
@@ -424,4 +429,4 @@ def test_lists_may_lie_in_a_folder_beside_the_images(tmp_path: Path, line: str) 
     dataset = opened(tmp_path, f"1 {SQUARE}\n", "train: lists/train.txt\nnames: [cat, dog]\n")
     assert [record.path for record in dataset.records] == [tmp_path / "images" / "train" / "a.jpg"]
     assert dataset.objects(0).labels.tolist() == [1]
-    assert dataset.problems == []
+    assert problems_of(dataset) == []

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
 from maskrcnn.config import Preprocess
-from maskrcnn.datasets.dataset import Dataset, ImageRecord, StoredAnnotations
+from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.survey.channel_statistics import (
     ChannelLayout,
     find_channel_layout,
@@ -34,7 +35,7 @@ def data(folder: Path, arrays: list[np.ndarray | bytes], suffix: str = ".npy") -
         else:
             Image.fromarray(array).save(path)
         records.append(ImageRecord(number, path, *array.shape[:2]))
-    return Dataset(["thing"], records, StoredAnnotations([[] for _ in records]))
+    return Dataset(Labels(["thing"], records, StoredAnnotations([[] for _ in records])))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

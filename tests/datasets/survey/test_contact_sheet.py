@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from maskrcnn.annotations.objects import Annotation
-from maskrcnn.datasets.dataset import Dataset, ImageRecord, StoredAnnotations
+from maskrcnn.annotations.annotation import Annotation
+from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
+from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.survey.contact_sheet import (
     ContactSheets,
     choose,
@@ -25,6 +26,7 @@ from maskrcnn.datasets.survey.survey import survey
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
 from maskrcnn.results.overlay import object_colour
+from tests.reading import lost
 
 COLOURS = [(200, 40, 40), (40, 160, 40), (40, 40, 200), (180, 160, 30), (140, 40, 160)]
 
@@ -43,7 +45,7 @@ def data(tmp_path: Path) -> Dataset:
         Image.new("RGB", (120, 90), colour).save(path)
         records.append(ImageRecord(number + 10, path, 90, 120))
         annotations.append([rectangle(k, k % 2, 20 * k, 5, 12, 10 * (k + 1)) for k in range(number)])
-    return Dataset(["cat", "dog"], records, StoredAnnotations(annotations))
+    return Dataset(Labels(["cat", "dog"], records, StoredAnnotations(annotations)))
 
 
 def near(pixel: np.ndarray, colour: tuple[int, int, int]) -> bool:
@@ -59,7 +61,7 @@ def test_images_stand_in_rows_and_pages_in_their_order(data: Dataset) -> None:
     shown = [page[y, x] for page in pages for y, x in corners if y < page.shape[0]]
     for pixel, index in zip(shown, [4, 2, 0, 1, 3], strict=False):
         assert near(pixel, COLOURS[index])
-    assert sheets.problems == []
+    assert not list(sheets.problems)
 
 
 def test_every_tile_has_a_caption(data: Dataset) -> None:
@@ -76,9 +78,11 @@ def test_masks_and_boxes_are_drawn_where_they_are(tmp_path: Path) -> None:
     Image.new("RGB", (100, 50), (90, 90, 90)).save(tmp_path / "a.png")
     boxed = Annotation(2, 0, False, (60.0, 10.0, 90.0, 40.0), None, None)
     data = Dataset(
-        ["cat"],
-        [ImageRecord(1, tmp_path / "a.png", 50, 100)],
-        StoredAnnotations([[rectangle(1, 0, 10, 10, 30, 30), boxed]]),
+        Labels(
+            ["cat"],
+            [ImageRecord(1, tmp_path / "a.png", 50, 100)],
+            StoredAnnotations([[rectangle(1, 0, 10, 10, 30, 30), boxed]]),
+        )
     )
     tile = np.asarray(draw_tile(data.pixels(0), data.objects(0), [0, 1], ["cat"] * 2, (400, 400)))
     assert tile.shape == (200, 400, 3)
@@ -124,10 +128,9 @@ def test_dropped_objects_are_told_in_the_caption(data: Dataset) -> None:
 
     assert amber(1) == 0
     empty = Annotation(9, 0, False, (1, 1, 5, 5), None, Crop(np.zeros((0, 0), bool), 0, 0))
-    data._read_annotations.annotations[1].append(empty)  # type: ignore[attr-defined]
-    data.objects(1)  # told before the page is made
+    data.labels.reader.annotations[1].append(empty)  # type: ignore[attr-defined]
     assert amber(1) > 30
-    assert data.dropped == 1
+    assert lost(data)[1] == 1
 
 
 def test_a_crowd_and_images_of_any_shape(tmp_path: Path) -> None:
@@ -137,17 +140,17 @@ def test_a_crowd_and_images_of_any_shape(tmp_path: Path) -> None:
         Image.new("RGB", (width, height), (90, 90, 90)).save(path)
         records.append(ImageRecord(number, path, height, width))
         annotations.append([rectangle(1, 0, 0, 0, width, height, crowd=True)])
-    data = Dataset(["cat"], records, StoredAnnotations(annotations))
+    data = Dataset(Labels(["cat"], records, StoredAnnotations(annotations)))
     sheets = ContactSheets(data, range(4), columns=2, tile=120)
     assert len(list(sheets)) == 1
-    assert sheets.problems == []
+    assert not list(sheets.problems)
 
 
 def test_an_image_of_many_channels_is_shown_too(tmp_path: Path) -> None:
     channels = np.zeros((40, 60, 5), dtype=np.uint16)
     channels[:, 30:] = 4000
     np.save(tmp_path / "a.npy", channels)
-    data = Dataset(["cat"], [ImageRecord(1, tmp_path / "a.npy", 40, 60)], StoredAnnotations([[]]))
+    data = Dataset(Labels(["cat"], [ImageRecord(1, tmp_path / "a.npy", 40, 60)], StoredAnnotations([[]])))
     picture = picture_of(data, 0)
     assert picture.shape == (40, 60, 3)
     assert picture[:, :30].max() < 5
@@ -219,7 +222,7 @@ def test_the_smallest_objects_come_first(tmp_path: Path) -> None:
         records.append(ImageRecord(number, tmp_path / f"{number}.png", 50, 50))
         annotations.append([rectangle(1, 0, 0, 0, 30, 30), rectangle(2, 0, 0, 0, side, side)])
     records.append(ImageRecord(3, tmp_path / "none.png", 50, 50))
-    data = Dataset(["cat"], records, StoredAnnotations([*annotations, []]))
+    data = Dataset(Labels(["cat"], records, StoredAnnotations([*annotations, []])))
     assert choose(data, None, "smallest", survey=survey(data)) == [1, 2, 0, 3]
 
 

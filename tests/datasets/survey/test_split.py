@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.sparse import csr_array
 
-from maskrcnn.annotations.objects import Annotation
+from maskrcnn.annotations.annotation import Annotation
+from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
 from maskrcnn.annotations.problem import Problem
-from maskrcnn.datasets.dataset import Dataset, ImageRecord, StoredAnnotations, open_dataset
+from maskrcnn.datasets.dataset import Dataset
+from maskrcnn.datasets.source import open_dataset
 from maskrcnn.datasets.survey.split import Division, divide, stratify, subset
 from maskrcnn.errors import MaskRCNNError
+from tests.reading import problems_of
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 SHARES = {"train": 0.7, "val": 0.2, "test": 0.1}
@@ -35,7 +38,7 @@ def dataset_of(files: list[Path], labels: list[list[int]], names: tuple[str, ...
         [Annotation(100 * i + k, label, False, (5, 5, 15, 15), None, None) for k, label in enumerate(held)]
         for i, held in enumerate(labels)
     ]
-    return Dataset(names, records, StoredAnnotations(annotations))
+    return Dataset(Labels(names, records, StoredAnnotations(annotations)))
 
 
 def write(folder: Path, count: int, first: int = 0) -> list[Path]:
@@ -135,12 +138,12 @@ def test_a_subset_reads_what_the_whole_reads(tmp_path: Path) -> None:
             return self.annotations[index], [Problem("told", str(record.path), "something")]
 
     whole = dataset_of(write(tmp_path, 3), [[0], [0, 0], []], ("cat",))
-    whole = Dataset(whole.names, whole.records, Reader(whole._read_annotations.annotations))  # type: ignore[attr-defined]
+    whole = Dataset(Labels(whole.names, whole.records, Reader(whole.labels.reader.annotations)))  # type: ignore[attr-defined]
     part = subset(whole, [1, 2])
     assert [record.id for record in part.records] == [2, 3]
-    assert [annotation.id for annotation in part.annotations(0)] == [100, 101]
+    assert [annotation.id for annotation in part.annotations(0)[0]] == [100, 101]
     assert part.objects(1).ids.tolist() == []
-    assert [problem.where for problem in part.problems] == [str(record.path) for record in part.records]
+    assert [problem.where for problem in problems_of(part)] == [str(record.path) for record in part.records]
 
 
 def random_tags(seed: int, count: int, classes: int, copies: int) -> tuple[np.ndarray, list[list[int]]]:

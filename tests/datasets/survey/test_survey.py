@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maskrcnn.annotations.objects import Annotation
+from maskrcnn.annotations.annotation import Annotation
+from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
 from maskrcnn.config import Preprocess
-from maskrcnn.datasets.dataset import Dataset, ImageRecord, StoredAnnotations
+from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.survey.survey import network_scale, quantiles, summary, survey
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
@@ -37,7 +38,7 @@ def data() -> Dataset:
         [boxed(2, 1, (0, 0, 10, 40)), boxed(3, 0, (0, 0, 30, 30), crowd=True)],
         [],
     ]
-    return Dataset(["dog", "cat"], records, StoredAnnotations(annotations))
+    return Dataset(Labels(["dog", "cat"], records, StoredAnnotations(annotations)))
 
 
 def test_objects_are_counted_and_measured(data: Dataset) -> None:
@@ -76,7 +77,7 @@ def test_an_unreadable_image_is_told_and_the_others_counted(data: Dataset) -> No
                 raise MaskRCNNError("truncated", where=record.path)
             return super().__call__(index, record)
 
-    broken = Dataset(data.names, data.records, Reader(data._read_annotations.annotations))  # type: ignore[attr-defined]
+    broken = Dataset(Labels(data.names, data.records, Reader(data.labels.reader.annotations)))  # type: ignore[attr-defined]
     steps: list[int] = []
     found = survey(broken, lambda: steps.append(1))
     assert found.read.tolist() == [True, False, True]
@@ -87,7 +88,7 @@ def test_an_unreadable_image_is_told_and_the_others_counted(data: Dataset) -> No
 
 
 def test_data_without_images_or_objects() -> None:
-    found = survey(Dataset(["cat"], [], StoredAnnotations([])))
+    found = survey(Dataset(Labels(["cat"], [], StoredAnnotations([]))))
     numbers = summary(found, Preprocess())
     assert (numbers["images"], numbers["objects"], numbers["size_in_image"][0]) == (0, 0, None)
 

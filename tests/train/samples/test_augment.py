@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskrcnn.annotations.objects import Annotation
+from maskrcnn.annotations.annotation import Annotation
 from maskrcnn.config import Preprocess
 from maskrcnn.masks import Crop
 from maskrcnn.train.samples.augment import Augmentation, AugmentationPlan

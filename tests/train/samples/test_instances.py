@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maskrcnn.annotations.objects import Annotation, draw_all
-from maskrcnn.datasets.dataset import open_dataset
+from maskrcnn.annotations.annotation import Annotation
+from maskrcnn.annotations.objects import draw_all
+from maskrcnn.datasets.source import open_dataset
 from maskrcnn.masks import Crop, crop_of, encode
 from maskrcnn.train.samples.instances import make_instances
 

@@ -10,10 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from maskrcnn.annotations.objects import Annotation
+from maskrcnn.annotations.annotation import Annotation
+from maskrcnn.annotations.labels import ImageRecord, Labels
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.config import Preprocess
-from maskrcnn.datasets.dataset import Dataset, ImageRecord
+from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.masks.crop import Crop
 from maskrcnn.train.samples.augment import Augmentation
 from maskrcnn.train.samples.loader import LoadedBatch, PositionSampler, collate, training_loader
@@ -43,7 +44,7 @@ def data(folder: Path, count: int = 5, broken: tuple[int, ...] = ()) -> Dataset:
         if index in broken:
             path.write_bytes(path.read_bytes()[:30])
         records.append(ImageRecord(index, path, 32, 40))
-    return Dataset([f"class {index}" for index in range(count)], records, Squares())
+    return Dataset(Labels([f"class {index}" for index in range(count)], records, Squares()))
 
 
 def test_positions_go_on_from_anywhere() -> None:
@@ -86,7 +87,7 @@ def test_processes_share_out_the_stream(tmp_path: Path) -> None:
 
 def test_objects_left_out_are_told_from_worker_processes(tmp_path: Path) -> None:
     dataset = data(tmp_path, 2)
-    dataset._read_annotations = with_a_bad_one
+    dataset = Dataset(dataset.labels._replace(reader=with_a_bad_one))
     loader = training_loader(dataset, SIZE, PLAIN, 64, batch_size=2, workers=1, seed=0)
     problems = next(iter(loader)).problems
     assert [problem.objects_lost for problem in problems] == [1, 1]

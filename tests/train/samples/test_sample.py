@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskrcnn.annotations.objects import Annotation
+from maskrcnn.annotations.annotation import Annotation
 from maskrcnn.masks import crop_of, rasterise
 from maskrcnn.masks.patch import resample_patch
 from maskrcnn.train.samples.instances import make_instances

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskrcnn.annotations.objects import Annotation
+from maskrcnn.annotations.annotation import Annotation
+from maskrcnn.annotations.labels import ImageRecord, Labels
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.config import Preprocess
-from maskrcnn.datasets.dataset import Dataset, ImageRecord
+from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
 from maskrcnn.train.samples.augment import Augmentation
@@ -43,7 +44,7 @@ def data(folder: Path, count: int = 5, broken: tuple[int, ...] = ()) -> Dataset:
         if index in broken:
             path.write_bytes(path.read_bytes()[:30])
         records.append(ImageRecord(index, path, 32, 40))
-    return Dataset([f"class {index}" for index in range(count)], records, Squares())
+    return Dataset(Labels([f"class {index}" for index in range(count)], records, Squares()))
 
 
 def stream(dataset: Dataset, seed: int = 0, augmentation: Augmentation = PLAIN) -> TrainingStream:
@@ -152,7 +153,7 @@ class Unreadable(Squares):
 
 def test_an_image_whose_labels_cannot_be_read_is_replaced_too(tmp_path: Path) -> None:
     dataset = data(tmp_path, 4)
-    dataset._read_annotations = Unreadable()
+    dataset = Dataset(dataset.labels._replace(reader=Unreadable()))
     found = stream(dataset)
     items = [found[position] for position in range(8)]
     assert {item.image for item in items} == {0, 1, 3}
@@ -174,7 +175,7 @@ def test_any_channels(tmp_path: Path, dtype: type, channels: int) -> None:
         values = np.random.default_rng(index).integers(0, np.iinfo(dtype).max, (32, 40, channels), dtype=dtype)
         np.save(tmp_path / f"{index}.npy", values)
         records.append(ImageRecord(index, tmp_path / f"{index}.npy", 32, 40))
-    dataset = Dataset(["a", "b", "c"], records, Squares())
+    dataset = Dataset(Labels(["a", "b", "c"], records, Squares()))
     preprocess = Preprocess((32, 32), 64, (0.5,) * channels, (0.3,) * channels, depth=8 * np.dtype(dtype).itemsize)
     for item in TrainingStream(dataset, preprocess, ALL, 64, 0).__getitems__(range(6)):
         assert item.sample.image.dtype == dtype

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from maskrcnn.annotations.objects import Drawn
-from maskrcnn.datasets.conversion.dataset_writer import Item, Writer, polygons_of, xywh
-from maskrcnn.datasets.conversion.omissions import Losses
+from maskrcnn.datasets.conversion.dataset_writer import DatasetWriter, LabelledImage, polygons_of, xywh
+from maskrcnn.datasets.conversion.omissions import Omissions
 from maskrcnn.masks.rle import encode
 
 
@@ -54,11 +54,11 @@ class _SplitFile:
         self.stream.write("}\n")
 
 
-class CocoWriter(Writer):
+class CocoWriter(DatasetWriter):
     """COCO instance annotations."""
 
-    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], losses: Losses) -> None:
-        super().__init__(folder, names, splits, losses)
+    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], omissions: Omissions) -> None:
+        super().__init__(folder, names, splits, omissions)
         self.files = {split: _SplitFile(self.open(folder / f"{self.file_stem(split)}.json")) for split in splits}
 
     def file_stem(self, split: str) -> str:
@@ -68,23 +68,23 @@ class CocoWriter(Writer):
     def image_folder(self, split: str) -> Path:
         return self.folder / (split or "images")
 
-    def add(self, item: Item) -> None:
-        file = self.files[item.split]
-        image_id = file.image_ids.unique(item.record.id)
+    def add(self, image: LabelledImage) -> None:
+        file = self.files[image.split]
+        image_id = file.image_ids.unique(image.record.id)
         file.images.append(
-            {"id": image_id, "file_name": item.image.name, "height": item.record.height, "width": item.record.width}
-            | self.image_entry(item)
+            {"id": image_id, "file_name": image.path.name, "height": image.record.height, "width": image.record.width}
+            | self.image_entry(image)
         )
-        for drawn in item.objects:
+        for drawn in image.objects:
             annotation_id = file.annotation_ids.unique(drawn.annotation.id)
             entry = {"id": annotation_id, "image_id": image_id, "category_id": drawn.annotation.label + 1}
-            file.add(entry | self.object_entry(drawn, item))
+            file.add(entry | self.object_entry(drawn, image))
 
-    def image_entry(self, item: Item) -> dict[str, Any]:
+    def image_entry(self, image: LabelledImage) -> dict[str, Any]:
         """What else an image's entry holds."""
         return {}
 
-    def object_entry(self, drawn: Drawn, item: Item) -> dict[str, Any]:
+    def object_entry(self, drawn: Drawn, image: LabelledImage) -> dict[str, Any]:
         """What an annotation's entry holds beside its ids."""
         annotation, crop, box = drawn
         entry: dict[str, Any] = {"bbox": xywh(box), "iscrowd": int(annotation.crowd)}
@@ -96,7 +96,7 @@ class CocoWriter(Writer):
             if polygons is None and not raster:
                 polygons = polygons_of(drawn)
             entry["segmentation"] = (
-                encode(crop, item.record.size) if polygons is None else [polygon.tolist() for polygon in polygons]
+                encode(crop, image.record.size) if polygons is None else [polygon.tolist() for polygon in polygons]
             )
         return entry
 

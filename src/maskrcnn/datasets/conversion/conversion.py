@@ -15,13 +15,16 @@ from pathlib import Path
 
 import numpy as np
 
+from maskrcnn.annotations.labels import ImageRecord
 from maskrcnn.annotations.objects import Drawn
 from maskrcnn.annotations.problem import DataError, Problem
-from maskrcnn.datasets.conversion.dataset_writer import Item
-from maskrcnn.datasets.conversion.omissions import Losses
-from maskrcnn.datasets.dataset import Dataset, ImageRecord
+from maskrcnn.annotations.problem_log import ProblemLog
+from maskrcnn.datasets.conversion.dataset_writer import DatasetWriter, LabelledImage
+from maskrcnn.datasets.conversion.omissions import Omissions
+from maskrcnn.datasets.conversion.writers import WRITERS
+from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.formats.image_finder import alike
-from maskrcnn.datasets.formats.registry import Format
+from maskrcnn.datasets.formats.registry import DataFormat
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.embedded_image import embedded_image, image_suffix, is_embedded
@@ -51,19 +54,19 @@ class Conversion:
 
     Attributes:
         splits: what was written, by split.
-        losses: what the format cannot say, one a kind.
+        omissions: what the format cannot say, one a kind.
         problems: what could not be read, and what the readers told.
     """
 
     splits: dict[str, Written]
-    losses: list[Problem]
+    omissions: list[Problem]
     problems: list[Problem]
 
 
 def convert(
     datasets: Mapping[str, Dataset],
     folder: str | Path,
-    form: Format,
+    form: DataFormat,
     link: bool = False,
     force: bool = False,
     advance: Callable[[], object] = lambda: None,
@@ -89,47 +92,47 @@ def convert(
 def write_into(
     datasets: Mapping[str, Dataset],
     folder: Path,
-    form: Format,
+    form: DataFormat,
     link: bool = False,
     advance: Callable[[], object] = lambda: None,
 ) -> Conversion:
     """As `convert`, into a folder that is there, whatever it holds."""
-    losses = Losses(form.title)
+    omissions = Omissions(form.title)
     called = {name: _clean(name.strip()) or "unnamed" for dataset in datasets.values() for name in dataset.names}
     names = list(dict.fromkeys(called.values()))
     place_of = {name: place for place, name in enumerate(names)}
-    losses.add("class-names", sum(name != new for name, new in called.items()))
-    problems: list[Problem] = []
+    omissions.add("class-names", sum(name != new for name, new in called.items()))
+    problems = ProblemLog(problem for dataset in datasets.values() for problem in dataset.problems)
     splits = {split: Written() for split in datasets}
     try:
-        images = _Images(link, losses)
-        with form.writer(folder, names, list(datasets), losses) as writer:
+        images = _Images(link, omissions)
+        with WRITERS[form.name](folder, names, list(datasets), omissions) as writer:
             for split, dataset in datasets.items():
                 labels = [place_of[called[name]] for name in dataset.names]
                 for index, record in enumerate(dataset.records):
                     try:
-                        drawn = dataset.drawn(index)
+                        drawn, found = dataset.drawn(index)
                     except MaskRCNNError as error:
-                        problems.append(_lost(error, "unreadable-labels", record))
+                        problems.add([_lost(error, "unreadable-labels", record)])
                         advance()
                         continue
+                    problems.add(found)
                     try:
                         images.check(record)
                     except MaskRCNNError as error:
-                        problems.append(_lost(error, "unreadable-image", record, len(drawn)))
+                        problems.add([_lost(error, "unreadable-image", record, len(drawn))])
                     else:
                         image = images.place(record, writer.image_folder(split))
-                        objects = _sayable(drawn, labels, form, losses)
-                        if not form.verdicts and (record.absent is not None or record.partial):
-                            losses.add("verdicts")
-                        writer.add(Item(split, image, record, objects))
+                        objects = _sayable(drawn, labels, writer)
+                        if not writer.takes_verdicts and (record.absent is not None or record.partial):
+                            omissions.add("verdicts")
+                        writer.add(LabelledImage(split, image, record, objects))
                         _count(splits[split], objects)
                     advance()
             writer.close()
     except OSError as error:
         raise MaskRCNNError(f"cannot be written: {error}", where=folder, fix="check the disk and the rights") from error
-    read = [problem for dataset in datasets.values() for problem in dataset.problems]
-    return Conversion(splits, losses.problems(folder), [*read, *problems])
+    return Conversion(splits, omissions.problems(folder), list(problems))
 
 
 def _clean(text: str) -> str:
@@ -156,16 +159,16 @@ def _check(folder: Path, datasets: Mapping[str, Dataset], force: bool) -> None:
         raise MaskRCNNError("the data lies in the folder itself", where=folder, fix="choose another folder")
 
 
-def _sayable(drawn: list[Drawn], labels: list[int], form: Format, losses: Losses) -> list[Drawn]:
+def _sayable(drawn: list[Drawn], labels: list[int], writer: DatasetWriter) -> list[Drawn]:
     """The objects that the format can say, with the labels of the new data set."""
     kept = []
     for annotation, crop, box in drawn:
-        if annotation.crowd and not form.crowd:
-            losses.add("crowd")
+        if annotation.crowd and not writer.takes_crowds:
+            writer.omissions.add("crowd")
             continue
-        if crop is None and not form.boxes:
+        if crop is None and not writer.takes_boxes:
             if not annotation.crowd:
-                losses.add("box-only")
+                writer.omissions.add("box-only")
                 continue
             # A region that is given by its box is all of the box.
             x1, y1, x2, y2 = (round(side) for side in box)
@@ -184,8 +187,8 @@ def _count(written: Written, objects: list[Drawn]) -> None:
 class _Images:
     """Puts image files into their places, each under a stem of its own."""
 
-    def __init__(self, link: bool, losses: Losses) -> None:
-        self.link, self.losses = link, losses
+    def __init__(self, link: bool, omissions: Omissions) -> None:
+        self.link, self.omissions = link, omissions
         self.taken: dict[Path, set[str]] = {}
 
     def check(self, record: ImageRecord) -> None:
@@ -195,7 +198,7 @@ class _Images:
         if size != record.size:
             what = f"the labels are for {record.size[0]} x {record.size[1]}, the image has {size[0]} x {size[1]}"
             raise DataError("size-mismatch", what, where=record.path, fix="make both the same size")
-        self.losses.add("turned", int(header.orientation != 1))
+        self.omissions.add("turned", int(header.orientation != 1))
 
     def place(self, record: ImageRecord, folder: Path) -> Path:
         """The new file of an image. Raises `MaskRCNNError` or `OSError` if it cannot be written."""
@@ -220,7 +223,7 @@ class _Images:
             number += 1
             stem = f"{first}_{number}"
         taken.add(alike(stem))
-        self.losses.add("renamed", int(stem != path.stem))
+        self.omissions.add("renamed", int(stem != path.stem))
         return stem + path.suffix
 
     def _copy(self, source: Path, target: Path) -> None:
@@ -231,6 +234,6 @@ class _Images:
                 os.link(source.resolve(), target)
                 return
             except OSError:
-                self.losses.add("linked")
+                self.omissions.add("linked")
         with replacing(target) as part:
             shutil.copyfile(source, part)

@@ -12,16 +12,16 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 
 from maskrcnn.annotations.objects import Drawn
-from maskrcnn.datasets.conversion.dataset_writer import Item, Writer, polygons_of
-from maskrcnn.datasets.conversion.omissions import Losses
+from maskrcnn.datasets.conversion.dataset_writer import DatasetWriter, LabelledImage, polygons_of
+from maskrcnn.datasets.conversion.omissions import Omissions
 from maskrcnn.datasets.formats.cvat import CROWD
 
 
-class CvatWriter(Writer):
+class CvatWriter(DatasetWriter):
     """annotations.xml with images/train and so on."""
 
-    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], losses: Losses) -> None:
-        super().__init__(folder, names, splits, losses)
+    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], omissions: Omissions) -> None:
+        super().__init__(folder, names, splits, omissions)
         self.count = 0
         self.stream = self.open(folder / "annotations.xml")
         self.stream.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n')
@@ -37,14 +37,14 @@ class CvatWriter(Writer):
     def image_folder(self, split: str) -> Path:
         return self.folder / "images" / split
 
-    def add(self, item: Item) -> None:
-        subset = f" subset={quoteattr(item.split)}" if item.split else ""
-        height, width = item.record.size
+    def add(self, image: LabelledImage) -> None:
+        subset = f" subset={quoteattr(image.split)}" if image.split else ""
+        height, width = image.record.size
         self.stream.write(
-            f'<image id="{self.count}" name={quoteattr(item.image.name)}{subset} width="{width}" height="{height}">\n'
+            f'<image id="{self.count}" name={quoteattr(image.path.name)}{subset} width="{width}" height="{height}">\n'
         )
         self.count += 1
-        for group, drawn in enumerate(item.objects, start=1):
+        for group, drawn in enumerate(image.objects, start=1):
             forms = _forms(drawn)
             label = quoteattr(self.names[drawn.annotation.label])
             grouped = f' group_id="{group}"' if len(forms) > 1 else ""

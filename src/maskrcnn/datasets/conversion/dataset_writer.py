@@ -11,45 +11,53 @@ from typing import NamedTuple, TextIO
 
 import numpy as np
 
+from maskrcnn.annotations.labels import ImageRecord
 from maskrcnn.annotations.objects import Drawn
-from maskrcnn.datasets.conversion.omissions import Losses
-from maskrcnn.datasets.dataset import ImageRecord
+from maskrcnn.datasets.conversion.omissions import Omissions
 from maskrcnn.masks.crop import Box
 from maskrcnn.masks.outline import outline
 from maskrcnn.output.atomic_file import replacing
 
 
-class Item(NamedTuple):
+class LabelledImage(NamedTuple):
     """One image to write.
 
     Attributes:
         split: its split, "" where the data does not divide.
-        image: the image file in the new data set; its stem is unique there, whatever the case.
+        path: the image file in the new data set; its stem is unique there, whatever the case.
         record: the image it was, with its size after EXIF orientation.
         objects: labels point into the writer's names.
     """
 
     split: str
-    image: Path
+    path: Path
     record: ImageRecord
     objects: list[Drawn]
 
 
-class Writer(ABC):
+class DatasetWriter(ABC):
     """Writes one data set, all splits; `close` completes its files. An error in its `with` block leaves no part of one.
 
     Args:
         folder: of the new data set; it exists.
         names: class names.
         splits: names of the splits; [""] where the data does not divide.
-        losses: where a writer counts what the format cannot say.
+        omissions: where a writer counts what the format cannot say.
+
+    Attributes:
+        takes_crowds: it can mark a group as one region, or deals with such regions itself.
+        takes_boxes: it can say that an object has a box and no mask.
+        takes_verdicts: it can say which classes were looked for in an image.
     """
 
-    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], losses: Losses) -> None:
-        self.folder, self.names, self.splits, self.losses = folder, list(names), list(splits), losses
+    takes_crowds = takes_boxes = True
+    takes_verdicts = False
+
+    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], omissions: Omissions) -> None:
+        self.folder, self.names, self.splits, self.omissions = folder, list(names), list(splits), omissions
         self.streams = ExitStack()
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> DatasetWriter:
         return self
 
     def __exit__(
@@ -67,7 +75,7 @@ class Writer(ABC):
         """Where the image files of a split go."""
 
     @abstractmethod
-    def add(self, item: Item) -> None:
+    def add(self, image: LabelledImage) -> None:
         """Write the labels of one image, whose file is in its place."""
 
     @abstractmethod

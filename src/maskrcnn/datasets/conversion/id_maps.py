@@ -7,20 +7,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from maskrcnn.annotations.objects import Drawn
-from maskrcnn.datasets.conversion.omissions import Losses
+from maskrcnn.datasets.conversion.omissions import Omissions
 
 # A bound on memory; that many masks over one pixel are a fault of the data.
 _MAX_LAYERS = 16
 
 
 def draw_ids(
-    objects: Sequence[Drawn], size: tuple[int, int], losses: Losses, max_layers: int = _MAX_LAYERS
+    objects: Sequence[Drawn], size: tuple[int, int], omissions: Omissions, max_layers: int = _MAX_LAYERS
 ) -> list[np.ndarray]:
     """One or more layers int32 [H, W]: 0, or the place from 1 on of the object that a pixel belongs to.
 
     Where masks overlap, the smaller object has the pixels of the first layer, and single objects have them before
-    crowds, so that as few objects as possible vanish from it; what they cover goes to further layers. `losses` counts
-    what has no place in any.
+    crowds, so that as few objects as possible vanish from it; what they cover goes to further layers. `omissions`
+    counts what has no place in any.
     """
     layers = [np.zeros(size, dtype=np.int32)]
     areas = np.array([0 if drawn.crop is None else drawn.crop.area for drawn in objects], dtype=np.int64)
@@ -43,6 +43,6 @@ def draw_ids(
         left[place] = np.count_nonzero(bitmap)
     hidden = (left == areas) & (areas > 0)
     covered = (left > 0) & ~hidden
-    losses.add("hidden", int(hidden.sum()))
-    losses.add("covered", int(covered.sum()), int(left[covered].sum()))
+    omissions.add("hidden", int(hidden.sum()))
+    omissions.add("covered", int(covered.sum()), int(left[covered].sum()))
     return layers

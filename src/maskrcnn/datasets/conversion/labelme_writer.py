@@ -16,22 +16,22 @@ import numpy as np
 from PIL import Image
 
 from maskrcnn.annotations.objects import Drawn
-from maskrcnn.datasets.conversion.dataset_writer import Item, Writer, polygons_of
+from maskrcnn.datasets.conversion.dataset_writer import DatasetWriter, LabelledImage, polygons_of
 from maskrcnn.datasets.formats.labelme_shapes import CROWD
 from maskrcnn.output.atomic_file import write_text
 
 _VERSION = "5.5.0"
 
 
-class LabelmeWriter(Writer):
+class LabelmeWriter(DatasetWriter):
     """train/a.jpg with train/a.json, and so on; in the folder itself where the data does not divide."""
 
     def image_folder(self, split: str) -> Path:
         return self.folder / split
 
-    def add(self, item: Item) -> None:
+    def add(self, image: LabelledImage) -> None:
         shapes: list[dict[str, Any]] = []
-        for group, drawn in enumerate(item.objects, start=1):
+        for group, drawn in enumerate(image.objects, start=1):
             forms = _forms(drawn)
             for kind, points, mask in forms:
                 flags = {CROWD: True} if drawn.annotation.crowd else {}
@@ -50,13 +50,13 @@ class LabelmeWriter(Writer):
             "version": _VERSION,
             "flags": {},
             "shapes": shapes,
-            "imagePath": item.image.name,
+            "imagePath": image.path.name,
             "imageData": None,
-            "imageHeight": item.record.height,
-            "imageWidth": item.record.width,
+            "imageHeight": image.record.height,
+            "imageWidth": image.record.width,
         }
         text = json.dumps(content, ensure_ascii=False)
-        write_text(item.image.parent / f"{item.image.stem}.json", text)
+        write_text(image.path.parent / f"{image.path.stem}.json", text)
 
     def close(self) -> None:
         write_text(self.folder / "labels.txt", "".join(f"{name}\n" for name in self.names))

@@ -69,7 +69,7 @@ _KINDS = {
 }
 
 
-class Losses:
+class Omissions:
     """Counts by kind."""
 
     def __init__(self, title: str) -> None:

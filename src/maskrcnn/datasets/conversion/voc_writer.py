@@ -7,24 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import numpy as np
 
-from maskrcnn.datasets.conversion.dataset_writer import Item, Writer
+from maskrcnn.datasets.conversion.dataset_writer import DatasetWriter, LabelledImage
 from maskrcnn.datasets.conversion.id_maps import draw_ids
-from maskrcnn.datasets.conversion.omissions import Losses
+from maskrcnn.datasets.conversion.omissions import Omissions
 from maskrcnn.datasets.formats.voc_map import VOID, colours, number_of, write_map
-from maskrcnn.datasets.formats.voc_objects import write_objects
+from maskrcnn.datasets.formats.voc_objects import SIDES
 from maskrcnn.output.atomic_file import write_text
 
 _WHOLE = "default"
 
 
-class VocWriter(Writer):
+class VocWriter(DatasetWriter):
     """One VOC folder for all splits."""
 
-    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], losses: Losses) -> None:
-        super().__init__(folder, names, splits, losses)
+    takes_boxes = False
+
+    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], omissions: Omissions) -> None:
+        super().__init__(folder, names, splits, omissions)
         self.stems: dict[str, list[str]] = {split: [] for split in splits}
         for place in ("SegmentationObject", "SegmentationClass", "Annotations"):
             (folder / place).mkdir(exist_ok=True)
@@ -32,13 +35,13 @@ class VocWriter(Writer):
     def image_folder(self, split: str) -> Path:
         return self.folder / "JPEGImages"
 
-    def add(self, item: Item) -> None:
-        single = [drawn for drawn in item.objects if not drawn.annotation.crowd]
-        crowd = [drawn for drawn in item.objects if drawn.annotation.crowd]
-        self.losses.add("crowd-void", len(crowd))
-        self.losses.add("many", int(len(single) >= VOID))
-        (places,) = draw_ids(single, item.record.size, self.losses, max_layers=1)
-        void = np.zeros(item.record.size, dtype=bool)
+    def add(self, image: LabelledImage) -> None:
+        single = [drawn for drawn in image.objects if not drawn.annotation.crowd]
+        crowd = [drawn for drawn in image.objects if drawn.annotation.crowd]
+        self.omissions.add("crowd-void", len(crowd))
+        self.omissions.add("many", int(len(single) >= VOID))
+        (places,) = draw_ids(single, image.record.size, self.omissions, max_layers=1)
+        void = np.zeros(image.record.size, dtype=bool)
         for drawn in crowd:
             if drawn.crop is None:
                 x1, y1, x2, y2 = (round(side) for side in drawn.box)
@@ -50,9 +53,9 @@ class VocWriter(Writer):
         for folder, values in (("SegmentationObject", places), ("SegmentationClass", classes[places])):
             numbers = number_of(values)
             numbers[void & (places == 0)] = VOID
-            write_map(self.folder / folder / f"{item.image.stem}.png", numbers)
-        write_objects(self.folder / "Annotations" / f"{item.image.stem}.xml", item, self.names)
-        self.stems[item.split].append(item.image.stem)
+            write_map(self.folder / folder / f"{image.path.stem}.png", numbers)
+        _write_objects(self.folder / "Annotations" / f"{image.path.stem}.xml", image, self.names)
+        self.stems[image.split].append(image.path.stem)
 
     def close(self) -> None:
         sets = self.folder / "ImageSets" / "Segmentation"
@@ -65,3 +68,24 @@ class VocWriter(Writer):
             colour = ",".join(map(str, colours(np.array(number_of(label + 1))).tolist()))
             lines.append(f"{name}:{colour}::")
         write_text(self.folder / "labelmap.txt", "\n".join(lines) + "\n")
+
+
+def _write_objects(file: Path, image: LabelledImage, names: Sequence[str]) -> None:
+    """The objects of an image; crowds are marked as difficult."""
+    height, width = image.record.size
+    lines = [
+        "<annotation>",
+        "<folder>JPEGImages</folder>",
+        f"<filename>{escape(image.path.name)}</filename>",
+        f"<size><width>{width}</width><height>{height}</height><depth>3</depth></size>",
+        "<segmented>1</segmented>",
+    ]
+    for drawn in image.objects:
+        x1, y1, x2, y2 = drawn.box
+        corners = zip(SIDES, (x1 + 1, y1 + 1, x2, y2), strict=True)
+        box = "".join(f"<{side}>{value:.10g}</{side}>" for side, value in corners)
+        lines.append(
+            f"<object><name>{escape(names[drawn.annotation.label])}</name><pose>Unspecified</pose><truncated>0</truncated>"
+            f"<difficult>{int(drawn.annotation.crowd)}</difficult><bndbox>{box}</bndbox></object>"
+        )
+    write_text(file, "\n".join([*lines, "</annotation>", ""]))

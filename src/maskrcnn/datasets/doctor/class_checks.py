@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from maskrcnn.annotations.problem import Problem
-from maskrcnn.datasets.dataset import SPLITS
 from maskrcnn.datasets.doctor.checks import FEW_OBJECTS, problem_of
 from maskrcnn.datasets.doctor.examined_image import ExaminedSplit
+from maskrcnn.datasets.formats.location import SPLITS
 from maskrcnn.text import plural
 
 _SHIFT_CLASSES, _SHIFT_OBJECTS = 4, 50  # from which frequencies say something

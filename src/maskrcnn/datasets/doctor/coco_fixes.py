@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from maskrcnn.annotations.objects import Annotation, draw
+from maskrcnn.annotations.annotation import Annotation
+from maskrcnn.annotations.objects import draw
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.config import preset
-from maskrcnn.datasets.dataset import Dataset, check_finished, open_as_found, split_names
+from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.doctor.checks import catalogued, problem_of
 from maskrcnn.datasets.doctor.class_checks import check_classes
 from maskrcnn.datasets.doctor.coco_checks import (
@@ -26,6 +26,7 @@ from maskrcnn.datasets.doctor.diagnosis import Diagnosis, in_order, without_cons
 from maskrcnn.datasets.doctor.examined_image import ExaminedImage, ExaminedSplit, examine_image
 from maskrcnn.datasets.doctor.image_checks import explain_mismatch
 from maskrcnn.datasets.doctor.split_checks import check_split
+from maskrcnn.datasets.source import check_finished, open_as_found, split_names
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.output.unfinished import MARK, unfinished_folder
 

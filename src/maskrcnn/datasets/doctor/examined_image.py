@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from maskrcnn.annotations.annotation import Annotation
+from maskrcnn.annotations.labels import ImageRecord
 from maskrcnn.annotations.objects import Drawn, draw_each
 from maskrcnn.annotations.problem import Problem
-from maskrcnn.datasets.dataset import Dataset, ImageRecord
+from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.doctor.checks import catalogued, problem_of
 from maskrcnn.datasets.doctor.image_checks import ExaminedFile, examine_file
 from maskrcnn.datasets.doctor.outline_checks import check_shape, is_rectangle, pieces
@@ -91,15 +94,17 @@ def examine_image(dataset: Dataset, index: int) -> ExaminedImage:
     record = dataset.records[index]
     file = examine_file(record)
     problems = list(file.problems)
-    told = len(dataset.problems)
+    annotations: Sequence[Annotation] = ()
+    unreadable: Sequence[Problem] = ()
+    readable = True
     try:
-        annotations, readable = dataset.annotations(index), True
+        annotations, unreadable = dataset.annotations(index)
     except MaskRCNNError as error:
-        annotations, readable = [], False
+        readable = False
         problem = problem_of("unreadable-labels", record.labels or record.path, error.what)
         problems.append(replace(problem, fix=error.fix or problem.fix))
-    objects, lost = draw_each(annotations, record.size, record.path)
-    lost = [*dataset.problems[told:], *lost]
+    objects, undrawable = draw_each(annotations, record.size, record.path)
+    lost = [*unreadable, *undrawable]
     problems += [replace(catalogued(problem), file=str(record.path)) for problem in lost]
     for drawn in objects:
         problems += check_shape(drawn, record.size, record.path)

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from maskrcnn.annotations.labels import ImageRecord
 from maskrcnn.annotations.problem import Problem
-from maskrcnn.datasets.dataset import ImageRecord
 from maskrcnn.datasets.doctor.checks import NARROW_RANGE, TINY_IMAGE, problem_of
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.fingerprint import Fingerprint, file_digest, perceptual_hash, stored_pixels

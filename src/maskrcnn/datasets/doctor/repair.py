@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.datasets.conversion.conversion import write_into
-from maskrcnn.datasets.dataset import Dataset, open_dataset, split_names
+from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.doctor.coco_checks import coco_files
 from maskrcnn.datasets.doctor.coco_fixes import FixCounts, apply_fixes, make_ids_unique
 from maskrcnn.datasets.doctor.diagnosis import Diagnosis
 from maskrcnn.datasets.doctor.examination import examine
 from maskrcnn.datasets.formats.coco_categories import read_categories
 from maskrcnn.datasets.formats.registry import BY_NAME, detect
+from maskrcnn.datasets.source import open_dataset, split_names
 from maskrcnn.documents import read_json
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.output.atomic_file import free_name, make_folder, replacing, write_text
@@ -150,7 +151,7 @@ def _convert(datasets: Mapping[str, Dataset], path: Path, out: Path) -> tuple[di
     form = BY_NAME["lvis" if found is not None and found[0].name == "lvis" else "coco"]
     done = write_into(datasets, out, form)
     files = {split: location.path for split, location in form.find(out).items()}
-    return files, _lost([*done.problems, *done.losses])
+    return files, _lost([*done.problems, *done.omissions])
 
 
 def _fix_split(file: Path, split: str, after: Diagnosis) -> FixCounts:

@@ -6,7 +6,6 @@
 
 Mask files have the image's size; pixels above half of the largest value belong to the object. Its class is told by
 classes.csv (see `class_table`), else by a folder masks/<stem>/<class>/, else by the file's name, as in cat_3.png.
-Objects without a mask cannot be written.
 """
 
 from __future__ import annotations
@@ -17,17 +16,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
-from maskrcnn.annotations.objects import Annotation
+from maskrcnn.annotations.annotation import Annotation
+from maskrcnn.annotations.labels import ImageRecord, Labels
 from maskrcnn.annotations.problem import DataError, Problem, unreadable
-from maskrcnn.datasets.conversion.dataset_writer import Item, Writer
-from maskrcnn.datasets.conversion.omissions import Losses
-from maskrcnn.datasets.dataset import Dataset, ImageRecord
 from maskrcnn.datasets.formats.class_table import (
     DEFAULT_NAME,
     ClassTable,
-    TableWriter,
     names_of,
     read_names,
     read_table,
@@ -38,7 +33,6 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.id_map_file import open_id_map
 from maskrcnn.images.image_reader import find_images, image_size, read_image
 from maskrcnn.masks.crop import Crop, crop_of
-from maskrcnn.output.atomic_file import replacing
 from maskrcnn.text import plural
 
 _CLASS_AND_NUMBER = re.compile(r"(.*[^\d_. -])[_. -]+\d+")
@@ -122,7 +116,7 @@ def _by_number(file: Path) -> tuple[int, str]:
     return int(number[0]) if number else 0, file.stem
 
 
-def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Dataset:
+def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Labels:
     """The data set of a folder in one of the layouts.
 
     Args:
@@ -153,7 +147,7 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
     fix = "arrange them as images/<name>.png and masks/<name>/1.png, 2.png, …"
     require_images(records, what, problems, place.path, fix)
     classes = _names(place, table)
-    return Dataset(classes, records, _Files(files, table, classes), problems)
+    return Labels(classes, records, _Files(files, table, classes), problems)
 
 
 def _names(place: Location, table: ClassTable) -> list[str]:
@@ -221,36 +215,3 @@ def _values(file: Path, size: tuple[int, int]) -> np.ndarray:
             raise DataError("unreadable-mask", error.what, fix=error.fix) from error
     what = f"the image has {size[0]} x {size[1]}, its mask {found[0]} x {found[1]}"
     raise DataError("size-mismatch", what, fix="make both the same size")
-
-
-class BinmaskWriter(Writer):
-    """train/images/a.jpg with train/masks/a/<class>_1.png, and so on."""
-
-    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], losses: Losses) -> None:
-        super().__init__(folder, names, splits, losses)
-        self.table = TableWriter(folder, names, splits)
-        # classes.csv has the exact names.
-        self.prefixes = [re.sub(r"[^\w. -]", "-", name) for name in names]
-
-    def image_folder(self, split: str) -> Path:
-        return self.folder / split / "images"
-
-    def add(self, item: Item) -> None:
-        folder = self.folder / item.split / "masks" / item.image.stem
-        folder.mkdir(parents=True, exist_ok=True)
-        mask = np.zeros(item.record.size, dtype=np.uint8)
-        digits = len(str(len(item.objects)))
-        for number, drawn in enumerate(item.objects, start=1):
-            if drawn.crop is None:
-                continue
-            name = f"{self.prefixes[drawn.annotation.label]}_{number:0{digits}}"
-            bitmap, x, y = drawn.crop
-            part = mask[y : y + bitmap.shape[0], x : x + bitmap.shape[1]]
-            part[bitmap] = 255
-            with replacing(folder / f"{name}.png") as file:
-                Image.fromarray(mask).save(file, format="PNG", compress_level=1)
-            part[:] = 0
-            self.table.add(item.split, item.image.stem, name, drawn.annotation.label, drawn.annotation.crowd)
-
-    def close(self) -> None:
-        self.table.close()

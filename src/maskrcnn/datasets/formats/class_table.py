@@ -8,17 +8,15 @@ name without suffix), class, and, if there are crowd regions, crowd (0 or 1). Da
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from maskrcnn.annotations.problem import DataError, Problem
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.output.atomic_file import write_text
 
-_FILE = "classes.csv"
-_COLUMNS = ("image", "object", "class")
+TABLE_FILE = "classes.csv"
+COLUMNS = ("image", "object", "class")
 DEFAULT_NAME = "object"
 
 
@@ -45,7 +43,7 @@ class ClassTable:
             return 0, False
         found = self.rows.get(image, {}).get(number)
         if found is None:
-            what = f"{_FILE} has no row for object {number} of image {image}"
+            what = f"{TABLE_FILE} has no row for object {number} of image {image}"
             raise DataError("unknown-category", what, fix="add the row")
         if found.name not in labels:
             raise DataError("unknown-category", f"names.txt has no class {found.name!r}", fix="add it, or correct it")
@@ -68,7 +66,7 @@ def read_table(folder: Path) -> tuple[ClassTable, list[Problem]]:
     Raises:
         MaskRCNNError: it is no text with the columns image, object and class.
     """
-    file = folder / _FILE
+    file = folder / TABLE_FILE
     if not file.is_file():
         return ClassTable(), []
     rows: dict[str, dict[str, Class]] = {}
@@ -76,14 +74,14 @@ def read_table(folder: Path) -> tuple[ClassTable, list[Problem]]:
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
-            if not set(_COLUMNS) <= set(reader.fieldnames or ()):
+            if not set(COLUMNS) <= set(reader.fieldnames or ()):
                 raise MaskRCNNError(
-                    f"expected the columns {', '.join(_COLUMNS)}, found {', '.join(reader.fieldnames or ('nothing',))}",
+                    f"expected the columns {', '.join(COLUMNS)}, found {', '.join(reader.fieldnames or ('nothing',))}",
                     where=file,
                     fix="write them in the first line",
                 )
             for row in reader:
-                image, number, name = (str(row[column] or "").strip() for column in _COLUMNS)
+                image, number, name = (str(row[column] or "").strip() for column in COLUMNS)
                 if not (image and number and name):
                     incomplete = DataError("bad-entry", "expected image, object and class", fix="complete the line")
                     problems.append(incomplete.problem(file, entry=f"line {reader.line_num}"))
@@ -108,29 +106,3 @@ def names_of(folder: Path, siblings: Iterable[Path]) -> list[str]:
         return names[:1] or [DEFAULT_NAME]
     used = {found.name for rows in tables for image in (rows or {}).values() for found in image.values()}
     return names or sorted(used) or [DEFAULT_NAME]
-
-
-class TableWriter:
-    """Writes names.txt, and a classes.csv for each split where one class does not say it all."""
-
-    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str]) -> None:
-        self.folder, self.names = folder, list(names)
-        self.rows: dict[str, list[tuple[str, str, str, int]]] = {split: [] for split in splits}
-
-    def add(self, split: str, image: str, number: str, label: int, crowd: bool) -> None:
-        """The class of one object."""
-        self.rows[split].append((image, number, self.names[label], int(crowd)))
-
-    def close(self) -> None:
-        write_text(self.folder / "names.txt", "".join(f"{name}\n" for name in self.names))
-        rows = [row for each in self.rows.values() for row in each]
-        if len(self.names) == 1 and not any(crowd for *_, crowd in rows):
-            return
-        for split, rows in self.rows.items():
-            place = self.folder / split
-            place.mkdir(exist_ok=True)
-            text = io.StringIO()
-            writer = csv.writer(text, lineterminator="\n")
-            writer.writerow((*_COLUMNS, "crowd"))
-            writer.writerows(rows)
-            write_text(place / _FILE, text.getvalue())

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from maskrcnn.annotations.objects import Annotation, checked_polygons, clipped_box
+from maskrcnn.annotations.annotation import Annotation, checked_polygons, clipped_box
+from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
 from maskrcnn.annotations.problem import DataError, Problem
-from maskrcnn.datasets.dataset import Dataset, ImageRecord, StoredAnnotations
 from maskrcnn.datasets.formats.coco_categories import Categories, read_categories
 from maskrcnn.datasets.formats.coco_ids import Ids, numbered
 from maskrcnn.datasets.formats.coco_images import entry_id, read_records
@@ -78,7 +78,7 @@ def _only(folder: Path, kinds: tuple[str, ...]) -> Path | None:
     return None
 
 
-def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Dataset:
+def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Labels:
     """The data set of a COCO or LVIS .json; its images are looked for in the folders such files usually lie beside.
 
     Args:
@@ -130,7 +130,7 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
         seen.add(annotation.id)
         annotations[row[image_id]].append(annotation)
     problems += boxes_only(annotations, file)
-    return Dataset(classes.names, records, StoredAnnotations(annotations), problems)
+    return Labels(classes.names, records, StoredAnnotations(annotations), problems)
 
 
 def _content(file: Path) -> dict[str, list[Any]]:

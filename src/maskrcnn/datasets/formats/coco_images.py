@@ -6,12 +6,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from maskrcnn.annotations.labels import ImageRecord
 from maskrcnn.annotations.problem import DataError, Problem
-from maskrcnn.datasets.dataset import SPLITS, ImageRecord
 from maskrcnn.datasets.formats.coco_categories import Categories
 from maskrcnn.datasets.formats.coco_ids import Ids
 from maskrcnn.datasets.formats.image_finder import ImageFinder
-from maskrcnn.datasets.formats.location import split_folders, split_of
+from maskrcnn.datasets.formats.location import SPLITS, split_folders, split_of
 from maskrcnn.datasets.formats.reader_checks import checked_size, whole
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError

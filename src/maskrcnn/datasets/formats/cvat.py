@@ -18,9 +18,9 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from maskrcnn.annotations.objects import Annotation, clipped_box
+from maskrcnn.annotations.annotation import Annotation, clipped_box
+from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
 from maskrcnn.annotations.problem import DataError, Problem
-from maskrcnn.datasets.dataset import Dataset, ImageRecord, StoredAnnotations
 from maskrcnn.datasets.formats.image_finder import ImageFinder
 from maskrcnn.datasets.formats.location import Location, is_cvat, split_folders
 from maskrcnn.datasets.formats.reader_checks import boxes_only, checked_size, require_images
@@ -81,7 +81,7 @@ def _image_names(file: Path, subset: str) -> Iterator[str]:
                 yield said.get(b"name", "")
 
 
-def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Dataset:
+def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Labels:
     """The data set of one subset of an .xml file.
 
     Args:
@@ -163,7 +163,7 @@ class _Reader:
         self.records.append(record)
         self.annotations.append(objects_of(found, record.size))
 
-    def dataset(self) -> Dataset:
+    def dataset(self) -> Labels:
         """What was collected."""
         what = "is CVAT for video" if self.tracks else f"none of its {plural(self.images, 'image')} can be used"
         fix = "export as CVAT for images 1.1, with images"
@@ -181,7 +181,7 @@ class _Reader:
             what = f"{len(unused)} labels are for what has no area and are no classes: {listed}"
             self.problems.append(Problem("label-without-area", str(self.file), what, "", "note"))
         problems = self.problems + boxes_only(self.annotations, self.file)
-        return Dataset(list(self.classes), self.records, StoredAnnotations(self.annotations), problems)
+        return Labels(list(self.classes), self.records, StoredAnnotations(self.annotations), problems)
 
 
 def _record(element: Element, number: int, finder: ImageFinder, file: Path) -> ImageRecord:

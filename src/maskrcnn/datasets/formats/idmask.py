@@ -3,7 +3,7 @@
 Masks may have an ending, and lie beside their images in one folder, as cellpose has them: a.png and a_masks.png (see
 `mask_pairs`). Maps are PNG, TIFF, .npy and whatever else keeps numbers exact, of any type that holds whole numbers. A
 TIFF may have several pages, by which objects can overlap: an object is all pixels of its number on any page. Classes
-are told by `class_table`. Objects without a mask cannot be written.
+are told by `class_table`.
 """
 
 from __future__ import annotations
@@ -12,17 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from scipy import ndimage
 
-from maskrcnn.annotations.objects import Annotation
+from maskrcnn.annotations.annotation import Annotation
+from maskrcnn.annotations.labels import ImageRecord, Labels
 from maskrcnn.annotations.problem import DataError, Problem
-from maskrcnn.datasets.conversion.dataset_writer import Item, Writer
-from maskrcnn.datasets.conversion.id_maps import draw_ids
-from maskrcnn.datasets.conversion.omissions import Losses
-from maskrcnn.datasets.dataset import Dataset, ImageRecord
 from maskrcnn.datasets.formats import binmask
-from maskrcnn.datasets.formats.class_table import ClassTable, TableWriter, names_of, read_names, read_table
+from maskrcnn.datasets.formats.class_table import ClassTable, names_of, read_names, read_table
 from maskrcnn.datasets.formats.location import Location, split_folders
 from maskrcnn.datasets.formats.mask_pairs import pairs
 from maskrcnn.datasets.formats.reader_checks import paired, require_images
@@ -31,7 +27,6 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.id_map_file import open_id_map
 from maskrcnn.images.image_reader import read_id_map
 from maskrcnn.masks.crop import Crop
-from maskrcnn.output.atomic_file import replacing
 from maskrcnn.text import plural
 
 _MAX_PAGES = 64
@@ -49,7 +44,7 @@ def _fits(folder: Path) -> bool:
     return pairs(folder) is not None and not binmask.fits(folder)
 
 
-def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Dataset:
+def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Labels:
     """The data set of a folder of images and masks.
 
     Args:
@@ -82,7 +77,7 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
         what = f"names.txt has {len(listed)} names and no classes.csv tells which object is which: all are the first"
         problems.append(Problem("class-unsaid", str(folder), what, "add classes.csv: image,object,class", "warning"))
     classes = names_of(folder, (other.path for other in find(place.root).values()) if place.root else ())
-    return Dataset(classes, records, _Maps(table, classes), problems)
+    return Labels(classes, records, _Maps(table, classes), problems)
 
 
 class _Maps:
@@ -142,34 +137,3 @@ def _united(layers: Sequence[list[Annotation]]) -> list[Annotation]:
         parts.setdefault(annotation.id, []).append(annotation.segmentation)
     whole = {number: union(parts[number]) for number in sorted(parts)}
     return [Annotation(number, 0, False, crop.box, None, crop) for number, crop in whole.items()]
-
-
-class IdmaskWriter(Writer):
-    """train/images and train/masks, and so on; object k of an image is k in its map."""
-
-    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], losses: Losses) -> None:
-        super().__init__(folder, names, splits, losses)
-        self.table = TableWriter(folder, names, splits)
-
-    def image_folder(self, split: str) -> Path:
-        return self.folder / split / "images"
-
-    def add(self, item: Item) -> None:
-        layers = draw_ids(item.objects, item.record.size, self.losses)
-        self.losses.add("layered", int(len(layers) > 1))
-        dtype = next(kind for kind in (np.uint8, np.uint16, np.int32) if len(item.objects) <= np.iinfo(kind).max)
-        folder = self.folder / item.split / "masks"
-        folder.mkdir(parents=True, exist_ok=True)
-        first, *others = (Image.fromarray(layer.astype(dtype)) for layer in layers)
-        if others or dtype is np.int32:
-            with replacing(folder / f"{item.image.stem}.tif") as file:
-                kind = {"format": "TIFF", "compression": "tiff_adobe_deflate"}
-                first.save(file, save_all=True, append_images=others, **kind)
-        else:
-            with replacing(folder / f"{item.image.stem}.png") as file:
-                first.save(file, format="PNG")
-        for number, drawn in enumerate(item.objects, start=1):
-            self.table.add(item.split, item.image.stem, str(number), drawn.annotation.label, drawn.annotation.crowd)
-
-    def close(self) -> None:
-        self.table.close()

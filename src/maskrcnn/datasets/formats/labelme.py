@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from maskrcnn.annotations.objects import Annotation
+from maskrcnn.annotations.annotation import Annotation
+from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
 from maskrcnn.annotations.problem import DataError, Problem
-from maskrcnn.datasets.dataset import Dataset, ImageRecord, StoredAnnotations
 from maskrcnn.datasets.formats.image_finder import ImageFinder
 from maskrcnn.datasets.formats.labelme_shapes import annotations_of, label_of
 from maskrcnn.datasets.formats.location import Location, json_kind, split_folders
@@ -50,7 +50,7 @@ def _files(place: Path) -> list[Path]:
     return sorted(file for file in place.iterdir() if file.suffix.lower() == ".json")
 
 
-def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Dataset:
+def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Labels:
     """The data set of a folder of .json files; images are found by imagePath, beside the file, or in images/.
 
     Args:
@@ -86,7 +86,7 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
     require_images(records, what, problems, place.path, "export them from labelme")
     problems += _unlabelled(place.path, records) + boxes_only(annotations, place.path)
     problems += _assumed(place.path, records, contents)
-    return Dataset(list(classes), records, StoredAnnotations(annotations), problems)
+    return Labels(list(classes), records, StoredAnnotations(annotations), problems)
 
 
 def _parsed(file: Path) -> Any:

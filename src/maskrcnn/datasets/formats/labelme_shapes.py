@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from maskrcnn.annotations.objects import Annotation, clipped_box
+from maskrcnn.annotations.annotation import Annotation, clipped_box
 from maskrcnn.annotations.problem import DataError, Problem
 from maskrcnn.datasets.formats.reserved_names import BACKGROUND, IGNORE, IGNORED, for_every_class
 from maskrcnn.datasets.formats.shape_groups import Shape, checked_points, ellipse, objects_of

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from maskrcnn.datasets.dataset import SPLITS
-
+# The splits, and what they are called; val data may be called test.
+SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "test")}
 _SNIFFED = 1 << 16
 SPLIT_NAMES = tuple(name for aliases in SPLITS.values() for name in aliases)
 _YEAR = re.compile(r"[-_]?(19|20)\d\d$")

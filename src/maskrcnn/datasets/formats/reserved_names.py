@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from maskrcnn.annotations.objects import Annotation
+from maskrcnn.annotations.annotation import Annotation
+from maskrcnn.annotations.labels import AnnotationReader, ImageRecord, Labels
 from maskrcnn.annotations.problem import Problem
-from maskrcnn.datasets.dataset import Dataset, ImageRecord
 
 IGNORE, BACKGROUND = "__ignore__", "_background_"
 NO_CLASS = (IGNORE, BACKGROUND)
@@ -19,14 +19,14 @@ IGNORED = -1  # in place of a label
 _NOTHING = -2
 
 
-def without_reserved(dataset: Dataset, where: str) -> Dataset:
-    """The same data without reserved names among its classes, and a line for each that there was."""
-    reserved = [name for name in dataset.names if name in NO_CLASS]
-    names = [name for name in dataset.names if name not in NO_CLASS]
+def without_reserved(labels: Labels, where: str) -> Labels:
+    """The same labels without reserved names among its classes, and a line for each that there was."""
+    reserved = [name for name in labels.names if name in NO_CLASS]
+    names = [name for name in labels.names if name not in NO_CLASS]
     if not reserved or not names:
-        return dataset
+        return labels
     meaning = {BACKGROUND: _NOTHING, IGNORE: IGNORED} | {name: label for label, name in enumerate(names)}
-    labels = [meaning[name] for name in dataset.names]
+    new_labels = [meaning[name] for name in labels.names]
     told = {BACKGROUND: "is no class, and its regions are no objects", IGNORE: "is no class: its regions are ignored"}
     problems = [Problem("reserved-name", where, f"{name} {told[name]}", severity="note") for name in reserved]
     records = [
@@ -35,24 +35,23 @@ def without_reserved(dataset: Dataset, where: str) -> Dataset:
             absent=None if record.absent is None else tuple(name for name in record.absent if name not in NO_CLASS),
             partial=tuple(name for name in record.partial if name not in NO_CLASS),
         )
-        for record in dataset.records
+        for record in labels.records
     ]
-    return Dataset(names, records, _Unreserved(dataset, labels, len(names)), [*dataset.problems, *problems])
+    return Labels(names, records, _Unreserved(labels.reader, new_labels, len(names)), [*labels.problems, *problems])
 
 
 class _Unreserved:
     """Reads annotations whose label l becomes labels[l]; `classes` is the number of those that remain."""
 
-    def __init__(self, dataset: Dataset, labels: Sequence[int], classes: int) -> None:
-        self.dataset, self.labels, self.classes = dataset, list(labels), classes
+    def __init__(self, reader: AnnotationReader, labels: Sequence[int], classes: int) -> None:
+        self.reader, self.labels, self.classes = reader, list(labels), classes
 
     def __call__(self, index: int, record: ImageRecord) -> tuple[list[Annotation], Sequence[Problem]]:
-        known = len(self.dataset.problems)
-        annotations = self.dataset.annotations(index)
+        annotations, problems = self.reader(index, record)
         kept = [found._replace(label=self.labels[found.label]) for found in annotations]
         last = max((found.id for found in kept), default=0)
         kept = for_every_class([found for found in kept if found.label != _NOTHING], self.classes, last)
-        return kept, self.dataset.problems[known:]
+        return kept, problems
 
 
 def for_every_class(annotations: Sequence[Annotation], classes: int, last: int) -> list[Annotation]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from maskrcnn.annotations.objects import Annotation
+from maskrcnn.annotations.annotation import Annotation
 from maskrcnn.annotations.problem import DataError
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Box, Crop

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from maskrcnn.annotations.objects import Annotation
+from maskrcnn.annotations.annotation import Annotation
+from maskrcnn.annotations.labels import ImageRecord, Labels
 from maskrcnn.annotations.problem import DataError, Problem
-from maskrcnn.datasets.dataset import SPLITS, Dataset, ImageRecord
 from maskrcnn.datasets.formats.idmask import annotations_of
 from maskrcnn.datasets.formats.image_finder import ImageFinder
-from maskrcnn.datasets.formats.location import Location
+from maskrcnn.datasets.formats.location import SPLITS, Location
 from maskrcnn.datasets.formats.reader_checks import paired, require_images
 from maskrcnn.datasets.formats.shape_groups import union
 from maskrcnn.datasets.formats.voc_classes import Classes, find_classes
@@ -49,7 +49,7 @@ def find(path: Path) -> dict[str, Location]:
     return {"": Location(roots[0], whole)}
 
 
-def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Dataset:
+def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Labels:
     """The data set of one image set of a VOC folder.
 
     Args:
@@ -83,7 +83,7 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
     what = f"none of {plural(len(stems), 'image')} can be used"
     require_images(records, what, problems, root, "check ImageSets/Segmentation")
     classes = find_classes(root, names)
-    return Dataset(classes.names, records, _Maps(root, classes), [*problems, *classes.problems])
+    return Labels(classes.names, records, _Maps(root, classes), [*problems, *classes.problems])
 
 
 # Most are .jpg.

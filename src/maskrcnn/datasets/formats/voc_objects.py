@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
-from xml.sax.saxutils import escape
 
 from maskrcnn.annotations.problem import Problem
-from maskrcnn.datasets.conversion.dataset_writer import Item
 from maskrcnn.datasets.formats.xml_tree import elements
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Box
-from maskrcnn.output.atomic_file import write_text
 
 _MAX_BYTES = 2**26
-_SIDES = ("xmin", "ymin", "xmax", "ymax")
+SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 class VocObject(NamedTuple):
@@ -34,33 +30,12 @@ def read_objects(file: Path) -> tuple[list[VocObject], list[Problem]]:
     try:
         for element in elements(file, ("object",), _MAX_BYTES):
             # VOC counts pixels from 1 and includes the last.
-            x1, y1, x2, y2 = (float(element.findtext(f"bndbox/{side}", "")) for side in _SIDES)
+            x1, y1, x2, y2 = (float(element.findtext(f"bndbox/{side}", "")) for side in SIDES)
             difficult = element.findtext("difficult", "0").strip() == "1"
             found.append(VocObject(element.findtext("name", "").strip(), (x1 - 1, y1 - 1, x2, y2), difficult))
     except MaskRCNNError as error:
         return found, [Problem("bad-file", str(file), error.what, error.fix, "warning")]
     except ValueError as error:
-        what = f"expected bndbox with numbers {', '.join(_SIDES)}: {error}"
+        what = f"expected bndbox with numbers {', '.join(SIDES)}: {error}"
         return found, [Problem("bad-entry", str(file), what, "correct it", "warning")]
     return found, []
-
-
-def write_objects(file: Path, item: Item, names: Sequence[str]) -> None:
-    """The objects of an image; crowds are marked as difficult."""
-    height, width = item.record.size
-    lines = [
-        "<annotation>",
-        "<folder>JPEGImages</folder>",
-        f"<filename>{escape(item.image.name)}</filename>",
-        f"<size><width>{width}</width><height>{height}</height><depth>3</depth></size>",
-        "<segmented>1</segmented>",
-    ]
-    for drawn in item.objects:
-        x1, y1, x2, y2 = drawn.box
-        corners = zip(_SIDES, (x1 + 1, y1 + 1, x2, y2), strict=True)
-        box = "".join(f"<{side}>{value:.10g}</{side}>" for side, value in corners)
-        lines.append(
-            f"<object><name>{escape(names[drawn.annotation.label])}</name><pose>Unspecified</pose><truncated>0</truncated>"
-            f"<difficult>{int(drawn.annotation.crowd)}</difficult><bndbox>{box}</bndbox></object>"
-        )
-    write_text(file, "\n".join([*lines, "</annotation>", ""]))

@@ -13,14 +13,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-import yaml
-
-from maskrcnn.annotations.objects import Drawn
+from maskrcnn.annotations.labels import ImageRecord, Labels
 from maskrcnn.annotations.problem import DataError, Problem, unreadable
-from maskrcnn.datasets.conversion.dataset_writer import Item, Writer
-from maskrcnn.datasets.conversion.omissions import Losses
-from maskrcnn.datasets.dataset import Dataset, ImageRecord
 from maskrcnn.datasets.formats.image_finder import ImageFinder, spellings
 from maskrcnn.datasets.formats.location import SPLIT_NAMES, Location, split_folders, split_of
 from maskrcnn.datasets.formats.reader_checks import doubled_names, require_images
@@ -28,10 +22,6 @@ from maskrcnn.datasets.formats.yolo_lines import LabelFiles, text_lines
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.image_formats import IMAGE_SUFFIXES
 from maskrcnn.images.image_reader import find_images, image_size
-from maskrcnn.masks.crop import Crop
-from maskrcnn.masks.outline import join, outline
-from maskrcnn.masks.polygons import rasterise
-from maskrcnn.output.atomic_file import write_text
 from maskrcnn.text import plural
 
 _NAME_FILES = ("classes.txt", "obj.names", "names.txt")
@@ -65,7 +55,7 @@ def _lists(path: Path) -> dict[str, Location]:
     return found if labelled else {}
 
 
-def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Dataset:
+def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Labels:
     """The data set of a folder of images, or of a .txt that lists them, whose labels lie in the folder beside it.
 
     Args:
@@ -102,7 +92,7 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
         names = _names(place)
     problems += doubled_names(names, place.path)
     classes = {name: label for label, name in enumerate(dict.fromkeys(name for name in names if name))}
-    return Dataset(list(classes), records, LabelFiles([classes.get(name) for name in names], place.keypoints), problems)
+    return Labels(list(classes), records, LabelFiles([classes.get(name) for name in names], place.keypoints), problems)
 
 
 def _images(place: Location) -> tuple[list[Path], list[Problem]]:
@@ -222,64 +212,3 @@ def _classes_in(file: Path) -> Iterator[int]:
         first = line.split(maxsplit=1)[0] if line.strip() else ""
         if first.isdecimal() and len(first) < 10 and int(first) < _MAX_UNNAMED:
             yield int(first)
-
-
-class YoloWriter(Writer):
-    """images/train and labels/train, and so on, with a data.yaml."""
-
-    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], losses: Losses) -> None:
-        super().__init__(folder, names, splits, losses)
-        self.masks = self.boxes = 0
-
-    def image_folder(self, split: str) -> Path:
-        return self.folder / "images" / split
-
-    def add(self, item: Item) -> None:
-        scale = np.array(item.record.size[::-1], dtype=np.float64)
-        lines = []
-        for drawn in item.objects:
-            values = self._fractions(drawn, item.record.size, scale)
-            lines.append(" ".join([str(drawn.annotation.label), *map(repr, values.tolist())]) + "\n")
-        file = self.folder / "labels" / item.split / f"{item.image.stem}.txt"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_text(file, "".join(lines))
-
-    def _fractions(self, drawn: Drawn, size: tuple[int, int], scale: np.ndarray) -> np.ndarray:
-        if drawn.crop is None:
-            self.boxes += 1
-            corners = np.array(drawn.box, dtype=np.float64).reshape(2, 2)
-            return np.concatenate((corners.mean(axis=0) / scale, (corners[1] - corners[0]) / scale))
-        self.masks += 1
-        polygon, joined = _one_polygon(drawn.annotation.segmentation, drawn.crop, size)
-        self.losses.add("joined", int(joined))
-        return (polygon.reshape(-1, 2) / scale).ravel()
-
-    def close(self) -> None:
-        if self.masks:
-            self.losses.add("boxes-beside-masks", self.boxes)
-        known = {"training": "train", "valid": "val", "validation": "val"}
-        places = {known.get(split, split) or "train": f"images/{split}".strip("/") for split in self.splits}
-        content = places | {"names": dict(enumerate(self.names))}
-        text = yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
-        write_text(self.folder / "data.yaml", text)
-
-
-def _one_polygon(segmentation: object, crop: Crop, size: tuple[int, int]) -> tuple[np.ndarray, bool]:
-    """A polygon that draws the mask, and whether it is joined from several rings.
-
-    The source's own polygons are kept where they lie inside the image and do not overlap each other.
-    """
-    limit = np.array(size[::-1])
-    if isinstance(segmentation, list):
-        inside = all(((p.reshape(-1, 2) >= 0) & (p.reshape(-1, 2) <= limit)).all() for p in segmentation)
-        if inside and len(segmentation) == 1:
-            return segmentation[0], False
-        polygon = join(segmentation) if inside else None
-        if polygon is not None and _equal(rasterise([polygon], size), crop):
-            return polygon, True
-    parts, holes = outline(crop)
-    return join([*parts, *holes]), len(parts) + len(holes) > 1
-
-
-def _equal(one: Crop, other: Crop) -> bool:
-    return one[1:] == other[1:] and np.array_equal(one.bitmap, other.bitmap)

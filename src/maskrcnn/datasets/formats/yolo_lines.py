@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from maskrcnn.annotations.objects import Annotation, clipped_box
+from maskrcnn.annotations.annotation import Annotation, clipped_box
+from maskrcnn.annotations.labels import ImageRecord
 from maskrcnn.annotations.problem import DataError, Problem
-from maskrcnn.datasets.dataset import ImageRecord
 from maskrcnn.errors import MaskRCNNError
 
 # Fractions a little outside 0..1 are sloppy drawing, far outside they are pixels.

@@ -16,7 +16,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from maskrcnn.annotations.objects import Objects
-from maskrcnn.annotations.problem import Problem, unreadable
+from maskrcnn.annotations.problem import unreadable
+from maskrcnn.annotations.problem_log import ProblemLog
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.survey.survey import Survey
 from maskrcnn.errors import MaskRCNNError
@@ -49,7 +50,7 @@ class ContactSheets:
         tile: width of a tile in pixels; its height follows from the images of its page.
 
     Attributes:
-        problems: the images that could not be shown, once their page is made.
+        problems: images and objects that could not be shown, once their page is made.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class ContactSheets:
     ) -> None:
         self.dataset, self.indices, self.labels = dataset, list(indices), labels
         self.columns, self.rows, self.tile = max(min(columns, len(self.indices)), 1), rows, tile
-        self.problems: list[Problem] = []
+        self.problems = ProblemLog()
 
     def __len__(self) -> int:
         """Number of pages."""
@@ -94,9 +95,10 @@ class ContactSheets:
         """One image within `cell` (width, height), what is in it, and how many objects were dropped."""
         try:
             pixels, objects = picture_of(self.dataset, index), self.dataset.objects(index)
-            dropped = len(self.dataset.annotations(index)) - len(objects.labels)
+            dropped = sum(problem.objects_lost for problem in objects.problems)
+            self.problems.add(objects.problems)
         except MaskRCNNError as error:
-            self.problems.append(unreadable(error, "unreadable-image"))
+            self.problems.add([unreadable(error, "unreadable-image")])
             return _notice(error.what, cell), "cannot be shown", 0
         kept = [k for k, label in enumerate(objects.labels) if self.labels is None or label in self.labels]
         names = [self.dataset.names[objects.labels[k]] + " (crowd)" * bool(objects.crowd[k]) for k in kept]

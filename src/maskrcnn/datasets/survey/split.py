@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array, hstack
 
-from maskrcnn.annotations.objects import Annotation
+from maskrcnn.annotations.annotation import Annotation
+from maskrcnn.annotations.labels import ImageRecord, Labels
 from maskrcnn.annotations.problem import Problem, unreadable
-from maskrcnn.datasets.dataset import Dataset, ImageRecord
+from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.survey.survey import Survey, survey
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.fingerprint import SIMILAR, Fingerprint, fingerprint, group_similar
@@ -174,8 +175,8 @@ def _rare_first(of_group: csr_array, members: Sequence[int], rng: np.random.Gene
 
 
 def subset(dataset: Dataset, indices: Sequence[int]) -> Dataset:
-    """Some images of a data set, in the order of `indices`, with their ids, all classes and no problems told yet."""
-    return Dataset(dataset.names, [dataset.records[i] for i in indices], _Chosen(dataset, indices))
+    """Some images of a data set, in the order of `indices`, with their ids and all classes."""
+    return Dataset(Labels(dataset.names, [dataset.records[i] for i in indices], _Chosen(dataset, indices)))
 
 
 class _Chosen:
@@ -184,9 +185,8 @@ class _Chosen:
     def __init__(self, dataset: Dataset, indices: Sequence[int]) -> None:
         self.dataset, self.indices = dataset, list(indices)
 
-    def __call__(self, index: int, record: ImageRecord) -> tuple[list[Annotation], list[Problem]]:
-        known = len(self.dataset.problems)
-        return self.dataset.annotations(self.indices[index]), self.dataset.problems[known:]
+    def __call__(self, index: int, record: ImageRecord) -> tuple[Sequence[Annotation], Sequence[Problem]]:
+        return self.dataset.annotations(self.indices[index])
 
 
 def _fingerprint(path: Path) -> Fingerprint | MaskRCNNError:

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from maskrcnn.annotations.problem import Problem, unreadable
+from maskrcnn.annotations.problem_log import ProblemLog
 from maskrcnn.config import Preprocess
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.errors import MaskRCNNError
@@ -35,7 +36,7 @@ class Survey:
         label: int64 [M], 0..C-1.
         sides: float64 [M, 2], (width, height) of each box in pixels of its image.
         masked: bool [M], whether the object has a mask.
-        problems: images whose labels cannot be read.
+        problems: images whose labels cannot be read, and objects that are left out or changed.
     """
 
     names: tuple[str, ...]
@@ -73,7 +74,7 @@ class Survey:
 
 
 def survey(dataset: Dataset, advance: Callable[[], object] = lambda: None) -> Survey:
-    """Measure all objects of a data set; an image whose labels cannot be read becomes a problem.
+    """Measure all objects of a data set; an image whose labels cannot be read is a problem of the survey.
 
     Args:
         advance: called after each image.
@@ -81,13 +82,14 @@ def survey(dataset: Dataset, advance: Callable[[], object] = lambda: None) -> Su
     count = len(dataset)
     read, crowds = np.zeros(count, dtype=bool), np.zeros(count, dtype=np.int64)
     image, label, masked = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, bool)]
-    sides, problems = [np.zeros((0, 2))], []
+    sides, problems = [np.zeros((0, 2))], ProblemLog()
     for index in range(count):
         try:
             objects = dataset.objects(index)
         except MaskRCNNError as error:
-            problems.append(unreadable(error, "unreadable-labels"))
+            problems.add([unreadable(error, "unreadable-labels")])
         else:
+            problems.add(objects.problems)
             single = ~objects.crowd
             read[index], crowds[index] = True, objects.crowd.sum()
             image.append(np.full(single.sum(), index))

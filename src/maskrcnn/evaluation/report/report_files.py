@@ -54,7 +54,7 @@ def write_report(
         f"at most {evaluation.max_detections} detections an image",
         f"maskrcnn {maskrcnn.__version__}, {datetime.now():%Y-%m-%d}",
     )
-    problems = [str(problem) for problem in observer.dataset.problems]
+    problems = [str(problem) for problem in evaluation.data_problems]
     page = Page(f"{model} on {data}", subtitle(facts), evaluation, pairs, problems)
     content = {"model": model, "data": data, "split": split, **evaluation.to_json()}
     report = folder / "report.html"

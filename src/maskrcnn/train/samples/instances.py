@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from maskrcnn.annotations.objects import Annotation, draw_each
+from maskrcnn.annotations.annotation import Annotation
+from maskrcnn.annotations.objects import draw_each
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.masks.coverage import Polygons
 from maskrcnn.masks.crop import Crop

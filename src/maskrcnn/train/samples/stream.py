@@ -10,6 +10,7 @@ import numpy as np
 from torch.utils.data import Dataset as TorchDataset
 
 from maskrcnn.annotations.problem import Problem, unreadable
+from maskrcnn.annotations.problem_log import ProblemLog
 from maskrcnn.config import Preprocess
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.errors import MaskRCNNError
@@ -87,7 +88,7 @@ class TrainingStream(TorchDataset[StreamItem]):
         self.dataset, self.preprocess, self.augmentation = dataset, preprocess, augmentation
         self.canvas, self.seed = canvas, seed
         self._order: tuple[int, np.ndarray] = (-1, np.zeros(0, dtype=np.int64))
-        self._told: set[Problem] = set()
+        self._problems = ProblemLog()
 
     def __getitem__(self, position: int) -> StreamItem:
         return self.__getitems__([position])[0]
@@ -129,14 +130,14 @@ class TrainingStream(TorchDataset[StreamItem]):
 
     def _choose(self, pending: _PendingItem, image: int) -> _ChosenImage | None:
         """An image with its objects and a random plan; None, and a problem, if its labels cannot be read."""
-        record, known = self.dataset.records[image], len(self.dataset.problems)
+        record = self.dataset.records[image]
         try:
-            annotations = self.dataset.annotations(image)
+            annotations, left_out = self.dataset.annotations(image)
         except MaskRCNNError as error:
             pending.problems.append(unreadable(error, "unreadable-image"))
             return None
-        instances, lost = make_instances(annotations, record.size, record.labels or record.path)
-        pending.problems += self.dataset.problems[known:] + lost
+        instances, undrawable = make_instances(annotations, record.size, record.labels or record.path)
+        pending.problems += [*left_out, *undrawable]
         plan = self.augmentation.plan(record.size, instances.boxes, self.preprocess, self.canvas, pending.rng)
         return _ChosenImage(image, instances, plan)
 
@@ -168,6 +169,5 @@ class TrainingStream(TorchDataset[StreamItem]):
         if pending.source is not None:
             sample = copy_paste(sample, pending.source.plan.turned(next(sources)), pending.rng)
             pasted = pending.source.image
-        new = [problem for problem in dict.fromkeys(pending.problems) if problem not in self._told]
-        self._told.update(new)
+        new = self._problems.add(pending.problems)
         return StreamItem(replace(sample, seed=pending.seed), pending.main.image, new, pasted)

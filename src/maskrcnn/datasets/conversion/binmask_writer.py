@@ -1,0 +1,50 @@
+"""Writes one mask file an object: images/a.jpg with masks/a/<class>_1.png. Objects without a mask cannot be written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from maskrcnn.datasets.conversion.class_table_writer import ClassTableWriter
+from maskrcnn.datasets.conversion.dataset_writer import DatasetWriter, LabelledImage
+from maskrcnn.datasets.conversion.omissions import Omissions
+from maskrcnn.output.atomic_file import replacing
+
+
+class BinmaskWriter(DatasetWriter):
+    """train/images/a.jpg with train/masks/a/<class>_1.png, and so on."""
+
+    takes_boxes = False
+
+    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], omissions: Omissions) -> None:
+        super().__init__(folder, names, splits, omissions)
+        self.table = ClassTableWriter(folder, names, splits)
+        # classes.csv has the exact names.
+        self.prefixes = [re.sub(r"[^\w. -]", "-", name) for name in names]
+
+    def image_folder(self, split: str) -> Path:
+        return self.folder / split / "images"
+
+    def add(self, image: LabelledImage) -> None:
+        folder = self.folder / image.split / "masks" / image.path.stem
+        folder.mkdir(parents=True, exist_ok=True)
+        mask = np.zeros(image.record.size, dtype=np.uint8)
+        digits = len(str(len(image.objects)))
+        for number, drawn in enumerate(image.objects, start=1):
+            if drawn.crop is None:
+                continue
+            name = f"{self.prefixes[drawn.annotation.label]}_{number:0{digits}}"
+            bitmap, x, y = drawn.crop
+            part = mask[y : y + bitmap.shape[0], x : x + bitmap.shape[1]]
+            part[bitmap] = 255
+            with replacing(folder / f"{name}.png") as file:
+                Image.fromarray(mask).save(file, format="PNG", compress_level=1)
+            part[:] = 0
+            self.table.add(image.split, image.path.stem, name, drawn.annotation.label, drawn.annotation.crowd)
+
+    def close(self) -> None:
+        self.table.close()

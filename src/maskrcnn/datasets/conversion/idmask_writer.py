@@ -1,0 +1,51 @@
+"""Writes images and id maps: images/a.jpg with masks/a.png, whose pixels are 0 or the number of an object.
+
+Objects that overlap go to further pages of a TIFF. Objects without a mask cannot be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from maskrcnn.datasets.conversion.class_table_writer import ClassTableWriter
+from maskrcnn.datasets.conversion.dataset_writer import DatasetWriter, LabelledImage
+from maskrcnn.datasets.conversion.id_maps import draw_ids
+from maskrcnn.datasets.conversion.omissions import Omissions
+from maskrcnn.output.atomic_file import replacing
+
+
+class IdmaskWriter(DatasetWriter):
+    """train/images and train/masks, and so on; object k of an image is k in its map."""
+
+    takes_boxes = False
+
+    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], omissions: Omissions) -> None:
+        super().__init__(folder, names, splits, omissions)
+        self.table = ClassTableWriter(folder, names, splits)
+
+    def image_folder(self, split: str) -> Path:
+        return self.folder / split / "images"
+
+    def add(self, image: LabelledImage) -> None:
+        layers = draw_ids(image.objects, image.record.size, self.omissions)
+        self.omissions.add("layered", int(len(layers) > 1))
+        dtype = next(kind for kind in (np.uint8, np.uint16, np.int32) if len(image.objects) <= np.iinfo(kind).max)
+        folder = self.folder / image.split / "masks"
+        folder.mkdir(parents=True, exist_ok=True)
+        first, *others = (Image.fromarray(layer.astype(dtype)) for layer in layers)
+        if others or dtype is np.int32:
+            with replacing(folder / f"{image.path.stem}.tif") as file:
+                kind = {"format": "TIFF", "compression": "tiff_adobe_deflate"}
+                first.save(file, save_all=True, append_images=others, **kind)
+        else:
+            with replacing(folder / f"{image.path.stem}.png") as file:
+                first.save(file, format="PNG")
+        for number, drawn in enumerate(image.objects, start=1):
+            self.table.add(image.split, image.path.stem, str(number), drawn.annotation.label, drawn.annotation.crowd)
+
+    def close(self) -> None:
+        self.table.close()

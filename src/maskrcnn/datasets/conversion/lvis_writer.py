@@ -1,0 +1,75 @@
+"""Writes LVIS: COCO's layout with what is known of absent and of partly marked classes (see `formats.lvis`).
+
+Data of other formats counts as marked in full: every class without an object is absent.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from maskrcnn.annotations.objects import Drawn
+from maskrcnn.datasets.conversion.coco_writer import CocoWriter
+from maskrcnn.datasets.conversion.dataset_writer import LabelledImage
+from maskrcnn.datasets.conversion.omissions import Omissions
+
+# From how many training images on a class counts as common, and as frequent.
+_COMMON, _FREQUENT = 11, 101
+
+
+class LvisWriter(CocoWriter):
+    """LVIS annotations; what is not known of a class (synset, definition) is left out."""
+
+    takes_verdicts = True
+
+    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], omissions: Omissions) -> None:
+        super().__init__(folder, names, splits, omissions)
+        self.ids = {name: label + 1 for label, name in enumerate(names)}
+        self.images_with: dict[str, Counter[int]] = {split: Counter() for split in splits}
+        self.objects_of: dict[str, Counter[int]] = {split: Counter() for split in splits}
+
+    def file_stem(self, split: str) -> str:
+        return f"lvis_v1_{split}" if split else "lvis_v1"
+
+    def add(self, image: LabelledImage) -> None:
+        crowd = [drawn for drawn in image.objects if drawn.annotation.crowd]
+        self.omissions.add("crowd-listed", len(crowd))
+        partial = {*image.record.partial, *(self.names[drawn.annotation.label] for drawn in crowd)}
+        record = replace(image.record, partial=tuple(name for name in self.names if name in partial))
+        single = [drawn for drawn in image.objects if not drawn.annotation.crowd]
+        labels = Counter(drawn.annotation.label for drawn in single)
+        self.objects_of[image.split] += labels
+        self.images_with[image.split].update(labels.keys())
+        super().add(image._replace(record=record, objects=single))
+
+    def image_entry(self, image: LabelledImage) -> dict[str, Any]:
+        there = {self.names[drawn.annotation.label] for drawn in image.objects}
+        absent = image.record.absent
+        if absent is None:
+            absent = tuple(name for name in self.names if name not in there and name not in image.record.partial)
+        return {
+            "coco_url": f"{image.path.parent.name}/{image.path.name}",
+            "neg_category_ids": [self.ids[name] for name in absent],
+            "not_exhaustive_category_ids": [self.ids[name] for name in image.record.partial],
+        }
+
+    def object_entry(self, drawn: Drawn, image: LabelledImage) -> dict[str, Any]:
+        entry = super().object_entry(drawn, image)
+        del entry["iscrowd"]
+        return entry
+
+    def categories(self, split: str) -> list[dict[str, Any]]:
+        return [entry | self._counts(split, label) for label, entry in enumerate(super().categories(split))]
+
+    def _counts(self, split: str, label: int) -> dict[str, Any]:
+        images = self.images_with[split][label]
+        frequency = "r" if images < _COMMON else "c" if images < _FREQUENT else "f"
+        return {
+            "synonyms": [self.names[label]],
+            "frequency": frequency,
+            "image_count": images,
+            "instance_count": self.objects_of[split][label],
+        }
