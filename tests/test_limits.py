@@ -22,6 +22,7 @@ from maskrcnn.limits import (
     parameter_count,
 )
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from tests.outcomes import Outcomes
 
 HUGE = 10**9
 
@@ -172,6 +173,18 @@ taken = st.dictionaries(
     st.one_of(anything, plausible),
     max_size=3,
 )
+
+
+def test_some_records_are_taken_and_some_are_not() -> None:
+    outcomes = Outcomes()
+
+    @settings(max_examples=200, deadline=None)
+    @given(record, taken)
+    def case(data: dict[str, Any], preprocess: dict[str, Any]) -> None:
+        outcomes.attempt(from_dict, {**data, "preprocess": preprocess})
+
+    case()
+    outcomes.check_both()
 
 
 @settings(max_examples=400, deadline=None)

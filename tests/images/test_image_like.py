@@ -17,6 +17,7 @@ from maskrcnn.config import Preprocess
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images import image_limits
 from maskrcnn.images.image_like import check_image_list, checked_batch_size, checked_score, read_image_like
+from tests.outcomes import Outcomes
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype(np.uint8)
 
@@ -157,9 +158,5 @@ def test_anything_is_taken_or_is_our_error(value: Any) -> None:
         lambda: checked_score(value),
         lambda: checked_batch_size(value, 1),
     ):
-        told = None
-        try:
-            check()
-        except MaskRCNNError as error:
-            told = error
-        assert told is None or len(str(told)) < 600
+        error = Outcomes().attempt(check)
+        assert error is None or len(str(error)) < 600

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import pickle
 import re
 from collections.abc import Callable
@@ -291,11 +290,17 @@ def test_a_yaml_that_asks_for_what_we_have_not(tmp_path: Path, path: str, value:
     ],
 )
 def test_a_yaml_with_values_of_another_kind(tmp_path: Path, path: str, value: Any) -> None:
-    """Told in one line, or taken as left out."""
+    """One error that names the file, or a checkpoint read as without the setting."""
     weights = saved(as_detectron2(small().state_dict()), tmp_path / "model.pkl")
+    expected = read_any_checkpoint(weights)[0]
     write_yaml(tmp_path / "config.yaml", changed(path, value))
-    with contextlib.suppress(MaskRCNNError):
-        read_any_checkpoint(weights)
+    try:
+        found = read_any_checkpoint(weights)[0]
+    except MaskRCNNError as error:
+        assert str(weights) in str(error)  # noqa: PT017
+        assert "\n" not in str(error)  # noqa: PT017
+    else:
+        assert found.state.keys() == expected.state.keys()
 
 
 def test_images_as_they_are(tmp_path: Path) -> None:

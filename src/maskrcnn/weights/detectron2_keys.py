@@ -104,7 +104,10 @@ def convert_detectron2(state: dict[str, Tensor], where: Path, written: dict[str,
         check_against(written, config, classes, where)
     config = config.replace(
         **settings.changes,
-        preprocess={**settings.preprocess, **pixel_statistics(settings.pixel_mean, settings.pixel_std, settings.bgr)},
+        preprocess={
+            **settings.preprocess,
+            **pixel_statistics(settings.pixel_mean, settings.pixel_std, settings.bgr, where),
+        },
         backbone_stride_in_1x1=settings.stride_in_1x1,
     )
     if settings.bgr:

@@ -61,7 +61,7 @@ def class_names(
     return tuple(names), notes
 
 
-def pixel_statistics(mean: Sequence[float], std: Sequence[float], bgr: bool) -> dict[str, Any]:
+def pixel_statistics(mean: Sequence[float], std: Sequence[float], bgr: bool, where: object = None) -> dict[str, Any]:
     """``Preprocess`` fields of statistics given for values 0..255, in order blue, green, red if ``bgr``.
 
     Raises:
@@ -76,5 +76,6 @@ def pixel_statistics(mean: Sequence[float], std: Sequence[float], bgr: bool) -> 
     except (TypeError, ValueError, OverflowError):
         raise MaskRCNNError(
             f"expected pixel statistics in numbers, found mean {shown(mean)} and std {shown(std)}",
+            where=where,
             fix="correct the settings that they come from",
         ) from None

@@ -81,7 +81,7 @@ def convert_mmdetection(state: dict[str, Tensor], rest: dict[str, Any], where: P
     notes = []
     bgr = written.get("bgr", False)
     if "mean" in written:
-        statistics = pixel_statistics(written["mean"], written["std"], bgr)
+        statistics = pixel_statistics(written["mean"], written["std"], bgr, where)
         config = config.replace(preprocess=statistics)
         notes.append(f"from the config in the file: {'BGR' if bgr else 'RGB'}, pixel mean and std")
     else:
