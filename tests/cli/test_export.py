@@ -15,15 +15,15 @@ from maskrcnn.cli.main import app
 from maskrcnn.config import preset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.export.parity import Differences
-from maskrcnn.export.trial import Row, Trial
+from maskrcnn.export.trial import SceneResult, Trial
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.weights.checkpoint import save_checkpoint
 
 
 def trial(*problems: str) -> Trial:
     seen = Differences(np.array([0.01, 0.02]), np.array([1e-5, 2e-5]), np.array([1e-4, 3e-4]), lost=1, added=2)
-    row = Row("photo", (480, 640), 3, 4, seen, (0.5, 0.125))
-    wide = Row("small photo", (1067, 1067), 1000, 1000, seen, (99.9, 99.9))
+    row = SceneResult("photo", (480, 640), 3, 4, seen, (0.5, 0.125))
+    wide = SceneResult("small photo", (1067, 1067), 1000, 1000, seen, (99.9, 99.9))
     return Trial([row, wide], list(problems), ["few objects"], 12.5, {"mask_AP": (50.0, 49.5)})
 
 

@@ -83,7 +83,7 @@ def exported(model: MaskRCNN, pictures: Path, tmp_path_factory: pytest.TempPathF
         request = Request("tiny", name, out, precision, calibrate, force=True)
         if name != "openvino" or precision == "bf16":
             return out, export_model(model, request)
-        openvino_file.convert(make("onnx")[0], model, out, precision, calibrate)
-        return out, exporter._try(model, request, FORMATS[name], out)
+        openvino_file.convert_onnx(make("onnx")[0], model, out, precision, calibrate)
+        return out, exporter.try_artifact(model, request, FORMATS[name], out)
 
     return make

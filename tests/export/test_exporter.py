@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import math
+import re
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +26,8 @@ from maskrcnn.export.export_formats import FORMATS
 from maskrcnn.export.exporter import Request, export, export_model
 from maskrcnn.export.trial import Trial
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.runtime.artifact_contract import KEY, METADATA_FILE
+from maskrcnn.runtime.openvino_session import openvino_core
 
 Exported = Callable[..., tuple[Path, Trial]]
 FP32 = pytest.mark.parametrize("name", ["onnx", "openvino", "torch"])
@@ -148,6 +152,49 @@ def test_onnx_carries_its_metadata_as_agreed(model: MaskRCNN, exported: Exported
     assert [port.name for port in graph.graph.output] == ["boxes", "scores", "labels", "valid", "masks"]
 
 
+def rewritten(path: Path, change: Callable[[str], str], target: Path) -> Path:
+    """A copy of an artifact whose metadata is changed, written by the format's own library."""
+    if path.suffix == ".onnx":
+        import onnx
+
+        graph = onnx.load(path)
+        (entry,) = (entry for entry in graph.metadata_props if entry.key == KEY)
+        entry.value = change(entry.value)
+        onnx.save(graph, target)
+    elif path.suffix == ".xml":
+        import openvino
+
+        network = openvino_core().read_model(str(path))
+        network.set_rt_info(change(str(network.get_rt_info(KEY).value)), KEY)
+        openvino.save_model(network, str(target), compress_to_fp16=False)
+    else:
+        with zipfile.ZipFile(path) as source, zipfile.ZipFile(target, "w") as archive:
+            for entry in source.infolist():
+                content = source.read(entry)
+                changed = entry.filename.endswith(METADATA_FILE)
+                archive.writestr(entry, change(content.decode()) if changed else content)
+    return target
+
+
+@FP32
+def test_each_field_of_the_metadata_is_read_from_the_file(
+    name: str, model: MaskRCNN, exported: Exported, tmp_path: Path
+) -> None:
+    """What exporters write arrives: a field that is damaged in the file is the one that loading names."""
+    path, _ = exported(name)
+    trust = path.suffix == ".pt2"
+    same_text = rewritten(path, lambda text: text, tmp_path / path.name)
+    assert maskrcnn.load(same_text, trust=trust).names == model.names
+    damages = {"format": "of-another", "names": ["cat", "cat"], "config": [], "precision": 32, "maskrcnn": None}
+    messages = ["'of-another'", "each class name once", "format, names and config", "'precision'", "'maskrcnn'"]
+    for (field, value), says in zip(damages.items(), messages, strict=True):
+        damaged = rewritten(
+            path, lambda text, change=(field, value): json.dumps({**json.loads(text), change[0]: change[1]}), same_text
+        )
+        with pytest.raises(MaskRCNNError, match=f"{re.escape(path.name)}: .*{says}"):
+            maskrcnn.load(damaged, trust=trust)
+
+
 @pytest.mark.parametrize("precision", ["bf16", "fp16", "int8"])
 def test_openvino_in_other_precisions(precision: str, model: MaskRCNN, exported: Exported) -> None:
     path, seen = exported("openvino", precision)
@@ -201,7 +248,7 @@ def test_torch_export_tells_what_it_cannot_trace(model: MaskRCNN, tmp_path: Path
 def test_a_folder_without_images_cannot_calibrate(model: MaskRCNN, exported: Exported, tmp_path: Path) -> None:
     made, _ = exported("onnx")
     with pytest.raises(MaskRCNNError, match="no image"):
-        openvino_file.convert(made, model, tmp_path / "model.xml", "int8", tmp_path)
+        openvino_file.convert_onnx(made, model, tmp_path / "model.xml", "int8", tmp_path)
 
 
 def test_what_it_costs_is_told_of_the_classes_that_the_model_knows(
@@ -220,7 +267,7 @@ def test_what_it_costs_is_told_of_the_classes_that_the_model_knows(
         return Evaluation(over_all, per_class, 1, 100, known=[first, second])
 
     monkeypatch.setattr(evaluator, "evaluate", measured)
-    assert exporter._metrics(model, made.parent, made) == {"box_AP": (40.0, 40.0), "mask_AP": (40.0, 30.0)}
+    assert exporter.measure_ap(model, made, made.parent) == {"box_AP": (40.0, 40.0), "mask_AP": (40.0, 30.0)}
 
 
 def test_the_folder_to_calibrate_on_is_looked_into_first(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from maskrcnn.export.openvino_file import silence
-from maskrcnn.export.operators import WHOLE, onnx_translations
+from maskrcnn.export.operators import OPAQUE_OPERATORS, onnx_translations
+from maskrcnn.export.quantize import disable_telemetry
 from maskrcnn.model.roi_align import Pyramid, assign_levels, pyramid_roi_align
 from maskrcnn.ops.nms import nms
 from maskrcnn.ops.opaque_ops import opaque_operator, use_opaque_operators
@@ -36,7 +36,7 @@ class Align(nn.Module):
 
 def run(module: nn.Module, path: Path, inputs: Sequence[Tensor]) -> list[list[np.ndarray]]:
     """The module's outputs in onnxruntime and in OpenVINO."""
-    with use_opaque_operators(WHOLE), torch.no_grad():
+    with use_opaque_operators(OPAQUE_OPERATORS), torch.no_grad():
         program = torch.export.export(module, tuple(inputs), strict=False)
     names = [f"in{number}" for number in range(len(inputs))]
     done = torch.onnx.export(
@@ -46,7 +46,7 @@ def run(module: nn.Module, path: Path, inputs: Sequence[Tensor]) -> list[list[np
     done.save(path, external_data=False)
     feeds = {name: value.numpy() for name, value in zip(names, inputs, strict=True)}
     first = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, feeds)
-    silence()
+    disable_telemetry()
     request = openvino_core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).create_infer_request()
     request.infer(feeds)
     return [first, [np.array(request.get_output_tensor(place).data) for place in range(len(first))]]
@@ -106,8 +106,8 @@ def test_a_level_without_a_box_is_no_special_case(tmp_path: Path) -> None:
 
 def test_operators_are_kept_whole_only_within() -> None:
     assert opaque_operator("nms") is None
-    with use_opaque_operators(WHOLE):
-        assert opaque_operator("nms") is WHOLE["nms"]
-    with pytest.raises(ValueError, match="stop"), use_opaque_operators(WHOLE):
+    with use_opaque_operators(OPAQUE_OPERATORS):
+        assert opaque_operator("nms") is OPAQUE_OPERATORS["nms"]
+    with pytest.raises(ValueError, match="stop"), use_opaque_operators(OPAQUE_OPERATORS):
         raise ValueError("stop")
     assert opaque_operator("nms") is None

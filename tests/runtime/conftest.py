@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, save
 
 from maskrcnn.config import Config, preset, to_dict
-from maskrcnn.runtime.artifact import FORMAT
+from maskrcnn.runtime.artifact_contract import FORMAT
 from maskrcnn.runtime.openvino_session import openvino_core
 
 NAMES = ("disc", "triangle")

@@ -16,7 +16,8 @@ from onnx import helper
 from maskrcnn import runtime
 from maskrcnn.config import Config
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.runtime.artifact import INPUTS, OUTPUTS, Artifact
+from maskrcnn.runtime.artifact import Artifact
+from maskrcnn.runtime.artifact_contract import INPUTS, OUTPUTS
 
 Note, Make = Callable[..., str], Callable[..., Path]
 GOOD: dict[str, np.ndarray] = {
@@ -79,8 +80,8 @@ def test_outputs_as_agreed_are_taken(note: Note, small: Callable[..., Config]) -
         ({"masks": GOOD["masks"][:, :, :3]}, r"masks: .*\[1, 3, 3, 4\]"),
         ({"masks": GOOD["masks"][:, :, :0, :0]}, "masks: .*0 x 0"),
         ({name: np.repeat(part, 2, axis=0) for name, part in GOOD.items()}, r"boxes: .*\[2, 3, 4\]"),
-        ({"boxes": row("boxes", (0, 0, 2), np.nan)}, "boxes that are no finite numbers"),
-        ({"masks": row("masks", (0, 1, 2, 2), np.inf)}, "masks that are no finite numbers"),
+        ({"boxes": row("boxes", (0, 0, 2), np.nan)}, "boxes: expected finite numbers"),
+        ({"masks": row("masks", (0, 1, 2, 2), np.inf)}, "masks: expected finite numbers"),
         ({"scores": row("scores", (0, 0), 3.0)}, r"scores: expected 0..1, found 0.8..3"),
         ({"labels": row("labels", (0, 1), -1)}, r"labels: expected 0..1, found -1..1"),
         ({"labels": row("labels", (0, 0), 2)}, r"labels: expected 0..1, found 0..2"),

@@ -14,14 +14,16 @@ from maskrcnn.cli.options import TrainedModel
 from maskrcnn.cli.place import own_file
 from maskrcnn.errors import ALL_FAILED
 from maskrcnn.export.export_formats import FORMATS, PRECISIONS
-from maskrcnn.export.exporter import LOWEST, Request
+from maskrcnn.export.exporter import Request
 from maskrcnn.export.exporter import export as run
 
 if TYPE_CHECKING:
     from maskrcnn.export.parity import Tolerance
     from maskrcnn.export.trial import Trial
 
-_FORMATS = "; ".join(f"{one.name}: {one.what} ({one.suffix}, {', '.join(one.precisions)})" for one in FORMATS.values())
+_FORMATS = "; ".join(
+    f"{one.name}: {one.description} ({one.suffix}, {', '.join(one.precisions)})" for one in FORMATS.values()
+)
 
 
 def export(
@@ -54,7 +56,7 @@ def export(
     if trial.rows:
         title = f"{kind.name} {precision} beside the model in PyTorch, fp32"
         show_table(_rows(trial, tolerance), title, compact=True)
-        judged = f" at a score of {LOWEST[precision]:g} or more" if LOWEST[precision] else ""
+        judged = f" at a score of {tolerance.min_score:g} or more" if tolerance.min_score else ""
         paragraph(
             f"box, score, mask: {tolerance.share:.0%} of the objects that both find{judged} differ by no more. "
             "Allowed: "
@@ -73,8 +75,8 @@ def export(
         warn("nothing is kept; --force keeps a file that differs")
         raise typer.Exit(ALL_FAILED)
     say(f"{', '.join(str(path) for path in kind.files(file))}: {kind.dynamic} may vary")
-    if kind.use:
-        say(kind.use.format(shlex.quote(str(file))))
+    if kind.usage:
+        say(kind.usage.format(shlex.quote(str(file))))
 
 
 def _rows(trial: Trial, tolerance: Tolerance) -> Iterator[tuple[object, ...]]:

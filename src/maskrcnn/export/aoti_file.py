@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
@@ -11,30 +10,35 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from maskrcnn.export.metadata import KEY, metadata
-from maskrcnn.export.traced_program import INPUTS, trace
+from maskrcnn.export.traced_program import trace
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.runtime.artifact_contract import INPUTS, KEY, MIN_PROGRAM_SIDE, OUTPUTS, ArtifactMetadata
 
 
 def write(model: MaskRCNN, path: Path, precision: str = "fp32", calibrate: Path | None = None) -> None:
-    """Compile the model to ``path`` (.pt2), with what it says of itself as the metadata ``maskrcnn``."""
+    """Compile the model to ``path`` (.pt2)."""
+    metadata = ArtifactMetadata(model.names, model.config, precision).to_json()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logging.getLogger("torch._inductor").setLevel(logging.ERROR)
         torch._inductor.aoti_compile_and_package(
-            trace(model, whole=False),
+            trace(model, opaque=False),
             package_path=str(path),
-            inductor_configs={"aot_inductor.metadata": {KEY: metadata(model, precision)}},
+            inductor_configs={"aot_inductor.metadata": {KEY: metadata}},
         )
 
 
 class CompiledSession:
-    """The compiled program as a function of arrays, as the sessions of `maskrcnn.runtime` are."""
+    """A `maskrcnn.runtime.Session` of a compiled program, for the comparison with its model after an export."""
+
+    smallest = MIN_PROGRAM_SIDE
+    inputs, outputs = list(INPUTS), list(OUTPUTS)
 
     def __init__(self, path: Path) -> None:
+        self.runtime = f"AOTInductor of torch {torch.__version__}"
         self._package = torch._inductor.aoti_load_package(str(path))
-        self.about = json.loads(self._package.get_metadata()[KEY])
+        self.metadata = ArtifactMetadata.from_json(self._package.get_metadata()[KEY], path)
+        self.shape: tuple[int | None, ...] = 1, self.metadata.config.preprocess.channels, None, None
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> Sequence[np.ndarray]:
-        """The five arrays of detections for `INPUTS` by name."""
         return [part.numpy() for part in self._package(*(torch.from_numpy(feeds[name]) for name in INPUTS))]

@@ -1,4 +1,4 @@
-"""The formats a model can leave in, as data: what each needs, which precisions it has, and why not the others.
+"""The export formats as data: what each needs, which precisions it supports, and why it lacks the others.
 
 Nothing heavy is imported here, so that a request that cannot be met is refused at once.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from maskrcnn.errors import MaskRCNNError
@@ -19,30 +19,46 @@ COMPILERS = ("c++", "g++", "clang++", "cl")
 
 
 @dataclass(frozen=True)
-class Format:
-    """One format. ``module`` has the function that writes it, ``write(model, path, precision, calibrate)``."""
+class ExportFormat:
+    """One file format.
 
-    name: str  # as --format has it
-    what: str
+    Its module has the function ``write(model, path, precision, calibrate)``: it writes the files of a `MaskRCNN`, graph
+    and metadata as in `runtime/artifact_contract.py`; ``calibrate`` is the folder of images that int8 needs.
+
+    Attributes:
+        name: as in ``--format``.
+        module: where ``write`` is.
+        precisions: the extras that each precision needs.
+        unsupported: why each of the other precisions is missing.
+        dynamic: what of an input may differ from call to call.
+        compiler: whether writing needs a C++ compiler.
+        companions: suffixes of further files that belong to the artifact.
+        usage: how to use the file, with ``{}`` for its path; empty if every command takes it as it is.
+    """
+
+    name: str
+    description: str
     suffix: str
     module: str
-    precisions: dict[str, tuple[str, ...]]  # precision → the extras it needs
-    refuses: dict[str, str]  # precision → why not
-    dynamic: str  # what may differ from run to run
+    precisions: dict[str, tuple[str, ...]]
+    unsupported: dict[str, str]
+    dynamic: str
     compiler: bool = False
-    beside: tuple[str, ...] = field(default=())  # suffixes of files that belong to it
-    use: str = ""  # what whoever uses the file has to know
+    companions: tuple[str, ...] = ()
+    usage: str = ""
 
     def files(self, path: Path) -> list[Path]:
-        """All files of an artifact at ``path``."""
-        return [path, *(path.with_suffix(suffix) for suffix in self.beside)]
+        """All files of an artifact at ``path``; the one that is opened comes first."""
+        return [path, *(path.with_suffix(suffix) for suffix in self.companions)]
 
 
-_IN_TORCH = "PyTorch artifacts run as they were traced; load the checkpoint with precision='{}' instead"
+_INT8 = "int8 is made by OpenVINO's tools; use --format openvino"
+_AS_TRACED = "PyTorch artifacts run as they were traced; load the checkpoint with precision='{}' instead"
+_UNSUPPORTED_IN_TORCH = {"bf16": _AS_TRACED.format("bf16"), "fp16": _AS_TRACED.format("fp16"), "int8": _INT8}
 FORMATS = {
     one.name: one
     for one in (
-        Format(
+        ExportFormat(
             "onnx",
             "ONNX, for onnxruntime and others that read it",
             ".onnx",
@@ -51,53 +67,43 @@ FORMATS = {
             {
                 "bf16": "onnxruntime has no bf16 convolution on CPUs; use --format openvino",
                 "fp16": "onnxruntime computes fp16 as fp32 on CPUs, with a conversion around each step; use fp32",
-                "int8": "int8 is made by OpenVINO's tools; use --format openvino",
+                "int8": _INT8,
             },
             "batch, height, width",
         ),
-        Format(
+        ExportFormat(
             "openvino",
             "OpenVINO, for Intel and AMD CPUs, Intel GPUs and NPUs",
             ".xml",
             "maskrcnn.export.openvino_file",
             {
-                "fp32": ("onnx", "openvino"),
-                "bf16": ("onnx", "openvino"),
-                "fp16": ("onnx", "openvino"),
+                **dict.fromkeys(("fp32", "bf16", "fp16"), ("onnx", "openvino")),
                 "int8": ("onnx", "openvino", "int8"),
             },
             {},
             "batch, height, width",
-            beside=(".bin",),
+            companions=(".bin",),
         ),
-        Format(
+        ExportFormat(
             "torch",
             "torch.export, for PyTorch without this package",
             ".pt2",
             "maskrcnn.export.torch_file",
             {"fp32": ()},
-            {
-                "bf16": _IN_TORCH.format("bf16"),
-                "fp16": _IN_TORCH.format("fp16"),
-                "int8": "int8 is made by OpenVINO's tools; use --format openvino",
-            },
+            _UNSUPPORTED_IN_TORCH,
             "height, width",
-            use="to use it: maskrcnn predict SOURCE --model {} --trust (a .pt2 is a program, and can run any code)",
+            usage="to use it: maskrcnn predict SOURCE --model {} --trust (a .pt2 is a program, and can run any code)",
         ),
-        Format(
+        ExportFormat(
             "aoti",
             "AOTInductor, native code for this kind of machine",
             ".pt2",
             "maskrcnn.export.aoti_file",
             {"fp32": ()},
-            {
-                "bf16": _IN_TORCH.format("bf16"),
-                "fp16": _IN_TORCH.format("fp16"),
-                "int8": "int8 is made by OpenVINO's tools; use --format openvino",
-            },
+            _UNSUPPORTED_IN_TORCH,
             "height, width",
             compiler=True,
-            use="to use it: torch._inductor.aoti_load_package; maskrcnn does not run machine code",
+            usage="to use it: torch._inductor.aoti_load_package; maskrcnn does not run machine code",
         ),
     )
 }
@@ -108,20 +114,20 @@ EXTRAS = {
 }  # what pyproject.toml names so → the modules it brings
 
 
-def check_request(name: str, precision: str, out: Path, calibrate: Path | None = None) -> Format:
-    """The format asked for. Raises `MaskRCNNError` where the request cannot be met, before anything is imported."""
+def check_request(name: str, precision: str, out: Path, calibrate: Path | None = None) -> ExportFormat:
+    """The format of this name. Raises `MaskRCNNError` where the request cannot be met, before anything is imported."""
     if name not in FORMATS:
         raise MaskRCNNError(f"unknown format {name!r}", fix=suggestion(name, FORMATS))
-    kind = FORMATS[name]
+    export_format = FORMATS[name]
     if precision not in PRECISIONS:
-        raise MaskRCNNError(f"unknown precision {precision!r}", fix=f"use {', '.join(kind.precisions)}")
-    if precision not in kind.precisions:
-        raise MaskRCNNError(f"{name} has no {precision}", fix=kind.refuses[precision])
-    if out.suffix != kind.suffix:
+        raise MaskRCNNError(f"unknown precision {precision!r}", fix=f"use {', '.join(export_format.precisions)}")
+    if precision not in export_format.precisions:
+        raise MaskRCNNError(f"{name} has no {precision}", fix=export_format.unsupported[precision])
+    if out.suffix != export_format.suffix:
         raise MaskRCNNError(
-            f"expected a file name that ends in {kind.suffix}, found {out.name!r}",
+            f"expected a file name that ends in {export_format.suffix}, found {out.name!r}",
             where=out,
-            fix=f"use --out {(out if out.name else out / 'model').with_suffix(kind.suffix)}",
+            fix=f"use --out {(out if out.name else out / 'model').with_suffix(export_format.suffix)}",
         )
     check_name(out)
     if precision == "int8" and calibrate is None:
@@ -133,16 +139,13 @@ def check_request(name: str, precision: str, out: Path, calibrate: Path | None =
         raise MaskRCNNError(f"{precision} is not calibrated", fix="leave --calibrate out, or use --precision int8")
     if calibrate is not None and not calibrate.exists():
         raise MaskRCNNError("no such folder of images to calibrate on", where=calibrate, fix="check the path")
-    extras = kind.precisions[precision]
-    missing = [extra for extra in extras if any(importlib.util.find_spec(module) is None for module in EXTRAS[extra])]
-    if missing:
-        lacks = [module for extra in missing for module in EXTRAS[extra] if importlib.util.find_spec(module) is None]
-        raise MaskRCNNError(
-            f"{name} {precision} needs {', '.join(lacks)}", fix=f"pip install 'maskrcnn[{','.join(missing)}]'"
-        )
-    if kind.compiler and not any(map(shutil.which, COMPILERS)):
+    modules = [(extra, module) for extra in export_format.precisions[precision] for module in EXTRAS[extra]]
+    if missing := {module: extra for extra, module in modules if importlib.util.find_spec(module) is None}:
+        extras = ",".join(dict.fromkeys(missing.values()))
+        raise MaskRCNNError(f"{name} {precision} needs {', '.join(missing)}", fix=f"pip install 'maskrcnn[{extras}]'")
+    if export_format.compiler and not any(map(shutil.which, COMPILERS)):
         raise MaskRCNNError(
             f"{name} needs a C++ compiler, found none of {', '.join(COMPILERS)}",
             fix="install one, or use --format torch",
         )
-    return kind
+    return export_format

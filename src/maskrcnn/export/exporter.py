@@ -1,6 +1,6 @@
-"""Exporting from end to end: refuse what cannot be, write, compare with the model, keep what is the same.
+"""Exporting from end to end: check the request, write the file, compare it with its model, keep it if they agree.
 
-Nothing heavy is imported before the request is known to be one that can be met.
+Nothing heavy is imported before the request has been checked.
 """
 
 from __future__ import annotations
@@ -10,19 +10,17 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.export.export_formats import FORMATS, Format, check_request
+from maskrcnn.export.export_formats import FORMATS, ExportFormat, check_request
 from maskrcnn.output.atomic_file import cannot_write, replacing, try_out
 
 if TYPE_CHECKING:
-    from maskrcnn.export.trial import Session, Trial
+    from maskrcnn.export.trial import Trial
     from maskrcnn.model.mask_rcnn import MaskRCNN
+    from maskrcnn.runtime.artifact import Session
 
-SMALLEST = {"torch": 96, "aoti": 96}  # pixels; what these formats take at least, each way
-# Scores from which objects are judged. Below, other precisions drop and add freely.
-LOWEST = {"fp32": 0.0, "fp16": 0.3, "bf16": 0.3, "int8": 0.3}
 METRICS = ("box_AP", "mask_AP")
 
 
@@ -34,7 +32,7 @@ class Request:
         source: a bundled or catalog name, or a checkpoint.
         format: one of `FORMATS`.
         calibrate: folder of images that int8 learns from.
-        data: labelled data on which to measure what the export costs.
+        data: labelled data on which to measure AP before and after.
         force: keep an artifact that differs from its model.
         max_detections: most objects an image; the model's own limit unless given.
     """
@@ -48,9 +46,9 @@ class Request:
     force: bool = False
     max_detections: int | None = None
 
-    def check(self) -> Format:
+    def check(self) -> ExportFormat:
         """The format. Raises `MaskRCNNError` where the request cannot be met."""
-        kind = check_request(self.format, self.precision, self.out, self.calibrate)
+        export_format = check_request(self.format, self.precision, self.out, self.calibrate)
         if Path(self.source).suffix.lower() in {one.suffix for one in FORMATS.values()}:
             raise MaskRCNNError(
                 "expected a checkpoint, found a model that was exported already",
@@ -66,7 +64,7 @@ class Request:
 
             if problems := resolve_sources([self.calibrate]).problems:
                 raise MaskRCNNError(f"nothing to calibrate on: {problems[0]}")
-        return kind
+        return export_format
 
 
 def export(request: Request) -> Trial:
@@ -86,30 +84,30 @@ def export(request: Request) -> Trial:
 
 def export_model(model: MaskRCNN, request: Request) -> Trial:
     """`export` of a model in memory; the request's source only says where it came from."""
-    kind = request.check()
-    for file in kind.files(request.out):
+    export_format = request.check()
+    for file in export_format.files(request.out):
         try_out(file)
-    with tempfile.TemporaryDirectory(dir=request.out.parent, prefix=".export-") as name:
-        made = Path(name) / request.out.name
-        _write(model.eval(), request, kind, made)
-        trial = _try(model, request, kind, made)
+    with tempfile.TemporaryDirectory(dir=request.out.parent, prefix=".export-") as folder:
+        path = Path(folder) / request.out.name
+        _write_artifact(model.eval(), request, export_format, path)
+        trial = try_artifact(model, request, export_format, path)
         if not trial.problems or request.force:
-            for file in reversed(kind.files(made)):  # the file that is opened comes last
+            for file in reversed(export_format.files(path)):  # the file that is opened comes last
                 with replacing(request.out.parent / file.name, durable=True) as part:
                     shutil.move(file, part)
     return trial
 
 
-def _write(model: MaskRCNN, request: Request, kind: Format, made: Path) -> None:
-    """Write the artifact. Raises `MaskRCNNError` where the disk does not take it."""
+def _write_artifact(model: MaskRCNN, request: Request, export_format: ExportFormat, path: Path) -> None:
+    """Raises `MaskRCNNError` where the disk does not take the file."""
     try:
-        importlib.import_module(kind.module).write(model, made, request.precision, request.calibrate)
+        importlib.import_module(export_format.module).write(model, path, request.precision, request.calibrate)
     except OSError as error:
         raise cannot_write(error, request.out) from error
     except RuntimeError:
-        # Libraries in C++ tell a full disk in words of their own: does one more file of the model's size fit?
+        # C++ libraries report a full disk in many ways: test whether a file of the model's size still fits.
         try:
-            with made.with_name("room").open("wb") as file:
+            with path.with_name("room").open("wb") as file:
                 for value in model.state_dict().values():
                     file.write(bytes(value.numel() * value.element_size()))
         except OSError as error:
@@ -117,47 +115,40 @@ def _write(model: MaskRCNN, request: Request, kind: Format, made: Path) -> None:
         raise
 
 
-def _try(model: MaskRCNN, request: Request, kind: Format, made: Path) -> Trial:
+def try_artifact(model: MaskRCNN, request: Request, export_format: ExportFormat, path: Path) -> Trial:
+    """Run the artifact at ``path`` beside the model, on scenes made for it and on the first images to calibrate on."""
     from maskrcnn.export.parity import TOLERANCES
+    from maskrcnn.export.quantize import calibration_images
     from maskrcnn.export.scenes import scenes
     from maskrcnn.export.trial import compare, megabytes, reference
 
-    session = open_session(kind, made)
-    tolerance, lowest = TOLERANCES[request.precision], LOWEST[request.precision]
-    trial = compare(
-        reference(model), session, scenes(model, _own(model, request), SMALLEST.get(kind.name, 1)), tolerance, lowest
-    )
-    trial.megabytes = megabytes(kind.files(made))
+    images = calibration_images(request.calibrate, model.config.preprocess, 2) if request.calibrate else ()
+    session = open_session(export_format, path)
+    made = scenes(model, [image.pixels for image in images], session.smallest)
+    trial = compare(reference(model), session, made, TOLERANCES[request.precision])
+    trial.megabytes = megabytes(export_format.files(path))
     if request.data is not None and not trial.problems:
-        trial.metrics = _metrics(model, request.data, made)
+        trial.metrics = measure_ap(model, path, request.data)
     return trial
 
 
-def open_session(kind: Format, path: Path) -> Session:
-    """The artifact, ready to run as its users will run it."""
-    if kind.name == "aoti":
+def open_session(export_format: ExportFormat, path: Path) -> Session:
+    """The artifact in the runtime that its users will run it in."""
+    if export_format.name == "aoti":
         from maskrcnn.export.aoti_file import CompiledSession
 
         return CompiledSession(path)
     from maskrcnn.inference.torch_program import load_exported
 
-    return load_exported(path, trust=True).model.session  # it was written here, a moment ago
+    return load_exported(path, trust=True).model.session  # this process wrote the file
 
 
-def _own(model: MaskRCNN, request: Request) -> list[Any]:
-    if request.calibrate is None:
-        return []
-    from maskrcnn.export.quantize import calibration_images
-
-    return [image.pixels for image in calibration_images(request.calibrate, model.config.preprocess, 2)]
-
-
-def _metrics(model: MaskRCNN, data: Path, made: Path) -> dict[str, tuple[float, float]]:
-    """AP of model and artifact over the classes that model and data share: others would thin out what is lost."""
+def measure_ap(model: MaskRCNN, path: Path, data: Path) -> dict[str, tuple[float, float]]:
+    """AP of the model and its artifact, over the classes that model and data share: others would dilute a loss."""
     from maskrcnn.evaluation.evaluator import evaluate
     from maskrcnn.inference.predictor import Predictor
     from maskrcnn.inference.torch_program import load_exported
 
-    both = Predictor(model, "cpu", "fp32"), load_exported(made, trust=True)
-    before, after = (evaluate(it, data).known_metrics for it in both)
+    predictors = Predictor(model, "cpu", "fp32"), load_exported(path, trust=True)
+    before, after = (evaluate(predictor, data).known_metrics for predictor in predictors)
     return {metric: (before[metric], after[metric]) for metric in METRICS}

@@ -13,22 +13,17 @@ from typing import Any
 
 import torch
 
-from maskrcnn.export.metadata import KEY, metadata
 from maskrcnn.export.operators import onnx_translations
-from maskrcnn.export.traced_program import INPUTS, OUTPUTS, trace
+from maskrcnn.export.traced_program import trace
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.runtime.artifact_contract import INPUTS, KEY, OUTPUTS, ArtifactMetadata
 
 OPSET = 18
 
 
 def write(model: MaskRCNN, path: Path, precision: str = "fp32", calibrate: Path | None = None) -> None:
-    """Write the model to ``path`` (.onnx)."""
-    write_program(model, path, torch.float32, metadata(model, precision))
-
-
-def write_program(model: MaskRCNN, path: Path, dtype: torch.dtype, note: str) -> None:
-    """Write the model, its layers in a precision, with what it says of itself."""
-    program = trace(model, dtype)
+    """Write the model to ``path`` (.onnx), its layers in bf16 if that is the precision and in fp32 otherwise."""
+    program = trace(model, torch.bfloat16 if precision == "bf16" else torch.float32)
     with _quiet():
         done = torch.onnx.export(
             program,
@@ -40,12 +35,12 @@ def write_program(model: MaskRCNN, path: Path, dtype: torch.dtype, note: str) ->
         )
         assert done is not None
         _name_nodes(done.model)
-        done.model.metadata_props[KEY] = note
+        done.model.metadata_props[KEY] = ArtifactMetadata(model.names, model.config, precision).to_json()
         done.save(str(path), external_data=False)
 
 
 def _name_nodes(model: Any) -> None:
-    """Name each node by the layer it is part of: ``box_head.logits/Gemm_3``; geometry is no layer's: ``/Mul_4``."""
+    """Name each node by its layer, ``box_head.logits/Gemm_3``; nodes of no layer (geometry) become ``/Mul_4``."""
     for number, node in enumerate(model.graph.all_nodes()):
         scopes = ast.literal_eval(node.metadata_props.get("pkg.torch.onnx.name_scopes", "[]"))
         layers = [scope.removeprefix("model.") for scope in scopes if scope.startswith("model.")]
@@ -54,7 +49,7 @@ def _name_nodes(model: Any) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter tells its progress on standard output, and of versions it could not convert to."""
+    """Hide the exporter's progress on standard output, and its log of opset versions it could not convert to."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -19,18 +19,18 @@ from maskrcnn.ops.nms import float32_below, nms
 
 
 @torch.library.custom_op("maskrcnn::nms", mutates_args=())
-def whole_nms(boxes: Tensor, valid: Tensor, iou_threshold: float, group: Tensor | None) -> Tensor:
+def opaque_nms(boxes: Tensor, valid: Tensor, iou_threshold: float, group: Tensor | None) -> Tensor:
     """`maskrcnn.ops.nms.nms` for boxes [N, K, 4], valid [N, K], group [N, K] or none → bool [N, K]."""
     return nms(boxes, valid, iou_threshold, group)
 
 
-@whole_nms.register_fake
+@opaque_nms.register_fake
 def _(boxes: Tensor, valid: Tensor, iou_threshold: float, group: Tensor | None) -> Tensor:
     return torch.empty_like(valid)
 
 
 @torch.library.custom_op("maskrcnn::roi_align", mutates_args=())
-def whole_roi_align(
+def opaque_roi_align(
     levels: Sequence[Tensor],
     strides: Sequence[int],
     boxes: Tensor,
@@ -44,14 +44,14 @@ def whole_roi_align(
     return pyramid_roi_align(Pyramid.of(levels, strides), boxes, image_index, bins, sampling, aligned)
 
 
-@whole_roi_align.register_fake
+@opaque_roi_align.register_fake
 def _(
     levels: Sequence[Tensor], strides: object, boxes: Tensor, level: object, images: object, bins: int, *_: object
 ) -> Tensor:
     return levels[0].new_empty(boxes.shape[0], levels[0].shape[1], bins, bins)
 
 
-WHOLE: dict[str, Callable[..., Tensor]] = {"nms": whole_nms, "roi align": whole_roi_align}
+OPAQUE_OPERATORS: dict[str, Callable[..., Tensor]] = {"nms": opaque_nms, "roi align": opaque_roi_align}
 
 
 def onnx_translations() -> dict[Any, Any]:

@@ -47,8 +47,9 @@ class Tolerance:
 
     ``share`` of the objects that both find have to differ by no more than ``box`` pixels, ``score`` and ``mask``
     probabilities; ``found`` is the share of the model's objects that the artifact has to find, and of its own that the
-    model has to know. Never all: two boxes that score alike change places with the last bit of a sum, and then
-    suppression keeps the other one.
+    model has to know. Objects that score less than ``min_score`` are not judged: in other precisions they come and go.
+    The shares are never all: two boxes that score alike swap ranks with the last bit of a sum, and then suppression
+    keeps the other one.
     """
 
     share: float
@@ -56,6 +57,7 @@ class Tolerance:
     box: float
     score: float
     mask: float
+    min_score: float = 0.0
 
     def problems(self, seen: Differences) -> list[str]:
         """What exceeds it, a line each."""
@@ -82,9 +84,9 @@ class Tolerance:
 # Beyond fp32 single objects may move further, as they do in PyTorch in that precision; most may not.
 TOLERANCES = {
     "fp32": Tolerance(share=0.99, found=0.99, box=0.05, score=1e-3, mask=1e-3),
-    "fp16": Tolerance(share=0.5, found=0.95, box=0.5, score=0.01, mask=0.02),
-    "bf16": Tolerance(share=0.5, found=0.85, box=1.5, score=0.03, mask=0.2),
-    "int8": Tolerance(share=0.5, found=0.75, box=3.0, score=0.05, mask=0.35),
+    "fp16": Tolerance(share=0.5, found=0.95, box=0.5, score=0.01, mask=0.02, min_score=0.3),
+    "bf16": Tolerance(share=0.5, found=0.85, box=1.5, score=0.03, mask=0.2, min_score=0.3),
+    "int8": Tolerance(share=0.5, found=0.75, box=3.0, score=0.05, mask=0.35, min_score=0.3),
 }
 
 

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import torch
 
-from maskrcnn.export.metadata import KEY, metadata
 from maskrcnn.export.traced_program import trace
 from maskrcnn.model.mask_rcnn import MaskRCNN
-
-NOTE = f"{KEY}.json"
+from maskrcnn.runtime.artifact_contract import METADATA_FILE, ArtifactMetadata
 
 
 def write(model: MaskRCNN, path: Path, precision: str = "fp32", calibrate: Path | None = None) -> None:
-    """Write the model to ``path`` (.pt2), with what it says of itself in the extra file ``maskrcnn.json``."""
+    """Write the model to ``path`` (.pt2), its metadata in an extra file of the archive."""
+    metadata = ArtifactMetadata(model.names, model.config, precision).to_json()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.export.save(trace(model, whole=False), path, extra_files={NOTE: metadata(model, precision)})
+        torch.export.save(trace(model, opaque=False), path, extra_files={METADATA_FILE: metadata})

@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,20 +16,16 @@ from maskrcnn.export.parity import Differences, Tolerance, differences
 from maskrcnn.export.scenes import NEVER, Scene
 from maskrcnn.inference.fused_model import for_inference
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.runtime.artifact import Session
+from maskrcnn.runtime.artifact_contract import OUTPUTS, graph_inputs
 from maskrcnn.text import first_line
 
 MANY = 100  # objects in one image, which an artifact has to take, unless the model's own limit is lower
 REPEATS = 3  # timed runs of each
 
 
-class Session(Protocol):
-    """An artifact in its runtime: arrays by the names of inputs in, five arrays of detections out."""
-
-    def run(self, feeds: Mapping[str, np.ndarray]) -> Sequence[np.ndarray]: ...
-
-
 @dataclass(frozen=True)
-class Row:
+class SceneResult:
     """One input: (height, width) of the image in it, the objects that the model and the artifact find, differences."""
 
     what: str
@@ -45,7 +40,7 @@ class Row:
 class Trial:
     """All rows, and what is wrong: lines, none if the artifact is the model."""
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[SceneResult] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     megabytes: float = 0.0
@@ -75,21 +70,16 @@ def compare(
     artifact: Session,
     scenes: Sequence[Scene],
     tolerance: Tolerance,
-    lowest: float,
     repeats: int = REPEATS,
 ) -> Trial:
-    """Run both on every scene and judge the artifact.
-
-    Args:
-        lowest: objects that score less are not judged.
-    """
+    """Run both on every scene and judge the artifact."""
     trial = Trial()
     for scene in scenes:
         wanted, ours = _timed(functools.partial(model, scene), repeats)
         if scene.empty and wanted[3].any():
             scene = replace(scene, score=NEVER)
             wanted = model(scene)
-        feeds = {"images": scene.images, "sizes": scene.sizes, "score": np.array(scene.score, np.float32)}
+        feeds = graph_inputs(scene.images, scene.sizes, scene.score)
         try:
             got, theirs = _timed(functools.partial(artifact.run, feeds), repeats)
         except Exception as error:  # whatever the runtime raises
@@ -97,9 +87,9 @@ def compare(
             continue
         got = [part.astype(like.dtype) for part, like in zip(got, wanted, strict=True)]
         trial.problems += [f"{scene.what}: {line}" for line in _malformed(wanted, got)]
-        seen = differences(wanted, got, lowest)
+        seen = differences(wanted, got, tolerance.min_score)
         size = int(scene.sizes[0, 0]), int(scene.sizes[0, 1])
-        trial.rows.append(Row(scene.what, size, int(wanted[3].sum()), int(got[3].sum()), seen, (ours, theirs)))
+        trial.rows.append(SceneResult(scene.what, size, int(wanted[3].sum()), int(got[3].sum()), seen, (ours, theirs)))
     if trial.rows:
         trial.problems += tolerance.problems(trial.all)
         most = max(row.objects for row in trial.rows)
@@ -125,7 +115,7 @@ def _timed(run: Callable[[], Sequence[np.ndarray]], repeats: int) -> tuple[list[
 
 def _malformed(wanted: Sequence[np.ndarray], got: Sequence[np.ndarray]) -> list[str]:
     lines = []
-    for name, one, other in zip(("boxes", "scores", "labels", "valid", "masks"), wanted, got, strict=True):
+    for name, one, other in zip(OUTPUTS, wanted, got, strict=True):
         if one.shape != other.shape:
             lines.append(f"{name} has shape {list(other.shape)}, expected {list(one.shape)}")
         elif name not in ("labels", "valid") and not np.isfinite(other[got[3]]).all():

@@ -21,13 +21,11 @@ from torch.export import ExportedProgram
 
 from maskrcnn import runtime
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.runtime.artifact import INPUTS, KEY, OUTPUTS, Artifact
+from maskrcnn.runtime.artifact import Artifact
+from maskrcnn.runtime.artifact_contract import INPUTS, METADATA_FILE, MIN_PROGRAM_SIDE, OUTPUTS
 from maskrcnn.text import first_line
 
 PROGRAM = ".pt2"
-NOTE = f"{KEY}.json"  # the extra file that holds the metadata
-# Below, the coarsest level of the pyramid is one cell, which the exporter takes for a constant.
-SMALLEST = 96
 
 
 def is_exported(source: str | Path) -> bool:
@@ -62,7 +60,7 @@ def load_exported(
 class ProgramSession:
     """A `maskrcnn.runtime.Session` of a `torch.export` program, on the CPU. Calls from several threads take turns."""
 
-    smallest = SMALLEST
+    smallest = MIN_PROGRAM_SIDE
 
     def __init__(self, program: ExportedProgram) -> None:
         self.runtime = f"torch {torch.__version__}"
@@ -93,10 +91,10 @@ def _open_program(path: Path, device: str, trust: bool) -> Artifact:
             fix="if you trust whom it comes from, pass --trust, in Python trust=True; an .onnx or .safetensors of the "
             "same model needs no trust",
         )
-    notes = {NOTE: ""}
+    extra_files = {METADATA_FILE: ""}
     try:
         _refuse_pickles(path)
-        program = torch.export.load(path, extra_files=notes)
+        program = torch.export.load(path, extra_files=extra_files)
     except MaskRCNNError:
         raise
     except Exception as error:  # whatever a file that is no program makes torch trip over
@@ -105,7 +103,7 @@ def _open_program(path: Path, device: str, trust: bool) -> Artifact:
             where=path,
             fix="copy or export it again",
         ) from error
-    return Artifact(ProgramSession(program), notes[NOTE] or None, path)
+    return Artifact(ProgramSession(program), extra_files[METADATA_FILE] or None, path)
 
 
 def _refuse_pickles(path: Path) -> None:

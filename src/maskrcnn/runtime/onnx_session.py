@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.runtime.artifact import KEY, OUTPUTS, Artifact
+from maskrcnn.runtime.artifact import Artifact
+from maskrcnn.runtime.artifact_contract import KEY, OUTPUTS
 from maskrcnn.runtime.onnx_external_data import names_other_files
 from maskrcnn.text import first_line
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.runtime.artifact import KEY, OUTPUTS, Artifact
+from maskrcnn.runtime.artifact import Artifact
+from maskrcnn.runtime.artifact_contract import INPUTS, KEY, OUTPUTS
 from maskrcnn.text import first_line
 
 # Left alone OpenVINO computes in bf16 where the CPU has it, which moves boxes: each layer keeps the type that the graph
@@ -113,4 +114,4 @@ def _damaged(path: Path, error: Exception) -> MaskRCNNError:
 def _name(port: Any) -> str:
     """One of the port's names; of ours if it has one."""
     names = sorted(port.get_names())
-    return next((name for name in names if name in (*OUTPUTS, "images", "sizes", "score")), names[0] if names else "?")
+    return next((name for name in names if name in (*INPUTS, *OUTPUTS)), names[0] if names else "?")
