@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from maskrcnn.cli.console import metrics_table
+from maskrcnn.cli.metrics_tables import show_metrics
 from maskrcnn.datasets.source import open_dataset
 from maskrcnn.evaluation.caveats import FEW_STEPS, steps_of, too_few_steps
 from maskrcnn.evaluation.evaluated_image import EvaluatedImage
@@ -63,7 +63,7 @@ def test_the_first_advice_is_what_the_model_does_not_know(half: Evaluation) -> N
 
 
 def test_the_table_shows_both(half: Evaluation, capsys: pytest.CaptureFixture[str]) -> None:
-    metrics_table(half, "here")
+    show_metrics(half, "here")
     text = capsys.readouterr().out
     lines = [line.replace("│", " ").replace("known", "").split() for line in text.splitlines()]
     for kind in ("box", "mask", "boundary"):

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from maskrcnn.cli.bars import Bar
-from maskrcnn.cli.console import bold, json_text, paragraph, say, say_json, show_report, show_table, warn
-from maskrcnn.cli.options import SOURCES_HELP, Device, Model, Trust
-from maskrcnn.cli.place import own_file
+from maskrcnn.cli.console import bold, deliver_json, paragraph, say, show_report, show_table, warn
+from maskrcnn.cli.options import SOURCES_HELP, Device, JsonFile, Model, Score, Trust
+from maskrcnn.cli.output_claim import own_file
+from maskrcnn.cli.progress import ProgressBar
 from maskrcnn.errors import SOME_SKIPPED, MaskRCNNError
 from maskrcnn.text import plural
 
@@ -51,14 +50,12 @@ def benchmark(
     batch_size: Annotated[
         str, typer.Option(help="Images that go through the network together: 1,8; auto is 1, on CUDA 1 and 8.")
     ] = "auto",
-    score: Annotated[float, typer.Option(min=0, max=1, help="Objects below this score do not count.")] = 0.5,
+    score: Score = 0.5,
     seconds: Annotated[
         float, typer.Option(min=1, help="Time for the measurement, roughly; more makes it steadier.")
     ] = 20,
     trust: Trust = False,
-    json_out: Annotated[
-        str | None, typer.Option("--json", help="Write all numbers to this file; - for standard output.")
-    ] = None,
+    json_out: JsonFile = None,
 ) -> None:
     """Measure how fast a model is here, and say what to choose.
 
@@ -70,7 +67,6 @@ def benchmark(
     from maskrcnn.benchmark.speed import measure, settings
     from maskrcnn.benchmark.speed_advice import advise
     from maskrcnn.inference.torch_program import is_exported
-    from maskrcnn.output.atomic_file import write_text
 
     with own_file(json_out):
         network, report, where, wanted, unsuited, usual, exact = _load(model, device, precision, trust)
@@ -82,7 +78,7 @@ def benchmark(
             if is_exported(model):
                 say(repr(network))
             say(machine(where))
-        with Bar("load", 1.0, counted=False, beside=True) as bar:
+        with ProgressBar("load", 1.0, counted=False, on_stderr=True) as bar:
             speeds = measure(network, images, contenders, where, score, seconds, bar.show)
         advice = advise(speeds, usual)
         left_out = [*unsuited, *speeds.left_out]
@@ -92,10 +88,7 @@ def benchmark(
             warn(line)
         content = {"model": model, "machine": machine(where), "score": score, **_content(speeds, advice)}
         content["left_out"] = left_out
-        if json_out == "-":
-            say_json(content)
-        elif json_out is not None:
-            write_text(Path(json_out), json_text(content))
+        deliver_json(content, json_out)
     if skipped:
         raise typer.Exit(SOME_SKIPPED)
 

@@ -7,7 +7,6 @@ Words that cannot be written, because a pipe was closed or a disk is full, do no
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -20,10 +19,10 @@ from rich.table import Table
 from rich.text import Text
 
 from maskrcnn.errors import SOME_SKIPPED, MaskRCNNError
-from maskrcnn.text import discard_rest, plural, visible
+from maskrcnn.output.atomic_file import write_text
+from maskrcnn.text import discard_rest, visible
 
 if TYPE_CHECKING:
-    from maskrcnn.evaluation.evaluation import Evaluation
     from maskrcnn.weights.load_report import LoadReport
 
 
@@ -133,6 +132,14 @@ def say_json(content: object) -> None:
             raise MaskRCNNError(f"cannot write to standard output: {error.strerror}") from error
 
 
+def deliver_json(content: object, target: str | None) -> None:
+    """Content for programs to a file, to standard output for "-", or nowhere. Raises as `say_json`."""
+    if target == "-":
+        say_json(content)
+    elif target is not None:
+        write_text(target, json_text(content))
+
+
 def show_report(report: LoadReport | None) -> None:
     """How weights were loaded."""
     for line in report.lines() if report else ():
@@ -167,40 +174,6 @@ def show_table(
         table.add_row(*line)
     needed = Measurement.get(out, out.options, table).minimum
     out.show(table, width=max(out.width, needed))
-
-
-def metrics_table(evaluation: Evaluation, title: str) -> None:
-    """AP of boxes, masks and, where it was measured, of their boundaries, a row each."""
-    columns = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AR")
-    rows: list[tuple[str, ...]] = [("", *(column.replace("_", " ") for column in columns))]
-    for kind in ("box", "mask", "boundary"):
-        if f"{kind}_AP" in evaluation.metrics:
-            values = (evaluation.metrics.get(f"{kind}_{column}", math.nan) for column in columns)
-            rows.append((kind, *map(_number, values)))
-    for kind in ("box", "mask", "boundary") if evaluation.unknown else ():
-        if f"{kind}_AP" in evaluation.metrics:
-            values = (evaluation.known_metrics.get(f"{kind}_{column}", math.nan) for column in columns)
-            rows.append((f"{kind} known", *map(_number, values)))
-    known = "; known: over the classes that the model knows" if evaluation.unknown else ""
-    show_table(rows, f"{title}{known}")
-
-
-def class_table(evaluation: Evaluation, limit: int = 20) -> None:
-    """AP of each class, at most `limit` rows: those with most objects."""
-    found = sorted(evaluation.per_class.items(), key=lambda item: -item[1]["objects"])
-    more = f", the {limit} with most objects; all are in the report" if len(found) > limit else ""
-    columns = {"objects": "objects", "mask_AP": "mask AP", "box_AP": "box AP", "best_threshold": "best score"}
-    rows: list[tuple[str, ...]] = [("class", *columns.values())]
-    for name, values in found[:limit]:
-        rows.append((name, *(_number(values[key], _DECIMALS.get(key, 1)) for key in columns)))
-    show_table(rows, f"{plural(len(found), 'class')}{more}")
-
-
-_DECIMALS = {"objects": 0, "best_threshold": 2}
-
-
-def _number(value: float, decimals: int = 1) -> str:
-    return "-" if math.isnan(value) else f"{value:.{decimals}f}"
 
 
 def _line(parts: Iterable[str | Text]) -> Text:

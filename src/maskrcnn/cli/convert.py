@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maskrcnn.cli.console import say, show_report, show_table
-from maskrcnn.cli.place import own_file
+from maskrcnn.cli.output_claim import own_file
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.text import plural
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maskrcnn.annotations.problem_log import ProblemLog
-from maskrcnn.cli.bars import bar
 from maskrcnn.cli.console import say, show_table, warn
 from maskrcnn.cli.options import Data
-from maskrcnn.cli.place import own_file, own_folder
+from maskrcnn.cli.output_claim import own_file, own_folder
+from maskrcnn.cli.progress import bar
 from maskrcnn.errors import SOME_SKIPPED, MaskRCNNError
 from maskrcnn.text import plural, suggestion
 

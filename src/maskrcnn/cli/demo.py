@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maskrcnn.cli.console import paragraph, say, warn
-from maskrcnn.cli.options import Device
+from maskrcnn.cli.options import Device, output
 from maskrcnn.errors import ALL_FAILED, SOME_SKIPPED, MaskRCNNError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def demo(
-    folder: Annotated[Path, typer.Option("--out", help="Where the pictures go.")] = Path("demo-out"),
+    folder: Annotated[Path, output("Where the pictures go.")] = Path("demo-out"),
     device: Device = "auto",
 ) -> None:
     """Try the bundled models on real photos; nothing is downloaded."""

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maskrcnn.cli.bars import Bar, busy
-from maskrcnn.cli.console import bold, json_text, say, say_json, styled
-from maskrcnn.cli.options import MaybeData
-from maskrcnn.cli.place import own_file, own_folder
+from maskrcnn.cli.console import bold, deliver_json, say, styled
+from maskrcnn.cli.options import JsonFile, MaybeData
+from maskrcnn.cli.output_claim import own_file, own_folder
+from maskrcnn.cli.progress import ProgressBar, busy
 from maskrcnn.text import plural
 
 if TYPE_CHECKING:
@@ -25,9 +25,7 @@ _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 def doctor(
     data: MaybeData = None,
     preset: Annotated[str, typer.Option(help="Model by whose input size objects are called too small.")] = "lite",
-    json_out: Annotated[
-        str | None, typer.Option("--json", help="Write all findings to this file; - for standard output.")
-    ] = None,
+    json_out: JsonFile = None,
     fix: Annotated[
         Path | None,
         typer.Option(
@@ -58,13 +56,12 @@ def doctor(
         raise typer.BadParameter("expected a folder with data, or --env", param_hint="DATA")
     from maskrcnn.datasets.doctor.examination import examine
     from maskrcnn.datasets.doctor.repair import check_copy, repair
-    from maskrcnn.output.atomic_file import write_text
 
     if fix is not None:
         check_copy(data, fix)
     with own_folder(fix), own_file(json_out):
-        with Bar("images", beside=True) as bar:
-            diagnosis = examine(data, preset, workers, bar.expect, bar.advance)
+        with ProgressBar("images", on_stderr=True) as bar:
+            diagnosis = examine(data, preset, workers, bar.set_total, bar.advance)
         content = diagnosis.to_dict()
         if json_out != "-":
             show(diagnosis)
@@ -77,10 +74,7 @@ def doctor(
             if json_out != "-":
                 show_repair(repaired.fixed, repaired.left_out, fix)
                 show(diagnosis)
-        if json_out == "-":
-            say_json(content)
-        elif json_out is not None:
-            write_text(Path(json_out), json_text(content))
+        deliver_json(content, json_out)
     if diagnosis.errors:
         raise typer.Exit(ERRORS_FOUND)
 

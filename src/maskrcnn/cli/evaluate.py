@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maskrcnn.cli.bars import bar
-from maskrcnn.cli.console import bold, class_table, json_text, metrics_table, say, say_json, warn
-from maskrcnn.cli.options import Data, Device, Model, Precision, Size, Trust
-from maskrcnn.cli.place import own_file, own_folder
+from maskrcnn.cli.console import bold, deliver_json, say, warn
+from maskrcnn.cli.metrics_tables import show_class_metrics, show_metrics
+from maskrcnn.cli.options import Data, Device, JsonFile, MaxDetections, Model, Precision, Size, Trust, output
+from maskrcnn.cli.output_claim import own_file, own_folder
+from maskrcnn.cli.progress import bar
 from maskrcnn.errors import SOME_SKIPPED
 from maskrcnn.text import plural
 
@@ -21,22 +22,15 @@ if TYPE_CHECKING:
 def evaluate(
     data: Data,
     model: Model,
-    folder: Annotated[Path, typer.Option("--out", help="Where report.html and metrics.json go.")] = Path(
-        "runs/evaluate"
-    ),
+    folder: Annotated[Path, output("Where report.html and metrics.json go.")] = Path("runs/evaluate"),
     split: Annotated[str, typer.Option(help="Which part of the data.")] = "val",
-    max_detections: Annotated[
-        int | None,
-        typer.Option(min=1, help="Objects an image that count (maxDets); the model's own limit unless given."),
-    ] = None,
+    max_detections: MaxDetections = None,
     worst: Annotated[int, typer.Option(min=0, help="How many of the worst images the report shows.")] = 8,
     device: Device = "auto",
     precision: Precision = "auto",
     size: Size = None,
     trust: Trust = False,
-    json_out: Annotated[
-        str | None, typer.Option("--json", help="Also write the numbers to this file; - for standard output.")
-    ] = None,
+    json_out: JsonFile = None,
 ) -> None:
     """Measure a model on labelled images.
 
@@ -47,7 +41,6 @@ def evaluate(
     from maskrcnn.evaluation.evaluator import evaluate as run
     from maskrcnn.evaluation.report import write_report
     from maskrcnn.inference.predictor import load
-    from maskrcnn.output.atomic_file import write_text
 
     with own_folder(folder), own_file(json_out):
         predictor = load(model, device, precision, size=size, trust=trust)
@@ -63,12 +56,9 @@ def evaluate(
         observer = DatasetPredictor(predictor, dataset, max_detections)
         report = write_report(folder, evaluation, observer, model, str(data), split, worst)
         content = {"model": model, "data": str(data), "split": split, **evaluation.to_json()}
-        if json_out == "-":
-            say_json(content)
-        else:
+        if json_out != "-":
             say(f"report → {report}")
-        if json_out is not None and json_out != "-":
-            write_text(json_out, json_text(content))
+        deliver_json(content, json_out)
     lost = evaluation.data_problems.images_lost or evaluation.data_problems.objects_lost
     if lost or evaluation.problems:
         raise typer.Exit(SOME_SKIPPED)
@@ -76,8 +66,8 @@ def evaluate(
 
 def _show(evaluation: Evaluation) -> None:
     most = plural(evaluation.max_detections, "object")
-    metrics_table(evaluation, f"{plural(evaluation.images, 'image')}, at most {most} each")
+    show_metrics(evaluation, f"{plural(evaluation.images, 'image')}, at most {most} each")
     if len(evaluation.per_class) > 1:
-        class_table(evaluation)
+        show_class_metrics(evaluation)
     for number, finding in enumerate(evaluation.findings, 1):
         say(f"{number}. ", bold(finding.what), f" {finding.action}")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maskrcnn.cli.console import paragraph, say, show_table, warn
-from maskrcnn.cli.options import TrainedModel
-from maskrcnn.cli.place import own_file
+from maskrcnn.cli.options import MaxDetections, TrainedModel, output
+from maskrcnn.cli.output_claim import own_file
 from maskrcnn.errors import ALL_FAILED
 from maskrcnn.export.export_formats import FORMATS, PRECISIONS
 from maskrcnn.export.exporter import Request
@@ -28,7 +28,7 @@ _FORMATS = "; ".join(
 
 def export(
     model: TrainedModel,
-    file: Annotated[Path, typer.Option("--out", help="The file to write.")],
+    file: Annotated[Path, output("The file to write.")],
     format_name: Annotated[str, typer.Option("--format", help=f"{_FORMATS}.")] = "onnx",
     precision: Annotated[str, typer.Option(help=f"{', '.join(PRECISIONS)}, where the format has it.")] = "fp32",
     calibrate: Annotated[
@@ -37,9 +37,7 @@ def export(
     data: Annotated[
         Path | None, typer.Option(help="Labelled data: also measure AP before and after, on its val split.")
     ] = None,
-    max_detections: Annotated[
-        int | None, typer.Option(min=1, help="Most objects an image; the model's own limit unless given.")
-    ] = None,
+    max_detections: MaxDetections = None,
     force: Annotated[bool, typer.Option("--force", help="Keep a file whose results differ from the model's.")] = False,
 ) -> None:
     """Write a model for another runtime, and compare it there.

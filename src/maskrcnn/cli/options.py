@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -48,6 +48,7 @@ Device = Annotated[
 Precision = Annotated[
     str, typer.Option(help="auto, fp32, bf16 or fp16.", autocompletion=one_of("auto", "fp32", "bf16", "fp16"))
 ]
+Score = Annotated[float, typer.Option(min=0, max=1, help="Leave out objects below this score.")]
 Size = Annotated[
     int | None, typer.Option(help="Shortest edge of the network input in pixels; the model's own unless given.")
 ]
@@ -55,3 +56,15 @@ Trust = Annotated[
     bool,
     typer.Option("--trust", help="Open a .pt2, which can run any code: for files of people you trust."),
 ]
+MaxDetections = Annotated[
+    int | None, typer.Option(min=1, help="Most objects in an image (maxDets); the model's own limit unless given.")
+]
+JsonFile = Annotated[
+    str | None,
+    typer.Option("--json", help="Also write all results to this file, as JSON; - for standard output."),
+]
+
+
+def output(help: str) -> Any:
+    """The option --out of a verb, with what is written there."""
+    return typer.Option("--out", help=help)

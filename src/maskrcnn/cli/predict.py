@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maskrcnn.cli.bars import bar
 from maskrcnn.cli.console import say, show_report, warn
-from maskrcnn.cli.options import Device, Model, Precision, Size, Sources, Trust
+from maskrcnn.cli.options import Device, Model, Precision, Score, Size, Sources, Trust, output
+from maskrcnn.cli.progress import bar
 from maskrcnn.text import plural
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def predict(
     sources: Sources,
     model: Model = "nuclei",
-    folder: Annotated[Path, typer.Option("--out", help="Where overlays and predictions.json go.")] = Path("out"),
-    score: Annotated[float, typer.Option(min=0, max=1, help="Leave out objects below this score.")] = 0.5,
+    folder: Annotated[Path, output("Where overlays and predictions.json go.")] = Path("out"),
+    score: Score = 0.5,
     device: Device = "auto",
     precision: Precision = "auto",
     size: Size = None,

@@ -5,26 +5,22 @@ from __future__ import annotations
 import json
 import math
 import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from maskrcnn.cli.bars import LongBars
-from maskrcnn.cli.console import bold, metrics_table, on_terminal, paragraph, say, silence, warn
-from maskrcnn.cli.options import Device, MaybeData
-from maskrcnn.cli.place import own_folder
+from maskrcnn.cli.console import bold, paragraph, say, silence, warn
+from maskrcnn.cli.options import Device, MaybeData, output
+from maskrcnn.cli.output_claim import own_folder
+from maskrcnn.cli.progress import TrainingDisplay
 from maskrcnn.errors import INTERRUPTED, SOME_SKIPPED, MaskRCNNError
 from maskrcnn.text import plural
 from maskrcnn.train.recipe import Recipe, read_recipe
 
 if TYPE_CHECKING:
-    from maskrcnn.evaluation.evaluation import Evaluation
     from maskrcnn.train.trainer import TrainingResult
 
-# Without a terminal, a line each half minute is enough for a log.
-LINE_EVERY_S = 30.0
 # Descriptions that begin with these begin with what is typed.
 _VALUES = ("auto", "adamw")
 
@@ -50,7 +46,7 @@ def _show_settings(wanted: bool) -> None:
 
 def train(
     data: MaybeData = None,
-    folder: Annotated[Path, typer.Option("--out", help="Where checkpoints and the history go.")] = Path("runs/train"),
+    folder: Annotated[Path, output("Where checkpoints and the history go.")] = Path("runs/train"),
     recipe: Annotated[Path | None, typer.Option(help="YAML file of settings; options given here win over it.")] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Go on with the run in this folder, exactly where it was saved.")
@@ -119,7 +115,7 @@ def run_training(data: Path, folder: Path, recipe: Recipe, device: str, resume: 
 
     train_data = open_dataset(data, "train")
     val_data = open_dataset(data, "val") if has_split(data, "val") else None
-    with LiveDisplay() as display:
+    with TrainingDisplay() as display:
         source = str(data.resolve())
         run = Trainer(prepare(recipe, train_data, val_data, folder, display, device, resume, source)).run()
     _show(run)
@@ -138,7 +134,7 @@ def run_overfit(data: Path, folder: Path, recipe: Recipe, given: set[str], image
 
     few = few_images(open_dataset(data, "train"), images)
     config = model_config(recipe)
-    with LiveDisplay() as display:
+    with TrainingDisplay() as display:
         run = Trainer(prepare(overfit_recipe(recipe, few, given), few, few, folder, display, device)).run()
     _show(run)
     learned, lines = verdict(run, few, config)
@@ -181,43 +177,3 @@ def _setting(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except (ValueError, RecursionError):  # no JSON; what a setting makes of the text is told by its name
         return name, value
-
-
-class LiveDisplay:
-    """Progress bars for a terminal: losses, images a second, time left."""
-
-    def __init__(self) -> None:
-        self.bars = LongBars("train", "computing the first step")
-        self.printed_at = -LINE_EVERY_S
-
-    def __enter__(self) -> LiveDisplay:
-        self.bars.__enter__()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.bars.__exit__(*exception)
-
-    def say(self, line: str) -> None:
-        say(line)
-
-    def note(self, line: str) -> None:
-        warn(line)
-
-    def step(self, progress: float, losses: dict[str, float], images_per_second: float, remaining_s: float) -> None:
-        self.bars.end_part()
-        parts = " ".join(f"{name} {value + 0.0:.3f}" for name, value in losses.items())
-        minutes, seconds = divmod(int(remaining_s), 60)
-        text = (
-            f"loss {sum(losses.values()):.3f} ({parts})  {images_per_second:.3g} images/s  {minutes}:{seconds:02d} left"
-        )
-        self.bars.show(progress, text)
-        if not on_terminal() and (time.monotonic() - self.printed_at >= LINE_EVERY_S or progress >= 1):
-            self.printed_at = time.monotonic()
-            say(f"{progress:.1%}  {text}")
-
-    def evaluating(self, done: int, total: int) -> None:
-        self.bars.part("evaluate", done, total, f"{done} of {plural(total, 'image')}")
-
-    def evaluated(self, evaluation: Evaluation, best: bool) -> None:
-        self.bars.end_part()
-        metrics_table(evaluation, "validation" + (" (best so far)" if best else ""))
