@@ -14,6 +14,7 @@ import numpy as np
 import tifffile
 import torch
 import yaml
+from accelerate import Accelerator
 from PIL import Image
 
 from fuzz.mutations import Mutation, Rng, in_bytes, in_json, in_png, in_safetensors, in_value, in_yaml, in_zip
@@ -31,8 +32,9 @@ from maskrcnn.images.image_reader import image_size, read_channels, read_header,
 from maskrcnn.images.sources import resolve_sources
 from maskrcnn.masks import Crop
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.train.ema import EMA
-from maskrcnn.train.recipe import read_recipe
+from maskrcnn.train.learner import Learner
+from maskrcnn.train.parallel import Processes
+from maskrcnn.train.recipe import Recipe, read_recipe
 from maskrcnn.train.state import RunState, read_about, save_state
 from maskrcnn.weights.checkpoint import save_checkpoint
 from maskrcnn.weights.detectron2_config import read_yaml as read_detectron2_yaml
@@ -222,7 +224,7 @@ def _use_pickles(folder: Path) -> int:
 
 def _make_run(folder: Path) -> None:
     model = tiny_model()
-    learner = torch.optim.AdamW(model.parameters())
+    learner = Learner(model, Recipe(), Accelerator(cpu=True), Processes())
     about = {
         "recipe": {"preset": "lite"},
         "config": to_dict(model.config),
@@ -230,7 +232,7 @@ def _make_run(folder: Path) -> None:
         "data": 1,
         "source": "x",
     }
-    save_state(folder, RunState(3, 24, 1.5, 1, 0, {"mask_AP": 1.0}), about, model, EMA(model, 0.9), learner, None)
+    save_state(folder, RunState(3, 24, 1.5, 1, 0, {"mask_AP": 1.0}), about, learner)
 
 
 def _use_run(folder: Path) -> int:

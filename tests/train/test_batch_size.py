@@ -12,7 +12,7 @@ import torch
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.train import batch_size
-from maskrcnn.train.batch_size import CPU_LIMIT, check_batch, crowded_batch
+from maskrcnn.train.batch_size import CPU_LIMIT, check_batch, crowded_batch, largest_batch
 from maskrcnn.train.learner import Learner
 from maskrcnn.train.preparation import PreparedRun
 from maskrcnn.train.trainer import Trainer
@@ -34,23 +34,23 @@ def free(monkeypatch: pytest.MonkeyPatch, number: float) -> None:
 
 def test_it_grows_with_the_memory_and_falls_with_the_canvas(learner: Learner, monkeypatch: pytest.MonkeyPatch) -> None:
     free(monkeypatch, 2**20)
-    assert learner.largest_batch(64)[0] == 1
+    assert largest_batch(learner, 64)[0] == 1
     free(monkeypatch, 2**50)
-    assert learner.largest_batch(64)[0] == CPU_LIMIT
+    assert largest_batch(learner, 64)[0] == CPU_LIMIT
     free(monkeypatch, 1e9)
-    small, why = learner.largest_batch(128)
+    small, why = largest_batch(learner, 128)
     assert "MiB" in why
     free(monkeypatch, 2e9)
-    twice = learner.largest_batch(128)[0]
+    twice = largest_batch(learner, 128)[0]
     assert 1 < small < twice <= CPU_LIMIT
     assert abs(twice - 2 * small) <= 1
     free(monkeypatch, 1e9)
-    assert learner.largest_batch(256)[0] < small
+    assert largest_batch(learner, 256)[0] < small
 
 
 def test_the_model_stays_as_it_was(learner: Learner) -> None:
     before = {name: value.clone() for name, value in learner.model.state_dict().items()}
-    learner.largest_batch(64)
+    largest_batch(learner, 64)
     assert all(torch.equal(value, before[name]) for name, value in learner.model.state_dict().items())
     assert all(value.grad is None for value in learner.model.parameters())
 

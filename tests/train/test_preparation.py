@@ -22,9 +22,9 @@ def test_a_prepared_run_can_be_inspected_and_nothing_is_trained_yet(
     shapes: Path, tmp_path: Path, prepared: Build
 ) -> None:
     run, display = prepared(shapes, tmp_path / "run", epochs=3, evaluations=1, accumulate=2)
-    assert (run.images_a_step, run.total_steps, run.rate) == (4, 3, pytest.approx(5e-4 * (4 / 8) ** 0.5))
+    assert (run.images_a_step, run.timer.total_steps, run.rate) == (4, 3, pytest.approx(5e-4 * (4 / 8) ** 0.5))
     assert run.learner.model.names == ("disc", "triangle")
-    assert (run.precision, run.accelerator.device.type) == ("fp32", "cpu")
+    assert (run.precision, run.learner.accelerator.device.type) == ("fp32", "cpu")
     assert run.validation.dataset is not None
     assert run.about["source"] == str(shapes)
     assert (run.state.steps, run.state.images) == (0, 0)

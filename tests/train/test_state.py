@@ -32,8 +32,7 @@ def save(shapes: Path, tmp_path: Path, prepared: Callable[..., tuple[PreparedRun
     learner = prepared(shapes, tmp_path / "run")[0].learner
 
     def saved(steps: int) -> Path:
-        parts = (learner.model, learner.ema, learner.optimizer, learner.scaler)
-        save_state(tmp_path / "run", RunState(steps=steps), ABOUT, *parts)
+        save_state(tmp_path / "run", RunState(steps=steps), ABOUT, learner)
         return tmp_path / "run"
 
     return saved
@@ -115,10 +114,9 @@ def test_tensors_of_another_model_are_refused(
     saved = read_state(save(1))
     learner = prepared(shapes, tmp_path / "other")[0].learner
     name = next(name for name in saved.tensors if name.startswith("model.") and name.endswith("weight"))
-    parts = (learner.model, learner.ema, learner.optimizer, learner.scaler)
     for tensors in ({**saved.tensors, name: torch.ones(3)}, {}, saved.tensors | {"optimizer.x": torch.ones(1)}):
         with pytest.raises(MaskRCNNError, match="not of this model"):
-            state.restore(saved._replace(tensors=tensors), *parts)
+            state.restore(saved._replace(tensors=tensors), learner)
 
 
 @pytest.mark.parametrize("room", [100, 200_000])

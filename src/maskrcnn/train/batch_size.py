@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from accelerate import Accelerator
@@ -14,7 +13,9 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.batch import Batch
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.ops.memory import available_memory, free_memory, is_out_of_memory
+from maskrcnn.train.learner import Learner
 from maskrcnn.train.parallel import Objective
+from maskrcnn.train.recipe import Recipe
 
 OBJECTS, PATCH = 100, 56
 CUDA_LIMIT, CUDA_SHARE = 128, 0.85
@@ -25,33 +26,56 @@ LEAST = 64
 PASSING = 1.5  # a CPU step at its peak, by what it keeps for the backward pass; 1.1 to 1.4 were measured
 
 
-def largest_batch(
-    objective: Objective, accelerator: Accelerator, canvas: int, parameters: Sequence[Tensor], optimizer_moments: int
-) -> tuple[int, str]:
-    """Images a step, and why so many.
+def fix_batch_size(
+    recipe: Recipe, learner: Learner, data: int, images_a_step: int | None = None
+) -> tuple[Recipe, int, str]:
+    """The recipe with its batch size as a number, the images of a step of all processes, and where "auto" looked for
+    the number, why it is that.
+
+    Args:
+        data: images to train on; "auto" takes no more at once.
+        images_a_step: what a run to resume took at each step, which "auto" keeps.
+
+    Raises:
+        MaskRCNNError: there is not enough memory, whatever the images show.
+    """
+    folds, images, why = recipe.accumulate * learner.processes.count, recipe.batch_size, ""
+    preprocess = learner.model.config.preprocess
+    least = min(preprocess.short) // 2 if recipe.canvas == "own" else recipe.canvas
+    least_images = 1 if images == "auto" else images
+    check_batch(least_images, recipe.accumulate, least, preprocess.channels, learner.accelerator.device)
+    if images == "auto" and images_a_step is not None:
+        images = max(images_a_step // folds, 1)
+    elif images == "auto":
+        canvas = preprocess.long if recipe.canvas == "own" else recipe.canvas
+        images, why = largest_batch(learner, 32 * math.ceil(canvas / 32))
+        images = min(images, data)
+    assert isinstance(images, int)
+    return recipe.model_copy(update={"batch_size": images}), images * folds, why
+
+
+def largest_batch(learner: Learner, canvas: int) -> tuple[int, str]:
+    """Images a process can take at once, the same in all processes, and why so many.
 
     On CUDA steps of growing size are tried; on a CPU what one image keeps for its gradient is counted against half of
     the free memory; elsewhere it is 8. Weights, gradients and batch-norm statistics are left as they were.
-
-    Args:
-        parameters: what is trained.
-        optimizer_moments: float32 numbers that the optimiser will keep for each of them.
     """
-    device = accelerator.device
-    kept = [(buffer, buffer.clone()) for buffer in objective.buffers()]
+    objective, device = Objective(learner.model), learner.accelerator.device
+    before = [(buffer, buffer.clone()) for buffer in objective.buffers()]
     try:
         if device.type == "cuda":
-            return _try_cuda(objective, accelerator, canvas, 4 * optimizer_moments * sum(p.numel() for p in parameters))
-        if device.type == "cpu":
-            return _count_cpu(objective, accelerator, canvas)
-        return 8, f"{device.type} does not tell its memory"
+            images, why = _try_cuda(objective, learner, canvas)
+        elif device.type == "cpu":
+            images, why = _count_cpu(objective, learner.accelerator, canvas)
+        else:
+            images, why = 8, f"{device.type} does not tell its memory"
     finally:
         with torch.no_grad():
-            for buffer, value in kept:
+            for buffer, value in before:
                 buffer.copy_(value)
-        for value in parameters:
-            value.grad = None
+        learner.forget()
         free_memory(device)
+    return -int(learner.processes.largest(-images)[0]), why
 
 
 def check_batch(images: int, accumulate: int, canvas: int, channels: int, device: torch.device) -> None:
@@ -100,15 +124,17 @@ def crowded_batch(model: MaskRCNN, images: int, canvas: int) -> Batch:
     return batch.to(model.mean.device)
 
 
-def _try_cuda(objective: Objective, accelerator: Accelerator, canvas: int, reserved: int) -> tuple[int, str]:
-    device = accelerator.device
+def _try_cuda(objective: Objective, learner: Learner, canvas: int) -> tuple[int, str]:
+    device = learner.accelerator.device
+    moments = 2 if learner.recipe.optimizer == "adamw" else 1  # float32 numbers that the optimiser keeps of a parameter
+    reserved = 4 * moments * sum(value.numel() for value in learner.trained)
     free, total = torch.cuda.mem_get_info(device)
     # What this process holds already, it can use again.
     budget = CUDA_SHARE * (free + torch.cuda.memory_reserved(device)) - reserved
     fits, too_many, taken = 1, 2 * CUDA_LIMIT, 0.0
     while too_many - fits > fits // 8 and fits < CUDA_LIMIT:
         images = min(2 * fits, (fits + too_many) // 2)
-        peak = _peak(objective, accelerator, canvas, images)
+        peak = _peak(objective, learner.accelerator, canvas, images)
         if peak <= budget:
             fits, taken = images, peak
         else:

@@ -13,7 +13,6 @@ from maskrcnn.model.batch import Batch
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.ops.allocator import keep_freed_memory
 from maskrcnn.train.backbone_stages import freeze
-from maskrcnn.train.batch_size import largest_batch
 from maskrcnn.train.depthwise_fp32 import keep_depthwise_in_fp32
 from maskrcnn.train.ema import EMA
 from maskrcnn.train.optimizer import build_optimizer, set_rate
@@ -51,12 +50,6 @@ class Learner:
     def scaler(self) -> torch.amp.GradScaler | None:
         """What keeps fp16 gradients in range."""
         return self.accelerator.scaler
-
-    def largest_batch(self, canvas: int) -> tuple[int, str]:
-        """Images a process can take at once, and why so many; the same in all processes."""
-        moments = 2 if self.recipe.optimizer == "adamw" else 1
-        images, why = largest_batch(Objective(self.model), self.accelerator, canvas, self.trained, moments)
-        return -int(self.processes.largest(-images)[0]), why
 
     def gradients(self, batches: Sequence[Batch], step: int) -> tuple[Tensor, Tensor]:
         """Add up the gradients of a step.

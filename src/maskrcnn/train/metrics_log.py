@@ -39,9 +39,9 @@ class MetricsLog:
 
     def __enter__(self) -> MetricsLog:
         run = self.run
-        if run.processes.main:
+        if run.learner.processes.main:
             self._csv = MetricsCsv(run.folder / METRICS, run.state.steps)
-        trackers.start(run.accelerator, run.recipe, run.folder, run.state.steps)
+        trackers.start(run.learner.accelerator, run.recipe, run.folder, run.state.steps)
         return self
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
@@ -49,7 +49,7 @@ class MetricsLog:
             self.run.log.keep(f"error: {error}")
         if self._csv is not None:
             self._csv.close()
-        trackers.finish(self.run.accelerator)
+        trackers.finish(self.run.learner.accelerator)
 
     @property
     def due(self) -> bool:
@@ -71,14 +71,14 @@ class MetricsLog:
         steps, self._steps = self._steps, []
         problems, self._problems = self._problems, []
         self.read_at = run.state.seconds
-        run.log.tell(run.processes.gathered(problems))
+        run.log.tell(run.learner.processes.gathered(problems))
         if not steps:
             return
         rows = torch.stack([step.numbers() for step in steps]).tolist()
         for step, row in zip(steps, rows, strict=True):
             losses = dict(zip(Losses._fields, row, strict=False))
             self.record(step.number, step.seconds, {"lr": step.rate, **losses, "grad_norm": row[len(losses)]})
-            bad = failure_report.bad_numbers(row, scaled=run.accelerator.scaler is not None)
+            bad = failure_report.bad_numbers(row, scaled=run.learner.accelerator.scaler is not None)
             if bad:
                 self._bad_step(bad, step, row)
         seconds = run.state.seconds - self.first.seconds
@@ -94,11 +94,11 @@ class MetricsLog:
             except OSError as error:  # a run is worth more than its history
                 self.run.log.tell([f"{METRICS} lacks steps: {error.strerror or error}"])
         if self.run.recipe.track:
-            self.run.accelerator.log(values, step=step)
+            self.run.learner.accelerator.log(values, step=step)
 
     def _bad_step(self, bad: list[str], step: StepRecord, row: list[float]) -> None:
         run = self.run
-        folder = failure_report.write_bad_step(run.folder, step, row, run.train_data, run.processes.rank)
+        folder = failure_report.write_bad_step(run.folder, step, row, run.train_data, run.learner.processes.rank)
         error = failure_report.bad_step(bad, step, run.train_data, folder)
         run.state.bad_steps += 1
         if run.state.bad_steps > run.recipe.skip_bad_steps:

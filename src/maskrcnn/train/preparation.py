@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from accelerate import Accelerator
 from torch.utils.data import DataLoader
 
 from maskrcnn.config import Config, from_dict, preset, to_dict
@@ -21,7 +19,7 @@ from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.output.atomic_file import make_folder, write_text
 from maskrcnn.text import plural
 from maskrcnn.train import trackers
-from maskrcnn.train.batch_size import check_batch
+from maskrcnn.train.batch_size import fix_batch_size
 from maskrcnn.train.class_examples import check_examples
 from maskrcnn.train.interrupt import Interrupt
 from maskrcnn.train.learner import Learner
@@ -34,7 +32,7 @@ from maskrcnn.train.samples.augment import Augmentation
 from maskrcnn.train.samples.loader import LoadedBatch, training_loader
 from maskrcnn.train.state import RunState, SavedRun, read_state, restore
 from maskrcnn.train.step_time import StepTimer, duration_text
-from maskrcnn.train.validation import NOTHING, Validation, measurable, renamed
+from maskrcnn.train.validation import NOTHING, Validation, measurable, rename_classes
 from maskrcnn.weights.load import load_backbone, load_checkpoint, read_any_checkpoint
 from maskrcnn.weights.load_report import LoadReport
 
@@ -54,23 +52,19 @@ class PreparedRun:
         state: where the run is.
         about: what a later run must know to resume this one.
         images_a_step: of all processes together.
-        total_steps: of a run without ``minutes``.
         rate: the peak learning rate.
     """
 
     recipe: Recipe
     train_data: Dataset
     folder: Path
-    accelerator: Accelerator
     precision: str
-    processes: Processes
     log: RunLog
     learner: Learner
     loader: DataLoader[LoadedBatch]
     state: RunState
     about: dict[str, Any]
     images_a_step: int
-    total_steps: int
     rate: float
     timer: StepTimer
     interrupt: Interrupt
@@ -110,27 +104,26 @@ def prepare(
     _describe_data(log, names, train_data, val_data)
     log.say(*(report.lines() if report else ()))
     learner = Learner(model, recipe, accelerator, processes)
-    recipe, images_a_step = _with_batch_size(recipe, learner, len(train_data), saved, log)
+    recipe, images_a_step, why = fix_batch_size(
+        recipe, learner, len(train_data), saved.about["images_a_step"] if saved else None
+    )
+    log.say(*([f"batch size {recipe.batch_size}: {why}"] if why else ()))
     about = _record_inputs(folder, recipe, images_a_step, train_data, source, learner, saved)
     state = saved.state if saved else RunState()
-    total_steps = recipe.total_steps(len(train_data), images_a_step)
     interrupt = Interrupt()
     run = PreparedRun(
         recipe=recipe,
         train_data=train_data,
         folder=folder,
-        accelerator=accelerator,
         precision=precision,
-        processes=processes,
         log=log,
         learner=learner,
         loader=_build_loader(recipe, train_data, learner, state.images),
         state=state,
         about=about,
         images_a_step=images_a_step,
-        total_steps=total_steps,
         rate=recipe.learning_rate(images_a_step),
-        timer=StepTimer(recipe, state, total_steps),
+        timer=StepTimer(recipe, state, recipe.total_steps(len(train_data), images_a_step)),
         interrupt=interrupt,
         validation=Validation(_measurable(val_data, train_data, names, processes, log), recipe, state, log, interrupt),
     )
@@ -210,27 +203,6 @@ def _describe_data(log: RunLog, names: tuple[str, ...], train_data: Dataset, val
         log.tell(dataset.problems if dataset is not None else ())
 
 
-def _with_batch_size(
-    recipe: Recipe, learner: Learner, data: int, saved: SavedRun | None, log: RunLog
-) -> tuple[Recipe, int]:
-    """The recipe with its batch size as a number, and the images of a step of all processes."""
-    folds = recipe.accumulate * learner.processes.count
-    images = recipe.batch_size
-    preprocess = learner.model.config.preprocess
-    least = min(preprocess.short) // 2 if recipe.canvas == "own" else recipe.canvas
-    count = 1 if images == "auto" else images
-    check_batch(count, recipe.accumulate, least, preprocess.channels, learner.accelerator.device)
-    if images == "auto" and saved is not None:
-        images = max(saved.about["images_a_step"] // folds, 1)
-    elif images == "auto":
-        canvas = preprocess.long if recipe.canvas == "own" else recipe.canvas
-        largest, why = learner.largest_batch(32 * math.ceil(canvas / 32))
-        images = min(largest, data)
-        log.say(f"batch size {images}: {why}")
-    assert isinstance(images, int)
-    return recipe.model_copy(update={"batch_size": images}), images * folds
-
-
 def _record_inputs(
     folder: Path,
     recipe: Recipe,
@@ -252,7 +224,7 @@ def _record_inputs(
     }
     if saved is not None:
         check_resumable(folder, saved.about, about, data)
-        restore(saved, learner.model, learner.ema, learner.optimizer, learner.scaler)
+        restore(saved, learner)
     if learner.processes.main:
         check_space(folder, learner.model)
         write_text(folder / RECIPE, json.dumps(about["recipe"], indent=2))
@@ -309,7 +281,7 @@ def _measurable(
     if val_data is None:
         log.note("no val split: nothing is measured, there will be no `best` checkpoint, only `last`")
         return None
-    dataset = renamed(val_data, dict(zip(train_data.names, names, strict=True)))
+    dataset = rename_classes(val_data, dict(zip(train_data.names, names, strict=True)))
     if processes.from_main(processes.main and measurable(dataset, names)):
         return dataset
     log.note(NOTHING)
@@ -320,10 +292,10 @@ def _introduce(run: PreparedRun, saved: SavedRun | None) -> None:
     """Log what is about to happen."""
     log, recipe, val_data = run.log, run.recipe, run.validation.dataset
     log.say(f"train: {plural(len(run.train_data), 'image')}, val: {'none' if val_data is None else len(val_data)}")
-    several = f", {run.processes.count} processes" if run.processes.count > 1 else ""
-    log.say(f"{run.precision} on {run.accelerator.device}{several}")
+    several = f", {run.learner.processes.count} processes" if run.learner.processes.count > 1 else ""
+    log.say(f"{run.precision} on {run.learner.accelerator.device}{several}")
     fit = f"as many steps as fit into {duration_text(60 * recipe.minutes)}," if recipe.minutes else ""
-    steps = fit or plural(run.total_steps, "step")
+    steps = fit or plural(run.timer.total_steps, "step")
     log.say(f"{steps} of {plural(run.images_a_step, 'image')} each; peak learning rate {run.rate:.3g}")
     if not recipe.minutes:
         log.say(*run.timer.warnings())

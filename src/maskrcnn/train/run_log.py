@@ -24,7 +24,7 @@ class Display(Protocol):
 
 
 class NoDisplay:
-    """The display of all processes but the first."""
+    """The display of all processes but the first: it shows nothing."""
 
     def say(self, line: str) -> None: ...
     def note(self, line: str) -> None: ...

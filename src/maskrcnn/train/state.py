@@ -21,10 +21,9 @@ from typing_extensions import TypedDict
 
 from maskrcnn.documents import parse_json, shown
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.output.atomic_file import replacing, sync
 from maskrcnn.text import first_line
-from maskrcnn.train.ema import EMA
+from maskrcnn.train.learner import Learner
 from maskrcnn.train.run_folder import PREVIOUS_STATE, STATE
 from maskrcnn.weights.safetensors_file import save_tensors
 
@@ -74,28 +73,20 @@ class SavedRun(NamedTuple):
     damage: str  # why the newer file was not used, if it was not
 
 
-def save_state(
-    folder: Path,
-    state: RunState,
-    about: dict[str, Any],
-    model: MaskRCNN,
-    ema: EMA,
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler | None,
-) -> None:
-    """Write all of it; whenever the process dies, a whole file is left. Raises `MaskRCNNError` if it does not fit."""
-    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-    tensors |= {f"ema.{name}": value for name, value in ema.model.state_dict().items()}
-    for number, value in enumerate(_parameters(optimizer)):
-        moments = optimizer.state.get(value, {})
+def save_state(folder: Path, state: RunState, about: dict[str, Any], learner: Learner) -> None:
+    """Write the state of a run; whenever the process dies, a whole file is left. Raises `MaskRCNNError` on failure."""
+    tensors = {f"model.{name}": value for name, value in learner.model.state_dict().items()}
+    tensors |= {f"ema.{name}": value for name, value in learner.ema.model.state_dict().items()}
+    for number, value in enumerate(_parameters(learner.optimizer)):
+        moments = learner.optimizer.state.get(value, {})
         tensors |= {f"optimizer.{number}.{name}": moment for name, moment in moments.items() if moment is not None}
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     metadata = {
         "format": FORMAT,
         "state": json.dumps(state.__dict__),
         "about": json.dumps(about),
-        "scaler": json.dumps(scaler.state_dict() if scaler is not None else {}),
-        "ema_steps": str(ema.steps),
+        "scaler": json.dumps(learner.scaler.state_dict() if learner.scaler is not None else {}),
+        "ema_steps": str(learner.ema.steps),
         "checksum": str(_checksum(tensors)),
     }
     with replacing(folder / STATE) as part:
@@ -164,43 +155,36 @@ def _read(path: Path, with_tensors: bool, damage: str) -> SavedRun:
         raise MaskRCNNError(f"the saved state is damaged: {error}", where=path) from None
 
 
-@torch.no_grad()
-def restore(
-    saved: SavedRun,
-    model: MaskRCNN,
-    ema: EMA,
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler | None,
-) -> None:
+def restore(saved: SavedRun, learner: Learner) -> None:
     """Give model, average, optimiser and scaler what was saved.
-
-    Tensors keep the memory format they have here, as it decides how sums are rounded.
 
     Raises:
         MaskRCNNError: a tensor is missing, or of another shape.
     """
     try:
-        _restore(saved, model, ema, optimizer)
+        _restore_tensors(saved, learner)
     except (KeyError, ValueError, IndexError, RuntimeError) as error:
         what = f"the saved state is not of this model: {first_line(error)}"
         raise MaskRCNNError(what, fix="start a new run with --init and the run's last.safetensors") from None
-    if scaler is not None and saved.scaler:
-        scaler.load_state_dict(saved.scaler)
+    if learner.scaler is not None and saved.scaler:
+        learner.scaler.load_state_dict(saved.scaler)
 
 
-def _restore(saved: SavedRun, model: MaskRCNN, ema: EMA, optimizer: torch.optim.Optimizer) -> None:
-    for prefix, target in (("model.", model), ("ema.", ema.model)):
+@torch.no_grad()
+def _restore_tensors(saved: SavedRun, learner: Learner) -> None:
+    """Copy tensors, which keep the memory format that they have here, as it decides how sums are rounded."""
+    for prefix, target in (("model.", learner.model), ("ema.", learner.ema.model)):
         for name, value in target.state_dict().items():
             value.copy_(saved.tensors[prefix + name])
-    ema.steps = saved.ema_steps
-    parameters = _parameters(optimizer)
+    learner.ema.steps = saved.ema_steps
+    parameters = _parameters(learner.optimizer)
     for name, value in saved.tensors.items():
         if name.startswith("optimizer."):
             _, number, moment = name.split(".")
             like = parameters[int(number)]
             if value.shape == like.shape:
                 value = torch.empty_like(like, dtype=value.dtype, requires_grad=False).copy_(value)
-            optimizer.state[like][moment] = value
+            learner.optimizer.state[like][moment] = value
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:

@@ -51,7 +51,7 @@ class Trainer:
     def __init__(self, prepared: PreparedRun) -> None:
         self.prepared = prepared
         self.recipe, self.folder, self.state = prepared.recipe, prepared.folder, prepared.state
-        self.learner, self.processes, self.log = prepared.learner, prepared.processes, prepared.log
+        self.learner, self.processes, self.log = prepared.learner, prepared.learner.processes, prepared.log
         self.validation, self.timer = prepared.validation, prepared.timer
         self.metrics_log = MetricsLog(prepared)
         self.saved_at = self.state.seconds
@@ -81,7 +81,7 @@ class Trainer:
     def progress(self) -> float:
         """Share of the schedule done, by the clock or by steps."""
         minutes, state = self.recipe.minutes, self.state
-        done = state.seconds / (60 * minutes) if minutes else state.steps / self.prepared.total_steps
+        done = state.seconds / (60 * minutes) if minutes else state.steps / self.timer.total_steps
         return min(done, 1.0)
 
     def _step(self, loaded: list[LoadedBatch]) -> None:
@@ -111,7 +111,7 @@ class Trainer:
     @property
     def _settled(self) -> bool:
         """Whether a first step takes no longer than others do."""
-        return self.prepared.accelerator.device.type == "cpu" and not self.recipe.compile
+        return self.learner.accelerator.device.type == "cpu" and not self.recipe.compile
 
     def _tell_step_time(self) -> None:
         """Once a step was timed: log how long it takes, and whether enough of them fit into the time."""
@@ -142,7 +142,7 @@ class Trainer:
                 raise
         number = self.state.steps + 1
         self.learner.forget()
-        free_memory(self.prepared.accelerator.device)
+        free_memory(self.learner.accelerator.device)
         if whole and self.processes.count == 1 and number > 1:
             self._save(finished=False)
         raise out_of_memory(number, loaded, self.prepared.train_data, self.recipe, self.folder)
@@ -152,7 +152,7 @@ class Trainer:
         self.metrics_log.read(self.progress)
         metrics = None
         if self.processes.main:
-            device = self.prepared.accelerator.device
+            device = self.learner.accelerator.device
             predictor = Predictor(self.learner.ema.model, str(device), self.prepared.precision)
             metrics = self.validation.measure(predictor, self.progress)
             free_memory(device)
@@ -176,10 +176,8 @@ class Trainer:
         if self.processes.main and finished:
             remove_state(self.folder)
         elif self.processes.main:
-            learner = self.learner
-            parts = (learner.model, learner.ema, learner.optimizer, learner.scaler)
             with save_errors_explained(self.folder):
-                save_state(self.folder, self.state, self.prepared.about, *parts)
+                save_state(self.folder, self.state, self.prepared.about, self.learner)
 
     def _checkpoint(self, name: str) -> None:
         if self.processes.main:

@@ -27,12 +27,8 @@ NOTHING = (
 )
 
 
-class _SignalError(Exception):
-    """Ctrl-C came while measuring."""
-
-
-class _TooLongError(Exception):
-    """An evaluation takes too much of the run's time."""
+class _EvaluationEndedError(Exception):
+    """Ctrl-C came while measuring, or it takes too much of the run's time."""
 
 
 class Validation:
@@ -62,17 +58,15 @@ class Validation:
             nonlocal done
             done += 1
             self.log.display.evaluating(done, total)
-            if self.stop.wanted:
-                raise _SignalError
             spent = time.monotonic() - started
-            if spent > LOOK_SHARE * budget and spent / done * total > budget:
-                raise _TooLongError
+            if self.stop.wanted or (spent > LOOK_SHARE * budget and spent / done * total > budget):
+                raise _EvaluationEndedError
 
         try:
             self.last = evaluate(predictor, self.dataset, advance=advance)
-        except _SignalError:
-            return None
-        except _TooLongError:
+        except _EvaluationEndedError:
+            if self.stop.wanted:
+                return None
             share = f"more than {SHARE:.0%} of its time"
             what = f"evaluations that would take {share} are left out, all but the last"
             self.log.tell([f"{what}: the val split has {plural(total, 'image')}, fewer take less"])
@@ -124,7 +118,7 @@ def measurable(dataset: Dataset, names: Sequence[str]) -> bool:
     return not has_none_of(dataset, [label for label in label_mapping(names, dataset.names).tolist() if label >= 0])
 
 
-def renamed(dataset: Dataset, names: Mapping[str, str]) -> Dataset:
+def rename_classes(dataset: Dataset, names: Mapping[str, str]) -> Dataset:
     """The data set with other names for some classes; the one given stays as it is."""
     return Dataset(dataset.labels._replace(names=[names.get(name, name) for name in dataset.names]))
 
