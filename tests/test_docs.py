@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import skimage
 import torch
+import yaml
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -88,6 +89,12 @@ def test_figures_that_can_be_counted_are_true() -> None:
     with torch.device("meta"):
         lite = MaskRCNN(preset("lite"), ["one class"])
     assert round(sum(value.numel() for value in lite.parameters()) / 1e6, 1) == float(millions)
+
+
+def test_the_pre_commit_hooks_run_what_make_lint_runs() -> None:
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"][0]["hooks"]
+    (recipe,) = re.findall(r"^lint:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert [hook["entry"] for hook in hooks] == recipe.replace("\t", "").replace("$(RUN)", ".venv/bin").splitlines()
 
 
 def test_every_extra_that_export_needs_is_named() -> None:
