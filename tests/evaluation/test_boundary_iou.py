@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import binary_erosion
 
 from maskrcnn.annotations.objects import Objects
-from maskrcnn.evaluation.analysis import analyse
+from maskrcnn.evaluation.analysis import analyse_tables
 from maskrcnn.evaluation.boundary_iou import band, band_width
 from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.evaluation.tables import TableBuilder, Tables
@@ -87,7 +87,7 @@ def gathered(samples: list[EvaluatedImage]) -> Tables:
 @pytest.mark.parametrize("seed", [0, 5])
 def test_boundary_ap_equals_a_plain_computation(simulate: Callable[..., list[EvaluatedImage]], seed: int) -> None:
     samples = simulate(seed, images=7, crowds=0.15, shift=0.06, cut=0.1, rate=1.5)
-    analysis = analyse(gathered(samples), 100)
+    analysis = analyse_tables(gathered(samples), 100)
     overlaps = [plain_overlaps(sample) for sample in samples]
     expected = np.array(
         [
@@ -106,7 +106,7 @@ def test_an_object_without_a_mask_is_a_region(label: Callable[..., Objects]) -> 
     truth = dataclasses.replace(truth, crops=[square, None])
     found = Masks([square, region], (100, 100))
     sample = EvaluatedImage(1, (100, 100), truth, truth.boxes, np.array([0.5, 0.9]), np.array([0, 0]), found)
-    assert analyse(gathered([sample]), 100).metrics()["boundary_AP"] == pytest.approx(100)
+    assert analyse_tables(gathered([sample]), 100).metrics()["boundary_AP"] == pytest.approx(100)
 
 
 def test_a_coarse_outline_costs_boundary_more_than_mask(label: Callable[..., Objects]) -> None:

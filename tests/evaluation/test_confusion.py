@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from maskrcnn.annotations.objects import Objects
-from maskrcnn.evaluation.analysis import analyse
+from maskrcnn.evaluation.analysis import analyse_tables
 from maskrcnn.evaluation.confusion import confused_pairs, confusion_matrix
 from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.evaluation.matching import match_detections
@@ -69,7 +69,7 @@ def test_rows_are_objects_and_columns_detections(simulate: Callable[..., list[Ev
     for sample in simulate(7, crowds=0.2):
         builder.update(sample)
     tables = builder.tables()
-    analysis = analyse(tables, 100)
+    analysis = analyse_tables(tables, 100)
     matches, counts = analysis.matches, analysis.confusion
     objects = np.bincount(tables.truths["label"][~matches.region], minlength=3)
     kept = (tables.detections["score"] >= analysis.threshold) & matches.judged

@@ -15,7 +15,7 @@ import maskrcnn
 from maskrcnn.config import preset
 from maskrcnn.datasets.source import open_dataset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.evaluation.dataset_predictor import DatasetPredictor, Observation
+from maskrcnn.evaluation.dataset_predictor import DatasetPredictor
 from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.evaluation.evaluator import evaluate
 from maskrcnn.inference.predictor import Predictor
@@ -74,7 +74,7 @@ def test_images_go_through_the_network_in_batches_of_its_own(shapes: Path, monke
             found = list(observer.stream([3, 1, 0, 2]))
         assert isinstance(found[1], MaskRCNNError)
         assert "2.png" in str(found[1])
-        return [part.sample for part in found if isinstance(part, Observation)]
+        return [part for part in found if isinstance(part, EvaluatedImage)]
 
     alone = observed()
     monkeypatch.setattr(Predictor, "_detect", watched)

@@ -9,7 +9,7 @@ import numpy as np
 
 from maskrcnn.annotations.objects import Objects
 from maskrcnn.config import preset
-from maskrcnn.evaluation.analysis import analyse
+from maskrcnn.evaluation.analysis import analyse_tables
 from maskrcnn.evaluation.coco_metrics import CocoMetrics
 from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.evaluation.next_steps import next_steps
@@ -28,7 +28,7 @@ def found(samples: list[EvaluatedImage], limit: int = 100) -> dict[str, Recommen
     for sample in samples:
         builder.update(sample)
         metrics.update(sample)
-    analysis = analyse(builder.tables(), limit)
+    analysis = analyse_tables(builder.tables(), limit)
     values = metrics.compute() | analysis.metrics()
     rows = {name: row | more for (name, row), more in zip(metrics.per_class.items(), analysis.per_class(), strict=True)}
     return {finding.topic: finding for finding in next_steps(analysis, values, rows, preset("lite"))}

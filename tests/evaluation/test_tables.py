@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,7 @@ def test_rows_say_what_was_labelled_found_and_overlaps(simulate: Simulate) -> No
     samples = simulate(0)
     builder = TableBuilder(NAMES)
     for index, sample in enumerate(samples):
-        builder.update(sample, index, found=7)
+        builder.update(dataclasses.replace(sample, index=index, found=7))
     tables = builder.tables()
     assert tables.images["index"].tolist() == list(range(len(samples)))
     assert set(tables.images["found"]) == {7}

@@ -11,7 +11,7 @@ import pytest
 from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.evaluation.recommendation import Recommendation
 from maskrcnn.evaluation.tables import TableBuilder
-from maskrcnn.evaluation.zero_ap import READINGS, BoxProbe, diagnose
+from maskrcnn.evaluation.zero_ap import READINGS, BoxProbe, explain_zero_ap
 from maskrcnn.masks import Crop, Masks
 
 NAMES = ("cat", "dog", "bird")
@@ -23,7 +23,7 @@ def told(samples: list[EvaluatedImage], names: tuple[str, ...] = NAMES) -> dict[
     for sample in samples:
         builder.update(sample)
         probe.update(sample)
-    return {finding.topic: finding for finding in diagnose(builder.tables(), probe, names, 0.05)}
+    return {finding.topic: finding for finding in explain_zero_ap(builder.tables(), probe, names, 0.05)}
 
 
 def good(simulate: Simulate) -> list[EvaluatedImage]:

@@ -53,8 +53,8 @@ def evaluate(
             warn(line)
         if json_out != "-":
             _show(evaluation)
-        observer = DatasetPredictor(predictor, dataset, max_detections)
-        report = write_report(folder, evaluation, observer, model, str(data), split, worst)
+        predictions = DatasetPredictor(predictor, dataset, max_detections)
+        report = write_report(folder, evaluation, predictions, model, str(data), split, worst)
         content = {"model": model, "data": str(data), "split": split, **evaluation.to_json()}
         if json_out != "-":
             say(f"report → {report}")

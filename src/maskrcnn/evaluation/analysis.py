@@ -117,8 +117,8 @@ class Analysis:
         }
 
 
-def analyse(tables: Tables, max_detections: int) -> Analysis:
-    """Count everything."""
+def analyse_tables(tables: Tables, max_detections: int) -> Analysis:
+    """Count everything; `max_detections` is the limit of detections in an image."""
     matches = match_detections(tables, tables.kind)
     overall, curves = all_curves(tables, matches)
     threshold = DEFAULT_SCORE if np.isnan(overall.best) else overall.best

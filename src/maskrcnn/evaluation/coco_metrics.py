@@ -4,7 +4,7 @@ AP is the mean precision over 101 recall points, 10 IoU thresholds 0.50:0.05:0.9
 reached. Small, medium and large split objects by their area at 32² and 96² pixels. Crowd truth, and for masks truth
 that has only a box, neither rewards nor punishes a detection.
 
-The counting is hotcoco's: it matches each image as it comes and keeps some 20 bytes a detection.
+hotcoco does the counting: it matches each image when it is added and keeps some 20 bytes a detection.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class CocoMetrics:
 
     Args:
         names: class names that labels point into.
-        max_detections: of each class in each image, so many of the best-scored detections count.
+        max_detections: how many of the best-scored detections of each class count in each image.
 
     Attributes:
-        per_class: for each class name the metrics of `compute` for that class alone; filled by it.
+        per_class: for each class name the metrics of that class alone; filled by `compute`.
     """
 
     def __init__(self, names: Sequence[str], max_detections: int) -> None:
@@ -40,66 +40,61 @@ class CocoMetrics:
         self.limits = sorted({min(limit, max_detections) for limit in (1, 10, max_detections)})
         self.per_class: dict[str, dict[str, float]] = {}
         categories = [{"id": label, "name": name} for label, name in enumerate(self.names)]
-        self._streams = {kind: self._stream(library_kind, categories) for kind, library_kind in KINDS.items()}
+        self._streams: dict[str, StreamingEval] = {}
+        for kind, iou_type in KINDS.items():
+            params = Params(iou_type)
+            params.max_dets = self.limits
+            self._streams[kind] = StreamingEval(categories, iou_type, params=params)
         self._images: set[int] = set()
         self._objects = 0
 
-    def _stream(self, kind: str, categories: list[dict[str, Any]]) -> StreamingEval:
-        params = Params(kind)
-        params.max_dets = self.limits
-        return StreamingEval(categories, kind, params=params)
-
-    def update(self, sample: EvaluatedImage) -> None:
+    def update(self, image: EvaluatedImage) -> None:
         """Add one image.
 
         Raises:
             MaskRCNNError: the image was added before.
         """
-        number = sample.image_id
+        number = image.image_id
         if number in self._images:
             raise MaskRCNNError("this image was added before", where=f"image {number}", fix="evaluate each image once")
         self._images.add(number)
-        if sample.masks is None and len(sample.boxes):
+        if image.masks is None and len(image.boxes):
             self._streams.pop("mask", None)
-        image = [{"id": number, "height": int(sample.size[0]), "width": int(sample.size[1])}]
-        truth = self._truth(sample)
+        record = [{"id": number, "height": int(image.size[0]), "width": int(image.size[1])}]
+        truth = self._truth(image)
         for kind, stream in self._streams.items():
             if kind == "box":
-                columns = np.full((len(sample.boxes), 7), float(number))
-                columns[:, 1:5], columns[:, 5], columns[:, 6] = sample.xywh, sample.scores, sample.labels
-                stream.update(image, truth, columns)
+                columns = np.full((len(image.boxes), 7), float(number))
+                columns[:, 1:5], columns[:, 5], columns[:, 6] = image.xywh, image.scores, image.labels
+                stream.update(record, truth, columns)
             else:
                 regions = [
                     {**entry, "segmentation": rle, "iscrowd": entry["iscrowd"] or int(not masked)}
-                    for entry, rle, masked in zip(truth, sample.truth_rle, sample.masked, strict=True)
+                    for entry, rle, masked in zip(truth, image.truth_rle, image.masked, strict=True)
                 ]
-                found = zip(sample.labels.tolist(), sample.scores.tolist(), sample.rle, strict=True)
-                # Without "bbox": with it, the box's area would tell small masks from large ones.
-                keys = ("image_id", "category_id", "score", "segmentation")
-                stream.update(image, regions, [dict(zip(keys, (number, *item), strict=True)) for item in found])
+                # Without "bbox", whose area would be taken for that of the mask.
+                found = [
+                    {"image_id": number, "category_id": label, "score": score, "segmentation": rle}
+                    for label, score, rle in zip(image.labels.tolist(), image.scores.tolist(), image.rle, strict=True)
+                ]
+                stream.update(record, regions, found)
 
-    def _truth(self, sample: EvaluatedImage) -> list[dict[str, Any]]:
-        start, truth = self._objects + 1, sample.truth
+    def _truth(self, image: EvaluatedImage) -> list[dict[str, Any]]:
+        start, truth = self._objects + 1, image.truth
         self._objects += len(truth.boxes)
-        columns = (truth.labels, sample.truth_xywh, truth.crowd.astype(int), sample.truth_areas)
+        keys = ("category_id", "bbox", "iscrowd", "area")
+        columns = (truth.labels, image.truth_xywh, truth.crowd.astype(int), image.truth_areas)
         rows = zip(*(column.tolist() for column in columns), strict=True)
         return [
-            {
-                "id": number,
-                "image_id": sample.image_id,
-                "category_id": label,
-                "bbox": box,
-                "iscrowd": crowd,
-                "area": area,
-            }
-            for number, (label, box, crowd, area) in enumerate(rows, start)
+            {"id": number, "image_id": image.image_id, **dict(zip(keys, row, strict=True))}
+            for number, row in enumerate(rows, start)
         ]
 
     def compute(self) -> dict[str, float]:
         """In percent, for `kind` box and mask: {kind}_AP, _AP50, _AP75, _AP_small, _AP_medium, _AP_large, and
         {kind}_AR at the limit of detections, _AR1, _AR10 with so many an image and class, _AR_small, … by size.
 
-        NaN where there is no truth (of that size), and for masks where none were given. More images may be added later.
+        NaN without truth (of that size), and for masks if none were given. More images may be added afterwards.
         """
         classes: dict[str, np.ndarray] = {}
         for kind in KINDS:
@@ -115,7 +110,7 @@ class CocoMetrics:
         shape = (len(self.names), len(AREAS), len(self.limits))
         if kind not in self._streams or not self._images:
             return np.full((_IOUS, _RECALLS, *shape), -1.0), np.full((_IOUS, *shape), -1.0)
-        # A stream ends when it is read; a copy lets this one go on.
+        # `finalize` ends a stream; with a copy, more images can be added to this one.
         run = copy.copy(self._streams[kind]).finalize()
         run.accumulate()
         counted = run.eval or {}

@@ -1,9 +1,8 @@
-"""A model at work on a data set: for each image, the labels beside what was found."""
+"""Predictions for the images of a data set, each with its labels."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 
@@ -17,21 +16,6 @@ from maskrcnn.evaluation.label_mapping import label_mapping
 from maskrcnn.predict.image_predictor import ImagePredictor
 from maskrcnn.results.result import Result
 from maskrcnn.text import plural, quoted
-
-
-@dataclass(frozen=True)
-class Observation:
-    """One image.
-
-    Attributes:
-        sample: its labels, and the detections of classes that the data set has.
-        picture: uint8 [H, W, 3], the image to look at.
-        found: how many detections the model gave.
-    """
-
-    sample: EvaluatedImage
-    picture: np.ndarray
-    found: int
 
 
 class DatasetPredictor:
@@ -66,28 +50,26 @@ class DatasetPredictor:
     ) -> None:
         self.predictor.model.config = self._own_config
 
-    def stream(self, indices: Sequence[int]) -> Iterator[Observation | MaskRCNNError]:
+    def stream(self, indices: Sequence[int]) -> Iterator[EvaluatedImage | MaskRCNNError]:
         """Labels and detections of these images in their order, while the next ones are read in the background.
 
-        An image that cannot be read, or its labels, comes as the error, whose message names it.
+        An image that cannot be read, or whose labels cannot, is yielded as its error, whose message names it.
         """
         pixels = [partial(self.dataset.pixels, index, self.config.preprocess) for index in indices]
         for index, result in zip(indices, self.predictor.stream(pixels, score=0.0), strict=True):
             try:
-                yield result if isinstance(result, MaskRCNNError) else self._observation(index, result)
+                yield result if isinstance(result, MaskRCNNError) else self._evaluated(index, result)
             except MaskRCNNError as error:
                 yield error
 
-    def _observation(self, index: int, result: Result) -> Observation:
+    def _evaluated(self, index: int, result: Result) -> EvaluatedImage:
+        record, labels = self.dataset.records[index], self._to_dataset[result.labels]
+        detections = (result.boxes, result.scores, labels, result.masks)
         truth = self.dataset.objects(index)
-        labels = self._to_dataset[result.labels]
-        known = labels >= 0
-        self._unknown += int((~known).sum())
-        parts = result.boxes[known], result.scores[known], labels[known], result.masks[known]
-        record = self.dataset.records[index]
-        sample = as_labelled(EvaluatedImage(record.id, result.size, truth, *parts), record, self.dataset.names)
-        assert result.image is not None
-        return Observation(sample, result.image, len(result))
+        image = EvaluatedImage(record.id, result.size, truth, *detections, index, len(result), result.image)
+        known = np.flatnonzero(labels >= 0)
+        self._unknown += len(labels) - len(known)
+        return as_labelled(image.select(known), record, self.dataset.names)
 
     @property
     def known(self) -> list[str]:
@@ -96,13 +78,10 @@ class DatasetPredictor:
         return [name for label, name in enumerate(self.dataset.names) if label in there]
 
     def notes(self) -> list[str]:
-        """Lines on what bears on all figures: labels of some classes only, and classes that only the data or only the
-        model has."""
+        """Lines on what affects all figures: federated labels, and classes that only the data or only the model has."""
         missing = [name for name in self.dataset.names if name not in self.known]
         extra = [name for name, label in zip(self.predictor.names, self._to_dataset.tolist(), strict=True) if label < 0]
-        lines = []
-        if is_federated(self.dataset):
-            lines.append(note(self.limit))
+        lines = [note(self.limit)] if is_federated(self.dataset) else []
         if missing:
             lines.append(f"the model does not know {plural(len(missing), 'class')} of the data: {quoted(missing)}")
         if extra:

@@ -1,8 +1,8 @@
-"""What the mistakes of each kind suggest to do, the dearest kind first."""
+"""What to do about each kind of error, the costliest kind first."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -14,47 +14,45 @@ from maskrcnn.evaluation.recommendation import Recommendation
 from maskrcnn.images.input_size import resize_scale
 from maskrcnn.text import plural, quoted
 
-# A kind is worth a line from so many AP50 points and such a share of what is lost.
+# A kind is reported from so many AP50 points and such a share of the lost AP50.
 _POINTS, _SHARE = 1.0, 0.05
 _SURE = 0.8
-_SEEN_SIDE = 16.0  # pixels of the network's input, below which little is left of an object on the finest level
+_SEEN_SIDE = 16.0  # pixels of the network's input, below which the finest level shows little of an object
 
-Told = tuple[str, str, str]
+Advice = tuple[str, str, str]  # what is wrong, the evidence, and what to do
 
 
-def error_findings(analysis: Analysis, config: Config) -> list[Recommendation]:
-    """A finding for each kind of mistake that costs much."""
+def error_steps(analysis: Analysis, config: Config) -> Iterator[Recommendation]:
+    """Advice on each kind of error that costs much."""
     errors = analysis.errors
     lost = 100 - errors.ap50
-    findings = []
     for kind in sorted(KINDS, key=lambda name: -errors.cost[name]):
         if errors.cost[kind] < max(_POINTS, _SHARE * lost):
             continue
-        name, tell = _TELLERS[kind]
-        what, evidence, action = tell(analysis, config)
+        name, advise_on = _ADVICE[kind]
+        what, evidence, action = advise_on(analysis, config, errors.kind == KINDS.index(kind))
         share = f"{name} cost {min(errors.cost[kind] / lost, 1):.0%} of the lost AP50"
-        price = f"Without them AP50 would be {errors.ap50 + errors.cost[kind]:.1f} instead of {errors.ap50:.1f}."
-        findings.append(Recommendation(f"error-{kind}", f"{share}: {what}.", f"{price} {evidence}", action))
-    return findings
+        gain = f"Without them AP50 would be {errors.ap50 + errors.cost[kind]:.1f} instead of {errors.ap50:.1f}."
+        yield Recommendation(f"error-{kind}", f"{share}: {what}.", f"{gain} {evidence}", action)
 
 
-def _missed(analysis: Analysis, config: Config) -> Told:
+def _missed(analysis: Analysis, config: Config, _: np.ndarray) -> Advice:
     errors, truths = analysis.errors, analysis.tables.truths
     worst = max(SIZES, key=lambda name: errors.missed_cost[name])
     sized = errors.missed & (errors.size == SIZES.index(worst))
-    share = sized.sum() / max(errors.missed.sum(), 1)
     side = float(np.median(_input_sides(analysis, config)[sized]))
-    what = f"nothing finds {plural(int(errors.missed.sum()), 'object')}, {_most(share)} {worst}"
-    evidence = (
-        f"The missed {worst} ones are about {np.sqrt(np.median(truths['area'][sized])):.0f} px wide in the image and "
-        f"{side:.0f} px in the network's input."
-    )
     if worst == "small" and side < 2 * _SEEN_SIDE:
         short = config.preprocess.short[-1]
         action = f"Train at a larger input size than {short} px; `maskrcnn dataset stats DATA` suggests one."
     else:
         action = "Look at them under “Worst images”, and add training images with objects like these."
-    return what, evidence, action
+    missed = int(errors.missed.sum())
+    return (
+        f"nothing finds {plural(missed, 'object')}, {_share_of_them(sized.sum() / max(missed, 1))} {worst}",
+        f"The missed {worst} ones are about {np.sqrt(np.median(truths['area'][sized])):.0f} px wide in the image and "
+        f"{side:.0f} px in the network's input.",
+        action,
+    )
 
 
 def _input_sides(analysis: Analysis, config: Config) -> np.ndarray:
@@ -66,86 +64,81 @@ def _input_sides(analysis: Analysis, config: Config) -> np.ndarray:
     return sides
 
 
-def _location(analysis: Analysis, config: Config) -> Told:
+def _location(analysis: Analysis, config: Config, wrong: np.ndarray) -> Advice:
     errors = analysis.errors
-    wrong = errors.kind == KINDS.index("location")
     shares = np.bincount(errors.size[errors.meant[wrong]], minlength=len(SIZES)) / max(int(wrong.sum()), 1)
     worst = int(shares.argmax())
+    where = f"; {_share_of_them(float(shares[worst]))} on {SIZES[worst]} objects" if shares[worst] >= 0.6 else ""
     return (
-        f"{_kept(analysis, wrong)} overlap their object by less than half",
-        f"{_all(wrong)}"
-        + (f"; {_most(float(shares[worst]))} on {SIZES[worst]} objects." if shares[worst] >= 0.6 else "."),
-        "Look under “Worst images”: if labels are loose or cover parts of objects, mend the labels; if not, train "
+        f"{_confident(analysis, wrong)} overlap their object by less than half",
+        f"{_any_score(wrong)}{where}.",
+        "Look under “Worst images”: if labels are loose or cover parts of objects, correct the labels; if not, train "
         "longer or at a larger input size.",
     )
 
 
-def _class(analysis: Analysis, config: Config) -> Told:
-    wrong = analysis.errors.kind == KINDS.index("class")
-    names = analysis.tables.names
-    pairs = confused_pairs(analysis.confusion, 3)
+def _class(analysis: Analysis, config: Config, wrong: np.ndarray) -> Advice:
+    names, pairs = analysis.tables.names, confused_pairs(analysis.confusion, 3)
     if not pairs:
-        return f"{_kept(analysis, wrong)} have the wrong name", _all(wrong) + ".", "Keep to the threshold above."
+        what = f"{_confident(analysis, wrong)} have the wrong name"
+        return what, f"{_any_score(wrong)}.", "Use the score threshold suggested below."
     truth, found, times = pairs[0]
     others = "".join(f"; '{names[a]}' is called '{names[b]}' {plural(n, 'time')}" for a, b, n in pairs[1:])
     return (
         f"most often '{names[truth]}' is called '{names[found]}'",
-        f"From the threshold on, that are {times} of {int(analysis.confusion[truth].sum())} labelled ones{others}.",
+        f"Above the threshold this happens to {times} of {int(analysis.confusion[truth].sum())} labelled ones{others}.",
         f"Check the labels of {quoted([names[truth], names[found]])} against each other; add examples that tell them "
         "apart, or make them one class.",
     )
 
 
-def _duplicate(analysis: Analysis, config: Config) -> Told:
-    wrong = analysis.errors.kind == KINDS.index("duplicate")
+def _duplicate(analysis: Analysis, config: Config, wrong: np.ndarray) -> Advice:
     lower = max(config.nms_threshold - 0.1, 0.2)
     return (
-        f"{_kept(analysis, wrong)} find an object once more",
-        f"{_all(wrong)}. Overlapping detections are kept up to an IoU of {config.nms_threshold:g} (nms_threshold).",
-        f"Train with `--set 'model={{\"nms_threshold\": {lower:.1f}}}'`. If objects do lie on each other in these "
-        "images, check instead whether some are labelled as one.",
+        f"{_confident(analysis, wrong)} find an object once more",
+        f"{_any_score(wrong)}. Detections may overlap up to an IoU of {config.nms_threshold:g} (nms_threshold).",
+        f"Train with `--set 'model={{\"nms_threshold\": {lower:.1f}}}'`. If objects do overlap in these images, check "
+        "instead whether some are labelled as one.",
     )
 
 
-def _background(analysis: Analysis, config: Config) -> Told:
-    wrong = analysis.errors.kind == KINDS.index("background")
-    scores, labels = analysis.tables.detections["score"], analysis.tables.detections["label"]
-    sure, kept = int((wrong & (scores >= _SURE)).sum()), int((wrong & (scores >= analysis.threshold)).sum())
-    name = analysis.tables.names[int(np.bincount(labels[wrong]).argmax())]
-    forgotten = sure >= max(0.2 * kept, 3)
+def _background(analysis: Analysis, config: Config, wrong: np.ndarray) -> Advice:
+    detections = analysis.tables.detections
+    sure = int((wrong & (detections["score"] >= _SURE)).sum())
+    kept = int((wrong & (detections["score"] >= analysis.threshold)).sum())
+    name = analysis.tables.names[int(np.bincount(detections["label"][wrong]).argmax())]
     return (
-        f"{_kept(analysis, wrong)} lie where nothing is labelled",
-        f"{_all(wrong)}; {sure} score above {_SURE}; most often '{name}'.",
-        "Look at the sure ones under “Worst images”: objects that someone forgot to label?"
-        if forgotten
+        f"{_confident(analysis, wrong)} lie where nothing is labelled",
+        f"{_any_score(wrong)}; {sure} score above {_SURE}; most often '{name}'.",
+        "Look at those with high scores under “Worst images”: are they objects that someone forgot to label?"
+        if sure >= max(0.2 * kept, 3)
         else "Raise the score threshold, or add training images of such places without objects.",
     )
 
 
-def _both(analysis: Analysis, config: Config) -> Told:
-    wrong = analysis.errors.kind == KINDS.index("both")
+def _both(analysis: Analysis, config: Config, wrong: np.ndarray) -> Advice:
     return (
-        f"{_kept(analysis, wrong)} overlap an object poorly and have another name",
-        _all(wrong) + ".",
+        f"{_confident(analysis, wrong)} overlap an object poorly and have another name",
+        f"{_any_score(wrong)}.",
         "Raise the score threshold; more training images usually lower the scores of such detections.",
     )
 
 
-def _kept(analysis: Analysis, chosen: np.ndarray) -> str:
+def _confident(analysis: Analysis, chosen: np.ndarray) -> str:
     """How many of some detections score above the threshold, in words."""
-    kept = chosen & (analysis.tables.detections["score"] >= analysis.threshold)
-    return f"{plural(int(kept.sum()), 'detection')} above the threshold"
+    confident = chosen & (analysis.tables.detections["score"] >= analysis.threshold)
+    return f"{plural(int(confident.sum()), 'detection')} above the threshold"
 
 
-def _all(chosen: np.ndarray) -> str:
+def _any_score(chosen: np.ndarray) -> str:
     return f"{plural(int(chosen.sum()), 'detection')} of any score do so"
 
 
-def _most(share: float) -> str:
+def _share_of_them(share: float) -> str:
     return "all of them" if share >= 0.995 else f"{share:.0%} of them"
 
 
-_TELLERS: dict[str, tuple[str, Callable[[Analysis, Config], Told]]] = {
+_ADVICE: dict[str, tuple[str, Callable[[Analysis, Config, np.ndarray], Advice]]] = {
     "class": ("Wrong names", _class),
     "location": ("Poor overlaps", _location),
     "both": ("Poor overlaps under a wrong name", _both),

@@ -1,4 +1,4 @@
-"""One image as the metrics see it: what is labelled, what was found, and how far the two overlap.
+"""One image as the metrics see it: its labels, its detections, and how far the two overlap.
 
 Boxes are (x1, y1, x2, y2) in continuous pixels of the image; labels point into the data set's names.
 """
@@ -29,7 +29,10 @@ class EvaluatedImage:
         boxes: float [N, 4].
         scores: float [N].
         labels: int [N], 0..C-1.
-        masks: N masks, or None where masks are not measured.
+        masks: N masks, or None if masks are not measured.
+        index: the image's place in its data set, if it has one.
+        found: how many detections the model gave, those of classes that the data lacks included; N unless given.
+        picture: uint8 [H, W, 3], the image to look at, if it was kept.
 
     Raises:
         MaskRCNNError: boxes, scores, labels and masks differ in number.
@@ -42,6 +45,9 @@ class EvaluatedImage:
     scores: np.ndarray
     labels: np.ndarray
     masks: Masks | None
+    index: int = -1
+    found: int | None = None
+    picture: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         lengths = [len(part) for part in (self.boxes, self.scores, self.labels)]
@@ -53,14 +59,15 @@ class EvaluatedImage:
                 fix="pass one of each for every detection",
             )
 
+    def select(self, rows: np.ndarray) -> EvaluatedImage:
+        """The same image with these detections only, int [K], in this order."""
+        parts = {"boxes": self.boxes[rows], "scores": self.scores[rows], "labels": self.labels[rows]}
+        return dataclasses.replace(self, **parts, masks=None if self.masks is None else self.masks[rows])
+
     def above(self, score: float) -> EvaluatedImage:
         """The same image with the detections of at least that score, by falling score."""
         order = np.argsort(-np.asarray(self.scores), kind="stable")
-        rows = order[self.scores[order] >= score]
-        masks = None if self.masks is None else self.masks[rows]
-        return dataclasses.replace(
-            self, boxes=self.boxes[rows], scores=self.scores[rows], labels=self.labels[rows], masks=masks
-        )
+        return self.select(order[self.scores[order] >= score])
 
     @cached_property
     def truth_xywh(self) -> np.ndarray:
@@ -79,7 +86,7 @@ class EvaluatedImage:
 
     @cached_property
     def truth_areas(self) -> np.ndarray:
-        """float64 [M]: pixels by which small is told from large: the label's own figure, else its mask's or box's."""
+        """float64 [M]: the area that sorts objects by size: the label's own figure, else its mask's, else its box's."""
         if self.truth.areas is not None:
             return np.asarray(self.truth.areas, dtype=np.float64)
         boxes = self.truth_xywh[:, 2] * self.truth_xywh[:, 3]
@@ -88,7 +95,7 @@ class EvaluatedImage:
 
     @cached_property
     def truth_rle(self) -> list[Any]:
-        """M run lengths; an object without a mask is its whole box, a region in which nothing is judged."""
+        """M run lengths; an object without a mask is its whole box, a region in which detections are not judged."""
         pairs = zip(self.truth.crops, self.truth_xywh, strict=True)
         return [
             coco_mask.frBbox(box.tolist(), *self.size) if crop is None else encode(crop, self.size)

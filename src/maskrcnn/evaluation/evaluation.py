@@ -19,9 +19,9 @@ class Evaluation:
 
     Attributes:
         metrics: box_AP, mask_AP, … of `CocoMetrics.compute`; with an analysis also boundary_AP.
-        per_class: the same for each class name alone; with an analysis also what `Analysis.per_class` tells.
+        per_class: the same for each class name alone; with an analysis also those of `Analysis.per_class`.
         images: how many were measured.
-        max_detections: of each class in each image, so many counted.
+        max_detections: how many of each class in each image counted.
         problems: a line for each image that could not be measured.
         data_problems: what of the labels is not used, or not as written.
         notes: lines on classes that only the model or only the data knows.
@@ -43,7 +43,7 @@ class Evaluation:
 
     @property
     def unknown(self) -> list[str]:
-        """Classes of which there are objects and that the model does not know: each counts as an AP of 0."""
+        """Classes of labelled objects that the model does not know: each counts as an AP of 0."""
         labelled = [name for name, values in self.per_class.items() if not math.isnan(values["box_AP"])]
         return [] if self.known is None else [name for name in labelled if name not in self.known]
 
@@ -56,7 +56,7 @@ class Evaluation:
         return {metric: known_mean([row.get(metric, math.nan) for row in rows]) for metric in self.metrics}
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as plain data for `json.dump`; unknown numbers are None."""
+        """The content of metrics.json, as plain data; unknown numbers are None."""
         content: dict[str, Any] = {
             "images": self.images,
             "max_detections": self.max_detections,

@@ -9,18 +9,18 @@ from maskrcnn.annotations.problem_log import ProblemLog
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.source import has_split, open_dataset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.evaluation.analysis import analyse as analyse_records
+from maskrcnn.evaluation.analysis import analyse_tables
 from maskrcnn.evaluation.caveats import steps_of, too_few_steps, unknown_classes
 from maskrcnn.evaluation.coco_metrics import CocoMetrics
 from maskrcnn.evaluation.dataset_predictor import DatasetPredictor
 from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.evaluation.next_steps import next_steps
-from maskrcnn.evaluation.tables import TableBuilder
-from maskrcnn.evaluation.zero_ap import BoxProbe, diagnose
+from maskrcnn.evaluation.tables import TableBuilder, Tables
+from maskrcnn.evaluation.zero_ap import BoxProbe, explain_zero_ap
 from maskrcnn.inference.predictor import load
 from maskrcnn.predict.image_predictor import ImagePredictor
 
-# An AP below it, in percent, is taken for a mistake in the setup rather than for a weak model.
+# An AP below it, in percent, suggests a mistake in the setup rather than a weak model.
 _NOTHING = 1.0
 
 
@@ -36,12 +36,11 @@ def evaluate(
     Args:
         model: a predictor, or what `load` takes.
         data: a data set, or what `open_dataset` takes: then its val split, if it has one.
-        max_detections: objects an image that count, for the model and the metrics alike; the model's own limit unless
-            given.
+        max_detections: objects an image that count, for the model and the metrics alike; by default the model's limit.
         advance: called after each image.
-        analyse: also find out what goes wrong and what to do about it.
+        analyse: also analyse the errors and recommend what to do about them.
 
-    Classes are matched by name; a model and a data set of one class each are taken to mean the same.
+    Classes are matched by name; if model and data set have one class each, they are assumed to be the same.
 
     Raises:
         MaskRCNNError: no class in common, or no image that could be measured.
@@ -52,53 +51,53 @@ def evaluate(
     problems: list[str] = []
     data_problems = ProblemLog(dataset.problems)
     done = 0
-    with DatasetPredictor(predictor, dataset, max_detections) as observer:
-        metrics = CocoMetrics(dataset.names, observer.limit)
-        for index, observation in enumerate(observer.stream(range(len(dataset)))):
-            if isinstance(observation, MaskRCNNError):
-                problems.append(str(observation))
+    with DatasetPredictor(predictor, dataset, max_detections) as predictions:
+        metrics = CocoMetrics(dataset.names, predictions.limit)
+        for image in predictions.stream(range(len(dataset))):
+            if isinstance(image, MaskRCNNError):
+                problems.append(str(image))
                 continue
-            data_problems.add(observation.sample.truth.problems)
-            metrics.update(observation.sample)
+            data_problems.add(image.truth.problems)
+            metrics.update(image)
             if analyse:
-                builder.update(observation.sample, index, observation.found)
-                probe.update(observation.sample)
+                builder.update(image)
+                probe.update(image)
             done += 1
             advance()
     if not done:
-        raise MaskRCNNError(f"no image could be evaluated; the first: {problems[0] if problems else 'none there'}")
+        first = f"the first: {problems[0]}" if problems else "there is none"
+        raise MaskRCNNError(f"no image could be evaluated; {first}")
     evaluation = Evaluation(
         metrics.compute(),
         metrics.per_class,
         done,
-        observer.limit,
+        predictions.limit,
         problems,
-        observer.notes(),
-        known=observer.known,
+        predictions.notes(),
+        known=predictions.known,
         data_problems=data_problems,
     )
     if analyse:
-        explain(evaluation, builder, probe, observer)
+        explain(evaluation, builder.tables(), probe, predictions)
     return evaluation
 
 
-def explain(evaluation: Evaluation, builder: TableBuilder, probe: BoxProbe, observer: DatasetPredictor) -> None:
-    """Fill in `analysis` and `findings`, and what the tables gain from them."""
-    tables = builder.tables()
-    analysis = analyse_records(tables, observer.limit)
+def explain(evaluation: Evaluation, tables: Tables, probe: BoxProbe, predictions: DatasetPredictor) -> None:
+    """Fill in `analysis`, `findings` and the metrics that follow from them."""
+    analysis = analyse_tables(tables, predictions.limit)
     evaluation.analysis = analysis
     evaluation.metrics |= analysis.metrics()
     for row, more in zip(evaluation.per_class.values(), analysis.per_class(), strict=True):
         row |= more
     unknown, metrics = evaluation.unknown, evaluation.known_metrics
     if unknown:
-        # What the model cannot name would drown all else that there is to say.
+        # Objects that the model cannot name would dominate all advice.
         tables = tables.without({tables.names.index(name) for name in unknown})
-        analysis = analyse_records(tables, observer.limit)
+        analysis = analyse_tables(tables, predictions.limit)
     score = metrics[f"{tables.kind}_AP"]
-    evaluation.findings = [*too_few_steps(steps_of(observer.predictor), score), *unknown_classes(evaluation)]
+    evaluation.findings = [*too_few_steps(steps_of(predictions.predictor), score), *unknown_classes(evaluation)]
     if score >= _NOTHING:
-        evaluation.findings += next_steps(analysis, metrics, evaluation.per_class, observer.config)
+        evaluation.findings += next_steps(analysis, metrics, evaluation.per_class, predictions.config)
     else:
-        threshold = observer.config.score_threshold
-        evaluation.findings += diagnose(tables, probe, observer.predictor.names, threshold)
+        names, threshold = predictions.predictor.names, predictions.config.score_threshold
+        evaluation.findings += explain_zero_ap(tables, probe, names, threshold)

@@ -1,8 +1,8 @@
-"""Federated labels, as LVIS has them (Gupta et al. 2019, section 3): an image tells of some of the classes only.
+"""Federated labels, as LVIS has them (Gupta et al. 2019, section 3): an image is labelled for some classes only.
 
-They are judged as LVIS's own evaluation does. A detection counts only if its class is labelled in the image or known to
-be absent. Where not every object of a class is labelled, a detection that finds none is neither right nor wrong: the
-whole image is a region of that class.
+They are judged as in LVIS's own evaluation. A detection counts only if its class is labelled in the image or known to
+be absent. If not every object of a class is labelled, a detection that finds none is neither right nor wrong: the whole
+image is a region of that class.
 """
 
 from __future__ import annotations
@@ -22,41 +22,38 @@ LIMIT = 300  # detections of an image that LVIS counts
 
 
 def is_federated(dataset: Dataset) -> bool:
-    """Whether an image tells of some classes only."""
+    """Whether any image is labelled for some classes only."""
     return any(record.absent is not None or record.partial for record in dataset.records)
 
 
 def note(limit: int) -> str:
     """How such labels are judged, with so many detections an image."""
-    line = "federated labels: as LVIS does, an image is judged by the classes that its labels tell of"
+    line = "federated labels: as LVIS does, an image is judged by the classes that it is labelled for"
     if limit == LIMIT:
         return line
-    other = f"LVIS counts {LIMIT} detections an image, here it is {limit}"
-    return f"{line}; but {other}, so that these figures are not LVIS's (--max-detections {LIMIT})"
+    other = f"LVIS counts {LIMIT} detections an image, this evaluation {limit}"
+    return f"{line}; but {other}, so these figures are not LVIS's (--max-detections {LIMIT})"
 
 
-def as_labelled(sample: EvaluatedImage, record: ImageRecord, names: Sequence[str]) -> EvaluatedImage:
-    """The sample with the detections that its image's labels can judge, and with regions for what they leave open.
+def as_labelled(image: EvaluatedImage, record: ImageRecord, names: Sequence[str]) -> EvaluatedImage:
+    """The image with the detections that its labels can judge, and a region for each class not labelled completely.
 
     Args:
         names: of the classes that the labels point into.
     """
     if record.absent is not None:
-        told = {*(names[label] for label in np.unique(sample.truth.labels)), *record.absent}
-        judged = np.array([name in told for name in names], dtype=bool)[np.asarray(sample.labels, dtype=np.int64)]
-        rows = np.flatnonzero(judged)
-        masks = None if sample.masks is None else sample.masks[rows]
-        boxes, scores, labels = sample.boxes[rows], sample.scores[rows], sample.labels[rows]
-        sample = dataclasses.replace(sample, boxes=boxes, scores=scores, labels=labels, masks=masks)
+        decided = {*(names[label] for label in np.unique(image.truth.labels)), *record.absent}
+        judged = np.array([name in decided for name in names], dtype=bool)
+        image = image.select(np.flatnonzero(judged[np.asarray(image.labels, dtype=np.int64)]))
     if not record.partial:
-        return sample
-    return dataclasses.replace(sample, truth=_with_regions(sample, [names.index(name) for name in record.partial]))
+        return image
+    return dataclasses.replace(image, truth=_with_regions(image, [names.index(name) for name in record.partial]))
 
 
-def _with_regions(sample: EvaluatedImage, labels: Sequence[int]) -> Objects:
+def _with_regions(image: EvaluatedImage, labels: Sequence[int]) -> Objects:
     """The labelled objects and, for each of these classes, the whole image as a crowd."""
-    truth, count = sample.truth, len(labels)
-    height, width = sample.size
+    truth, count = image.truth, len(labels)
+    height, width = image.size
     areas = None if truth.areas is None else np.append(truth.areas, np.full(count, float(height * width)))
     return Objects(
         boxes=np.concatenate((truth.boxes, np.tile(np.array([0, 0, width, height], np.float32), (count, 1)))),

@@ -10,7 +10,7 @@ class Recommendation:
     """A line of advice.
 
     Attributes:
-        topic: its stable id, such as "threshold".
+        topic: stable id, such as "threshold".
         what: the fact, in one sentence.
         evidence: the figures behind it.
         action: what to do about it.

@@ -1,7 +1,7 @@
-"""What is kept of an evaluated image: rows for its detections, its labelled objects and the pairs that overlap.
+"""What is kept of the evaluated images: rows for their detections, their labelled objects and the pairs that overlap.
 
-Masks and pixels are let go at once; some 100 bytes a detection remain, whatever the images' size. Everything the report
-says is counted from these rows.
+Masks and pixels are not kept; some 100 bytes a detection remain, whatever the images' size. The whole report is counted
+from these rows.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Tables:
         names: class names that labels point into.
         images: `IMAGE` rows by rising id: index in the data set, size in pixels, number of detections the model gave.
         detections: `DETECTION` rows, by image, and in each by falling score.
-        truths: `TRUTH` rows, by image. `area` is that by which metrics tell small from large.
+        truths: `TRUTH` rows, by image. `area` is that by which metrics sort objects by size.
         pairs: `PAIR` rows of a detection and a labelled object (row numbers) with an IoU of at least 0.1, in the order
             of the detections. `box`, `mask` and `boundary` are IoUs as COCO counts them; `boundary` is known from a
             mask IoU of 0.5 and for one class, else 0.
@@ -49,7 +49,7 @@ class Tables:
 
     @property
     def kind(self) -> Kind:
-        """What objects are compared by: masks, or boxes where no label has a mask."""
+        """What objects are compared by: masks, or boxes if no label has a mask."""
         return "mask" if self.truths["masked"].any() or not len(self.truths) else "box"
 
     def regions(self, kind: Kind) -> np.ndarray:
@@ -66,49 +66,31 @@ class Tables:
 
 
 class TableBuilder:
-    """Gathers `Tables` image by image."""
+    """Builds `Tables` image by image."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
         self._parts: dict[np.dtype, list[np.ndarray]] = {kind: [] for kind in (IMAGE, DETECTION, TRUTH, PAIR)}
         self._rows = dict.fromkeys(self._parts, 0)
 
-    def update(self, sample: EvaluatedImage, index: int = -1, found: int | None = None) -> None:
-        """Add one image.
-
-        Args:
-            sample: its labels and detections.
-            index: its place in the data set.
-            found: how many detections the model gave, if some are left out.
-        """
-        order = np.argsort(-np.asarray(sample.scores, dtype=np.float64), kind="stable")
-        image, first_detection, first_truth = (self._rows[kind] for kind in (IMAGE, DETECTION, TRUTH))
-        count = len(order) if found is None else found
-        self._add(IMAGE, 1, id=sample.image_id, index=index, height=sample.size[0], width=sample.size[1], found=count)
-        areas = sample.xywh[:, 2] * sample.xywh[:, 3] if sample.masks is None else sample.masks.area()
-        detections = {"label": sample.labels[order], "score": sample.scores[order], "area": areas[order]}
-        self._add(DETECTION, len(order), image=image, **detections)
-        truth = sample.truth
-        self._add(
-            TRUTH,
-            len(truth.boxes),
-            image=image,
-            label=truth.labels,
-            area=sample.truth_areas,
-            crowd=truth.crowd,
-            masked=sample.masked,
-        )
-        box, mask = sample.box_overlap()[order], sample.mask_overlap()[order]
-        rows, columns = np.nonzero(np.maximum(box, mask) >= LEAST_OVERLAP)
-        self._add(
-            PAIR,
-            len(rows),
-            detection=first_detection + rows,
-            truth=first_truth + columns,
-            box=box[rows, columns],
-            mask=mask[rows, columns],
-            boundary=_boundary_overlap(sample, order[rows], columns, mask[rows, columns]),
-        )
+    def update(self, image: EvaluatedImage) -> None:
+        """Add one image."""
+        order = np.argsort(-np.asarray(image.scores, dtype=np.float64), kind="stable")
+        number, first_detection, first_truth = (self._rows[kind] for kind in (IMAGE, DETECTION, TRUTH))
+        height, width = image.size
+        found = len(order) if image.found is None else image.found
+        self._add(IMAGE, 1, id=image.image_id, index=image.index, height=height, width=width, found=found)
+        areas = image.xywh[:, 2] * image.xywh[:, 3] if image.masks is None else image.masks.area()
+        detections = {"label": image.labels[order], "score": image.scores[order], "area": areas[order]}
+        self._add(DETECTION, len(order), image=number, **detections)
+        truth = image.truth
+        truths = {"label": truth.labels, "area": image.truth_areas, "crowd": truth.crowd, "masked": image.masked}
+        self._add(TRUTH, len(truth.boxes), image=number, **truths)
+        box, mask = image.box_overlap()[order], image.mask_overlap()[order]
+        pairs = rows, columns = np.nonzero(np.maximum(box, mask) >= LEAST_OVERLAP)
+        overlaps = {"box": box[pairs], "mask": mask[pairs]}
+        overlaps["boundary"] = _boundary_overlap(image, order[rows], columns, overlaps["mask"])
+        self._add(PAIR, len(rows), detection=first_detection + rows, truth=first_truth + columns, **overlaps)
 
     def _add(self, kind: np.dtype, count: int, **columns: object) -> None:
         part = np.empty(count, dtype=kind)
@@ -133,28 +115,26 @@ class TableBuilder:
 
 
 def _inverse(order: np.ndarray) -> np.ndarray:
-    """Where each row went."""
+    """The new number of each row."""
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
     return place
 
 
-def _boundary_overlap(
-    sample: EvaluatedImage, rows: np.ndarray, columns: np.ndarray, mask_iou: np.ndarray
-) -> np.ndarray:
+def _boundary_overlap(image: EvaluatedImage, rows: np.ndarray, columns: np.ndarray, mask_iou: np.ndarray) -> np.ndarray:
     """float64 [P]: the smaller of mask and boundary IoU of each pair; a region's overlap; 0 where none can match."""
-    overlap = np.where((sample.truth.crowd | ~sample.masked)[columns], mask_iou, 0.0)
-    same = sample.labels[rows] == sample.truth.labels[columns]
-    wanted = same & (mask_iou >= _BOUNDARY_FROM) & sample.masked[columns] & ~sample.truth.crowd[columns]
-    width = band_width(sample.size)
+    overlap = np.where((image.truth.crowd | ~image.masked)[columns], mask_iou, 0.0)
+    same = image.labels[rows] == image.truth.labels[columns]
+    wanted = same & (mask_iou >= _BOUNDARY_FROM) & image.masked[columns] & ~image.truth.crowd[columns]
+    width = band_width(image.size)
     detected: dict[int, Crop] = {}
     labelled: dict[int, Crop] = {}
     for place in np.flatnonzero(wanted).tolist():
         row, column = int(rows[place]), int(columns[place])
-        assert sample.masks is not None
+        assert image.masks is not None
         if row not in detected:
-            detected[row] = band(sample.masks[row], width)
-        truth = sample.truth.crops[column]
+            detected[row] = band(image.masks[row], width)
+        truth = image.truth.crops[column]
         if column not in labelled and truth is not None:
             labelled[column] = band(truth, width)
         overlap[place] = min(mask_iou[place], crop_iou(detected[row], labelled[column]))

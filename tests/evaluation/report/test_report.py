@@ -20,7 +20,8 @@ from maskrcnn.datasets.source import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.dataset_predictor import DatasetPredictor
 from maskrcnn.evaluation.evaluated_image import EvaluatedImage
-from maskrcnn.evaluation.evaluator import Evaluation, evaluate, explain
+from maskrcnn.evaluation.evaluation import Evaluation
+from maskrcnn.evaluation.evaluator import evaluate, explain
 from maskrcnn.evaluation.report import write_report
 from maskrcnn.evaluation.report.page import Page, merged_confusion
 from maskrcnn.evaluation.tables import TableBuilder
@@ -158,7 +159,7 @@ def page_of(samples: list[EvaluatedImage], names: tuple[str, ...]) -> str:
             self.limit, self.config = 100, preset("lite")
             self.predictor = type("Named", (), {"names": names})()
 
-    explain(evaluation, builder, probe, Bare())
+    explain(evaluation, builder.tables(), probe, Bare())
     return Page("model on data", "facts", evaluation, [], []).html()
 
 

@@ -1,4 +1,4 @@
-"""The worst images, labels drawn beside detections, each object in the colour of how it fared."""
+"""The worst images, labels drawn beside detections, each object in the colour of its outcome."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RIGHT: RGB = (66, 190, 152)
 NEARLY: RGB = (255, 178, 64)
 WRONG: RGB = (255, 84, 104)
 REGION: RGB = (176, 180, 190)
-# What goes before the name of a wrong detection, and its colour; KINDS names the mistakes.
+# The prefix of a wrong detection's name, and its colour, by kind of error.
 _LOOKS = {
     "class": ("", NEARLY),
     "location": ("loose ", NEARLY),
@@ -37,7 +37,7 @@ _SIDE = 640
 
 
 @dataclass(frozen=True)
-class Pair:
+class WorstImage:
     """One image: its name, size (H, W), what went wrong, and two pictures as data URIs."""
 
     name: str
@@ -49,32 +49,33 @@ class Pair:
     detections: str
 
 
-def worst_pairs(analysis: Analysis, observer: DatasetPredictor, limit: int) -> Iterator[Pair]:
-    """The images with the lowest F1, the worst first. The model looks at them once more: pixels are not kept.
+def worst_images(analysis: Analysis, predictions: DatasetPredictor, limit: int) -> Iterator[WorstImage]:
+    """The images with the lowest F1, the worst first. They are predicted once more, because pixels are not kept.
 
     An image that can no longer be read is left out.
     """
     counting, tables = analysis.counting, analysis.tables
     rows = counting.worst(limit).tolist()
     indices = [int(tables.images["index"][row]) for row in rows]
-    for row, index, observation in zip(rows, indices, observer.stream(indices), strict=True):
-        if isinstance(observation, MaskRCNNError):
+    for row, index, image in zip(rows, indices, predictions.stream(indices), strict=True):
+        if isinstance(image, MaskRCNNError):
             continue
-        sample, picture = observation.sample, observation.picture
         numbers = int(counting.truth[row]), int(counting.counted[row]), int(counting.found[row])
-        pictures = map(_data_uri, draw_pair(sample, picture, tables.names, analysis.threshold, tables.kind))
-        yield Pair(observer.dataset.records[index].path.name, sample.size, *numbers, *pictures)
+        pictures = map(_data_uri, draw_pair(image, tables.names, analysis.threshold, tables.kind))
+        yield WorstImage(predictions.dataset.records[index].path.name, image.size, *numbers, *pictures)
 
 
 def draw_pair(
-    sample: EvaluatedImage, pixels: np.ndarray, names: Sequence[str], threshold: float, kind: Kind
+    image: EvaluatedImage, names: Sequence[str], threshold: float, kind: Kind
 ) -> tuple[Image.Image, Image.Image]:
-    """The labels, and the detections from a score on, each over the image, uint8 [H, W, 3].
+    """The labels, and the detections from a score on, each over the image's picture.
 
-    Right ones are green. An object that is found poorly or under a wrong name, and the detection that does so or finds
-    one a second time, are amber; missed objects and detections of nothing red; what is not judged is grey.
+    Correct ones are green. Poorly localised, misnamed and duplicate detections and their objects are amber, missed
+    objects and false alarms red, regions and the detections in them grey.
     """
-    shown = sample.above(threshold)
+    shown = image.above(threshold)
+    pixels = shown.picture
+    assert pixels is not None
     builder = TableBuilder(names)
     builder.update(shown)
     tables = builder.tables()
@@ -100,7 +101,7 @@ def draw_pair(
 
 
 def _truth_look(region: bool, found: bool, nearly: bool) -> tuple[str, RGB]:
-    """What goes before an object's name, and its colour."""
+    """The prefix of an object's name, and its colour."""
     if region:
         return "region: ", REGION
     if found:
@@ -118,7 +119,7 @@ def _draw(
 ) -> Image.Image:
     """The image with its longer side 640 pixels, objects drawn at that size: outlines and words stay readable.
 
-    What is right needs no words, unless there is little to read and more than one class.
+    Correct objects are named only if there are few objects and more than one class.
     """
     height, width = pixels.shape[:2]
     scale = _SIDE / max(height, width)
@@ -128,17 +129,17 @@ def _draw(
     small = [EMPTY if crop is None else scaled(crop, zoom, size) for crop in crops]
     frames = np.asarray(boxes, dtype=np.float32).reshape(-1, 4) * np.array([*zoom, *zoom], dtype=np.float32)
     picture = draw_objects(image, small, frames, words, scores, labels=False, opacity=0.3, colours=colours)
-    told = [k for k, colour in enumerate(colours) if colour != RIGHT or (len(words) <= FEW and len(set(words)) > 1)]
-    if not told:
+    named = [k for k, colour in enumerate(colours) if colour != RIGHT or (len(words) <= FEW and len(set(words)) > 1)]
+    if not named:
         return picture
     return draw_objects(
         np.asarray(picture),
-        [small[k] for k in told],
-        frames[told],
-        [words[k] for k in told],
-        None if scores is None else scores[told],
+        [small[k] for k in named],
+        frames[named],
+        [words[k] for k in named],
+        None if scores is None else scores[named],
         opacity=0,
-        colours=[colours[k] for k in told],
+        colours=[colours[k] for k in named],
     )
 
 

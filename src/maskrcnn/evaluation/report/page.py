@@ -14,7 +14,7 @@ from maskrcnn.evaluation.confusion import confused_pairs
 from maskrcnn.evaluation.error_types import SIZES
 from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.evaluation.report import figures
-from maskrcnn.evaluation.report.gallery import NEARLY, REGION, RIGHT, WRONG, Pair
+from maskrcnn.evaluation.report.gallery import NEARLY, REGION, RIGHT, WRONG, WorstImage
 from maskrcnn.evaluation.report.markup import Column, card, confusion_table, number, plot, prose, sortable_table, table
 from maskrcnn.text import plural
 
@@ -57,7 +57,7 @@ class Page:
     title: str
     subtitle: str
     evaluation: Evaluation
-    pairs: Sequence[Pair]
+    pairs: Sequence[WorstImage]
     problems: Sequence[str]
 
     @property
@@ -262,7 +262,7 @@ class Page:
         return f"<dl>{''.join(f'<dt>{name}</dt><dd>{escape(text)}</dd>' for name, text in terms)}</dl>"
 
 
-def _pair(pair: Pair) -> str:
+def _pair(pair: WorstImage) -> str:
     counts = (
         f"{plural(pair.labelled, 'object')} labelled, {pair.found} found, {pair.counted - pair.found} wrong detections"
     )

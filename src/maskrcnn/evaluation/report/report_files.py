@@ -10,7 +10,7 @@ import maskrcnn
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.dataset_predictor import DatasetPredictor
 from maskrcnn.evaluation.evaluation import Evaluation
-from maskrcnn.evaluation.report.gallery import worst_pairs
+from maskrcnn.evaluation.report.gallery import worst_images
 from maskrcnn.evaluation.report.page import Page, subtitle
 from maskrcnn.output.atomic_file import make_folder, write_text
 from maskrcnn.text import plural
@@ -21,7 +21,7 @@ WORST_IMAGES = 8
 def write_report(
     folder: str | Path,
     evaluation: Evaluation,
-    observer: DatasetPredictor,
+    predictions: DatasetPredictor,
     model: str,
     data: str,
     split: str = "",
@@ -31,7 +31,7 @@ def write_report(
 
     Args:
         evaluation: with its analysis.
-        observer: shows the worst images once more.
+        predictions: predicts the worst images once more.
         model, data, split: as the user calls them.
         worst: how many images to show.
 
@@ -42,8 +42,8 @@ def write_report(
     analysis = evaluation.analysis
     if analysis is None:
         raise MaskRCNNError("expected an evaluation with its analysis", fix="call evaluate(…, analyse=True)")
-    with observer:
-        pairs = list(worst_pairs(analysis, observer, worst))
+    with predictions:
+        pairs = list(worst_images(analysis, predictions, worst))
     objects = int((~analysis.matches.region).sum())
     facts = (
         f"split {split}" if split else "",
