@@ -20,7 +20,8 @@ import torch
 from arithmetic import synchronize
 from peer import as_float, build
 
-from maskrcnn.inference.predictor import PRECISIONS, load
+from maskrcnn.inference.device import PRECISIONS
+from maskrcnn.inference.loading import load
 from maskrcnn.ops.allocator import keep_freed_memory
 
 
@@ -99,11 +100,10 @@ class Ours:
     """`Result`s with compact masks; `dense` turns them into bool [N, H, W] too."""
 
     def __init__(self, spec: Spec) -> None:
-        self.predictor = load(spec.preset or spec.weights, spec.device, spec.precision)
+        sizes = {"preprocess": {"short": [min(spec.size)] * 2, "long": max(spec.size)}}
+        config = None if spec.preset else sizes
+        self.predictor = load(spec.preset or spec.weights, spec.device, spec.precision, config=config)
         self.device = self.predictor.device
-        if not spec.preset:
-            sizes = {"short": [min(spec.size)] * 2, "long": max(spec.size)}
-            self.predictor.model.config = self.predictor.model.config.replace(preprocess=sizes)
         self.dense = False
 
     def run(self, images: list[np.ndarray], score: float) -> list[Any]:
@@ -121,12 +121,12 @@ class Ours:
         return results
 
     def parts(self) -> dict[str, list[tuple[Any, str]]]:
-        import maskrcnn.inference.predictor as predictor
+        import maskrcnn.inference.torch_network as network
         import maskrcnn.model.mask_rcnn as story
 
-        model = self.predictor._fast
+        model = self.predictor.network.model
         return {
-            "resize, normalise": [(predictor, "prepare")],
+            "resize, normalise": [(network, "prepare")],
             "backbone": [(model.backbone, "forward")],
             "FPN": [(model.fpn, "forward")],
             "RPN": [(model.rpn, "forward")],

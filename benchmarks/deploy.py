@@ -48,8 +48,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         runs = torchvision_peers(weights_file(folder), size)
-        model = load_model(arguments.lite or weights_file(folder))[0]
-        model.config = model.config.replace(preprocess={"short": [min(size)] * 2, "long": max(size)})
+        sizes = {"preprocess": {"short": [min(size)] * 2, "long": max(size)}}
+        model = load_model(arguments.lite or weights_file(folder), config=sizes)[0]
         runs["ours fp32"] = _predicts(Predictor(model, "cpu", "fp32"))
         for label, path in artifacts(model, folder, arguments).items():
             runs[label] = _predicts(runtime.load(path, threads=arguments.threads))

@@ -23,7 +23,7 @@ from contenders import Contender, Found, Spec
 from peer import photos, weights_file
 
 from maskrcnn.config import preset
-from maskrcnn.inference.predictor import PRECISIONS
+from maskrcnn.inference.device import PRECISIONS
 
 LOADS = {"15 objects": 15, "100 objects": 100}
 LOWEST_SCORE = 0.05  # torchvision's own threshold

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from peer import as_float, build, photos, weights_file
 
-from maskrcnn.inference.predictor import load
+from maskrcnn.inference.loading import load
 
 OBJECTS = (1, 3, 10, 30, 100, 300, 1000)
 IMAGES = (1, 2, 4, 8, 16, 32)
@@ -50,13 +50,11 @@ def objects(device: str, repeats: int) -> tuple[Points, Points]:
     photo = photos(1, *SIZE)[0]
     with tempfile.TemporaryDirectory() as folder:
         weights = weights_file(Path(folder))
-        predictor = load(weights, device)
+        changes = {"max_detections": MOST, "score_threshold": 0.0, "preprocess": {"short": [800, 800], "long": 1088}}
+        predictor = load(weights, device, config=changes)
         peer = build(min_size=min(SIZE), max_size=max(SIZE), box_detections_per_img=MOST)
         peer.load_state_dict(torch.load(weights, weights_only=True))
         peer.to(device)
-    model = predictor.model
-    changes = {"max_detections": MOST, "score_threshold": 0.0, "preprocess": {"short": [800, 800], "long": 1088}}
-    model.config = model.config.replace(**changes)
     scores = np.sort(predictor.predict(photo, score=0.0).scores)[::-1]
     ours, theirs = [], []
     for wanted in OBJECTS:

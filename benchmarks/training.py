@@ -28,7 +28,7 @@ from arithmetic import ceiling, multiply_adds, synchronize
 from peer import as_float, build, photos, weights_file
 
 from maskrcnn.config import preset
-from maskrcnn.inference.predictor import PRECISIONS
+from maskrcnn.inference.device import PRECISIONS
 from maskrcnn.masks.crop import crop_of
 from maskrcnn.masks.patch import limited
 from maskrcnn.model.batch import Batch

@@ -18,7 +18,7 @@ import yaml
 
 from maskrcnn.datasets.dataset import open_dataset
 from maskrcnn.evaluation.evaluator import evaluate
-from maskrcnn.inference.predictor import load
+from maskrcnn.inference.loading import load
 from maskrcnn.weights.catalog import BUNDLED
 from maskrcnn.weights.checkpoint import read_checkpoint, save_checkpoint
 

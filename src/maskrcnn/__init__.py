@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from maskrcnn.datasets.source import open_dataset as open_dataset
     from maskrcnn.errors import MaskRCNNError as MaskRCNNError
     from maskrcnn.evaluation.evaluator import evaluate as evaluate
+    from maskrcnn.inference.loading import load as load
     from maskrcnn.inference.predictor import Predictor as Predictor
-    from maskrcnn.inference.predictor import load as load
     from maskrcnn.masks.masks import Masks as Masks
     from maskrcnn.model.mask_rcnn import MaskRCNN as MaskRCNN
     from maskrcnn.results.result import Result as Result
 
 _HOMES = {
-    "load": "maskrcnn.inference.predictor",
+    "load": "maskrcnn.inference.loading",
     "Predictor": "maskrcnn.inference.predictor",
     "Result": "maskrcnn.results.result",
     "Masks": "maskrcnn.masks.masks",

@@ -28,6 +28,16 @@ def checked_share(value: Any, called: str) -> float:
     return float(value)
 
 
+def checked_count(value: Any, called: str, most: int) -> int:
+    """A whole number from 1 to ``most``. Raises `MaskRCNNError` for anything else."""
+    if not is_whole(value) or not 1 <= value <= most:
+        raise MaskRCNNError(
+            f"{called}: expected a whole number from 1 to {most}, or None, found {shown(value)}",
+            fix="give one, such as 4",
+        )
+    return int(value)
+
+
 def checked_path(value: Any, called: str) -> Path:
     """A path. Raises `MaskRCNNError` for anything but text and paths."""
     if isinstance(value, str | os.PathLike):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from maskrcnn.benchmark.speed import Row, Setting, Speeds, input_sizes, measure,
 from maskrcnn.benchmark.speed_advice import Advice, advise, percent
 from maskrcnn.config import Preprocess, preset
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.inference import device
 from maskrcnn.inference.predictor import Predictor
 from maskrcnn.masks import Crop, Masks
 from maskrcnn.model.mask_rcnn import MaskRCNN
@@ -76,23 +78,15 @@ def test_the_exact_form_is_always_measured_and_first() -> None:
 
 
 def test_precisions_that_suit_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speed, "bf16_hardware", lambda: "")
+    monkeypatch.setattr(device, "bf16_instructions", lambda: "")
     taken, left_out = speed.precisions_for(CPU)
     assert taken == ["fp32"]
     assert [line.split(":")[0] for line in left_out] == ["fp16", "bf16"]
-    monkeypatch.setattr(speed, "bf16_hardware", lambda: "AMX")
+    monkeypatch.setattr(device, "bf16_instructions", lambda: "AMX")
     assert speed.precisions_for(CPU)[0] == ["fp32", "bf16"]
     assert speed.chosen_precisions(["fp16", "auto", "fp16"], CPU) == ["fp32", "fp16"]
     with pytest.raises(MaskRCNNError, match=r"fp32, bf16, fp16 .*found 'nonsense'"):
         speed.chosen_precisions(["fp32", "nonsense"], CPU)
-
-
-def test_bf16_hardware_is_not_asked_of_a_torch_that_cannot_tell(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
-        monkeypatch.delattr(torch.cpu, name, raising=False)
-    assert speed.bf16_hardware() == ""
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True, raising=False)
-    assert speed.bf16_hardware() == "AMX"
 
 
 @pytest.fixture(scope="module")
@@ -114,10 +108,11 @@ def test_rows_are_measured_against_the_exact_form(model: MaskRCNN, monkeypatch: 
     seen = []
     predict = Predictor.predict
 
-    def watched(self: Predictor, images: list[np.ndarray], score: float, batch_size: int) -> list[Result]:
-        short = self.model.config.preprocess.short
-        seen.append((str(self.dtype), short, len(images), batch_size))
-        results = predict(self, images, score, batch_size)
+    def watched(
+        self: Predictor, images: list[np.ndarray], score: float, batch_size: int, size: int | None
+    ) -> list[Result]:
+        seen.append((str(self.dtype), size))
+        results = predict(self, images, score, batch_size, size=size)
         # In bf16 every image loses its best object.
         return [result[1:] if self.dtype == torch.bfloat16 else result for result in results]
 
@@ -134,11 +129,8 @@ def test_rows_are_measured_against_the_exact_form(model: MaskRCNN, monkeypatch: 
     assert half.agreement.lost >= speeds.images
     assert 4 <= speeds.images <= 5
     assert speeds.turns >= 1
-    assert {call[:2] for call in seen} == {
-        (f"torch.{dtype}", short) for dtype in ("float32", "bfloat16") for short in ((64, 64), (32, 32))
-    }
+    assert set(seen) == {(f"torch.{dtype}", size) for dtype in ("float32", "bfloat16") for size in (None, 32)}
     assert all(row.seconds > 0 for row in speeds.rows)
-    assert model.config.preprocess.short == (64, 64)
     assert all(0 <= share <= 1 for _, share in told)
 
 
@@ -154,7 +146,7 @@ def test_times_are_medians_of_turns_that_alternate(model: MaskRCNN, monkeypatch:
     """With a clock that only the network moves: 10 ms in fp32 and 5 ms in bf16, but for a hiccup of 7 s."""
     clock, calls = [0.0], []
 
-    def pretend(self: Predictor, images: list[np.ndarray], score: float, batch_size: int) -> list[Result]:
+    def pretend(self: Predictor, images: list[np.ndarray], score: float, batch_size: int, **_: Any) -> list[Result]:
         calls.append(self.dtype)
         clock[0] += 7 if len(calls) == 7 else 0.01 if self.dtype == torch.float32 else 0.005
         return [squares((0, 0)) for _ in images]
@@ -178,7 +170,7 @@ def test_cuda_is_timed_once_its_shapes_are_recorded(model: MaskRCNN, monkeypatch
             self.model, self.calls = model, 0
             made.append((device, precision))
 
-        def predict(self, images: list[np.ndarray], score: float, batch_size: int) -> list[Result]:
+        def predict(self, images: list[np.ndarray], score: float, batch_size: int, size: int | None) -> list[Result]:
             self.calls += 1
             assert len(images) == 32
             # What is not yet recorded is slow.
@@ -197,7 +189,7 @@ def test_cuda_is_timed_once_its_shapes_are_recorded(model: MaskRCNN, monkeypatch
 def test_what_cannot_run_is_left_out_and_told(model: MaskRCNN, monkeypatch: pytest.MonkeyPatch) -> None:
     predict = Predictor.predict
 
-    def limited(self: Predictor, images: list[np.ndarray], score: float, batch_size: int) -> list[Result]:
+    def limited(self: Predictor, images: list[np.ndarray], score: float, batch_size: int, **_: Any) -> list[Result]:
         if self.dtype in broken:
             raise torch.OutOfMemoryError("out of memory\nmore of it")
         return predict(self, images, score, batch_size)

@@ -10,7 +10,7 @@ from pycocotools.coco import COCO
 from pycocotools.mask import area
 
 from maskrcnn.images.sources import resolve_sources
-from maskrcnn.inference.predictor import load
+from maskrcnn.inference.loading import load
 from maskrcnn.predict.prediction_run import predict_to_folder
 
 

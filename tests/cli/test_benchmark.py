@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from maskrcnn.benchmark import speed
 from maskrcnn.cli import main as cli
 from maskrcnn.cli.benchmark import MOST_IMAGES, sample_photos
 from maskrcnn.config import Preprocess, preset
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.inference import device
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.weights.load_report import LoadReport
 
@@ -54,7 +54,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def test_the_table_and_the_advice(tiny: MaskRCNN, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speed, "bf16_hardware", lambda: "AMX")
+    monkeypatch.setattr(device, "bf16_instructions", lambda: "AMX")
     code, text, notes = run(photos, "--score", "0")
     assert code == 0, text
     lines = text.splitlines()

@@ -120,7 +120,7 @@ def test_the_environment_names_versions_and_devices() -> None:
 def test_the_environment_tells_which_fast_forms_run(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    from maskrcnn.benchmark import speed
+    from maskrcnn.inference import device
     from maskrcnn.ops.fused_conv import fused_form
     from maskrcnn.ops.linear import linear_form
 
@@ -132,9 +132,9 @@ def test_the_environment_tells_which_fast_forms_run(monkeypatch: pytest.MonkeyPa
         assert f"{linear_form(torch.device('cpu'), dtype)} for {name} on cpu" in found["linear layers"]
     assert found["winograd"].startswith("yes")
     assert found["memory kept"].split()[0] in ("yes", "no")
-    monkeypatch.setattr(speed, "bf16_hardware", lambda: "")
+    monkeypatch.setattr(device, "bf16_instructions", lambda: "")
     assert environment()["bf16 on cpu"] == "no instructions for it: slower than fp32"
-    monkeypatch.setattr(speed, "bf16_hardware", lambda: "AMX")
+    monkeypatch.setattr(device, "bf16_instructions", lambda: "AMX")
     assert environment()["bf16 on cpu"] == "AMX"
 
 

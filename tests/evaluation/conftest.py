@@ -82,7 +82,8 @@ class Oracle(Predictor):
         self.data, self.first = open_dataset(data, "val"), first
         self.limits: list[int] = []
 
-    def stream(self, images, score=0.5, batch_size=None):  # type: ignore[no-untyped-def]
+    def stream(self, images, score=0.5, batch_size=None, *, size=None, max_detections=None):  # type: ignore[no-untyped-def]
+        self.limits.append(max_detections)
         for image in images:
             try:
                 yield self._answer(image())
@@ -91,7 +92,6 @@ class Oracle(Predictor):
 
     def _answer(self, image: np.ndarray) -> Result:
         index = next(i for i in range(len(self.data)) if np.array_equal(self.data.pixels(i), image))
-        self.limits.append(self.model.config.max_detections)
         objects = self.data.objects(index)
         rows = np.arange(len(objects.labels))
         rows = {"missed": rows[1:], "doubled": np.append(rows, 0)}.get(self.first, rows)

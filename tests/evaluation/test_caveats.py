@@ -18,7 +18,8 @@ from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.evaluation.evaluator import evaluate
 from maskrcnn.evaluation.tables import TableBuilder
-from maskrcnn.inference.predictor import Predictor, load
+from maskrcnn.inference.loading import load
+from maskrcnn.inference.predictor import Predictor
 from maskrcnn.results.result import Result
 from maskrcnn.weights.checkpoint import save_checkpoint
 from maskrcnn.weights.load_report import LoadReport

@@ -20,6 +20,8 @@ from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.evaluation.evaluator import evaluate
 from maskrcnn.inference.predictor import Predictor
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.predict.image_predictor import ImagePredictor
+from maskrcnn.predict.prediction_options import PredictionOptions
 
 MakeOracle = Callable[..., Predictor]
 
@@ -60,25 +62,26 @@ def test_images_go_through_the_network_in_batches_of_its_own(shapes: Path, monke
     """As on CUDA: each image keeps its labels, also behind one that cannot be read."""
     config = preset("lite").replace(backbone="resnet18", box_hidden=(8,), preprocess={"short": (128, 128), "long": 128})
     torch.manual_seed(0)
-    model = Predictor(MaskRCNN(config.replace(score_threshold=0.0), ("disc", "triangle")), "cpu", "fp32")
+    model: ImagePredictor = Predictor(
+        MaskRCNN(config.replace(score_threshold=0.0), ("disc", "triangle")), "cpu", "fp32"
+    )
     (shapes / "val" / "2.png").write_bytes(b"")
     seen: list[int] = []
-    detect = Predictor._detect
+    detect = model.network.detect
 
-    def watched(self: Predictor, images: Sequence[np.ndarray], score: float) -> Any:
+    def watched(images: Sequence[np.ndarray], options: PredictionOptions) -> Any:
         seen.append(len(images))
-        return detect(self, images, score)
+        return detect(images, options)
 
     def observed() -> list[EvaluatedImage]:
-        with DatasetPredictor(model, open_dataset(shapes, "val")) as observer:
-            found = list(observer.stream([3, 1, 0, 2]))
+        found = list(DatasetPredictor(model, open_dataset(shapes, "val")).stream([3, 1, 0, 2]))
         assert isinstance(found[1], MaskRCNNError)
         assert "2.png" in str(found[1])
         return [part for part in found if isinstance(part, EvaluatedImage)]
 
     alone = observed()
-    monkeypatch.setattr(Predictor, "_detect", watched)
-    model.together = 3
+    model = ImagePredictor(model.network, batch_size=3)
+    monkeypatch.setattr(model.network, "detect", watched)
     together = observed()
     assert seen == [2, 1]
     assert [sample.image_id for sample in alone] == [4, 1, 3]
@@ -144,17 +147,3 @@ def test_json_is_plain_and_whole(oracle: MakeOracle, shapes: Path, first: str) -
     assert sum(image["truth"] for image in content["counting"]["images"]) == objects
     assert len(content["curves"]["classes"]["disc"]["f1"]) == len(content["curves"]["thresholds"])
     assert content["next"][0].keys() == {"topic", "what", "evidence", "action"}
-
-
-def test_the_model_gets_its_limit_back_after_a_failure(oracle: MakeOracle, shapes: Path) -> None:
-    model = oracle(shapes, ("disc", "triangle"))
-    observer = DatasetPredictor(model, open_dataset(shapes, "val"), 3)
-
-    def fail() -> None:
-        with observer:
-            assert model.model.config.max_detections == 3
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fail()
-    assert model.model.config.max_detections == 9

@@ -6,7 +6,6 @@ Recordings on a device are compared with `detect` in `tests/model/test_no_waitin
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +13,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from maskrcnn.config import Config
 from maskrcnn.inference import cuda_graph
 from maskrcnn.inference.cuda_graph import KEPT, ReplayedDetect
 from maskrcnn.model.detections import InstanceDetections
@@ -32,9 +30,9 @@ class Model:
     """A model whose `detect` is counted."""
 
     def __init__(self) -> None:
-        self.config, self.calls = Config(), 0
+        self.calls = 0
 
-    def detect(self, images: Tensor, sizes: Tensor, score: Tensor) -> InstanceDetections:
+    def detect(self, images: Tensor, sizes: Tensor, score: Tensor, max_detections: int) -> InstanceDetections:
         self.calls += 1
         return answer(images, score, EAGER)
 
@@ -46,7 +44,7 @@ class Recorder:
         self.shapes: list[tuple[int, ...]] = []
         self.replays, self.failing = 0, failing
 
-    def __call__(self, images: Tensor, sizes: Tensor, score: Tensor) -> Any:
+    def __call__(self, images: Tensor, sizes: Tensor, score: Tensor, max_detections: int) -> Any:
         self.shapes.append(tuple(images.shape))
         if self.failing is not None:
             raise self.failing
@@ -59,10 +57,12 @@ class Recorder:
         return run
 
 
-def call(detect: ReplayedDetect, side: int = 32, value: float = 1.0, score: float = 0.5, dtype: Any = None) -> float:
+def call(
+    detect: ReplayedDetect, side: int = 32, value: float = 1.0, score: float = 0.5, dtype: Any = None, most: int = 100
+) -> float:
     """Calls, checks that it saw this very input, and says what answered."""
     images = torch.full((1, 1, side, 32), value, dtype=dtype or torch.float32)
-    found = detect(images, torch.tensor([[side, 32]]), torch.tensor(score))
+    found = detect(images, torch.tensor([[side, 32]]), torch.tensor(score), most)
     assert isinstance(found, InstanceDetections)
     total, asked, kind = found.boxes.tolist()
     assert total == pytest.approx(value * side * 32)
@@ -95,7 +95,7 @@ def test_run_then_recorded_then_replayed(detect: ReplayedDetect, model: Model, r
     assert not detect.trouble
 
 
-def test_each_shape_type_and_config_has_its_own(detect: ReplayedDetect, model: Model, recorder: Recorder) -> None:
+def test_each_shape_type_and_number_of_detections_has_its_own(detect: ReplayedDetect, recorder: Recorder) -> None:
     changes = [
         lambda: call(detect, side=32),
         lambda: call(detect, side=64),
@@ -104,11 +104,8 @@ def test_each_shape_type_and_config_has_its_own(detect: ReplayedDetect, model: M
     for step in changes:
         assert [step(), step(), step()] == [EAGER, REPLAYED, REPLAYED]
     assert len(recorder.shapes) == 3
-    usual = model.config
-    model.config = dataclasses.replace(usual, max_detections=7)
-    assert [call(detect), call(detect)] == [EAGER, REPLAYED]
+    assert [call(detect, most=7), call(detect, most=7)] == [EAGER, REPLAYED]
     assert len(recorder.shapes) == 4
-    model.config = dataclasses.replace(usual)  # an equal one is the same one
     assert [step() for step in changes] == [REPLAYED] * 3
     assert len(recorder.shapes) == 4
 
@@ -185,7 +182,7 @@ def test_a_recording_works_on_what_it_is_given_with_cudnn_at_its_fastest(
             images, _, score = recorded[-1]
             outputs.boxes.copy_(answer(images, score, REPLAYED).boxes)
 
-    def detect(images: Tensor, sizes: Tensor, score: Tensor) -> InstanceDetections:
+    def detect(images: Tensor, sizes: Tensor, score: Tensor, max_detections: int) -> InstanceDetections:
         recorded.append((images, sizes, score))
         settings.append((torch.backends.cudnn.enabled, torch.backends.cudnn.benchmark))
         return outputs
@@ -199,15 +196,15 @@ def test_a_recording_works_on_what_it_is_given_with_cudnn_at_its_fastest(
         "Stream": lambda: stream,
         "current_stream": lambda: stream,
         "stream": lambda stream: nothing,
-        "graph": lambda graph, pool: nothing,
+        "graph": lambda graph, pool, capture_error_mode: nothing,
     }.items():
         monkeypatch.setattr(torch.cuda, name, value)
     monkeypatch.setattr(model, "detect", detect)
     replayed = ReplayedDetect(model)  # type: ignore[arg-type]
-    replayed(torch.zeros(1, 1, 32, 32), torch.tensor([[32, 32]]), torch.tensor(0.5))
+    replayed(torch.zeros(1, 1, 32, 32), torch.tensor([[32, 32]]), torch.tensor(0.5), 100)
     given = torch.ones(1, 1, 32, 32)
     settings.clear()
-    replayed(given, torch.tensor([[32, 32]]), torch.tensor(0.5))
+    replayed(given, torch.tensor([[32, 32]]), torch.tensor(0.5), 100)
     assert settings == [(True, True)] * 3  # twice to warm up, once recorded
     assert recorded[-1][0].data_ptr() != given.data_ptr()  # the caller's tensors may go
     for value in (1.0, 2.0, 3.0):

@@ -14,7 +14,9 @@ import torch
 from PIL import Image
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.inference.predictor import Predictor, load, pick_device, pick_precision
+from maskrcnn.inference.loading import load
+from maskrcnn.inference.predictor import Predictor
+from maskrcnn.predict.prediction_options import PredictionOptions
 from maskrcnn.results.result import Result
 
 
@@ -89,17 +91,6 @@ def test_half_precision_finds_the_same_objects(nuclei: Predictor, photo: np.ndar
         assert np.abs(got.boxes - box).max(1).min() < 4
 
 
-def test_devices_and_precisions_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert pick_precision("auto", torch.device("cpu")) == torch.float32
-    assert pick_precision("fp16", torch.device("cpu")) == torch.float16
-    for call in (lambda: pick_device("gpu0"), lambda: pick_precision("int4", torch.device("cpu"))):
-        with pytest.raises(MaskRCNNError, match="unknown"):
-            call()
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(MaskRCNNError, match="not there"):
-        pick_device("cuda")
-
-
 def test_another_input_size(nuclei: Predictor, photo: np.ndarray) -> None:
     smaller = load("nuclei", "cpu", size=320)
     assert smaller.preprocess == replace(nuclei.preprocess, short=(320, 320), long=704)
@@ -107,9 +98,11 @@ def test_another_input_size(nuclei: Predictor, photo: np.ndarray) -> None:
     want, got = nuclei.predict(photo), smaller.predict(photo)
     assert got.size == want.size
     assert not np.array_equal(got.scores, want.scores)
-    for edge in (31, 5000, -1):
+    for edge in (31, 5000):
         with pytest.raises(MaskRCNNError, match=f"32 to 4096 pixels, found {edge}.*own is 640"):
             load("nuclei", "cpu", size=edge)
+    with pytest.raises(MaskRCNNError, match=r"size: expected a whole number from 1 .*found -1"):
+        load("nuclei", "cpu", size=-1)
 
 
 def test_what_is_no_image(nuclei: Predictor) -> None:
@@ -153,14 +146,14 @@ def test_an_image_that_the_network_fails_on_costs_no_other(
     error: Exception,
     batch_size: int,
 ) -> None:
-    detect = nuclei._detect
+    detect = nuclei.network.detect
 
-    def failing(images: Sequence[np.ndarray], score: float) -> object:
+    def failing(images: Sequence[np.ndarray], options: PredictionOptions) -> object:
         if any(image.shape[0] == 99 for image in images):
             raise error
-        return detect(images, score)
+        return detect(images, options)
 
-    monkeypatch.setattr(nuclei, "_detect", failing)
+    monkeypatch.setattr(nuclei.network, "detect", failing)
     Image.fromarray(photo[:99]).save(tmp_path / "bad.png")
     found = list(nuclei.stream([photo, tmp_path / "bad.png", photo, tmp_path / "none.png"], 0.5, batch_size))
     assert [len(result) for result in (found[0], found[2]) if isinstance(result, Result)] == [
@@ -255,11 +248,11 @@ def test_tiny_images_that_are_enlarged_do_not_all_go_together(
     """A pixel of the input takes about 400 bytes on its way through the network: 4 million take less than 2 GB."""
     inputs: list[tuple[int, ...]] = []
 
-    def detect(batch: torch.Tensor, sizes: torch.Tensor, score: float) -> object:
+    def detect(batch: torch.Tensor, sizes: torch.Tensor, score: float, max_detections: int) -> object:
         inputs.append(tuple(batch.shape))
         raise MaskRCNNError("seen")
 
-    monkeypatch.setattr(nuclei._fast, "detect", detect)
+    monkeypatch.setattr(nuclei.network.model, "detect", detect)
     list(nuclei.stream([np.zeros((8, 8, 3), np.uint8)] * 30, batch_size=200))
     assert [shape for shape in inputs if shape[0] > 1]
     assert max(shape[0] * shape[2] * shape[3] for shape in inputs) <= 2**22
@@ -273,7 +266,7 @@ def test_scores_are_checked_before_anything_is_read(nuclei: Predictor) -> None:
 
 def test_no_mask_is_computed_that_is_not_asked_for(nuclei: Predictor, photo: np.ndarray) -> None:
     rois = []
-    head = nuclei._fast.mask_head
+    head = nuclei.network.model.mask_head
     usual = head.of_class
     head.of_class = lambda features, labels: rois.append(len(labels)) or usual(features, labels)  # type: ignore[method-assign]
     try:
@@ -284,20 +277,40 @@ def test_no_mask_is_computed_that_is_not_asked_for(nuclei: Predictor, photo: np.
     assert counts[0] > counts[1] > counts[2] == 0
 
 
-def test_the_model_stays_as_it_is_and_its_settings_are_followed(nuclei: Predictor, photo: np.ndarray) -> None:
-    model, usual = nuclei.model, nuclei.model.config
+def test_the_model_stays_as_it_is(nuclei: Predictor) -> None:
+    model = nuclei.model
     assert {value.dtype for value in model.state_dict().values() if value.is_floating_point()} == {torch.float32}
     half = Predictor(model, "cpu", "bf16")
     assert half.model is model
     assert {value.dtype for value in model.state_dict().values() if value.is_floating_point()} == {torch.float32}
     assert any(value.requires_grad for value in model.parameters())
-    everything = len(nuclei.predict(photo))
-    model.config = usual.replace(max_detections=3)
-    try:
-        assert len(nuclei.predict(photo)) == 3 < everything
-    finally:
-        model.config = usual
-    assert len(nuclei.predict(photo)) == everything
+
+
+def test_a_call_asks_for_its_size_and_number_of_objects(nuclei: Predictor, photo: np.ndarray) -> None:
+    everything = nuclei.predict(photo)
+    few = nuclei.predict(photo, max_detections=3)
+    assert len(few) == 3 < len(everything)
+    np.testing.assert_array_equal(few.boxes, everything.boxes[:3])
+    (small,) = nuclei.stream([photo], size=np.int64(320))  # type: ignore[arg-type]
+    smaller = load("nuclei", "cpu", size=320)
+    assert isinstance(small, Result)
+    np.testing.assert_array_equal(small.boxes, smaller.predict(photo).boxes)
+    assert not np.array_equal(small.scores, everything.scores)
+    # A size is a share of the model's own, whatever the predictor's default is.
+    np.testing.assert_array_equal(smaller.predict(photo, size=480).boxes, nuclei.predict(photo, size=480).boxes)
+    np.testing.assert_array_equal(nuclei.predict(photo).boxes, everything.boxes)
+    with pytest.raises(MaskRCNNError, match=r"32 to 4096 pixels, found 31.*own is 640"):
+        nuclei.predict(photo, size=31)
+    with pytest.raises(MaskRCNNError, match="max_detections: expected a whole number from 1 to 100000"):
+        next(nuclei.stream([photo], max_detections=0))
+
+
+def test_settings_of_a_model_cannot_be_assigned(nuclei: Predictor) -> None:
+    for owner in (nuclei, nuclei.model, nuclei.network, nuclei.network.model):
+        before = owner.config
+        with pytest.raises(AttributeError, match="config"):
+            owner.config = before.replace(max_detections=3)  # type: ignore[misc]
+        assert owner.config is before
 
 
 def test_read_only_and_strided_arrays_stay_as_they_are(nuclei: Predictor, photo: np.ndarray) -> None:
@@ -322,5 +335,5 @@ def test_on_cuda_a_stream_gives_what_the_cpu_gives(nuclei: Predictor, photo: np.
                     assert abs(len(found) - len(wanted)) <= 1
                     for box in wanted.boxes[wanted.scores > 0.85]:
                         assert np.abs(found.boxes - box).max(1).min() < 1
-    assert on_device._replayed is not None
-    assert not on_device._replayed.trouble
+    assert on_device.network.replayed is not None
+    assert not on_device.network.replayed.trouble

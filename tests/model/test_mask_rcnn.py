@@ -168,13 +168,20 @@ def test_crowds_are_not_background(model: MaskRCNN) -> None:
     assert not (rois.valid & ~rois.foreground).any()
 
 
+def stricter(model: MaskRCNN) -> MaskRCNN:
+    """The same weights with a threshold that nothing reaches."""
+    other = MaskRCNN(dataclasses.replace(model.config, score_threshold=1.0), model.names).eval()
+    other.load_state_dict(model.state_dict())
+    return other
+
+
+def test_the_config_cannot_be_assigned(model: MaskRCNN) -> None:
+    with pytest.raises(AttributeError, match="config"):
+        model.config = Config()  # type: ignore[misc]
+
+
 def test_nothing_found_is_an_ordinary_answer(model: MaskRCNN) -> None:
-    strict = dataclasses.replace(model.config, score_threshold=1.0)
-    usual, model.config = model.config, strict
-    try:
-        found = run(model, *batch_of([1, 1])[:2])
-    finally:
-        model.config = usual
+    found = run(stricter(model), *batch_of([1, 1])[:2])
     assert not found.valid.any()
     assert found.boxes.shape == (2, 12, 4)
     assert torch.isfinite(found.masks).all()
@@ -219,10 +226,7 @@ def test_export_with_dynamic_height_and_width(model: MaskRCNN) -> None:
             for eager, exported in zip(found, program(images, sizes), strict=True):
                 torch.testing.assert_close(exported, eager, atol=1e-4, rtol=1e-4)
         assert found.valid.shape == (1, 12)
-        nothing = model.config.replace(score_threshold=1.0)
-        usual, model.config = model.config, nothing
-        empty = torch.export.export(Detect(model), (images, sizes), strict=False).module()(images, sizes)
-        model.config = usual
+        empty = torch.export.export(Detect(stricter(model)), (images, sizes), strict=False).module()(images, sizes)
         assert not empty.valid.any()
 
 

@@ -47,17 +47,10 @@ def pair(
     randomize(peer, photos[0])
     path = tmp_path_factory.mktemp("peer") / "model.pth"
     torch.save(peer.state_dict(), path)
-    ours, report = load_model(path)
+    ours, report = load_model(path, config={"preprocess": {"short": (320, 320), "long": 480}})
     assert not report.reinitialised
     assert not report.unused
-    change(ours, preprocess={"short": (320, 320), "long": 480})
     return peer, ours
-
-
-def change(model: MaskRCNN, **settings: object) -> None:
-    for module in model.modules():
-        if hasattr(module, "config"):
-            module.config = module.config.replace(**settings)
 
 
 @pytest.mark.parametrize("batched", [False, True])

@@ -12,26 +12,34 @@ from PIL import Image
 
 from maskrcnn.config import Config
 from maskrcnn.errors import MaskRCNNError, message_and_code
-from maskrcnn.predict.image_predictor import Found, ImagePredictor
+from maskrcnn.predict.image_predictor import ImagePredictor
+from maskrcnn.predict.network import DetectionArrays
+from maskrcnn.predict.prediction_options import PredictionOptions
 from maskrcnn.predict.prediction_run import Outcome, find_images, predict_to_folder
 
 
-class OneObject(ImagePredictor):
-    """Finds the upper left quarter of any image, with a score of 0.8."""
+class OneObject:
+    """A network that finds the upper left quarter of any image, with a score of 0.8."""
 
-    def __init__(self) -> None:
-        self.model = type("Net", (), {"config": Config(), "names": ("corner",)})()
+    names, config = ("corner",), Config()
 
-    def _detect(self, images: Sequence[np.ndarray], *_: object, **__: object) -> object:
+    def check(self, options: PredictionOptions) -> None:
+        pass
+
+    def detect(self, images: Sequence[np.ndarray], options: PredictionOptions) -> DetectionArrays:
         count = len(images)
-        found = Found(
+        return DetectionArrays(
             np.tile(np.float32([[[0, 0, 20, 20]]]), (count, 1, 1)),
             np.full((count, 1), 0.8, np.float32),
             np.zeros((count, 1), np.int64),
             np.ones((count, 1), bool),
             np.ones((count, 1, 4, 4), np.float32),
+            np.array([[40, 40]] * count),
         )
-        return type("Done", (), {"arrays": lambda self: (found, [[40, 40]] * count)})()
+
+
+def one_object() -> ImagePredictor:
+    return ImagePredictor(OneObject())
 
 
 @pytest.fixture
@@ -45,7 +53,7 @@ def photos(tmp_path: Path) -> list[Path]:
 def run(sources: Sequence[Path], folder: Path, **options: object) -> tuple[Outcome, list[str], list[str]]:
     said: list[str] = []
     warned: list[str] = []
-    outcome = predict_to_folder(sources, OneObject, folder, say=said.append, warn=warned.append, **options)  # type: ignore[arg-type]
+    outcome = predict_to_folder(sources, one_object, folder, say=said.append, warn=warned.append, **options)  # type: ignore[arg-type]
     return outcome, said, warned
 
 

@@ -16,6 +16,7 @@ from onnx import helper
 from maskrcnn import runtime
 from maskrcnn.config import Config
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.predict.prediction_options import PredictionOptions
 from maskrcnn.runtime.artifact import Artifact
 from maskrcnn.runtime.artifact_contract import INPUTS, OUTPUTS
 
@@ -43,8 +44,8 @@ class Given:
 
 
 def detect(session: Given, note: Note, config: Config) -> Any:
-    found, _ = Artifact(session, note(config), Path("m.onnx")).detect([np.zeros((64, 64, 3), np.uint8)], 0.0)
-    return found
+    network = Artifact(session, note(config), Path("m.onnx"))
+    return network.detect([np.zeros((64, 64, 3), np.uint8)], PredictionOptions(0.0))
 
 
 def row(name: str, place: tuple[int, ...], value: float) -> np.ndarray:

@@ -17,6 +17,7 @@ from maskrcnn import runtime
 from maskrcnn.config import Config
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks import decode
+from maskrcnn.predict.prediction_options import PredictionOptions
 from maskrcnn.runtime.__main__ import main
 
 SHARES = np.array([[0.1, 0.2, 0.5, 0.6], [0.5, 0.5, 1.0, 1.0], [0.0, 0.0, 0.25, 1.0]])
@@ -135,23 +136,22 @@ def test_a_broken_image_costs_no_other(artifact: Path, tmp_path: Path) -> None:
     assert "broken.jpg" in str(found[0])
 
 
-def test_settings_that_can_change_are_followed_and_others_refused(artifact: Path) -> None:
+def test_what_a_call_may_ask_for_and_what_is_part_of_the_graph(artifact: Path) -> None:
     model = runtime.load(artifact, threads=1)
-    own = model.model.config
-    model.model.config = own.replace(max_detections=2)
-    assert len(model.predict(photo(64, 64), 0.0)) == 2
-    model.model.config = own.replace(preprocess={"short": (32, 32), "long": 64})
-    _, sizes = model.detect([photo(64, 64)])
-    assert sizes == [[32, 32]]
-    refused = {
-        "at most 3 detections": own.replace(max_detections=100),
-        "nms_threshold": own.replace(nms_threshold=0.9),
-        "normalisation": own.replace(preprocess={"mean": (0.1, 0.1, 0.1)}),
-    }
-    for words, config in refused.items():
-        with pytest.raises(MaskRCNNError, match=words):
-            model.model.config = config
-    assert model.model.config.preprocess.short == (32, 32)
+    assert len(model.predict(photo(64, 64), 0.0)) == 3
+    assert len(model.predict(photo(64, 64), 0.0, max_detections=2)) == 2
+    for options, size in ((PredictionOptions(size=32), [32, 32]), (PredictionOptions(), [64, 64])):
+        assert model.network.detect([photo(64, 64)], options).wait().sizes.tolist() == [size]
+    with pytest.raises(MaskRCNNError, match=r"model\.\w+: exported with at most 3 detections .*--max-detections 100"):
+        model.predict(photo(64, 64), max_detections=100)
+    with pytest.raises(MaskRCNNError, match="at most 3"):
+        next(model.stream([photo(64, 64)], max_detections=4))
+    with pytest.raises(MaskRCNNError, match="32 to 4096 pixels, found 5"):
+        model.predict(photo(64, 64), size=5)
+    for owner in (model, model.model):
+        with pytest.raises(AttributeError, match="config"):
+            owner.config = owner.config.replace(max_detections=2)  # type: ignore[misc]
+    assert runtime.load(artifact, threads=1, size=32).preprocess.short == (32, 32)
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".xml"])

@@ -17,7 +17,7 @@ from maskrcnn.datasets.survey.channel_statistics import measure_channels
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.evaluator import evaluate
 from maskrcnn.images.sources import resolve_sources
-from maskrcnn.inference.predictor import load
+from maskrcnn.inference.loading import load
 from maskrcnn.train.trainer import TrainingResult
 
 Train = Callable[..., tuple[TrainingResult, Any]]

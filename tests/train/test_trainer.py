@@ -17,7 +17,7 @@ import torch
 from maskrcnn.datasets.source import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.evaluator import evaluate
-from maskrcnn.inference.predictor import load
+from maskrcnn.inference.loading import load
 from maskrcnn.train.learner import Learner
 from maskrcnn.train.trainer import Trainer, TrainingResult
 

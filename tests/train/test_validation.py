@@ -12,7 +12,7 @@ import pytest
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.evaluator import evaluate
-from maskrcnn.inference.predictor import load
+from maskrcnn.inference.loading import load
 from maskrcnn.train import validation
 from maskrcnn.train.preparation import PreparedRun
 from maskrcnn.train.trainer import TrainingResult

@@ -10,7 +10,7 @@ import pytest
 from maskrcnn.datasets.source import open_dataset
 from maskrcnn.datasets.survey.split import subset
 from maskrcnn.evaluation.evaluator import evaluate
-from maskrcnn.inference.predictor import load
+from maskrcnn.inference.loading import load
 from maskrcnn.weights.catalog import BUNDLED, bundled_names
 from maskrcnn.weights.checkpoint import read_checkpoint
 

@@ -34,7 +34,7 @@ def environment() -> dict[str, str]:
     from PIL import features
 
     import maskrcnn
-    from maskrcnn.inference.predictor import pick_device, pick_precision
+    from maskrcnn.inference.device import pick_device, pick_precision
 
     cpu = torch.device("cpu")
     device = pick_device("auto")
@@ -46,8 +46,8 @@ def environment() -> dict[str, str]:
         f"oneDNN {_yes(torch.backends.mkldnn.is_available())}",
         "cuda": _cuda(),
         "mps": _yes(torch.backends.mps.is_available()),
-        "device auto": f"{device.type}, precision {_name(pick_precision('auto', device))}"
-        + ("" if device == cpu else f"; on cpu {_name(pick_precision('auto', cpu))}"),
+        "device auto": f"{device.type}, precision {pick_precision('auto', device)}"
+        + ("" if device == cpu else f"; on cpu {pick_precision('auto', cpu)}"),
         **_fast_forms(),
         "torchvision kernels": _yes(torchvision.extension._has_ops()),
         "libjpeg-turbo": _yes(bool(features.check_feature("libjpeg_turbo"))),
@@ -70,7 +70,7 @@ def _fast_forms() -> dict[str, str]:
     """Which of the faster forms of the network run here, and why others do not."""
     import torch
 
-    from maskrcnn.benchmark.speed import bf16_hardware
+    from maskrcnn.inference.device import bf16_instructions
     from maskrcnn.inference.fused_model import WIDE
     from maskrcnn.ops.fused_conv import fused_form
     from maskrcnn.ops.kernels import status
@@ -88,7 +88,7 @@ def _fast_forms() -> dict[str, str]:
         "linear layers": ", ".join(linear),
         "winograd": f"yes, for fp32 on cpu, 3x3 convolutions of {WIDE} channels and more",
         "memory kept": _memory_kept(),
-        "bf16 on cpu": bf16_hardware() or "no instructions for it: slower than fp32",
+        "bf16 on cpu": bf16_instructions() or "no instructions for it: slower than fp32",
     }
 
 
@@ -128,6 +128,8 @@ def _version(name: str) -> str:
 def _cuda() -> str:
     import torch
 
+    from maskrcnn.inference.device import has_fast_bf16
+
     if not torch.cuda.is_available():
         return (
             f"no device (torch was built {f'for CUDA {torch.version.cuda}' if torch.version.cuda else 'without CUDA'})"
@@ -137,9 +139,8 @@ def _cuda() -> str:
         about = torch.cuda.get_device_properties(number)
         devices.append(f"{about.name}, {about.total_memory / 2**30:.0f} GiB")
     library = torch.backends.cudnn.version()
-    return (
-        f"{'; '.join(devices)}; CUDA {torch.version.cuda}, cuDNN {library}, bf16 {_yes(torch.cuda.is_bf16_supported())}"
-    )
+    fast = _yes(has_fast_bf16(torch.device("cuda")))
+    return f"{'; '.join(devices)}; CUDA {torch.version.cuda}, cuDNN {library}, bf16 {fast}"
 
 
 def _can(name: str) -> bool:
@@ -149,10 +150,6 @@ def _can(name: str) -> bool:
         return bool(features.check(name))
     except (ValueError, AttributeError):
         return False
-
-
-def _name(dtype: object) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 def _yes(value: bool) -> str:

@@ -8,7 +8,6 @@ one precision, and is its own exact form.
 
 from __future__ import annotations
 
-import copy
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,9 +18,10 @@ import numpy as np
 import torch
 
 from maskrcnn.benchmark.agreement import Agreement, agree
-from maskrcnn.config import Config, Preprocess
+from maskrcnn.config import Preprocess
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.inference.predictor import PRECISIONS, Predictor, pick_precision
+from maskrcnn.inference.device import PRECISIONS, has_fast_bf16, pick_precision
+from maskrcnn.inference.predictor import Predictor
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.predict.image_predictor import ImagePredictor
 from maskrcnn.results.result import Result
@@ -83,22 +83,13 @@ class Speeds:
     left_out: list[str]
 
 
-def bf16_hardware() -> str:
-    """The instructions for bfloat16 of this CPU as far as torch can tell; empty where it has to emulate them."""
-    found = {"AVX512-BF16": "_is_avx512_bf16_supported", "AMX": "_is_amx_tile_supported"}
-    return ", ".join(name for name, asks in found.items() if getattr(torch.cpu, asks, bool)())
-
-
 def precisions_for(device: torch.device) -> tuple[list[str], list[str]]:
     """The precisions worth a measurement on this device, and why others are not."""
+    suited = [EXACT, "bf16"] if has_fast_bf16(device) else [EXACT]
+    unsuited = [] if "bf16" in suited else [f"bf16: this {device.type} device has no instructions for it"]
     if device.type == "cpu":
-        slow = "fp16: CPUs have no fast arithmetic for it"
-        if bf16_hardware():
-            return [EXACT, "bf16"], [slow]
-        return [EXACT], [slow, "bf16: this CPU has no instructions for it"]
-    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
-        return [EXACT, "bf16", "fp16"], []
-    return [EXACT, "fp16"], [f"bf16: this {device.type} device has no fast arithmetic for it"]
+        return suited, ["fp16: CPUs have no fast arithmetic for it", *unsuited]
+    return [*suited, "fp16"], unsuited
 
 
 def chosen_precisions(names: Sequence[str], device: torch.device) -> list[str]:
@@ -112,8 +103,8 @@ def chosen_precisions(names: Sequence[str], device: torch.device) -> list[str]:
             f"precision: expected all, auto, {', '.join(PRECISIONS)} or several of them, found {unknown[0]!r}",
             fix="write for example --precision fp32,bf16",
         )
-    dtypes = {pick_precision(name, device) for name in names}
-    return [name for name, dtype in PRECISIONS.items() if dtype in dtypes]
+    picked = {pick_precision(name, device) for name in names}
+    return [name for name in PRECISIONS if name in picked]
 
 
 def input_sizes(own: Preprocess, edges: Sequence[int] | None = None) -> list[tuple[tuple[int, int], int]]:
@@ -181,8 +172,8 @@ def measure(
     for setting in contenders:
         key = setting if device.type == "cuda" else setting.precision
         if key not in predictors:
-            predictors[key] = _predictor(copy.copy(model), device, setting.precision)
-        racers.append(_Racer(setting, predictors[key], _resized(model.config, setting)))
+            predictors[key] = _predictor(model, device, setting.precision)
+        racers.append(_Racer(setting, predictors[key]))
     together = max(setting.batch for setting in contenders) * (4 if device.type == "cuda" else 1)
     # A batch that is not full would be timed as one that is: the first images fill it.
     order = list(itertools.islice(itertools.cycle(range(len(images))), -(-len(images) // together) * together))
@@ -217,14 +208,13 @@ def measure(
 class _Racer:
     setting: Setting
     predictor: ImagePredictor
-    config: Config
     seconds: list[list[float]] = field(default_factory=list)  # an image, group by group, turn by turn
     objects: int = 0
     agreement: Agreement = field(default_factory=Agreement)
 
     def run(self, images: list[np.ndarray], score: float) -> list[Result]:
-        self.predictor.model.config = self.config
-        return self.predictor.predict(images, score, self.setting.batch)
+        size = None if self.setting.own else self.setting.short[0]
+        return self.predictor.predict(images, score, self.setting.batch, size=size)
 
     def timed(self, group: int, images: list[np.ndarray], score: float) -> list[Result]:
         start = time.perf_counter()
@@ -282,7 +272,3 @@ class _Clock:
 
 def _predictor(model: MaskRCNN | Artifact, device: torch.device, precision: str) -> ImagePredictor:
     return Runtime(model) if isinstance(model, Artifact) else Predictor(model, str(device), precision)
-
-
-def _resized(config: Config, setting: Setting) -> Config:
-    return config.replace(preprocess={"short": setting.short, "long": setting.long})

@@ -66,7 +66,7 @@ def benchmark(
     from maskrcnn.benchmark.environment import machine
     from maskrcnn.benchmark.speed import measure, settings
     from maskrcnn.benchmark.speed_advice import advise
-    from maskrcnn.inference.torch_program import is_exported
+    from maskrcnn.inference.loading import is_exported
 
     with own_file(json_out):
         network, report, where, wanted, unsuited, usual, exact = _load(model, device, precision, trust)
@@ -115,8 +115,8 @@ class _Loaded(NamedTuple):
 
 def _load(source: str, device: str, precision: str, trust: bool) -> _Loaded:
     from maskrcnn.benchmark.speed import EXACT, chosen_precisions, precisions_for
-    from maskrcnn.inference.predictor import pick_device
-    from maskrcnn.inference.torch_program import is_exported, load_exported
+    from maskrcnn.inference.device import pick_device
+    from maskrcnn.inference.loading import is_exported, load_exported
     from maskrcnn.weights.load import load_model
 
     if is_exported(source):

@@ -23,7 +23,7 @@ from maskrcnn.output.atomic_file import write_text
 from maskrcnn.text import discard_rest, visible
 
 if TYPE_CHECKING:
-    from maskrcnn.weights.load_report import LoadReport
+    from maskrcnn.predict.image_predictor import WeightReport
 
 
 class _Door(Console):
@@ -140,7 +140,7 @@ def deliver_json(content: object, target: str | None) -> None:
         write_text(target, json_text(content))
 
 
-def show_report(report: LoadReport | None) -> None:
+def show_report(report: WeightReport | None) -> None:
     """How weights were loaded."""
     for line in report.lines() if report else ():
         say(line)

@@ -24,7 +24,7 @@ def demo(
     from matplotlib.cbook import get_sample_data
     from PIL import Image
 
-    from maskrcnn.inference.predictor import load
+    from maskrcnn.inference.loading import load
     from maskrcnn.results.prediction_writer import PredictionWriter
 
     hopper = Image.open(str(get_sample_data("grace_hopper.jpg", asfileobj=False))).convert("RGB")

@@ -40,7 +40,7 @@ def evaluate(
     from maskrcnn.evaluation.dataset_predictor import DatasetPredictor
     from maskrcnn.evaluation.evaluator import evaluate as run
     from maskrcnn.evaluation.report import write_report
-    from maskrcnn.inference.predictor import load
+    from maskrcnn.inference.loading import load
 
     with own_folder(folder), own_file(json_out):
         predictor = load(model, device, precision, size=size, trust=trust)

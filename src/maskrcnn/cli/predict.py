@@ -34,7 +34,7 @@ def predict(
     from maskrcnn.predict.prediction_run import predict_to_folder
 
     def open_predictor() -> ImagePredictor:
-        from maskrcnn.inference.predictor import load
+        from maskrcnn.inference.loading import load
 
         predictor = load(model, device, precision, size=size, trust=trust)
         show_report(predictor.report)

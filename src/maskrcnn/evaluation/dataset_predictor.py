@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from types import TracebackType
 
 import numpy as np
 
@@ -14,12 +13,13 @@ from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.evaluation.federated import as_labelled, is_federated, note
 from maskrcnn.evaluation.label_mapping import label_mapping
 from maskrcnn.predict.image_predictor import ImagePredictor
+from maskrcnn.predict.prediction_options import PredictionOptions
 from maskrcnn.results.result import Result
 from maskrcnn.text import plural, quoted
 
 
 class DatasetPredictor:
-    """Runs the model on images of the data set; inside `with`, under the given limit of detections.
+    """Runs the model on images of the data set, with a limit of detections.
 
     Args:
         max_detections: objects an image; the model's own limit unless given.
@@ -29,26 +29,16 @@ class DatasetPredictor:
         config: of the model, with that limit.
 
     Raises:
-        MaskRCNNError: model and data have no class in common; or, on entering, the model was exported with fewer
-            detections.
+        MaskRCNNError: model and data have no class in common, or the model was exported with fewer detections.
     """
 
     def __init__(self, predictor: ImagePredictor, dataset: Dataset, max_detections: int | None = None) -> None:
         self.predictor, self.dataset = predictor, dataset
-        self.limit = max_detections or predictor.model.config.max_detections
-        self.config = predictor.model.config.replace(max_detections=self.limit)
-        self._own_config = predictor.model.config
+        self.limit = max_detections or predictor.config.max_detections
+        predictor.network.check(PredictionOptions(max_detections=self.limit))
+        self.config = predictor.config.replace(max_detections=self.limit)
         self._to_dataset = label_mapping(predictor.names, dataset.names)
         self._unknown = 0
-
-    def __enter__(self) -> DatasetPredictor:
-        self.predictor.model.config = self.config
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.predictor.model.config = self._own_config
 
     def stream(self, indices: Sequence[int]) -> Iterator[EvaluatedImage | MaskRCNNError]:
         """Labels and detections of these images in their order, while the next ones are read in the background.
@@ -56,7 +46,8 @@ class DatasetPredictor:
         An image that cannot be read, or whose labels cannot, is yielded as its error, whose message names it.
         """
         pixels = [partial(self.dataset.pixels, index, self.config.preprocess) for index in indices]
-        for index, result in zip(indices, self.predictor.stream(pixels, score=0.0), strict=True):
+        results = self.predictor.stream(pixels, score=0.0, max_detections=self.limit)
+        for index, result in zip(indices, results, strict=True):
             try:
                 yield result if isinstance(result, MaskRCNNError) else self._evaluated(index, result)
             except MaskRCNNError as error:

@@ -17,7 +17,7 @@ from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.evaluation.next_steps import next_steps
 from maskrcnn.evaluation.tables import TableBuilder, Tables
 from maskrcnn.evaluation.zero_ap import BoxProbe, explain_zero_ap
-from maskrcnn.inference.predictor import load
+from maskrcnn.inference.loading import load
 from maskrcnn.predict.image_predictor import ImagePredictor
 
 # An AP below it, in percent, suggests a mistake in the setup rather than a weak model.
@@ -51,19 +51,19 @@ def evaluate(
     problems: list[str] = []
     data_problems = ProblemLog(dataset.problems)
     done = 0
-    with DatasetPredictor(predictor, dataset, max_detections) as predictions:
-        metrics = CocoMetrics(dataset.names, predictions.limit)
-        for image in predictions.stream(range(len(dataset))):
-            if isinstance(image, MaskRCNNError):
-                problems.append(str(image))
-                continue
-            data_problems.add(image.truth.problems)
-            metrics.update(image)
-            if analyse:
-                builder.update(image)
-                probe.update(image)
-            done += 1
-            advance()
+    predictions = DatasetPredictor(predictor, dataset, max_detections)
+    metrics = CocoMetrics(dataset.names, predictions.limit)
+    for image in predictions.stream(range(len(dataset))):
+        if isinstance(image, MaskRCNNError):
+            problems.append(str(image))
+            continue
+        data_problems.add(image.truth.problems)
+        metrics.update(image)
+        if analyse:
+            builder.update(image)
+            probe.update(image)
+        done += 1
+        advance()
     if not done:
         first = f"the first: {problems[0]}" if problems else "there is none"
         raise MaskRCNNError(f"no image could be evaluated; {first}")

@@ -76,9 +76,8 @@ def export(request: Request) -> Trial:
     request.check()
     from maskrcnn.weights.load import load_model
 
-    model, _ = load_model(request.source)
-    if request.max_detections is not None:
-        model.config = model.config.replace(max_detections=request.max_detections)
+    changes = None if request.max_detections is None else {"max_detections": request.max_detections}
+    model, _ = load_model(request.source, config=changes)
     return export_model(model, request)
 
 
@@ -138,7 +137,7 @@ def open_session(export_format: ExportFormat, path: Path) -> Session:
         from maskrcnn.export.aoti_file import CompiledSession
 
         return CompiledSession(path)
-    from maskrcnn.inference.torch_program import load_exported
+    from maskrcnn.inference.loading import load_exported
 
     return load_exported(path, trust=True).model.session  # this process wrote the file
 
@@ -146,8 +145,8 @@ def open_session(export_format: ExportFormat, path: Path) -> Session:
 def measure_ap(model: MaskRCNN, path: Path, data: Path) -> dict[str, tuple[float, float]]:
     """AP of the model and its artifact, over the classes that model and data share: others would dilute a loss."""
     from maskrcnn.evaluation.evaluator import evaluate
+    from maskrcnn.inference.loading import load_exported
     from maskrcnn.inference.predictor import Predictor
-    from maskrcnn.inference.torch_program import load_exported
 
     predictors = Predictor(model, "cpu", "fp32"), load_exported(path, trust=True)
     before, after = (evaluate(predictor, data).known_metrics for predictor in predictors)

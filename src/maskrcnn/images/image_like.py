@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from maskrcnn.arguments import checked_share, is_whole
 from maskrcnn.config import Preprocess
-from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.channels import as_model_input
 from maskrcnn.images.image_limits import check_size
@@ -20,8 +18,6 @@ from maskrcnn.images.pillow_file import pixel_values
 from maskrcnn.images.sources import read_source
 
 ImageLike = str | Path | np.ndarray | Image.Image | Callable[[], np.ndarray]
-
-LARGEST_BATCH = 65536
 
 
 def read_image_like(image: ImageLike, preprocess: Preprocess) -> tuple[ReadImage, Path | None]:
@@ -41,23 +37,6 @@ def read_image_like(image: ImageLike, preprocess: Preprocess) -> tuple[ReadImage
     raise MaskRCNNError(
         f"expected a path, URL, PIL image or numpy array, found {type(image).__name__}", fix=_advice(image)
     )
-
-
-def checked_score(score: Any) -> float:
-    """A score as a number from 0 to 1. Raises `MaskRCNNError` for anything else."""
-    return checked_share(score, "score")
-
-
-def checked_batch_size(size: Any, default: int) -> int:
-    """How many images go through together; ``default`` for None. Raises `MaskRCNNError` for anything but 1 and up."""
-    if size is None:
-        return default
-    if not is_whole(size) or not 1 <= size <= LARGEST_BATCH:
-        raise MaskRCNNError(
-            f"batch_size: expected a whole number from 1 to {LARGEST_BATCH}, or None, found {shown(size)}",
-            fix="give one, such as 4",
-        )
-    return int(size)
 
 
 def check_image_list(images: Any) -> Iterable[Any]:

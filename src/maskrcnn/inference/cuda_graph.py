@@ -8,6 +8,7 @@ a few recordings are kept, of the shapes that come most often.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any
@@ -22,10 +23,12 @@ from maskrcnn.text import first_line
 KEPT = 8  # recordings, each of which holds its inputs and outputs; they share what lies between
 
 Replay = Callable[[Tensor, Tensor, Tensor], InstanceDetections]
+# cuDNN's settings are the process's: one recording at a time.
+_recording = threading.Lock()
 
 
 class ReplayedDetect:
-    """`model.detect`, recorded for shapes that come again.
+    """`model.detect`, recorded for shapes that come again. Calls must take turns.
 
     Args:
         record: makes a `Replay` from a call's arguments; tests give their own.
@@ -41,19 +44,20 @@ class ReplayedDetect:
         self._replays: dict[Hashable, Replay] = {}
         self._pool: Any = None
 
-    def __call__(self, images: Tensor, sizes: Tensor, score: Tensor) -> InstanceDetections:
+    def __call__(self, images: Tensor, sizes: Tensor, score: Tensor, max_detections: int) -> InstanceDetections:
         """As `MaskRCNN.detect`; the next call overwrites what this one returns."""
-        key = (images.shape, images.dtype, self.model.config)
+        key = (images.shape, images.dtype, max_detections)
         self._uses[key] += 1
         if key not in self._replays and self._worth_recording(key):
             try:
-                self._replays[key] = self._record(images, sizes, score)
+                with _recording:
+                    self._replays[key] = self._record(images, sizes, score, max_detections)
             except RuntimeError as error:
                 # Out of memory too: without a recording a batch needs no more than before.
                 self.trouble = first_line(error)
                 self._replays.clear()
         if key not in self._replays:
-            return self.model.detect(images, sizes, score)
+            return self.model.detect(images, sizes, score, max_detections)
         return self._replays[key](images, sizes, score)
 
     def _worth_recording(self, key: Hashable) -> bool:
@@ -67,7 +71,7 @@ class ReplayedDetect:
             del self._replays[rarest]
         return True
 
-    def _record_cuda(self, images: Tensor, sizes: Tensor, score: Tensor) -> Replay:
+    def _record_cuda(self, images: Tensor, sizes: Tensor, score: Tensor, max_detections: int) -> Replay:
         inputs = images.clone(), sizes.clone(), score.clone()
         graph = torch.cuda.CUDAGraph()
         if self._pool is None:
@@ -77,10 +81,11 @@ class ReplayedDetect:
         with _fastest_convolutions():
             with torch.cuda.stream(aside):
                 for _ in range(2):
-                    self.model.detect(*inputs)
+                    self.model.detect(*inputs, max_detections)
             torch.cuda.current_stream().wait_stream(aside)
-            with torch.cuda.graph(graph, pool=self._pool):
-                outputs = self.model.detect(*inputs)
+            # Other threads may allocate and copy meanwhile; by default that would end the capture with an error.
+            with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+                outputs = self.model.detect(*inputs, max_detections)
 
         def replay(*arguments: Tensor) -> InstanceDetections:
             for kept, given in zip(inputs, arguments, strict=True):

@@ -1,4 +1,4 @@
-"""Exported files for `maskrcnn.load`: those of `maskrcnn.runtime`, and `torch.export` programs, which torch runs.
+"""Programs of `torch.export` (.pt2), which torch runs.
 
 A program is opened on the caller's word alone. torch evaluates text of the archive as Python (the expressions of its
 shapes, its guards), imports modules that its trees name, and which text that is changes with torch's version.
@@ -19,42 +19,12 @@ import numpy as np
 import torch
 from torch.export import ExportedProgram
 
-from maskrcnn import runtime
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.runtime.artifact import Artifact
 from maskrcnn.runtime.artifact_contract import INPUTS, METADATA_FILE, MIN_PROGRAM_SIDE, OUTPUTS
 from maskrcnn.text import first_line
 
 PROGRAM = ".pt2"
-
-
-def is_exported(source: str | Path) -> bool:
-    """Whether this names an exported model, by its suffix."""
-    return Path(source).suffix.lower() in (*runtime.SUFFIXES, PROGRAM)
-
-
-def load_exported(
-    path: str | Path, device: str = "auto", precision: str = "auto", trust: bool = False
-) -> runtime.Runtime:
-    """The predictor of an exported file.
-
-    Args:
-        trust: open a program although what is written in it may run as code.
-
-    Raises:
-        MaskRCNNError: as `maskrcnn.runtime.load`; the file is a program and not trusted; or it was exported in another
-            precision.
-    """
-    path = Path(path)
-    if path.suffix.lower() == PROGRAM:
-        predictor = runtime.Runtime(_open_program(path, device, trust))
-    else:
-        predictor = runtime.load(path, device)
-    own = predictor.model.precision
-    if precision not in ("auto", own):
-        what = f"exported in {own}, {precision} asked for"
-        raise MaskRCNNError(what, where=path, fix=f"use --precision auto, or export again with --precision {precision}")
-    return predictor
 
 
 class ProgramSession:
@@ -79,7 +49,8 @@ class ProgramSession:
             return [part.numpy() for part in self._module(*(torch.from_numpy(feeds[name]) for name in INPUTS))]
 
 
-def _open_program(path: Path, device: str, trust: bool) -> Artifact:
+def open_program(path: Path, device: str, trust: bool) -> Artifact:
+    """The artifact in a .pt2. Raises `MaskRCNNError` as `maskrcnn.inference.loading.load_exported` does."""
     if device not in ("auto", "cpu"):
         raise MaskRCNNError(f"exported programs run on the CPU, found device {device!r}", fix="use --device cpu")
     if not path.is_file():

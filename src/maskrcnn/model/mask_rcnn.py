@@ -42,7 +42,7 @@ class MaskRCNN(nn.Module):
     def __init__(self, config: Config, names: Sequence[str]) -> None:
         super().__init__()
         check_memory(config, len(names))
-        self.config, self.names = config, tuple(names)
+        self._config, self.names = config, tuple(names)
         self.backbone = build_backbone(config)
         self.fpn = FPN(self.backbone.channels, config)
         self.rpn = RPN(config)
@@ -99,6 +99,11 @@ class MaskRCNN(nn.Module):
         column = torch.arange(width, device=images.device) < sizes[:, 1, None, None]
         images = (images.float() / self.full_scale - self.mean) / self.std * (row & column)[:, None]
         return self.fpn(self.backbone(images.to(self.dtype, memory_format=torch.channels_last)))
+
+    @property
+    def config(self) -> Config:
+        """What it was built from; what a call may ask for otherwise is an argument of `detect`."""
+        return self._config
 
     @property
     def dtype(self) -> torch.dtype:

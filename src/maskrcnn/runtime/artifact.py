@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from maskrcnn.config import Config
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.predict.image_predictor import Found
+from maskrcnn.predict.network import DetectionArrays
+from maskrcnn.predict.prediction_options import PredictionOptions
 from maskrcnn.runtime.artifact_contract import (
     INPUTS,
     KEY,
@@ -25,7 +25,7 @@ from maskrcnn.text import first_line, listed, plural
 
 
 class Session(Protocol):
-    """A graph loaded into a runtime.
+    """A graph loaded into a runtime. Several threads may run it at once.
 
     Attributes:
         runtime: its name and version, for people.
@@ -46,7 +46,7 @@ class Session(Protocol):
 
 
 class Artifact:
-    """The network of an exported file.
+    """The network of an exported file. May be used from several threads at once, as its session may.
 
     Args:
         session: the graph.
@@ -71,48 +71,36 @@ class Artifact:
                 where=path,
                 fix=f"make one from a checkpoint: maskrcnn export CHECKPOINT --out {path.name}",
             )
-        self.names, self._exported, self.precision, self.version = ArtifactMetadata.from_json(metadata, path)
-        self._config = self._exported
-        _check_graph(session, self._exported, path)
+        self.names, self._config, self.precision, self.version = ArtifactMetadata.from_json(metadata, path)
+        _check_graph(session, self._config, path)
 
     @property
     def config(self) -> Config:
-        """Settings that hold for the next image.
-
-        All but two are part of the graph. Images may be resized otherwise, and fewer detections be asked for.
-        """
+        """Architecture and thresholds, as exported."""
         return self._config
 
-    @config.setter
-    def config(self, config: Config) -> None:
-        own = self._exported
-        if config.max_detections > own.max_detections:
-            raise MaskRCNNError(
-                f"exported with at most {own.max_detections} detections an image, {config.max_detections} asked for",
-                where=self.path,
-                fix=f"ask for fewer, or export the model again with --max-detections {config.max_detections}",
-            )
-        fixed = dataclasses.replace(config, preprocess=own.preprocess, max_detections=own.max_detections)
-        if fixed != own or _pixels(config) != _pixels(own):
-            names = [
-                field.name
-                for field in dataclasses.fields(own)
-                if getattr(fixed, field.name) != getattr(own, field.name)
-            ]
-            raise MaskRCNNError(
-                f"an exported model's {', '.join(names) or 'channels and normalisation'} cannot be changed",
-                where=self.path,
-                fix="change the model it came from and export that again",
-            )
-        self._config = config
+    def check(self, options: PredictionOptions) -> None:
+        """Raises `MaskRCNNError` for more detections than the graph has room for, or an input of no such size.
 
-    def detect(self, images: Sequence[np.ndarray], score: float) -> tuple[Found, list[list[int]]]:
-        """Objects in images [H, W, C] such as the model takes, and each one's (height, width) in the network input."""
-        batch, sizes = prepare(images, self._config.preprocess, self.session.smallest)
+        All else that a call may ask for is met: lower limits cut what the graph returns, and images may be resized
+        otherwise. Names, thresholds and the layers' precision are part of the graph.
+        """
+        options.preprocess(self.config)
+        wanted, own = options.detections(self.config), self.config.max_detections
+        if wanted > own:
+            raise MaskRCNNError(
+                f"exported with at most {own} detections an image, {wanted} asked for",
+                where=self.path,
+                fix=f"ask for fewer, or export the model again with --max-detections {wanted}",
+            )
+
+    def detect(self, images: Sequence[np.ndarray], options: PredictionOptions) -> DetectionArrays:
+        """Objects in images [H, W, C], as `maskrcnn.predict.network.Network.detect`."""
+        batch, sizes = prepare(images, options.preprocess(self.config), self.session.smallest)
         step = self.session.shape[0] or len(batch)
         try:
             parts = [
-                self.session.run(graph_inputs(batch[at : at + step], sizes[at : at + step], score))
+                self.session.run(graph_inputs(batch[at : at + step], sizes[at : at + step], options.score))
                 for at in range(0, len(batch), step)
             ]
             outputs = [np.concatenate(part) for part in zip(*parts, strict=True)]
@@ -121,20 +109,16 @@ class Artifact:
             reason = error.what if isinstance(error, MaskRCNNError) else first_line(error)
             what = f"{self.session.runtime} cannot run it on an input of {list(batch.shape)}: {reason}"
             raise MaskRCNNError(what, where=self.path, fix="export the model again, or free memory") from error
-        limit = self._config.max_detections
-        boxes, scores, labels, valid, masks = (part[:, :limit] for part in outputs)
-        return Found(boxes, scores, labels.astype(np.int64, copy=False), valid.astype(bool), masks), sizes.tolist()
+        most = options.detections(self.config)
+        boxes, scores, labels, valid, masks = (part[:, :most] for part in outputs)
+        return DetectionArrays(
+            boxes, scores, labels.astype(np.int64, copy=False), valid.astype(bool, copy=False), masks, sizes
+        )
 
     def __repr__(self) -> str:
         return (
             f"Artifact({self.path.name}: {plural(len(self.names), 'class')}, {self.precision}, {self.session.runtime})"
         )
-
-
-def _pixels(config: Config) -> tuple[Any, ...]:
-    """What the graph takes for granted of its input's pixels."""
-    own = config.preprocess
-    return own.mean, own.std, own.divisor, own.depth
 
 
 def _check_graph(session: Session, config: Config, path: Path) -> None:

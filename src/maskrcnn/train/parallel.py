@@ -17,7 +17,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import InitProcessGroupKwargs, set_seed
 from torch import Tensor, nn
 
-from maskrcnn.inference.predictor import PRECISIONS, pick_device, pick_precision
+from maskrcnn.inference.device import pick_device, pick_precision
 from maskrcnn.model.batch import Batch
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.train.recipe import Recipe
@@ -32,9 +32,7 @@ def build_accelerator(recipe: Recipe, device: str, folder: Path) -> tuple[Accele
     picked = pick_device(device)
     if picked.type == "cuda" and picked.index is not None:
         torch.cuda.set_device(picked)
-    precision = recipe.precision
-    if precision == "auto":
-        precision = "bf16" if _has_fast_bf16(picked) else "fp32"
+    precision = pick_precision(recipe.precision, picked, training=True)
     # accelerate keeps one state a process; without this a second run could not choose its precision.
     AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(
@@ -47,13 +45,6 @@ def build_accelerator(recipe: Recipe, device: str, folder: Path) -> tuple[Accele
     )
     set_seed(recipe.seed)
     return accelerator, precision
-
-
-def _has_fast_bf16(device: torch.device) -> bool:
-    """Whether bf16 is faster than fp32 there."""
-    if device.type == "cuda":
-        return pick_precision("auto", device) == PRECISIONS["bf16"]
-    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
 
 
 class Objective(nn.Module):

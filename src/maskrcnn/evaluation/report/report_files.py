@@ -42,8 +42,7 @@ def write_report(
     analysis = evaluation.analysis
     if analysis is None:
         raise MaskRCNNError("expected an evaluation with its analysis", fix="call evaluate(…, analyse=True)")
-    with predictions:
-        pairs = list(worst_images(analysis, predictions, worst))
+    pairs = list(worst_images(analysis, predictions, worst))
     objects = int((~analysis.matches.region).sum())
     facts = (
         f"split {split}" if split else "",

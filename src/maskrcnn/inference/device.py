@@ -1,0 +1,62 @@
+"""Where a network runs and in which precision: one rule for prediction, training and benchmarks.
+
+What "auto" stands for:
+
+    device                        prediction   training
+    CUDA with bf16 arithmetic     bf16         bf16
+    CPU with bf16 instructions    fp32         bf16
+    any other                     fp32         fp32
+
+A device without arithmetic for bf16 emulates it, slower than fp32. On a CPU that has it, prediction stays in fp32 all
+the same: weights rounded to 8 bits move boxes, and detections are the final answer. Training keeps its weights in fp32
+and rounds only what passes through the layers, an error that averages out over the steps. On CUDA bf16 is so much
+faster that prediction takes it too. precision="fp32" is the exact form everywhere.
+"""
+
+from __future__ import annotations
+
+import re
+
+import torch
+
+from maskrcnn.documents import shown
+from maskrcnn.errors import MaskRCNNError
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def pick_device(name: str | torch.device) -> torch.device:
+    """The device of this name; "auto" is CUDA, then MPS, then the CPU. Raises `MaskRCNNError` for an absent one."""
+    name = str(name) if isinstance(name, torch.device) else name
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if not isinstance(name, str) or not re.fullmatch(r"(cpu|mps)(:0)?|cuda(:\d{1,3})?", name, re.ASCII):
+        raise MaskRCNNError(f"unknown device {shown(name)}", fix="use auto, cpu, cuda, cuda:1 or mps")
+    kind, _, number = name.partition(":")
+    # torch itself takes 999 for another number.
+    on_cuda = kind == "cuda" and torch.cuda.is_available() and int(number or 0) < torch.cuda.device_count()
+    if not (kind == "cpu" or on_cuda or (kind == "mps" and torch.backends.mps.is_available())):
+        raise MaskRCNNError(f"device {name!r} is not there", fix="use --device cpu, or auto")
+    return torch.device(name)
+
+
+def pick_precision(name: str, device: torch.device, training: bool = False) -> str:
+    """The precision of this name, one of `PRECISIONS`; "auto" follows the rule above."""
+    if name == "auto":
+        return "bf16" if has_fast_bf16(device) and (training or device.type != "cpu") else "fp32"
+    if not isinstance(name, str) or name not in PRECISIONS:
+        raise MaskRCNNError(f"unknown precision {shown(name)}", fix=f"use auto, {', '.join(PRECISIONS)}")
+    return name
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Whether the device has arithmetic for bf16, as far as torch can tell."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and bool(bf16_instructions())
+
+
+def bf16_instructions() -> str:
+    """This CPU's instructions for bf16 as far as torch can tell; empty where it has to emulate them."""
+    found = {"AVX512-BF16": "_is_avx512_bf16_supported", "AMX": "_is_amx_tile_supported"}
+    return ", ".join(name for name, asks in found.items() if getattr(torch.cpu, asks, bool)())

@@ -1,0 +1,79 @@
+"""`maskrcnn.load`: a predictor of any checkpoint or exported model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from maskrcnn import runtime
+from maskrcnn.documents import shown
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.inference.predictor import Predictor
+from maskrcnn.inference.torch_program import PROGRAM, open_program
+from maskrcnn.predict.image_predictor import ImagePredictor
+from maskrcnn.weights.load import load_model
+
+
+def load(
+    source: str | Path,
+    device: str = "auto",
+    precision: str = "auto",
+    names: Sequence[str] | None = None,
+    config: str | Path | Mapping[str, Any] | None = None,
+    size: int | None = None,
+    trust: bool = False,
+) -> ImagePredictor:
+    """A model ready to use, from a bundled name ("nuclei"), a catalog name ("coco", "coco-v2") or a file.
+
+    A checkpoint (.safetensors of ours; .pth or .pkl of torchvision, detectron2 or mmdetection) gives a `Predictor`; an
+    exported model (.onnx, .xml, .pt2) one with the same methods that runs as it was exported.
+
+    Args:
+        names: the classes of a checkpoint that carries none, or other names for them; background left out.
+        config: a yaml for what a checkpoint cannot tell: detectron2's own, or settings of ours; or those by name.
+        size: shortest edge of the network input in pixels, if not the model's own; smaller is faster.
+        trust: open a .pt2, which can run any code. No other file can, nor is it asked for one.
+
+    Raises:
+        MaskRCNNError: unknown name, unreadable file, a checkpoint of another architecture, an absurd size, a .pt2 that
+            is not trusted, or names or a config for an exported model, which has its own.
+    """
+    if not isinstance(source, str | Path):
+        raise MaskRCNNError(f"expected a model's name or path, found {shown(source)}", fix='such as load("coco")')
+    if not is_exported(source):
+        model, report = load_model(source, names, config)
+        return Predictor(model, device, precision, report, size)
+    if names is not None or config is not None:
+        what = "an exported model has its own names and settings, which cannot be changed"
+        raise MaskRCNNError(what, where=source, fix="load the checkpoint that it was made from")
+    return load_exported(source, device, precision, trust, size)
+
+
+def is_exported(source: str | Path) -> bool:
+    """Whether this names an exported model, by its suffix."""
+    return Path(source).suffix.lower() in (*runtime.SUFFIXES, PROGRAM)
+
+
+def load_exported(
+    path: str | Path, device: str = "auto", precision: str = "auto", trust: bool = False, size: int | None = None
+) -> runtime.Runtime:
+    """The predictor of an exported file.
+
+    Args:
+        trust: open a program although what is written in it may run as code.
+
+    Raises:
+        MaskRCNNError: as `maskrcnn.runtime.load`; the file is a program and not trusted; or it was exported in another
+            precision.
+    """
+    path = Path(path)
+    if path.suffix.lower() == PROGRAM:
+        predictor = runtime.Runtime(open_program(path, device, trust), size)
+    else:
+        predictor = runtime.load(path, device, size=size)
+    own = predictor.model.precision
+    if precision not in ("auto", own):
+        what = f"exported in {own}, {precision} asked for"
+        raise MaskRCNNError(what, where=path, fix=f"use --precision auto, or export again with --precision {precision}")
+    return predictor

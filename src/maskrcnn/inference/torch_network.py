@@ -1,0 +1,96 @@
+"""`MaskRCNN.detect` as a `Network`: on one device, in one precision."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from maskrcnn.config import Config
+from maskrcnn.inference.cuda_graph import ReplayedDetect
+from maskrcnn.inference.fused_model import for_inference
+from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.model.preprocess import prepare
+from maskrcnn.ops.allocator import keep_freed_memory
+from maskrcnn.predict.network import DetectionArrays, PendingDetections
+from maskrcnn.predict.prediction_options import PredictionOptions
+
+
+class TorchNetwork:
+    """A copy of a `MaskRCNN` made for inference; the model stays as it is.
+
+    Threads share the weights, which nothing writes. On CUDA their batches take turns: recordings have one set of
+    buffers, which are read out before the next batch may overwrite them.
+
+    Attributes:
+        model: the copy.
+    """
+
+    def __init__(self, model: MaskRCNN, device: torch.device, dtype: torch.dtype) -> None:
+        self.device = device
+        if device.type == "cpu":
+            keep_freed_memory()
+        self.model = for_inference(model, device, dtype)
+        self.replayed = ReplayedDetect(self.model) if device.type == "cuda" else None
+        self._turn = threading.Lock()
+        self._last: torch.cuda.Event | None = None  # of the batch whose turn was the last one
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names; labels index into them."""
+        return self.model.names
+
+    @property
+    def config(self) -> Config:
+        """Architecture and thresholds of the model."""
+        return self.model.config
+
+    def check(self, options: PredictionOptions) -> None:
+        """Raises `MaskRCNNError` for an input size or a number of detections that need more memory than is allowed."""
+        if options.size is not None or options.max_detections is not None:
+            preprocess, most = options.preprocess(self.config), options.detections(self.config)
+            dataclasses.replace(self.config, preprocess=preprocess, max_detections=most)
+
+    @torch.inference_mode()
+    def detect(self, images: Sequence[np.ndarray], options: PredictionOptions) -> PendingDetections:
+        """Begin to find the objects in images [H, W, C], as `Network.detect`."""
+        tensors = [torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(2, 0, 1) for image in images]
+        preprocess, most = options.preprocess(self.config), options.detections(self.config)
+        if self.replayed is None:
+            batch, sizes = prepare(tensors, preprocess, self.device)
+            found = self.model.detect(batch, sizes, options.score, most)
+            return DetectionArrays(*(part.cpu().numpy() for part in (*found, sizes)))
+        with torch.cuda.device(self.device):
+            batch, sizes = prepare(tensors, preprocess, self.device)
+            score = torch.full((), options.score, device=self.device)
+            with self._turn:
+                if self._last is not None:
+                    # No wait on the stream that recorded it; a thread may be on another one.
+                    torch.cuda.current_stream().wait_event(self._last)
+                found = self.replayed(batch, sizes, score, most)
+                parts = [_pinned(part) for part in (*found, sizes)]
+                self._last = done = torch.cuda.Event()
+                done.record()
+        return _CudaDetections(parts, done)
+
+
+@dataclass
+class _CudaDetections:
+    """Detections and sizes on their way to the host."""
+
+    parts: list[Tensor]
+    done: torch.cuda.Event
+
+    def wait(self) -> DetectionArrays:
+        self.done.synchronize()
+        return DetectionArrays(*(part.numpy() for part in self.parts))
+
+
+def _pinned(tensor: Tensor) -> Tensor:
+    """The tensor's values in host memory, once the device has come to it."""
+    return torch.empty_like(tensor, device="cpu", pin_memory=True).copy_(tensor, non_blocking=True)
