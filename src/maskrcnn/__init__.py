@@ -13,7 +13,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from maskrcnn.version import VERSION
+
+__version__ = VERSION
 
 if TYPE_CHECKING:
     from maskrcnn.config import Config as Config
@@ -39,7 +41,7 @@ _HOMES = {
     "evaluate": "maskrcnn.evaluation.evaluator",
     "MaskRCNNError": "maskrcnn.errors",
 }
-__all__ = [*_HOMES]
+__all__ = [*_HOMES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:

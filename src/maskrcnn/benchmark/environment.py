@@ -33,13 +33,13 @@ def environment() -> dict[str, str]:
     import torchvision
     from PIL import features
 
-    import maskrcnn
     from maskrcnn.inference.device import pick_device, pick_precision
+    from maskrcnn.version import VERSION
 
     cpu = torch.device("cpu")
     device = pick_device("auto")
     found = {
-        "maskrcnn": maskrcnn.__version__,
+        "maskrcnn": VERSION,
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
         **{name: _version(name) for name in _LIBRARIES},
         "cpu": f"{_cores()}, {torch.backends.cpu.get_cpu_capability()}, "

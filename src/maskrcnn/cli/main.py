@@ -37,9 +37,9 @@ app.add_typer(dataset.app, name="dataset")
 @app.callback(invoke_without_command=True)
 def root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
     if version:
-        import maskrcnn
+        from maskrcnn.version import VERSION
 
-        say(maskrcnn.__version__)
+        say(VERSION)
         raise typer.Exit()
 
 

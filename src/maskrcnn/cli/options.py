@@ -8,8 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-import maskrcnn
-
 
 def one_of(*words: str) -> Callable[[str], list[str]]:
     """Completes one of some words."""
@@ -22,7 +20,7 @@ def one_of(*words: str) -> Callable[[str], list[str]]:
 
 def _bundled(incomplete: str) -> list[str]:
     """Names of bundled models, found without torch; where none fits, the shell completes files."""
-    folder = Path(maskrcnn.__file__).parent / "weights" / "bundled"
+    folder = Path(__file__).parents[1] / "weights" / "bundled"
     return [name for name in sorted(path.stem for path in folder.glob("*.safetensors")) if name.startswith(incomplete)]
 
 

@@ -27,10 +27,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-import maskrcnn
 from maskrcnn.config import Config, from_dict, to_dict
 from maskrcnn.documents import parse_json, shown
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.version import VERSION
 
 KEY = "maskrcnn"
 METADATA_FILE = f"{KEY}.json"
@@ -71,7 +71,7 @@ class ArtifactMetadata(NamedTuple):
     names: tuple[str, ...]
     config: Config
     precision: str
-    version: str = maskrcnn.__version__
+    version: str = VERSION
 
     def to_json(self) -> str:
         """The text that exporters write."""

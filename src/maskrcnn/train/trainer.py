@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import maskrcnn
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.evaluation import Evaluation
@@ -27,6 +26,7 @@ from maskrcnn.train.samples.loader import LoadedBatch
 from maskrcnn.train.schedule import rate_factor
 from maskrcnn.train.state import save_state
 from maskrcnn.train.step_time import FEW_STEPS
+from maskrcnn.version import VERSION
 from maskrcnn.weights.checkpoint import save_checkpoint
 
 
@@ -182,7 +182,7 @@ class Trainer:
     def _checkpoint(self, name: str) -> None:
         if self.processes.main:
             provenance = {
-                "maskrcnn": maskrcnn.__version__,
+                "maskrcnn": VERSION,
                 "recipe": self.prepared.about["recipe"],
                 "steps": self.state.steps,
                 "images_seen": self.state.images,

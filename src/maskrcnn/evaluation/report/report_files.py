@@ -6,7 +6,6 @@ import json
 from datetime import datetime
 from pathlib import Path
 
-import maskrcnn
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.dataset_predictor import DatasetPredictor
 from maskrcnn.evaluation.evaluation import Evaluation
@@ -14,6 +13,7 @@ from maskrcnn.evaluation.report.gallery import worst_images
 from maskrcnn.evaluation.report.page import Page, subtitle
 from maskrcnn.output.atomic_file import make_folder, write_text
 from maskrcnn.text import plural
+from maskrcnn.version import VERSION
 
 WORST_IMAGES = 8
 
@@ -51,7 +51,7 @@ def write_report(
         plural(len(analysis.tables.names), "class"),
         f"compared by {analysis.tables.kind}",
         f"at most {evaluation.max_detections} detections an image",
-        f"maskrcnn {maskrcnn.__version__}, {datetime.now():%Y-%m-%d}",
+        f"maskrcnn {VERSION}, {datetime.now():%Y-%m-%d}",
     )
     problems = [str(problem) for problem in evaluation.data_problems]
     page = Page(f"{model} on {data}", subtitle(facts), evaluation, pairs, problems)

@@ -1,0 +1,3 @@
+"""The version of the package, which artifacts, checkpoints and reports carry."""
+
+VERSION = "0.1.0"
