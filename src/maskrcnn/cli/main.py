@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import typer
 
@@ -45,17 +46,18 @@ def root(version: bool = typer.Option(False, "--version", help="Print the versio
 
 def main() -> None:
     """Run the command line; a user's mistake is one line and exit code 2."""
+    sys.exit(run_command())
+
+
+def run_command(words: Sequence[str] | None = None) -> int:
+    """Run with these words, or the process's own; the exit code."""
     write_anyway()
-    sys.exit(closing(_exit_code()))
-
-
-def _exit_code() -> int:
     try:
-        app()
+        app(words)
     except EXPECTED_ENDS as error:
         line, code = message_and_code(error)
         fail(line)
-        return code
+        return closing(code)
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0 if end.code is None else ALL_FAILED
-    return 0
+        return closing(end.code if isinstance(end.code, int) else 0 if end.code is None else ALL_FAILED)
+    return closing(0)

@@ -14,25 +14,13 @@ from maskrcnn.cli.console import bold, paragraph, say, silence, warn
 from maskrcnn.cli.options import Device, MaybeData, output
 from maskrcnn.cli.output_claim import own_folder
 from maskrcnn.cli.progress import TrainingDisplay
+from maskrcnn.cli.recipe_options import RecipeOptions, with_recipe_options
 from maskrcnn.errors import INTERRUPTED, SOME_SKIPPED, MaskRCNNError
 from maskrcnn.text import plural
 from maskrcnn.train.recipe import Recipe, read_recipe
 
 if TYPE_CHECKING:
     from maskrcnn.train.trainer import TrainingResult
-
-# Descriptions that begin with these begin with what is typed.
-_VALUES = ("auto", "adamw")
-
-
-def _of(name: str) -> Any:
-    """An option for one setting of a recipe."""
-    field = Recipe.model_fields[name]
-    text, default = str(field.description), field.get_default(call_default_factory=True)
-    if not text.startswith(_VALUES):
-        text = text[0].upper() + text[1:]
-    known = f"  [default: {default}]" if default not in (None, ()) else ""
-    return typer.Option(help=f"{text}.{known}", show_default=False)
 
 
 def _show_settings(wanted: bool) -> None:
@@ -44,6 +32,7 @@ def _show_settings(wanted: bool) -> None:
         raise typer.Exit()
 
 
+@with_recipe_options
 def train(
     data: MaybeData = None,
     folder: Annotated[Path, output("Where checkpoints and the history go.")] = Path("runs/train"),
@@ -54,24 +43,10 @@ def train(
     overfit: Annotated[
         int | None, typer.Option(min=1, help="Prove that the data can be learned: so many images, by heart.")
     ] = None,
-    preset: Annotated[str | None, _of("preset")] = None,
-    init: Annotated[str | None, _of("init")] = None,
-    backbone_weights: Annotated[str | None, _of("backbone_weights")] = None,
-    minutes: Annotated[float | None, _of("minutes")] = None,
-    epochs: Annotated[float | None, _of("epochs")] = None,
-    batch_size: Annotated[str | None, _of("batch_size")] = None,
-    accumulate: Annotated[int | None, _of("accumulate")] = None,
-    canvas: Annotated[str | None, _of("canvas")] = None,
-    lr: Annotated[float | None, _of("lr")] = None,
-    optimizer: Annotated[str | None, _of("optimizer")] = None,
-    precision: Annotated[str | None, _of("precision")] = None,
-    evaluations: Annotated[int | None, _of("evaluations")] = None,
-    patience: Annotated[int | None, _of("patience")] = None,
-    workers: Annotated[int | None, _of("workers")] = None,
-    seed: Annotated[int | None, _of("seed")] = None,
-    track: Annotated[list[str] | None, _of("track")] = None,
+    *,
+    options: RecipeOptions,
     device: Device = "auto",
-    setting: Annotated[
+    assignments: Annotated[
         list[str] | None, typer.Option("--set", help="Any setting of a recipe, name=value; --settings lists them.")
     ] = None,
     settings: Annotated[
@@ -83,9 +58,7 @@ def train(
     Keeps `last`, `best` and what --resume needs; Ctrl-C saves. Also under torchrun. Defaults shown are those of the
     recipe; a run that is resumed keeps its own.
     """
-    changes = {name: value for name, value in locals().items() if name in Recipe.model_fields}
-    changes |= dict(_setting(text) for text in setting or ())
-    changes = {name: value for name, value in changes.items() if value not in (None, [])}
+    changes = options.changes(assignments or ())
     # Of several processes, the first one talks and writes.
     first = int(os.environ.get("RANK", "0")) == 0
     if not first:
@@ -167,13 +140,3 @@ def _show(run: TrainingResult) -> None:
     if found:
         say(f"best on val: {', '.join(found)}")
     say(f"checkpoints in {run.folder}")
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise MaskRCNNError(f"--set {text}: expected name=value")
-    try:
-        return name, json.loads(value)
-    except (ValueError, RecursionError):  # no JSON; what a setting makes of the text is told by its name
-        return name, value
