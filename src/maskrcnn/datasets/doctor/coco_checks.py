@@ -5,6 +5,7 @@ Boxes as written are [x, y, width, height] in continuous image pixels.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,99 +14,24 @@ from typing import Any
 import numpy as np
 
 from maskrcnn.annotations.problem import Problem
-from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.doctor.checks import problem_of
+from maskrcnn.datasets.doctor.coco_content import entries_of
 from maskrcnn.datasets.doctor.examined_image import ExaminedImage
 from maskrcnn.datasets.doctor.id_gaps import missing_ids
-from maskrcnn.datasets.formats.coco_categories import read_categories
-from maskrcnn.datasets.formats.coco_ids import Ids, numbered
 from maskrcnn.datasets.formats.coco_images import file_name
-from maskrcnn.datasets.formats.coco_shapes import plain_box, plain_segmentation
-from maskrcnn.datasets.formats.image_finder import means
-from maskrcnn.datasets.formats.reader_checks import whole
-from maskrcnn.documents import read_json
 from maskrcnn.images.image_reader import find_images
+from maskrcnn.text import listed
 
-_LISTS = ("images", "annotations", "categories")
 _ROUNDING = 1.0  # pixels
 _FEW = 5  # boxes without masks, from which their system can be told
 _BEYOND = 0.1  # their share that reaches beyond the image if x2, y2 are taken for width and height
 _NAMED = 8
 
 
-def coco_files(dataset: Dataset) -> dict[Path, dict[str, Any]]:
-    """The contents of the COCO label files that a data set was read from, with ids, boxes and masks in plain form."""
-    files = dict.fromkeys(record.labels for record in dataset.records)
-    if len(files) > max(8, len(dataset) // 2):
-        return {}  # a label file an image is some other format
-    contents = {}
-    for file in files:
-        if file is not None and file.suffix.lower() == ".json":
-            content = read_json(file)
-            if isinstance(content, dict) and all(isinstance(content.get(key), list) for key in _LISTS):
-                contents[file] = _plain(content, file)
-    return {file: content for file, content in contents.items() if _numbered_alike(dataset, file, content)}
-
-
-def _numbered_alike(dataset: Dataset, file: Path, content: Mapping[str, Any]) -> bool:
-    """Whether images have the numbers of the file: where several data sets are used as one, they are new."""
-    names: dict[int | None, str] = {}
-    for entry in content["images"]:
-        if isinstance(entry, dict):
-            names.setdefault(entry["id"], file_name(entry))
-    records = [record for record in dataset.records if record.labels == file]
-    return all(means(names.get(record.id, ""), record.path) for record in records)
-
-
-def _plain(content: dict[str, Any], file: Path) -> dict[str, Any]:
-    """The content with the numbers that the reader gives to ids (None for what is none), and plain boxes and masks."""
-    entries = content["annotations"]
-    classes = read_categories(content["categories"], entries, file).ids
-    images = Ids(entry.get("id") for entry in content["images"] if isinstance(entry, dict))
-    numbers = numbered(entry.get("id") if isinstance(entry, dict) else None for entry in entries)
-    for number, entry in zip(numbers, entries, strict=True):
-        if isinstance(entry, dict):
-            entry["id"] = number
-            entry["image_id"] = images.number(entry.get("image_id"))
-            known = classes.number(entry.get("category_id"))
-            entry["category_id"] = whole(entry.get("category_id")) if known is None else known
-            entry.update({key: _plainest[key](entry[key]) for key in _plainest if key in entry})
-    for ids, entries in ((images, content["images"]), (classes, content["categories"])):
-        for entry in entries:
-            if isinstance(entry, dict):
-                entry["id"] = ids.number(entry.get("id"))
-    return content
-
-
-def _box(value: Any) -> Any:
-    box = plain_box(value)
-    try:
-        return [side if type(side) in (int, float) else float(side) for side in box]
-    except (TypeError, ValueError, OverflowError):
-        return box
-
-
-def _shape(value: Any) -> Any:
-    shape = plain_segmentation(value)
-    if isinstance(shape, list):
-        return [part.tolist() if isinstance(part, np.ndarray) else part for part in shape]
-    if isinstance(shape, dict) and isinstance(shape.get("counts"), np.ndarray | bytes):
-        counts = shape["counts"]
-        return {**shape, "counts": counts.decode() if isinstance(counts, bytes) else counts.tolist()}
-    return shape
-
-
-_plainest = {"bbox": _box, "segmentation": _shape}
-
-
-def _last_part(name: str) -> str:
-    return name.replace("\\", "/").rsplit("/", 1)[-1]
-
-
 def count_lost(images: Sequence[ExaminedImage], contents: Mapping[Path, Mapping[str, Any]]) -> list[ExaminedImage]:
     """The images; `lost` counts all annotations that the files have for each and that the reader left out."""
     written = {
-        file: Counter(entry["image_id"] for entry in content["annotations"] if isinstance(entry, dict))
+        file: Counter(entry["image_id"] for entry in entries_of(content, "annotations"))
         for file, content in contents.items()
     }
     return [
@@ -118,16 +44,17 @@ def count_lost(images: Sequence[ExaminedImage], contents: Mapping[Path, Mapping[
 
 def check_coco_file(file: Path, content: Mapping[str, Any], images: Sequence[ExaminedImage]) -> list[Problem]:
     """Problems of one label file and its images."""
-    annotations = [entry for entry in content["annotations"] if isinstance(entry, dict)]
+    annotations, categories = entries_of(content, "annotations"), entries_of(content, "categories")
     by_id = {image.record.id: image for image in images}
-    problems = [*_gaps(annotations, file), *_offset(annotations, content["categories"], file)]
+    problems = [*_gaps(annotations, file), *_offset(annotations, categories, file)]
     scaled = _normalised(annotations, by_id, file)
     return [*problems, *(scaled or _boxes(annotations, by_id, file))]
 
 
 def listed_names(content: Mapping[str, Any], images: Sequence[ExaminedImage]) -> set[str]:
     """Names of the image files, without folders, that a label file lists."""
-    return {_last_part(file_name(entry)) for entry in content["images"]} | {image.path.name for image in images}
+    names = {re.split(r"[\\/]", file_name(entry))[-1] for entry in content["images"]}
+    return names | {image.path.name for image in images}
 
 
 def check_unlisted_images(names: Mapping[Path, set[str]], folders: set[Path]) -> list[Problem]:
@@ -139,8 +66,7 @@ def check_unlisted_images(names: Mapping[Path, set[str]], folders: set[Path]) ->
     for folder in sorted(folders):
         extra = [path.name for path in find_images(folder) if path.name not in known]
         if extra:
-            more = f" and {len(extra) - _NAMED} more" if len(extra) > _NAMED else ""
-            what = f"{len(extra)} image files are in no label file: {', '.join(extra[:_NAMED])}{more}"
+            what = f"{len(extra)} image files are in no label file: {listed(extra, _NAMED)}"
             problems.append(problem_of("unlisted-image", folder, what))
     return problems
 
@@ -151,9 +77,9 @@ def _gaps(annotations: list[dict[str, Any]], file: Path) -> list[Problem]:
     return [problem_of("id-gaps", file, f"annotation ids {missing}")] if missing else []
 
 
-def _offset(annotations: list[dict[str, Any]], categories: list[Any], file: Path) -> list[Problem]:
+def _offset(annotations: list[dict[str, Any]], categories: list[dict[str, Any]], file: Path) -> list[Problem]:
     """Whether all class ids fit if one is added or taken away, and do not as they are."""
-    known = {entry["id"] for entry in categories if isinstance(entry, dict) and entry["id"] is not None}
+    known = {entry["id"] for entry in categories if entry["id"] is not None}
     used = {entry["category_id"] for entry in annotations if entry["category_id"] is not None}
     if not known or not used or used <= known or any(entry["category_id"] is None for entry in annotations):
         return []

@@ -17,10 +17,10 @@ from maskrcnn.datasets.doctor.class_checks import check_classes
 from maskrcnn.datasets.doctor.coco_checks import (
     check_coco_file,
     check_unlisted_images,
-    coco_files,
     count_lost,
     listed_names,
 )
+from maskrcnn.datasets.doctor.coco_content import coco_contents
 from maskrcnn.datasets.doctor.copy_checks import check_copies
 from maskrcnn.datasets.doctor.diagnosis import Diagnosis, in_order, without_consequences
 from maskrcnn.datasets.doctor.examined_image import ExaminedImage, ExaminedSplit, examine_image
@@ -73,7 +73,7 @@ def examine(
     listed: dict[Path, set[str]] = {}
     folders: set[Path] = set()
     for name, dataset in datasets.items():
-        contents = coco_files(dataset)
+        contents = coco_contents(dataset)
         split = ExaminedSplit(name, dataset.names, count_lost(images[name], contents), _source(dataset, path))
         splits.append(split)
         found = [*opening[name], *(problem for image in split.images for problem in image.problems)]

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.datasets.conversion.conversion import write_into
 from maskrcnn.datasets.dataset import Dataset
-from maskrcnn.datasets.doctor.coco_checks import coco_files
+from maskrcnn.datasets.doctor.coco_content import coco_contents, entries_of
 from maskrcnn.datasets.doctor.coco_fixes import FixCounts, apply_fixes, make_ids_unique
 from maskrcnn.datasets.doctor.diagnosis import Diagnosis
 from maskrcnn.datasets.doctor.examination import examine
@@ -108,9 +108,7 @@ def _copy(datasets: Mapping[str, Dataset], out: Path) -> tuple[dict[str, Path], 
         folder.mkdir(parents=True)
         content["images"] = _copy_images(content["images"], dataset, folder)
         kept = {entry["id"] for entry in content["images"]}
-        content["annotations"] = [
-            entry for entry in content["annotations"] if isinstance(entry, dict) and entry["image_id"] in kept
-        ]
+        content["annotations"] = [entry for entry in entries_of(content, "annotations") if entry["image_id"] in kept]
         done.problems["duplicate-id"] += make_ids_unique(content["annotations"])
         _write(files[split], content)
     done.problems["unknown-image"] += done.objects["unknown-image"]
@@ -119,11 +117,11 @@ def _copy(datasets: Mapping[str, Dataset], out: Path) -> tuple[dict[str, Path], 
 
 def _content_of(dataset: Dataset) -> dict[str, Any] | None:
     """The content of the COCO file that a data set is, unless its classes were renamed, or it is an LVIS file."""
-    contents = coco_files(dataset)
+    contents = coco_contents(dataset)
     if len(contents) != 1 or not all(record.labels in contents for record in dataset.records):
         return None
     file, content = next(iter(contents.items()))
-    if any(isinstance(entry, dict) and "neg_category_ids" in entry for entry in content["images"]):
+    if any("neg_category_ids" in entry for entry in entries_of(content, "images")):
         return None
     classes = read_categories(content["categories"], content["annotations"], file)
     return content if tuple(classes.names) == dataset.names else None
