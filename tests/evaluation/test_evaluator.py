@@ -34,7 +34,7 @@ def test_the_truth_scores_a_hundred_whatever_the_order_of_names(oracle: MakeOrac
     assert result.metrics["mask_AP"] == result.metrics["box_AP"] == pytest.approx(100)
     assert set(result.per_class) == {"disc", "triangle"}
     assert len(steps) == result.images == 4
-    assert result.notes == ["the data lacks 1 class of the model: 'star'; 0 detections left out"]
+    assert list(map(str, result.notes)) == ["the data lacks 1 class of the model: 'star'; 0 detections left out"]
 
 
 def test_the_limit_of_detections_is_the_models_unless_given(oracle: MakeOracle, shapes: Path) -> None:
@@ -53,7 +53,7 @@ def test_an_unreadable_image_is_told_and_the_rest_measured(oracle: MakeOracle, s
     result = evaluate(model, dataset, analyse=True)
     assert result.images == 3
     assert len(result.problems) == 1
-    assert "3.png" in result.problems[0]
+    assert "3.png" in result.problems[0].file
     assert result.analysis is not None
     assert result.analysis.tables.images["index"].tolist() == [0, 1, 3]
 
@@ -122,8 +122,8 @@ def test_a_class_that_the_model_lacks_is_noted(oracle: MakeOracle, shapes: Path)
     dataset = open_dataset(shapes, "val")
     dataset.names = ("disc", "moon")
     notes = evaluate(oracle(shapes, ("disc", "triangle")), dataset).notes
-    assert "does not know 1 class of the data: 'moon'" in notes[0]
-    assert "lacks 1 class of the model: 'triangle'" in notes[1]
+    assert "does not know 1 class of the data: 'moon'" in notes[0].what
+    assert "lacks 1 class of the model: 'triangle'" in notes[1].what
 
 
 def test_nothing_right_is_diagnosed(oracle: MakeOracle, shapes: Path) -> None:

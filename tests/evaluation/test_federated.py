@@ -99,9 +99,9 @@ def test_what_lvis_does_not_judge_is_left_out_of_an_evaluation(oracle: Callable[
     assert result.metrics["mask_AP"] == result.metrics["box_AP"] == pytest.approx(100)
     assert result.analysis is not None
     assert (result.analysis.errors.kind == -1).all()
-    assert result.notes[0].startswith("federated labels: as LVIS does")
-    assert "not LVIS's (--max-detections 300)" in result.notes[0]
-    assert "not LVIS's" not in evaluate(model, data, max_detections=300).notes[0]
+    assert result.notes[0].what.startswith("federated labels: as LVIS does")
+    assert "not LVIS's (--max-detections 300)" in result.notes[0].what
+    assert "not LVIS's" not in evaluate(model, data, max_detections=300).notes[0].what
     for entry in content["images"]:
         entry["neg_category_ids"] = [2] if entry["id"] == image else []
     (shapes / "val.json").write_text(json.dumps(content | {"annotations": kept}))

@@ -49,8 +49,8 @@ def evaluate(
         dataset = open_dataset(data, split or None)
         with bar("evaluate", len(dataset)) as advance:
             evaluation = run(predictor, dataset, max_detections, advance, analyse=True)
-        for line in (*map(str, evaluation.data_problems), *evaluation.problems, *evaluation.notes):
-            warn(line)
+        for problem in (*evaluation.data_problems, *evaluation.problems, *evaluation.notes):
+            warn(str(problem))
         if json_out != "-":
             _show(evaluation)
         predictions = DatasetPredictor(predictor, dataset, max_detections)

@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from maskrcnn.annotations.problem import Problem
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.evaluated_image import EvaluatedImage
@@ -68,16 +69,16 @@ class DatasetPredictor:
         there = set(self._to_dataset.tolist())
         return [name for label, name in enumerate(self.dataset.names) if label in there]
 
-    def notes(self) -> list[str]:
-        """Lines on what affects all figures: federated labels, and classes that only the data or only the model has."""
+    def notes(self) -> list[Problem]:
+        """What affects all figures: federated labels, and classes that only the data or only the model has."""
         missing = [name for name in self.dataset.names if name not in self.known]
         extra = [name for name, label in zip(self.predictor.names, self._to_dataset.tolist(), strict=True) if label < 0]
-        lines = [note(self.limit)] if is_federated(self.dataset) else []
+        found = [("federated-labels", note(self.limit))] if is_federated(self.dataset) else []
         if missing:
-            lines.append(f"the model does not know {plural(len(missing), 'class')} of the data: {quoted(missing)}")
+            what = f"the model does not know {plural(len(missing), 'class')} of the data: {quoted(missing)}"
+            found.append(("unknown-classes", what))
         if extra:
-            left_out = plural(self._unknown, "detection")
-            lines.append(
-                f"the data lacks {plural(len(extra), 'class')} of the model: {quoted(extra)}; {left_out} left out"
-            )
-        return lines
+            left_out = f"{plural(self._unknown, 'detection')} left out"
+            what = f"the data lacks {plural(len(extra), 'class')} of the model: {quoted(extra)}; {left_out}"
+            found.append(("absent-classes", what))
+        return [Problem(check, "", what, severity="note") for check, what in found]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from maskrcnn.annotations.problem import Problem
 from maskrcnn.annotations.problem_log import ProblemLog
 from maskrcnn.evaluation.analysis import Analysis
 from maskrcnn.evaluation.coco_metrics import known_mean
@@ -22,9 +23,9 @@ class Evaluation:
         per_class: the same for each class name alone; with an analysis also those of `Analysis.per_class`.
         images: how many were measured.
         max_detections: how many of each class in each image counted.
-        problems: a line for each image that could not be measured.
+        problems: the images that could not be measured.
         data_problems: what of the labels is not used, or not as written.
-        notes: lines on classes that only the model or only the data knows.
+        notes: on classes that only the model or only the data knows, and on federated labels.
         analysis: curves, confusion, errors, calibration, counts; None unless asked for.
         findings: what to do next, most worthwhile first; empty without an analysis.
         known: names of the data's classes that the model knows; None for all.
@@ -34,8 +35,8 @@ class Evaluation:
     per_class: dict[str, dict[str, float]]
     images: int
     max_detections: int
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[Problem] = field(default_factory=list)
     analysis: Analysis | None = None
     findings: list[Recommendation] = field(default_factory=list)
     known: Sequence[str] | None = None
@@ -64,8 +65,8 @@ class Evaluation:
             "known_metrics": self.known_metrics,
             "unknown_classes": self.unknown,
             "per_class": self.per_class,
-            "problems": self.problems,
-            "notes": self.notes,
+            "problems": [str(problem) for problem in self.problems],
+            "notes": [str(note) for note in self.notes],
             "next": [asdict(finding) for finding in self.findings],
         }
         if self.analysis is not None:

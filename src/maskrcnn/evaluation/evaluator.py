@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from maskrcnn.annotations.problem import Problem, unreadable
 from maskrcnn.annotations.problem_log import ProblemLog
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.source import has_split, open_dataset
@@ -48,14 +49,14 @@ def evaluate(
     predictor = model if isinstance(model, ImagePredictor) else load(model)
     dataset = data if isinstance(data, Dataset) else open_dataset(data, "val" if has_split(data, "val") else None)
     builder, probe = TableBuilder(dataset.names), BoxProbe()
-    problems: list[str] = []
+    problems: list[Problem] = []
     data_problems = ProblemLog(dataset.problems)
     done = 0
     predictions = DatasetPredictor(predictor, dataset, max_detections)
     metrics = CocoMetrics(dataset.names, predictions.limit)
     for image in predictions.stream(range(len(dataset))):
         if isinstance(image, MaskRCNNError):
-            problems.append(str(image))
+            problems.append(unreadable(image, "unreadable-image"))
             continue
         data_problems.add(image.truth.problems)
         metrics.update(image)

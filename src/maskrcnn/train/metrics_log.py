@@ -34,7 +34,7 @@ class MetricsLog:
         self.first = dataclasses.replace(run.state)
         self.read_at = run.state.seconds
         self._steps: list[StepRecord] = []
-        self._problems: list[Problem | str] = []
+        self._problems: list[Problem] = []
         self._csv: MetricsCsv | None = None
 
     def __enter__(self) -> MetricsLog:
@@ -92,7 +92,8 @@ class MetricsLog:
                 self._csv.write(step, seconds, values)
                 self._csv.flush()
             except OSError as error:  # a run is worth more than its history
-                self.run.log.tell([f"{METRICS} lacks steps: {error.strerror or error}"])
+                what = f"lacks steps: {error.strerror or error}"
+                self.run.log.tell([Problem("incomplete-history", METRICS, what, severity="warning")])
         if self.run.recipe.track:
             self.run.learner.accelerator.log(values, step=step)
 

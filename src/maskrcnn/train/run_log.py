@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from maskrcnn.annotations.problem import Problem
+from maskrcnn.annotations.problem_log import ProblemLog
 from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.output.atomic_file import write_text
 from maskrcnn.text import plural
@@ -43,7 +44,7 @@ class RunLog:
 
     def __init__(self, path: Path | None, display: Display, fresh: bool) -> None:
         self.path, self.display, self.lacking = path, display, False
-        self.problems: dict[Problem | str, None] = {}
+        self.problems = ProblemLog()
         if path is not None and fresh:
             write_text(path, "")
 
@@ -62,24 +63,15 @@ class RunLog:
         self._write(f"note: {line}")
         self.display.note(line)
 
-    def tell(self, problems: Iterable[Problem | str]) -> None:
-        """What of the data is not used, or not as written; each once."""
-        for problem in problems:
-            if problem not in self.problems:
-                self.problems[problem] = None
-                self.note(str(problem))
-
-    @property
-    def lost(self) -> list[Problem]:
-        """Those problems for which images or objects are not used."""
-        found = (problem for problem in self.problems if isinstance(problem, Problem))
-        return [problem for problem in found if problem.images_lost or problem.objects_lost]
+    def tell(self, problems: Iterable[Problem]) -> None:
+        """Note what of the data is not used, or not as written; each problem once."""
+        for problem in self.problems.add(problems):
+            self.note(str(problem))
 
     def sum_up(self) -> None:
         """How much of the data was left out."""
-        images = sum(problem.images_lost for problem in self.lost)
-        objects = sum(problem.objects_lost for problem in self.lost)
-        if self.lost:
+        images, objects = self.problems.images_lost, self.problems.objects_lost
+        if images or objects:
             self.say(
                 f"left out of the data: {plural(images, 'image')}, {plural(objects, 'object')}; log.txt names each"
             )

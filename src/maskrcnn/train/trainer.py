@@ -211,6 +211,6 @@ class Trainer:
             state.best,
             self.stopping,
             self.ended,
-            self.log.lost,
+            [problem for problem in self.log.problems if problem.lossy],
             self.validation.last,
         )

@@ -69,10 +69,10 @@ class Validation:
                 return None
             share = f"more than {SHARE:.0%} of its time"
             what = f"evaluations that would take {share} are left out, all but the last"
-            self.log.tell([f"{what}: the val split has {plural(total, 'image')}, fewer take less"])
+            what += f": the val split has {plural(total, 'image')}, fewer take less"
+            self.log.tell([Problem("slow-evaluation", "", what, severity="note")])
             return {}
-        self.log.tell(Problem("unreadable-image", "val", line, images_lost=1) for line in self.last.problems)
-        self.log.tell(self.last.notes)
+        self.log.tell([*self.last.data_problems, *self.last.problems, *self.last.notes])
         return self.last.known_metrics
 
     def leave_out(self, progress: float) -> None:

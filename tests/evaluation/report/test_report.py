@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from maskrcnn.annotations.problem import Problem
 from maskrcnn.datasets.source import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.dataset_predictor import DatasetPredictor
@@ -123,7 +124,7 @@ def test_names_and_paths_are_escaped(oracle: MakeOracle, shapes: Path, tmp_path:
     (shapes / "val.json").write_text(json.dumps(coco))
     model, dataset = oracle(shapes, (EVIL, "triangle"), "misnamed"), open_dataset(shapes, "val")
     evaluation = evaluate(model, dataset, analyse=True)
-    evaluation.problems.append(f"{EVIL}: broken")
+    evaluation.problems.append(Problem("unreadable-image", EVIL, "broken"))
     page = write_report(tmp_path, evaluation, DatasetPredictor(model, dataset), EVIL, EVIL, EVIL).read_text(
         encoding="utf-8"
     )
@@ -160,7 +161,7 @@ def page_of(samples: list[EvaluatedImage], names: tuple[str, ...]) -> str:
             self.predictor = type("Named", (), {"names": names})()
 
     explain(evaluation, builder.tables(), probe, Bare())
-    return Page("model on data", "facts", evaluation, [], []).html()
+    return Page("model on data", "facts", evaluation, []).html()
 
 
 def test_eighty_classes_stay_readable(simulate: Callable[..., list[EvaluatedImage]]) -> None:

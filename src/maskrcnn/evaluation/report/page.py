@@ -51,14 +51,12 @@ class Page:
         subtitle: split, version and date.
         evaluation: with its analysis.
         pairs: the worst images.
-        problems: lines on what could not be read or was changed.
     """
 
     title: str
     subtitle: str
     evaluation: Evaluation
     pairs: Sequence[WorstImage]
-    problems: Sequence[str]
 
     @property
     def analysis(self) -> Analysis:
@@ -230,12 +228,13 @@ class Page:
 
     def problem_list(self) -> str:
         """What could not be used or was changed."""
-        lines = [*self.evaluation.notes, *self.evaluation.problems, *self.problems]
-        if not lines:
+        evaluation = self.evaluation
+        problems = [*evaluation.notes, *evaluation.problems, *evaluation.data_problems]
+        if not problems:
             return ""
-        more = f"<li>… and {len(lines) - _SHOWN_PROBLEMS:,} more</li>" if len(lines) > _SHOWN_PROBLEMS else ""
-        items = "".join(f"<li>{escape(line)}</li>" for line in lines[:_SHOWN_PROBLEMS])
-        lost = plural(len(self.evaluation.problems), "image")
+        more = f"<li>… and {len(problems) - _SHOWN_PROBLEMS:,} more</li>" if len(problems) > _SHOWN_PROBLEMS else ""
+        items = "".join(f"<li>{escape(str(problem))}</li>" for problem in problems[:_SHOWN_PROBLEMS])
+        lost = plural(len(evaluation.problems), "image")
         return f'<p>{lost} could not be measured.</p><ul class="problems">{items}{more}</ul>'
 
     def definitions(self) -> str:

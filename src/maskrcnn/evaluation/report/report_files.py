@@ -53,8 +53,7 @@ def write_report(
         f"at most {evaluation.max_detections} detections an image",
         f"maskrcnn {VERSION}, {datetime.now():%Y-%m-%d}",
     )
-    problems = [str(problem) for problem in evaluation.data_problems]
-    page = Page(f"{model} on {data}", subtitle(facts), evaluation, pairs, problems)
+    page = Page(f"{model} on {data}", subtitle(facts), evaluation, pairs)
     content = {"model": model, "data": data, "split": split, **evaluation.to_json()}
     report = folder / "report.html"
     make_folder(folder)
