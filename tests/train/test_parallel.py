@@ -117,9 +117,9 @@ def test_alone_the_objective_is_the_models_losses(prepared: Build, shapes: Path,
 def test_one_process_agrees_with_itself() -> None:
     alone = Processes()
     assert alone.main
-    assert alone.largest(3.5, 0.0) == [3.5, 0.0]
-    assert alone.gathered(["a"]) == ["a"]
-    assert alone.from_main("b") == "b"
+    assert alone.all_max(3.5, 0.0) == [3.5, 0.0]
+    assert alone.all_gather(["a"]) == ["a"]
+    assert alone.broadcast("b") == "b"
 
 
 def test_norms_are_synchronised_under_their_names(prepared: Build, shapes: Path, tmp_path: Path) -> None:

@@ -102,15 +102,15 @@ def run_overfit(data: Path, folder: Path, recipe: Recipe, given: set[str], image
     """Learn a few images by heart; exit code 1 if that fails."""
     from maskrcnn.datasets.source import open_dataset
     from maskrcnn.train.overfit import few_images, overfit_recipe, verdict
-    from maskrcnn.train.preparation import model_config, prepare
+    from maskrcnn.train.preparation import prepare
     from maskrcnn.train.trainer import Trainer
 
     few = few_images(open_dataset(data, "train"), images)
-    config = model_config(recipe)
     with TrainingDisplay() as display:
-        run = Trainer(prepare(overfit_recipe(recipe, few, given), few, few, folder, display, device)).run()
+        prepared = prepare(overfit_recipe(recipe, few, given), few, few, folder, display, device)
+        run = Trainer(prepared).run()
     _show(run)
-    learned, lines = verdict(run, few, config)
+    learned, lines = verdict(run, few, prepared.learner.model.config)
     for line in lines:
         (say if learned else warn)(line)
     if not learned:

@@ -1,4 +1,4 @@
-"""The stages of a backbone, from its stem to its coarsest map: what can be frozen, and learns at rates of its own.
+"""The stages of a backbone, from its stem to its coarsest map, for freezing and for learning rates per stage.
 
 Stage 0 is the stem; stage s of 1 to 4 leads from the map before to the s-th of the pyramid (strides 4, 8, 16, 32).
 """

@@ -73,9 +73,9 @@ def largest_batch(learner: Learner, canvas: int) -> tuple[int, str]:
         with torch.no_grad():
             for buffer, value in before:
                 buffer.copy_(value)
-        learner.forget()
+        learner.zero_grad()
         free_memory(device)
-    return -int(learner.processes.largest(-images)[0]), why
+    return -int(learner.processes.all_max(-images)[0]), why
 
 
 def check_batch(images: int, accumulate: int, canvas: int, channels: int, device: torch.device) -> None:

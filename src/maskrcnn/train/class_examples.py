@@ -1,4 +1,4 @@
-"""Whether there is something to learn: the classes, and which of them have an example."""
+"""Which classes have an example in the data: whether there is something to learn, and to measure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ SHOWN = 12
 
 
 def check_examples(dataset: Dataset) -> list[str]:
-    """One line for classes without an example, if there are such.
+    """A line that names the classes without an example; none if there are no such classes.
 
-    Images are looked at until each class has shown, or for 20 s: formats of one file an image take long to read.
+    Images are read until each class was found, or for 20 s: formats with one label file per image take long to read.
 
     Raises:
         MaskRCNNError: no image has an object that can be learned.
@@ -39,13 +39,13 @@ def check_examples(dataset: Dataset) -> list[str]:
 
 
 def has_none_of(dataset: Dataset, labels: Collection[int]) -> bool:
-    """Whether no image has an object of these classes; False if 20 s were too short to look at all."""
+    """Whether no image has an object of these classes; False if 20 s were too short to read all images."""
     seen, looked = _look(dataset, 1, labels)
     return looked == len(dataset) and not seen[list(labels)].any()
 
 
 def _look(dataset: Dataset, enough: int, labels: Collection[int] | None = None) -> tuple[np.ndarray, int]:
-    """Which classes have an object, bool [C], and how many images were looked at until so many of ``labels`` had."""
+    """Which classes have an object, bool [C], and how many images were read until ``enough`` of ``labels`` had one."""
     seen = np.zeros(len(dataset.names), dtype=bool)
     wanted = np.ones(len(seen), dtype=bool) if labels is None else np.isin(np.arange(len(seen)), list(labels))
     looked, until = 0, time.monotonic() + LOOK_S
@@ -54,8 +54,8 @@ def _look(dataset: Dataset, enough: int, labels: Collection[int] | None = None) 
         try:
             seen[[annotation.label for annotation in dataset.annotations(index)[0] if not annotation.crowd]] = True
         except MaskRCNNError:
-            continue  # whoever needs the image will name it
-        # Training needs an example: until there is one, looking goes on whatever it takes.
+            continue  # reported when the image is used
+        # Training needs an example: until there is one, the time limit does not count.
         if (seen & wanted).sum() >= enough or (time.monotonic() > until and (seen.any() or labels is not None)):
             break
     return seen, looked

@@ -10,7 +10,7 @@ from maskrcnn.model.mask_rcnn import MaskRCNN
 
 
 class EMA:
-    """A shadow model that follows ``model``; the decay grows from 0.1 to its full value over the first steps."""
+    """An averaged copy of ``model``; the decay grows from 0.1 to its full value over the first steps."""
 
     def __init__(self, model: MaskRCNN, decay: float) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
@@ -18,7 +18,7 @@ class EMA:
 
     @torch.no_grad()
     def update(self, model: MaskRCNN) -> None:
-        """Move the average towards the model's present weights; whole-number buffers are copied."""
+        """Update the average with the model's weights; integer buffers are copied."""
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
         ours, theirs = self.model.state_dict(), model.state_dict()

@@ -1,4 +1,4 @@
-"""What a run leaves behind when a number goes bad or memory runs out: enough to see why, and to do it again."""
+"""What a run reports when a number is not finite or memory runs out: enough to see why, and to reproduce it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHOWN = 4
 
 
 class StepRecord(NamedTuple):
-    """One step whose numbers the host has not read yet, and all that tells it again."""
+    """One step whose numbers the host has not read yet, with all that is needed to report it."""
 
     number: int
     seconds: float  # of the run, when it was made
@@ -41,22 +41,26 @@ class StepRecord(NamedTuple):
 
 
 def bad_numbers(row: Sequence[float], scaled: bool) -> list[str]:
-    """Names of the losses in a `StepRecord.numbers` that are no finite number, or of the gradient.
+    """Names of the losses in a `StepRecord.numbers` that are not finite, or else of the gradient.
 
-    fp16 finds its scale by gradients that are not: ``scaled`` leaves them out.
+    Args:
+        scaled: the gradient is left out, as fp16 finds its scale by gradients that are not finite.
     """
     losses, norm = row[: len(Losses._fields)], row[len(Losses._fields)]
     bad = [f"loss {name}" for name, value in zip(Losses._fields, losses, strict=True) if not math.isfinite(value)]
     return bad or ([] if scaled or math.isfinite(norm) else ["gradient's norm"])
 
 
-def write_bad_step(folder: Path, step: StepRecord, row: Sequence[float], dataset: Dataset, process: int) -> Path:
-    """Save the batches of a bad step in RUN/nan-step-N: their numbers as JSON, their tensors as safetensors.
+def report_bad_step(
+    folder: Path, step: StepRecord, row: Sequence[float], bad: Sequence[str], dataset: Dataset, process: int
+) -> MaskRCNNError:
+    """Save the batches of a bad step in RUN/nan-step-N, their numbers as JSON and their tensors as safetensors; returns
+    the error that names them.
 
-    Those whose own losses are not finite; all, where every loss of the step is and only the gradient is not.
+    Saved are the batches whose own losses are not finite; all, where only the gradient is not.
 
     Args:
-        row: the step's `StepRecord.numbers`.
+        row, bad: the step's `StepRecord.numbers`, and those that are `bad_numbers`.
     """
     place = folder / f"nan-step-{step.number}"
     make_folder(place)
@@ -74,15 +78,20 @@ def write_bad_step(folder: Path, step: StepRecord, row: Sequence[float], dataset
             "gradient_norm": row[count],
             "losses_of_the_step": dict(zip(Losses._fields, row[:count], strict=True)),
             "losses_of_this_batch": dict(zip(Losses._fields, own[number], strict=True)),
-            "images": describe(loaded, dataset),
+            "images": _describe_images(loaded, dataset),
         }
         write_text(place / f"{name}.json", json.dumps(report, indent=1))
         tensors = {field: part.contiguous() for field, part in loaded.batch._asdict().items()}
         write_tensors(place / f"{name}.safetensors", tensors)
-    return place
+    names = [dataset.records[index].path.name for loaded in step.loaded for index in loaded.images]
+    return MaskRCNNError(
+        f"the {', the '.join(bad)} is not a finite number at step {step.number}; its images ({listed(names, SHOWN)}) "
+        f"and their boxes and losses are in {place}",
+        fix=f"lower the learning rate (now {step.rate:g}), train in fp32, or leave such steps out: skip_bad_steps=10",
+    )
 
 
-def describe(loaded: LoadedBatch, dataset: Dataset) -> list[dict[str, Any]]:
+def _describe_images(loaded: LoadedBatch, dataset: Dataset) -> list[dict[str, Any]]:
     """Each image of a batch: its file, its size there, and its objects' labels, boxes and box sizes (width, height)."""
     found = []
     batch = loaded.batch
@@ -104,35 +113,25 @@ def describe(loaded: LoadedBatch, dataset: Dataset) -> list[dict[str, Any]]:
     return found
 
 
-def bad_step(bad: Sequence[str], step: StepRecord, dataset: Dataset, place: Path) -> MaskRCNNError:
-    """The error that ends a run on a number that is none."""
-    names = [dataset.records[index].path.name for loaded in step.loaded for index in loaded.images]
-    return MaskRCNNError(
-        f"the {', the '.join(bad)} is not a finite number at step {step.number}; its images ({listed(names, SHOWN)}) "
-        f"and their boxes and losses are in {place}",
-        fix=f"lower the learning rate (now {step.rate:g}), train in fp32, or leave such steps out: skip_bad_steps=10",
-    )
-
-
 def out_of_memory(
     number: int, loaded: Sequence[LoadedBatch], dataset: Dataset, recipe: Recipe, folder: Path
 ) -> MaskRCNNError:
-    """The error that ends a run for want of memory: which images it was at, and which setting to lower."""
-    batch, places, *_ = max(loaded, key=lambda part: part.batch.boxes.shape[1])
-    counts = batch.valid.sum(1).tolist()
-    told = [
+    """The error that ends a run for lack of memory: the images of the step, most objects first, and what to lower."""
+    batch, indices, *_ = max(loaded, key=lambda part: part.batch.boxes.shape[1])
+    images = sorted(
+        zip(indices, batch.sizes.tolist(), batch.valid.sum(1).tolist(), strict=True), key=lambda image: -image[2]
+    )
+    lines = [
         f"{dataset.records[index].path.name} ({height} x {width} pixels, {plural(count, 'object')})"
-        for index, (height, width), count in sorted(
-            zip(places, batch.sizes.tolist(), counts, strict=True), key=lambda image: -image[2]
-        )
+        for index, (height, width), count in images
     ]
-    if len(places) > 1:
-        half = len(places) // 2
-        same = f" with accumulate={math.ceil(recipe.accumulate * len(places) / half)} for as many images a step"
+    if len(images) > 1:
+        half = len(images) // 2
+        same = f" with accumulate={math.ceil(recipe.accumulate * len(images) / half)} for as many images a step"
         fix = f"lower batch_size to {half},{same}; or lower canvas, now {recipe.canvas}"
     else:
         fix = f"lower canvas, now {recipe.canvas}, or train in bf16"
     kept = ""
     if (folder / STATE).is_file():
         kept = f"; what was learned is kept, go on with maskrcnn train --resume {folder} and less memory"
-    return MaskRCNNError(f"out of memory at step {number} with {listed(told, SHOWN)}{kept}", fix=fix)
+    return MaskRCNNError(f"out of memory at step {number} with {listed(lines, SHOWN)}{kept}", fix=fix)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish: the present step is finished and the run saved. A second one stops at once."""
+"""Ctrl-C and SIGTERM end a run after its present step, with its state saved. A second one stops it at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Interrupt:
 
     def __enter__(self) -> Interrupt:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._ask) for number in SIGNALS}
+            self._before = {number: signal.signal(number, self._set) for number in SIGNALS}
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -30,6 +30,6 @@ class Interrupt:
             signal.signal(number, handler)
         self._before = {}
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
+    def _set(self, number: int, frame: FrameType | None) -> None:
         self.wanted = True
         self.__exit__()

@@ -1,4 +1,4 @@
-"""What learns: a model, its average and its optimiser, and the step that changes all three."""
+"""A model, its average and its optimiser, and the step that updates all three."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Learner:
 
     @property
     def scaler(self) -> torch.amp.GradScaler | None:
-        """What keeps fp16 gradients in range."""
+        """Scales the loss so that fp16 gradients stay in range; None in other precisions."""
         return self.accelerator.scaler
 
     def gradients(self, batches: Sequence[Batch], step: int) -> tuple[Tensor, Tensor]:
@@ -74,15 +74,15 @@ class Learner:
         return torch.stack(everywhere).mean(0), torch.stack(here)
 
     def _compile(self) -> None:
-        """Compile what has one shape in all steps and most of the passes over memory: pixels to pyramid."""
+        """Compile backbone and pyramid: their shapes never change, and they cause most of the memory traffic."""
         self._to_compile = False
         for part in (self.model.backbone, self.model.fpn):
             part.compile(backend=COMPILER)
 
     def update(self, rate: float) -> Tensor:
-        """Move the weights along their gradients; returns the gradients' norm, before it was clipped.
+        """Clip the gradients and step the optimiser and the average; returns the norm before clipping.
 
-        A recipe that leaves bad steps out waits for the norm here, and does not move if that is no finite number.
+        With ``skip_bad_steps`` the host waits for the norm, and the step is left out if it is not finite.
         """
         set_rate(self.optimizer, rate)
         norm = torch.as_tensor(self.accelerator.clip_grad_norm_(self.trained, self.recipe.clip_norm))
@@ -90,9 +90,9 @@ class Learner:
         if not self.recipe.skip_bad_steps or self.scaler is not None or bool(norm.isfinite()):
             self._update.step()
             self.ema.update(self.model)
-        self.forget()
+        self.zero_grad()
         return norm
 
-    def forget(self) -> None:
+    def zero_grad(self) -> None:
         """Drop gradients."""
         self.optimizer.zero_grad()

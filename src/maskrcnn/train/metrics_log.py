@@ -13,8 +13,8 @@ import torch
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.losses import Losses
-from maskrcnn.train import failure_report, trackers
-from maskrcnn.train.failure_report import StepRecord
+from maskrcnn.train import trackers
+from maskrcnn.train.failure_report import StepRecord, bad_numbers, report_bad_step
 from maskrcnn.train.metrics_csv import MetricsCsv
 from maskrcnn.train.preparation import PreparedRun
 from maskrcnn.train.run_folder import METRICS
@@ -71,14 +71,14 @@ class MetricsLog:
         steps, self._steps = self._steps, []
         problems, self._problems = self._problems, []
         self.read_at = run.state.seconds
-        run.log.tell(run.learner.processes.gathered(problems))
+        run.log.tell(run.learner.processes.all_gather(problems))
         if not steps:
             return
         rows = torch.stack([step.numbers() for step in steps]).tolist()
         for step, row in zip(steps, rows, strict=True):
             losses = dict(zip(Losses._fields, row, strict=False))
             self.record(step.number, step.seconds, {"lr": step.rate, **losses, "grad_norm": row[len(losses)]})
-            bad = failure_report.bad_numbers(row, scaled=run.learner.accelerator.scaler is not None)
+            bad = bad_numbers(row, scaled=run.learner.accelerator.scaler is not None)
             if bad:
                 self._bad_step(bad, step, row)
         seconds = run.state.seconds - self.first.seconds
@@ -99,8 +99,7 @@ class MetricsLog:
 
     def _bad_step(self, bad: list[str], step: StepRecord, row: list[float]) -> None:
         run = self.run
-        folder = failure_report.write_bad_step(run.folder, step, row, run.train_data, run.learner.processes.rank)
-        error = failure_report.bad_step(bad, step, run.train_data, folder)
+        error = report_bad_step(run.folder, step, row, bad, run.train_data, run.learner.processes.rank)
         run.state.bad_steps += 1
         if run.state.bad_steps > run.recipe.skip_bad_steps:
             raise error

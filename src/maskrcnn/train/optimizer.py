@@ -1,4 +1,4 @@
-"""The optimiser of a recipe: which parameters decay, and at which share of the learning rate each learns."""
+"""The optimiser of a recipe: weight decay and learning rate of each parameter."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from maskrcnn.train.recipe import Recipe
 
 
 def build_optimizer(model: MaskRCNN, recipe: Recipe, rate: float) -> torch.optim.Optimizer:
-    """AdamW or SGD with momentum at a peak learning rate; biases and norms do not decay.
+    """AdamW or SGD with Nesterov momentum at a peak learning rate; biases and norms do not decay.
 
-    A group's ``share`` is what it learns at of the rate: ``layer_decay`` to the power of the stages that follow.
+    A group's ``share`` of the rate is ``layer_decay`` to the power of the number of stages after it.
     """
     stage = stage_of_parameters(model) if recipe.layer_decay < 1 else {}
     groups: dict[tuple[float, float], dict[str, Any]] = {}
@@ -32,6 +32,6 @@ def build_optimizer(model: MaskRCNN, recipe: Recipe, rate: float) -> torch.optim
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Give each group its share of a learning rate."""
+    """Set the learning rate of each group to its share of ``rate``."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["share"]

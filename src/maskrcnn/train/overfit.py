@@ -1,6 +1,6 @@
-"""Proof that data can be learned: a few images, no augmentation, until their masks are found again.
+"""A test that data can be learned: a few images, no augmentation, until the model finds their masks.
 
-A model that cannot learn four images by heart will not learn four thousand; what stands in the way is told.
+A model that cannot learn four images by heart will not learn four thousand; the reasons are looked for and listed.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ def few_images(dataset: Dataset, count: int) -> Dataset:
 
 
 def overfit_recipe(recipe: Recipe, dataset: Dataset, given: set[str]) -> Recipe:
-    """The recipe without chance: whole images at the size they will be predicted at; evaluated often.
+    """The recipe without augmentation: whole images at the size of prediction; evaluated often.
 
     Args:
-        given: fields that the user has set, of those that limit the run; they stay.
+        given: fields that the user has set; they stay.
     """
     batch = min(len(dataset), 4)
     changes = {
@@ -72,7 +72,7 @@ def overfit_recipe(recipe: Recipe, dataset: Dataset, given: set[str]) -> Recipe:
 
 
 def verdict(run: TrainingResult, dataset: Dataset, config: Config) -> tuple[bool, list[str]]:
-    """Whether the images were learned, and what to look at if not."""
+    """Whether the images were learned, as lines for the user, with what to look at if not."""
     score = run.best.get("mask_AP", math.nan)
     few = plural(len(dataset), "image")
     if score > TARGET_AP:

@@ -86,14 +86,14 @@ class Processes:
         there = dist.is_available() and dist.is_initialized()
         self.count = dist.get_world_size() if there else 1
         self.rank = dist.get_rank() if there else 0
-        # On GPUs a second group over the CPU's network spares them a wait for what only the host needs to know.
+        # For values of the host a second group over the CPU's network: on GPUs nothing waits for the device.
         self._hosts: Any = dist.new_group(backend="gloo", timeout=PATIENCE) if self.count > 1 else None
 
     @property
     def main(self) -> bool:
         return self.rank == 0
 
-    def largest(self, *values: float) -> list[float]:
+    def all_max(self, *values: float) -> list[float]:
         """The largest of each value over all processes."""
         if self.count == 1:
             return list(values)
@@ -101,7 +101,7 @@ class Processes:
         dist.all_reduce(shared, dist.ReduceOp.MAX, group=self._hosts)
         return [float(value) for value in shared]
 
-    def gathered(self, items: list[T]) -> list[T]:
+    def all_gather(self, items: list[T]) -> list[T]:
         """The items of all processes, in each."""
         if self.count == 1:
             return items
@@ -109,15 +109,15 @@ class Processes:
         dist.all_gather_object(parts, items, group=self._hosts)
         return [item for part in parts for item in part]
 
-    def from_main(self, value: T) -> T:
-        """The first process's value, in each. Waits for it."""
+    def broadcast(self, value: T) -> T:
+        """The first process's value, in each; the others wait for it."""
         if self.count == 1:
             return value
         box = [value]
         dist.broadcast_object_list(box, group=self._hosts)
         return box[0]
 
-    def part(self) -> None:
-        """End the exchange; nothing more can be agreed on."""
+    def leave_group(self) -> None:
+        """End communication."""
         if self.count > 1:
             dist.destroy_process_group()

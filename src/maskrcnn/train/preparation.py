@@ -131,16 +131,6 @@ def prepare(
     return run
 
 
-def model_config(recipe: Recipe, dataset: Dataset | None = None) -> Config:
-    """The architecture of a recipe: its preset's or that of ``init``, with the recipe's changes, for images such as the
-    data has."""
-    config = read_any_checkpoint(recipe.init)[0].config if recipe.init else preset(recipe.preset)
-    config = config.replace(**recipe.model)
-    if dataset is None or "mean" in recipe.model.get("preprocess", {}):
-        return config
-    return config.replace(preprocess=input_settings(dataset, config.preprocess, recipe.channels))
-
-
 def _read_saved(folder: Path, resume: bool, processes: Processes) -> SavedRun | None:
     """The run to resume, as the first process reads it; None for a new one, for which the folder must be free."""
     saved = None
@@ -148,7 +138,7 @@ def _read_saved(folder: Path, resume: bool, processes: Processes) -> SavedRun | 
         saved = read_state(folder)
     elif processes.main:
         check_free(folder)
-    return processes.from_main(saved)
+    return processes.broadcast(saved)
 
 
 def _class_names(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
@@ -168,14 +158,22 @@ def _build_model(
     ``backbone_weights``."""
     if saved is not None:
         return MaskRCNN(from_dict(saved.about["config"]), names), None
-    model, report = MaskRCNN(model_config(recipe, dataset), names), None
     if recipe.init:
         checkpoint, notes = read_any_checkpoint(recipe.init)
+        model = MaskRCNN(_model_config(checkpoint.config, recipe, dataset), names)
         report = load_checkpoint(model, checkpoint, recipe.init)
         report.notes += notes
-    elif recipe.backbone_weights:
-        report = load_backbone(model, recipe.backbone_weights)
-    return model, report
+        return model, report
+    model = MaskRCNN(_model_config(preset(recipe.preset), recipe, dataset), names)
+    return model, load_backbone(model, recipe.backbone_weights) if recipe.backbone_weights else None
+
+
+def _model_config(config: Config, recipe: Recipe, dataset: Dataset) -> Config:
+    """A configuration with the recipe's changes, for images such as the data has."""
+    config = config.replace(**recipe.model)
+    if "mean" in recipe.model.get("preprocess", {}):
+        return config
+    return config.replace(preprocess=input_settings(dataset, config.preprocess, recipe.channels))
 
 
 def _open_log(folder: Path, display: Display, resume: bool, processes: Processes) -> RunLog:
@@ -282,7 +280,7 @@ def _measurable(
         log.note("no val split: nothing is measured, there will be no `best` checkpoint, only `last`")
         return None
     dataset = rename_classes(val_data, dict(zip(train_data.names, names, strict=True)))
-    if processes.from_main(processes.main and measurable(dataset, names)):
+    if processes.broadcast(processes.main and measurable(dataset, names)):
         return dataset
     log.note(NOTHING)
     return None

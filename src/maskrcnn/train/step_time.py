@@ -1,4 +1,4 @@
-"""How long a step takes, as measured: how many steps a run has, and whether they are enough to learn from."""
+"""How long a step takes, as measured; how many steps a run has, and whether they are enough to learn from."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ WARMUP_SHARE = 0.1
 
 
 class StepTimer:
-    """The speed of a run, and what follows from it.
+    """The time of a step, and the steps and the time that are left.
 
     Args:
-        state: where the run is, as the trainer moves it on. Its untimed steps and seconds, which do what is done once,
-            are left out.
+        state: of the run, kept up to date by the trainer. Its untimed steps and seconds, with what is done once, are
+            left out.
         total_steps: of a run without ``minutes``.
     """
 
@@ -61,17 +61,17 @@ class StepTimer:
         return [f"too short: a run of fewer than {FEW_STEPS} steps learns little; {self.advice()}"]
 
     def line(self) -> str:
-        """A step's time and what follows from it. Only after a timed step."""
+        """The time of a step, and how many fit or how long the others take. Only after a timed step."""
         assert self.step_s is not None
         assert self.steps is not None
-        told = f"a step takes about {duration_text(self.step_s)}"
+        step = f"a step takes about {duration_text(self.step_s)}"
         if self.recipe.minutes:
-            return f"{told}: about {self.steps:.0f} fit into {duration_text(60 * self.recipe.minutes)}"
+            return f"{step}: about {self.steps:.0f} fit into {duration_text(60 * self.recipe.minutes)}"
         left = self.total_steps - self.state.steps
-        return f"{told}: about {duration_text(self.remaining_s)} for the {left} that are left"
+        return f"{step}: about {duration_text(self.remaining_s)} for the {left} that are left"
 
     def advice(self) -> str:
-        """How to make a run long enough that is too short."""
+        """How to give a run that is too short more steps."""
         recipe = self.recipe
         if not recipe.minutes:
             epochs = USUAL_STEPS / self.total_steps * (recipe.epochs or 1.0)
@@ -96,13 +96,13 @@ def duration_text(seconds: float) -> str:
 
 
 def _cores_are_busy() -> bool:
-    """Whether so much else runs that threads which wait for each other mostly wait.
+    """Whether other processes use the cores so much that several threads are slower than one.
 
-    With a load of 10 on two cores, one thread alone took 34 s for a step, two together 81 s.
+    With a load of 10 on two cores, a step took 34 s with one thread and 81 s with two.
     """
     try:
         return torch.get_num_threads() > 1 and os.getloadavg()[0] > 2 * (os.cpu_count() or 1)
-    except (AttributeError, OSError):  # not told on this system
+    except (AttributeError, OSError):  # unknown on this system
         return False
 
 
@@ -111,6 +111,6 @@ def _digits(value: float) -> str:
 
 
 def _rounded_up(value: float) -> int:
-    """To two digits at most."""
+    """A number rounded up to two digits."""
     unit = 10 ** max(math.floor(math.log10(max(value, 1))) - 1, 0)
     return math.ceil(value / unit) * unit

@@ -28,7 +28,7 @@ def start(accelerator: Accelerator, recipe: Recipe, folder: Path, step: int) -> 
     """Open the recipe's trackers; TensorBoard's events go to RUN/maskrcnn.
 
     Args:
-        step: the step a run goes on from: what TensorBoard has of later ones is hidden.
+        step: that a run is resumed from; TensorBoard hides what it has of later ones.
     """
     if not recipe.track:
         return
@@ -42,6 +42,6 @@ def start(accelerator: Accelerator, recipe: Recipe, folder: Path, step: int) -> 
 
 
 def finish(accelerator: Accelerator) -> None:
-    """Let the trackers write what they hold."""
+    """Flush and close the trackers."""
     for tracker in accelerator.trackers:
         tracker.finish()

@@ -89,7 +89,7 @@ class Trainer:
         state, recipe = self.state, self.recipe
         step_at = recipe.step_at if recipe.schedule == "step" else None
         if not state.steps and self._settled:
-            (state.untimed_s,) = self.processes.largest(self._elapsed)
+            (state.untimed_s,) = self.processes.all_max(self._elapsed)
         rate = self.prepared.rate * rate_factor(state.steps, self.progress, self.timer.warmup_steps, step_at)
         with self._watched_memory(loaded, whole=True):
             losses, own = self.learner.gradients([part.batch for part in loaded], state.steps)
@@ -97,7 +97,7 @@ class Trainer:
             norm = self.learner.update(rate)
         state.steps += 1
         state.images += self.prepared.images_a_step
-        state.seconds, stop = self.processes.largest(self._elapsed, float(self.prepared.interrupt.wanted))
+        state.seconds, stop = self.processes.all_max(self._elapsed, float(self.prepared.interrupt.wanted))
         self.stopping = stop > 0
         if state.steps == 1 and not self._settled:
             state.untimed_steps, state.untimed_s = 1, state.seconds
@@ -141,7 +141,7 @@ class Trainer:
             if not is_out_of_memory(error):
                 raise
         number = self.state.steps + 1
-        self.learner.forget()
+        self.learner.zero_grad()
         free_memory(self.learner.accelerator.device)
         if whole and self.processes.count == 1 and number > 1:
             self._save(finished=False)
@@ -156,7 +156,7 @@ class Trainer:
             predictor = Predictor(self.learner.ema.model, str(device), self.prepared.precision)
             metrics = self.validation.measure(predictor, self.progress)
             free_memory(device)
-        metrics = self.processes.from_main(metrics)
+        metrics = self.processes.broadcast(metrics)
         if metrics is None:
             self.stopping = True
             return
@@ -193,7 +193,7 @@ class Trainer:
 
     def _result(self) -> TrainingResult:
         state = self.state
-        self.processes.part()
+        self.processes.leave_group()
         if state.steps < FEW_STEPS and not self.stopping and not self.ended:
             self.log.say(
                 f"trained for only {plural(state.steps, 'step')}, from which little is learned; {self.timer.advice()}"
