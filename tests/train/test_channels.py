@@ -89,7 +89,7 @@ def test_chance_and_company(deep: Path, tmp_path: Path, train: Train) -> None:
     rgb, _ = train(deep.parent / "shapes", tmp_path / "deep", epochs=1, model=LEARNER, canvas="own", copy_paste=1.0,
                    turns=True, colour=1.0, scale_jitter=(0.1, 2.0))  # fmt: skip
     assert rgb.steps == 2
-    assert not rgb.problems
+    assert not rgb.skipped
 
 
 def test_weights_for_pictures_start_other_channels(shapes: Path, tmp_path: Path, train: Train) -> None:
