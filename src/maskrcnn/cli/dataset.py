@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from maskrcnn.annotations.problem import Problem
     from maskrcnn.datasets.dataset import Dataset
     from maskrcnn.datasets.formats.registry import DataFormat
-    from maskrcnn.datasets.survey.split import Division
+    from maskrcnn.datasets.survey.split import SplitPlan
 
 app = typer.Typer(help="Look at data sets, split and convert them.", no_args_is_help=True)
 
@@ -59,7 +59,7 @@ def split(
     from maskrcnn.datasets.combine import combined
     from maskrcnn.datasets.conversion.conversion import convert as write
     from maskrcnn.datasets.source import open_dataset, split_names
-    from maskrcnn.datasets.survey.split import divide, subset
+    from maskrcnn.datasets.survey.split import plan_split, subset
     from maskrcnn.output.unfinished import is_free
 
     names = split_names(data)
@@ -78,19 +78,19 @@ def split(
         raise MaskRCNNError("expected shares for two parts at least", fix="for instance --val 0.2")
     with own_folder(folder):
         with bar("compare", len(whole)) as advance:
-            division = divide(whole, shares, seed, similar, advance)
-        chosen = {name: subset(whole, indices) for name, indices in division.parts.items()}
+            plan = plan_split(whole, shares, seed, similar, advance)
+        chosen = {name: subset(whole, indices) for name, indices in plan.parts.items()}
         with bar("write", len(whole)) as advance:
             done = write(chosen, folder, target, link, advance=advance)
-    copies = [group for group in division.groups if len(group) > 1]
+    copies = [group for group in plan.groups if len(group) > 1]
     if copies:
         groups = plural(len(copies), "group")
         say(f"near-duplicates stay together: {plural(sum(map(len, copies)), 'image')}, {groups}")
-    show_table(_split_rows(division, whole.names))
-    for line in _missing_classes(division, whole.names):
+    show_table(_split_rows(plan, whole.names))
+    for line in _missing_classes(plan, whole.names):
         warn(line)
     say(f"{target.title} → {folder}")
-    _tell([*whole.problems, *division.problems, *done.problems, *done.omissions])
+    _tell([*whole.problems, *plan.problems, *done.problems, *done.omissions])
 
 
 @app.command()
@@ -108,7 +108,7 @@ def stats(
     Says what follows for input size, anchors, limits and the training canvas.
     """
     from maskrcnn.config import preset as preset_named
-    from maskrcnn.datasets.survey.survey import survey
+    from maskrcnn.datasets.survey.survey import survey_dataset
     from maskrcnn.datasets.survey.survey_report import SurveyReport
     from maskrcnn.train.recipe import Recipe
     from maskrcnn.weights.load import read_any_checkpoint
@@ -117,7 +117,7 @@ def stats(
     dataset = _opened(data, split)
     with own_folder(folder):
         with bar("measure", len(dataset)) as advance:
-            surveyed = survey(dataset, advance)
+            surveyed = survey_dataset(dataset, advance)
         start = ("init", init) if init else ("preset", preset)
         report = SurveyReport(str(data), surveyed, config, start, Recipe.model_fields["canvas"].default)
         files = report.write(folder) if folder else ()
@@ -153,10 +153,16 @@ def view(
 
     They show images with their masks, outlines and class names.
     """
-    from maskrcnn.datasets.survey.contact_sheet import ContactSheets, check_name, choose, find_images_by_id, save_pages
-    from maskrcnn.datasets.survey.survey import survey
+    from maskrcnn.datasets.survey.contact_sheet import (
+        ContactSheets,
+        check_suffix,
+        choose_images,
+        find_images_by_id,
+        save_pages,
+    )
+    from maskrcnn.datasets.survey.survey import survey_dataset
 
-    check_name(path)
+    check_suffix(path)
     dataset = _opened(data, split)
     with own_file(path):
         labels = _labels(_words(classes, dataset.names), dataset) if classes else None
@@ -166,8 +172,8 @@ def view(
             surveyed = None
             if labels is not None or sort is not Sort.random:
                 with bar("measure", len(dataset)) as advance:
-                    surveyed = survey(dataset, advance)
-            chosen = choose(dataset, images, sort.value, seed, labels, surveyed)
+                    surveyed = survey_dataset(dataset, advance)
+            chosen = choose_images(dataset, images, sort.value, seed, labels, surveyed)
         if not chosen:
             raise MaskRCNNError("no image to show", where=data, fix="choose other classes, or add images")
         sheets = ContactSheets(dataset, chosen, labels, columns, rows)
@@ -191,20 +197,20 @@ def _format(data: Path, name: str | None) -> DataFormat:
     return BY_NAME[name]
 
 
-def _split_rows(division: Division, names: Sequence[str]) -> list[tuple[str, ...]]:
+def _split_rows(plan: SplitPlan, names: Sequence[str]) -> list[tuple[str, ...]]:
     """A head, and images and objects of each part; of several classes also each class, the most frequent first."""
-    counts = [division.counts[indices].sum(axis=0) for indices in division.parts.values()]
-    rows: list[tuple[str, ...]] = [("", *division.parts)]
-    rows.append(("images", *(f"{len(indices):,}" for indices in division.parts.values())))
+    counts = [plan.counts[indices].sum(axis=0) for indices in plan.parts.values()]
+    rows: list[tuple[str, ...]] = [("", *plan.parts)]
+    rows.append(("images", *(f"{len(indices):,}" for indices in plan.parts.values())))
     rows.append(("objects", *(f"{count.sum():,}" for count in counts)))
-    order = division.counts.sum(axis=0).argsort(kind="stable")[::-1] if len(names) > 1 else []
+    order = plan.counts.sum(axis=0).argsort(kind="stable")[::-1] if len(names) > 1 else []
     return rows + [(names[k], *(f"{count[k]:,}" for count in counts)) for k in order]
 
 
-def _missing_classes(division: Division, names: Sequence[str]) -> Iterator[str]:
+def _missing_classes(plan: SplitPlan, names: Sequence[str]) -> Iterator[str]:
     """A line for each part without any object of some classes that the data has."""
-    for part, indices in division.parts.items():
-        missing = (division.counts.sum(axis=0) > 0) & (division.counts[indices].sum(axis=0) == 0)
+    for part, indices in plan.parts.items():
+        missing = (plan.counts.sum(axis=0) > 0) & (plan.counts[indices].sum(axis=0) == 0)
         if missing.any():
             classes = ", ".join(name for name, gone in zip(names, missing, strict=True) if gone)
             yield f"{part} has no object of {classes}: too few images, or all of them near-duplicates"

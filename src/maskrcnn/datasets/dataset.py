@@ -16,8 +16,8 @@ from maskrcnn.annotations.objects import Drawn, Objects, draw_all, draw_each
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.config import Preprocess
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images.channels import read_for_model
-from maskrcnn.images.image_reader import image_size
+from maskrcnn.images.channels import as_display_rgb, read_for_model
+from maskrcnn.images.image_reader import image_size, is_multichannel, read_channels
 
 
 class Dataset:
@@ -60,6 +60,19 @@ class Dataset:
                 fix="scale or turn the image or its labels so that they agree",
             )
         return read_for_model(record.path, preprocess or Preprocess(), shrink).pixels
+
+    def picture(self, index: int) -> np.ndarray:
+        """The image to look at, uint8 [H, W, 3], whatever channels it has; raises as `pixels`."""
+        try:
+            return self.pixels(index)
+        except MaskRCNNError:
+            record = self.records[index]
+            if not is_multichannel(record.path):
+                raise
+            pixels, _ = as_display_rgb(read_channels(record.path))
+            if pixels.shape[:2] != record.size:
+                raise
+            return pixels
 
     def annotations(self, index: int) -> tuple[Sequence[Annotation], Sequence[Problem]]:
         """The annotations of one image as written, and a problem for each that makes no sense and is left out.

@@ -9,17 +9,15 @@ import math
 
 from maskrcnn.config import Config
 from maskrcnn.datasets.dataset import Dataset
-from maskrcnn.datasets.survey.contact_sheet import picture_of
 from maskrcnn.datasets.survey.split import subset
+from maskrcnn.datasets.survey.survey import FINEST_STRIDE, network_scale, survey_dataset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images.input_size import resize_scale
 from maskrcnn.text import plural
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.trainer import TrainingResult
 
 TARGET_AP = 90.0
 STEPS = 600
-FINEST_STRIDE = 4
 
 
 def few_images(dataset: Dataset, count: int) -> Dataset:
@@ -30,7 +28,7 @@ def few_images(dataset: Dataset, count: int) -> Dataset:
             break
         try:
             if any(not crowd for crowd in dataset.objects(index).crowd):
-                picture_of(dataset, index)
+                dataset.picture(index)
                 chosen.append(index)
         except MaskRCNNError:
             continue
@@ -85,19 +83,14 @@ def verdict(run: TrainingResult, dataset: Dataset, config: Config) -> tuple[bool
 
 def _reasons(run: TrainingResult, dataset: Dataset, config: Config) -> list[str]:
     lines = []
-    counts, tiny, maskless, total = [], 0, 0, 0
-    for index, record in enumerate(dataset.records):
-        objects = dataset.objects(index)
-        scale = resize_scale(*record.size, config.preprocess)
-        sides = (objects.boxes[:, 2:] - objects.boxes[:, :2])[~objects.crowd].min(axis=1) * scale
-        counts.append(len(sides))
-        total += len(sides)
-        tiny += int((sides < 2 * FINEST_STRIDE).sum())
-        maskless += sum(crop is None for crop in objects.crops)
-    if max(counts) > config.max_detections:
+    survey = survey_dataset(dataset)
+    narrow = survey.sides.min(axis=1) * network_scale(survey.image_sizes, config.preprocess)[survey.image]
+    most, total = int(survey.objects_an_image.max()), len(survey.label)
+    tiny, maskless = int((narrow < 2 * FINEST_STRIDE).sum()), int((~survey.masked).sum())
+    if most > config.max_detections:
         lines.append(
-            f"an image has {max(counts)} objects, the model finds at most {config.max_detections}: "
-            f"""--set 'model={{"max_detections": {2 ** math.ceil(math.log2(max(counts) + 1))}}}'"""
+            f"an image has {most} objects, the model finds at most {config.max_detections}: "
+            f"""--set 'model={{"max_detections": {2 ** math.ceil(math.log2(most + 1))}}}'"""
         )
     if tiny > 0.1 * total:
         lines.append(

@@ -15,14 +15,13 @@ from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.survey.contact_sheet import (
     ContactSheets,
-    choose,
-    draw_tile,
+    choose_images,
     find_images_by_id,
-    picture_of,
+    overlay_tile,
     save_pages,
-    scaled,
+    scale_crop,
 )
-from maskrcnn.datasets.survey.survey import survey
+from maskrcnn.datasets.survey.survey import survey_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
 from maskrcnn.results.overlay import object_colour
@@ -84,7 +83,7 @@ def test_masks_and_boxes_are_drawn_where_they_are(tmp_path: Path) -> None:
             StoredAnnotations([[rectangle(1, 0, 10, 10, 30, 30), boxed]]),
         )
     )
-    tile = np.asarray(draw_tile(data.pixels(0), data.objects(0), [0, 1], ["cat"] * 2, (400, 400)))
+    tile = np.asarray(overlay_tile(data.pixels(0), data.objects(0), [0, 1], ["cat"] * 2, (400, 400)))
     assert tile.shape == (200, 400, 3)
     fill = np.array(object_colour(0)) * 0.3 + 90 * 0.7
     assert near(tile[100, 100], tuple(fill.astype(int)))
@@ -151,13 +150,13 @@ def test_an_image_of_many_channels_is_shown_too(tmp_path: Path) -> None:
     channels[:, 30:] = 4000
     np.save(tmp_path / "a.npy", channels)
     data = Dataset(Labels(["cat"], [ImageRecord(1, tmp_path / "a.npy", 40, 60)], StoredAnnotations([[]])))
-    picture = picture_of(data, 0)
+    picture = data.picture(0)
     assert picture.shape == (40, 60, 3)
     assert picture[:, :30].max() < 5
     assert picture[:, 30:].min() > 250
     data.records = [ImageRecord(1, tmp_path / "a.npy", 60, 40)]
     with pytest.raises(MaskRCNNError):
-        picture_of(data, 0)
+        data.picture(0)
 
 
 def blocks(mask: np.ndarray, k: int) -> np.ndarray:
@@ -170,7 +169,7 @@ def test_a_mask_shrunk_is_set_where_half_of_the_pixels_were(k: int) -> None:
     rng = np.random.default_rng(k)
     mask = np.zeros((40, 60), dtype=bool)
     mask[7:31, 11:52] = rng.random((24, 41)) < 0.6
-    crop = scaled(Crop(mask[7:31, 11:52], 11, 7), (1 / k, 1 / k), (60 // k, 40 // k))
+    crop = scale_crop(Crop(mask[7:31, 11:52], 11, 7), (1 / k, 1 / k), (60 // k, 40 // k))
     placed = np.zeros((40 // k, 60 // k), dtype=bool)
     placed[crop.y : crop.y + crop.bitmap.shape[0], crop.x : crop.x + crop.bitmap.shape[1]] = crop.bitmap
     share = blocks(mask, k)
@@ -179,7 +178,7 @@ def test_a_mask_shrunk_is_set_where_half_of_the_pixels_were(k: int) -> None:
 
 
 def test_a_mask_enlarged_keeps_its_box_and_area() -> None:
-    crop = scaled(Crop(np.ones((10, 20), dtype=bool), 30, 40), (3.0, 2.0), (300, 200))
+    crop = scale_crop(Crop(np.ones((10, 20), dtype=bool), 30, 40), (3.0, 2.0), (300, 200))
     assert crop.box == (90, 80, 150, 100)
     assert crop.area == 60 * 20
 
@@ -197,7 +196,7 @@ def test_no_mask_vanishes_or_leaves_its_image(
     bitmap[0, 0] = True
     scale = min(cell / width, cell / height)
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
-    crop = scaled(Crop(bitmap, x, y), (size[0] / width, size[1] / height), size)
+    crop = scale_crop(Crop(bitmap, x, y), (size[0] / width, size[1] / height), size)
     assert crop.area
     assert crop.x >= 0
     assert crop.y >= 0
@@ -206,14 +205,14 @@ def test_no_mask_vanishes_or_leaves_its_image(
 
 
 def test_choosing(data: Dataset) -> None:
-    found = survey(data)
-    assert choose(data, 3, "most-objects", survey=found) == [4, 3, 2]
+    found = survey_dataset(data)
+    assert choose_images(data, 3, "most-objects", survey=found) == [4, 3, 2]
     # Sizes are sqrt(12 * 10 (k + 1)): all images with objects have the smallest one, of class cat.
-    assert choose(data, None, "smallest", labels={1}, survey=found)[-1] in (2, 3, 4)
-    assert sorted(choose(data, None, labels={1}, survey=found)) == [2, 3, 4]
-    assert sorted(choose(data, seed=1)) == [0, 1, 2, 3, 4]
-    assert choose(data, 4, seed=1) == choose(data, 4, seed=1)
-    assert len({tuple(choose(data, seed=seed)) for seed in range(5)}) > 1
+    assert choose_images(data, None, "smallest", labels={1}, survey=found)[-1] in (2, 3, 4)
+    assert sorted(choose_images(data, None, labels={1}, survey=found)) == [2, 3, 4]
+    assert sorted(choose_images(data, seed=1)) == [0, 1, 2, 3, 4]
+    assert choose_images(data, 4, seed=1) == choose_images(data, 4, seed=1)
+    assert len({tuple(choose_images(data, seed=seed)) for seed in range(5)}) > 1
 
 
 def test_the_smallest_objects_come_first(tmp_path: Path) -> None:
@@ -223,7 +222,7 @@ def test_the_smallest_objects_come_first(tmp_path: Path) -> None:
         annotations.append([rectangle(1, 0, 0, 0, 30, 30), rectangle(2, 0, 0, 0, side, side)])
     records.append(ImageRecord(3, tmp_path / "none.png", 50, 50))
     data = Dataset(Labels(["cat"], records, StoredAnnotations([*annotations, []])))
-    assert choose(data, None, "smallest", survey=survey(data)) == [1, 2, 0, 3]
+    assert choose_images(data, None, "smallest", survey=survey_dataset(data)) == [1, 2, 0, 3]
 
 
 def test_images_are_found_by_id_and_by_name(data: Dataset) -> None:

@@ -17,7 +17,7 @@ from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.source import open_dataset
-from maskrcnn.datasets.survey.split import Division, divide, stratify, subset
+from maskrcnn.datasets.survey.split import SplitPlan, plan_split, stratify, subset
 from maskrcnn.errors import MaskRCNNError
 from tests.reading import problems_of
 
@@ -48,16 +48,16 @@ def write(folder: Path, count: int, first: int = 0) -> list[Path]:
     return files
 
 
-def place_of(division: Division) -> dict[int, str]:
-    return {index: name for name, indices in division.parts.items() for index in indices}
+def place_of(plan: SplitPlan) -> dict[int, str]:
+    return {index: name for name, indices in plan.parts.items() for index in indices}
 
 
 def test_every_image_is_in_one_part_of_the_right_size(tmp_path: Path) -> None:
     data = dataset_of(write(tmp_path, 60), [[0]] * 60, ("cat",))
-    division = divide(data, SHARES)
-    assert sorted(index for part in division.parts.values() for index in part) == list(range(60))
-    assert {name: len(part) for name, part in division.parts.items()} == {"train": 42, "val": 12, "test": 6}
-    assert division.counts.toarray().tolist() == [[1]] * 60
+    plan = plan_split(data, SHARES)
+    assert sorted(index for part in plan.parts.values() for index in part) == list(range(60))
+    assert {name: len(part) for name, part in plan.parts.items()} == {"train": 42, "val": 12, "test": 6}
+    assert plan.counts.toarray().tolist() == [[1]] * 60
 
 
 def test_a_class_of_two_images_is_in_both_parts(tmp_path: Path) -> None:
@@ -65,14 +65,14 @@ def test_a_class_of_two_images_is_in_both_parts(tmp_path: Path) -> None:
     labels[3], labels[17] = [0, 1], [1, 1]
     data = dataset_of(write(tmp_path, 30), labels, ("cat", "lynx"))
     for seed in range(5):
-        place = place_of(divide(data, {"train": 0.9, "val": 0.1}, seed))
+        place = place_of(plan_split(data, {"train": 0.9, "val": 0.1}, seed))
         assert {place[3], place[17]} == {"train", "val"}
 
 
 def test_the_only_image_of_a_class_is_for_training(tmp_path: Path) -> None:
     labels = [[0]] * 20 + [[1]]
     data = dataset_of(write(tmp_path, 21), labels, ("cat", "lynx"))
-    assert {place_of(divide(data, SHARES, seed))[20] for seed in range(5)} == {"train"}
+    assert {place_of(plan_split(data, SHARES, seed))[20] for seed in range(5)} == {"train"}
 
 
 def test_copies_stay_together(tmp_path: Path) -> None:
@@ -92,44 +92,44 @@ def test_copies_stay_together(tmp_path: Path) -> None:
     data = dataset_of(files, [[0]] * len(files), ("cat",))
     data.records = [ImageRecord(r.id, r.path, *Image.open(r.path).size[::-1]) for r in data.records]
     for seed in range(5):
-        division = divide(data, SHARES, seed)
-        assert division.groups == sorted(groups)
-        place = place_of(division)
+        plan = plan_split(data, SHARES, seed)
+        assert plan.groups == sorted(groups)
+        place = place_of(plan)
         assert all(len({place[index] for index in group}) == 1 for group in groups)
-        assert all(division.parts.values())
+        assert all(plan.parts.values())
 
 
 def test_a_seed_gives_one_split_and_another_seed_another(tmp_path: Path) -> None:
     labels = [[k % 3] * (k % 5) for k in range(40)]
     data = dataset_of(write(tmp_path, 40), labels, ("a", "b", "c"))
-    first, again, other = (divide(data, SHARES, seed).parts for seed in (1, 1, 2))
+    first, again, other = (plan_split(data, SHARES, seed).parts for seed in (1, 1, 2))
     assert first == again
     assert first != other
 
 
 def test_images_without_objects_are_split_too(tmp_path: Path) -> None:
     data = dataset_of(write(tmp_path, 10), [[]] * 10, ("cat",))
-    assert sorted(map(len, divide(data, {"train": 0.8, "val": 0.2}).parts.values())) == [2, 8]
+    assert sorted(map(len, plan_split(data, {"train": 0.8, "val": 0.2}).parts.values())) == [2, 8]
 
 
 def test_an_unreadable_image_is_told_and_the_others_split(tmp_path: Path) -> None:
     files = write(tmp_path, 10)
     files[4].write_bytes(files[4].read_bytes()[:60])
-    division = divide(dataset_of(files, [[0]] * 10, ("cat",)), {"train": 0.5, "val": 0.5})
-    assert sorted(index for part in division.parts.values() for index in part) == [0, 1, 2, 3, 5, 6, 7, 8, 9]
-    assert [(problem.where, problem.images_lost) for problem in division.problems] == [(str(files[4]), 1)]
+    plan = plan_split(dataset_of(files, [[0]] * 10, ("cat",)), {"train": 0.5, "val": 0.5})
+    assert sorted(index for part in plan.parts.values() for index in part) == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    assert [(problem.where, problem.images_lost) for problem in plan.problems] == [(str(files[4]), 1)]
 
 
 def test_what_cannot_be_split_says_why(tmp_path: Path) -> None:
     files = write(tmp_path, 1)
     with pytest.raises(MaskRCNNError, match="at least 2 different images for train and val, found 1"):
-        divide(dataset_of(files, [[0]], ("cat",)), {"train": 0.8, "val": 0.2})
+        plan_split(dataset_of(files, [[0]], ("cat",)), {"train": 0.8, "val": 0.2})
     picture(0).resize((80, 80)).save(tmp_path / "copy.png")
     with pytest.raises(MaskRCNNError, match=r"found 2 that are 1 picture"):
-        divide(dataset_of([*files, tmp_path / "copy.png"], [[0], [0]], ("cat",)), {"train": 0.8, "val": 0.2})
+        plan_split(dataset_of([*files, tmp_path / "copy.png"], [[0], [0]], ("cat",)), {"train": 0.8, "val": 0.2})
     for shares in ({"train": 0.5, "val": 0.4}, {"train": 1.2, "val": -0.2}, {}):
         with pytest.raises(MaskRCNNError, match="shares above 0 that add up to 1"):
-            divide(dataset_of(files, [[0]], ("cat",)), shares)
+            plan_split(dataset_of(files, [[0]], ("cat",)), shares)
 
 
 def test_a_subset_reads_what_the_whole_reads(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_tags_spread_more_evenly_than_by_chance() -> None:
 @pytest.mark.skipif(not SHARED.exists(), reason="needs the real data beside the repository")
 def test_augmented_copies_of_one_photo_stay_together() -> None:
     data = open_dataset(SHARED / "mushroom", "train")
-    place = place_of(divide(data, {"train": 0.8, "val": 0.2}))
+    place = place_of(plan_split(data, {"train": 0.8, "val": 0.2}))
     assert 0.1 < list(place.values()).count("val") / len(data) < 0.3
     # The tool that made these copies named them photo.rf.HASH.jpg, three a photo.
     photos = defaultdict(set)

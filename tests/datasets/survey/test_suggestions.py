@@ -12,7 +12,7 @@ from torchvision.ops import box_iou
 from maskrcnn.config import PRESETS, Config, preset
 from maskrcnn.datasets.source import open_dataset
 from maskrcnn.datasets.survey.suggestions import Suggestion, anchor_fit, model_changes, suggest_settings
-from maskrcnn.datasets.survey.survey import Survey, survey
+from maskrcnn.datasets.survey.survey import Survey, survey_dataset
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
@@ -146,7 +146,7 @@ def test_advice_is_what_the_model_takes_and_settles(name: str) -> None:
 @pytest.mark.skipif(not SHARED.exists(), reason="needs the real data beside the repository")
 def test_advice_for_nuclei_is_what_its_recipe_found_by_hand() -> None:
     """recipes/nuclei-1.yaml: 400 detections, anchors from 16 up, short edges from 640."""
-    found = suggestions(survey(open_dataset(SHARED / "nuclei", "train")))
+    found = suggestions(survey_dataset(open_dataset(SHARED / "nuclei", "train")))
     assert 400 <= found["max_detections"].suggested <= 500
     assert found["anchor_sizes"].suggested == [16, 32, 64, 128, 256]
     assert 576 <= found["preprocess"].suggested["short"][0] <= 768

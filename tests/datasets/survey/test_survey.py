@@ -11,7 +11,7 @@ from maskrcnn.annotations.annotation import Annotation
 from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
 from maskrcnn.config import Preprocess
 from maskrcnn.datasets.dataset import Dataset
-from maskrcnn.datasets.survey.survey import network_scale, quantiles, summary, survey
+from maskrcnn.datasets.survey.survey import network_scale, quantiles, summary, survey_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
 
@@ -42,7 +42,7 @@ def data() -> Dataset:
 
 
 def test_objects_are_counted_and_measured(data: Dataset) -> None:
-    found = survey(data)
+    found = survey_dataset(data)
     assert found.counts.toarray().tolist() == [[0, 1], [0, 1], [0, 0]]
     assert found.crowds.tolist() == [0, 1, 0]
     assert found.sides.tolist() == [[8, 2], [10, 40]]
@@ -54,7 +54,7 @@ def test_objects_are_counted_and_measured(data: Dataset) -> None:
 
 def test_the_summary(data: Dataset) -> None:
     # The short edges 100 and 40 both become 80.
-    numbers = summary(survey(data), Preprocess(short=(80, 80), long=400))
+    numbers = summary(survey_dataset(data), Preprocess(short=(80, 80), long=400))
     assert numbers["images"] == 3
     assert numbers["images_without_objects"] == 1
     assert (numbers["objects"], numbers["objects_with_mask"], numbers["crowd_regions"]) == (2, 1, 1)
@@ -79,7 +79,7 @@ def test_an_unreadable_image_is_told_and_the_others_counted(data: Dataset) -> No
 
     broken = Dataset(Labels(data.names, data.records, Reader(data.labels.reader.annotations)))  # type: ignore[attr-defined]
     steps: list[int] = []
-    found = survey(broken, lambda: steps.append(1))
+    found = survey_dataset(broken, lambda: steps.append(1))
     assert found.read.tolist() == [True, False, True]
     assert [str(problem) for problem in found.problems] == ["b.png: dropped, truncated"]
     assert len(steps) == 3
@@ -88,7 +88,7 @@ def test_an_unreadable_image_is_told_and_the_others_counted(data: Dataset) -> No
 
 
 def test_data_without_images_or_objects() -> None:
-    found = survey(Dataset(Labels(["cat"], [], StoredAnnotations([]))))
+    found = survey_dataset(Dataset(Labels(["cat"], [], StoredAnnotations([]))))
     numbers = summary(found, Preprocess())
     assert (numbers["images"], numbers["objects"], numbers["size_in_image"][0]) == (0, 0, None)
 

@@ -23,7 +23,6 @@ RECTANGLES_SHARE = 0.2  # of a split's masks, from which they are taken for boxe
 AREA_FACTOR = 1.5  # between an area as written and the mask's
 WRONG_FILL = 0.1  # share of a mask that a crossing outline fills or leaves out
 SIZE_SPREAD = 10  # between the largest and the smallest image, by the root of the area
-FINEST_STRIDE = 4  # pixels of the network input to a cell of the finest feature map
 
 
 class Check(NamedTuple):

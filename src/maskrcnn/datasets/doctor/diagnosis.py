@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from maskrcnn.annotations.problem import Problem
+from maskrcnn.annotations.problem_log import ProblemLog
 from maskrcnn.datasets.doctor.checks import CHECKS
 
 _SEVERITIES = ("error", "warning", "note")
@@ -108,7 +109,7 @@ def in_order(problems: Iterable[Problem], splits: list[str]) -> list[Problem]:
             problem.what,
         )
 
-    return sorted(dict.fromkeys(problems), key=key)
+    return sorted(ProblemLog(problems), key=key)
 
 
 def _natural(text: str) -> list[tuple[int, int, str]]:

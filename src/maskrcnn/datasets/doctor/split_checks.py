@@ -9,10 +9,10 @@ import numpy as np
 
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.config import Config
-from maskrcnn.datasets.doctor.checks import FINEST_STRIDE, RECTANGLES_SHARE, SIZE_SPREAD, problem_of
+from maskrcnn.datasets.doctor.checks import RECTANGLES_SHARE, SIZE_SPREAD, problem_of
 from maskrcnn.datasets.doctor.examined_image import ExaminedImage, ExaminedSplit
 from maskrcnn.datasets.doctor.id_gaps import missing_ids
-from maskrcnn.datasets.survey.survey import network_scale
+from maskrcnn.datasets.survey.survey import FINEST_STRIDE, network_scale
 from maskrcnn.images.image_formats import IMAGE_SUFFIXES
 from maskrcnn.text import listed, plural
 

@@ -1,7 +1,7 @@
 """Contact sheets: many labelled images on one page, each with its masks, its name and what is in it.
 
-Masks are scaled to the tile before they are drawn, so that outlines stay sharp and the smallest object stays visible. A
-page is made when it is asked for: memory does not grow with the number of images.
+Masks are scaled to the tile before they are overlaid: outlines stay sharp and the smallest object stays visible. Pages
+are made one by one, so that memory does not grow with the number of images.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ from maskrcnn.annotations.problem_log import ProblemLog
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.survey.survey import Survey
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images.channels import as_display_rgb
-from maskrcnn.images.image_reader import is_multichannel, read_channels
 from maskrcnn.masks.crop import EMPTY, Crop
 from maskrcnn.output.atomic_file import make_folder, replacing
 from maskrcnn.results.overlay import FEW, PAPER, RGB, count_line, draw_objects
@@ -34,7 +32,7 @@ GREY: RGB = (168, 172, 180)
 AMBER: RGB = (255, 190, 92)
 GAP = 16
 TEXT = 15
-MOST_NAMED = 100  # objects: of more the caption alone says what they are
+MOST_NAMED = 100  # objects; above, the caption alone names them
 LINE_SHARE = 0.1  # width of an outline as a share of the usual object, within the bounds
 LINE_BOUNDS = (1.0, 2.5)
 
@@ -94,17 +92,17 @@ class ContactSheets:
     def _tile(self, index: int, cell: tuple[int, int]) -> tuple[Image.Image, str, int]:
         """One image within `cell` (width, height), what is in it, and how many objects were dropped."""
         try:
-            pixels, objects = picture_of(self.dataset, index), self.dataset.objects(index)
+            pixels, objects = self.dataset.picture(index), self.dataset.objects(index)
             dropped = sum(problem.objects_lost for problem in objects.problems)
             self.problems.add(objects.problems)
         except MaskRCNNError as error:
             self.problems.add([unreadable(error, "unreadable-image")])
-            return _notice(error.what, cell), "cannot be shown", 0
+            return _error_tile(error.what, cell), "cannot be shown", 0
         kept = [k for k, label in enumerate(objects.labels) if self.labels is None or label in self.labels]
         names = [self.dataset.names[objects.labels[k]] + " (crowd)" * bool(objects.crowd[k]) for k in kept]
         # Where many objects share one class, the caption says so better than a label on each.
         named = len(names) <= (MOST_NAMED if len(set(names)) > 1 else FEW)
-        picture = draw_tile(pixels, objects, kept, names, cell, named and len(self.dataset.names) > 1)
+        picture = overlay_tile(pixels, objects, kept, names, cell, named and len(self.dataset.names) > 1)
         boxes = sum(objects.crops[k] is None for k in kept)
         maskless = "" if not boxes else ", boxes only" if boxes == len(kept) else f", {boxes} without mask"
         return picture, (count_line(names) or "no objects") + maskless, dropped
@@ -112,31 +110,17 @@ class ContactSheets:
     def _caption(self, page: Image.Image, corner: tuple[int, int], index: int, details: str, dropped: int) -> None:
         record, pen, (x, y) = self.dataset.records[index], ImageDraw.Draw(page), corner
         size = f"  {record.width} x {record.height}"
-        room = self.tile - _face().getlength(size)
-        name = _fitting(record.path.name, room, middle=True)
-        pen.text((x, y), name, fill=PAPER, font=_face())
-        pen.text((x + _face().getlength(name), y), size, fill=GREY, font=_face())
-        told = f"{dropped} dropped  " if dropped else ""
-        pen.text((x, y + 1.4 * TEXT), told, fill=AMBER, font=_face())
-        start = _face().getlength(told)
-        pen.text((x + start, y + 1.4 * TEXT), _fitting(details, self.tile - start), fill=GREY, font=_face())
+        room = self.tile - _font().getlength(size)
+        name = _fit_text(record.path.name, room, middle=True)
+        pen.text((x, y), name, fill=PAPER, font=_font())
+        pen.text((x + _font().getlength(name), y), size, fill=GREY, font=_font())
+        loss = f"{dropped} dropped  " if dropped else ""
+        pen.text((x, y + 1.4 * TEXT), loss, fill=AMBER, font=_font())
+        start = _font().getlength(loss)
+        pen.text((x + start, y + 1.4 * TEXT), _fit_text(details, self.tile - start), fill=GREY, font=_font())
 
 
-def picture_of(dataset: Dataset, index: int) -> np.ndarray:
-    """An image to look at, uint8 [H, W, 3], whatever channels it has. Raises MaskRCNNError as `Dataset.pixels` does."""
-    try:
-        return dataset.pixels(index)
-    except MaskRCNNError:
-        record = dataset.records[index]
-        if not is_multichannel(record.path):
-            raise
-        pixels, _ = as_display_rgb(read_channels(record.path))
-        if pixels.shape[:2] != record.size:
-            raise
-        return pixels
-
-
-def draw_tile(
+def overlay_tile(
     pixels: np.ndarray,
     objects: Objects,
     kept: Sequence[int],
@@ -144,7 +128,7 @@ def draw_tile(
     cell: tuple[int, int],
     named: bool = True,
 ) -> Image.Image:
-    """An image scaled into `cell` (width, height) with some of its objects drawn on it.
+    """An image scaled into `cell` (width, height), with some of its objects overlaid.
 
     Args:
         pixels: uint8 [H, W, 3].
@@ -156,18 +140,16 @@ def draw_tile(
     scale = min(cell[0] / width, cell[1] / height)
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
     zoom = (size[0] / width, size[1] / height)
-    image = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC if scale > 1 else _SHRINK))
-    crops = [EMPTY if (crop := objects.crops[k]) is None else scaled(crop, zoom, size) for k in kept]
+    filter_ = Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.LANCZOS
+    image = np.asarray(Image.fromarray(pixels).resize(size, filter_))
+    crops = [EMPTY if (crop := objects.crops[k]) is None else scale_crop(crop, zoom, size) for k in kept]
     boxes = objects.boxes[list(kept)] * np.array([*zoom, *zoom], dtype=np.float32)
     usual = float(np.median(np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)))) if len(boxes) else 0.0
     line = float(np.clip(LINE_SHARE * usual, *LINE_BOUNDS))
     return draw_objects(image, crops, boxes, names, None, labels=named, opacity=0.3, line=line)
 
 
-_SHRINK = Image.Resampling.LANCZOS
-
-
-def scaled(crop: Crop, zoom: tuple[float, float], size: tuple[int, int]) -> Crop:
+def scale_crop(crop: Crop, zoom: tuple[float, float], size: tuple[int, int]) -> Crop:
     """A mask as it covers the pixels of its image scaled by `zoom` (x, y) to `size` (width, height).
 
     A pixel is set if half of it is covered; where that leaves none, those covered most.
@@ -193,7 +175,7 @@ def scaled(crop: Crop, zoom: tuple[float, float], size: tuple[int, int]) -> Crop
     return Crop(coverage >= min(0.5, float(coverage.max())), first[0], first[1])
 
 
-def choose(
+def choose_images(
     dataset: Dataset,
     count: int | None = None,
     sort: Sort = "random",
@@ -201,7 +183,7 @@ def choose(
     labels: Collection[int] | None = None,
     survey: Survey | None = None,
 ) -> list[int]:
-    """Which images to look at.
+    """Which images to show.
 
     Args:
         count: how many at most; all unless given.
@@ -243,35 +225,35 @@ def find_images_by_id(dataset: Dataset, wanted: Sequence[str]) -> list[int]:
     return [rows[word] for word in wanted]
 
 
-def _notice(text: str, cell: tuple[int, int]) -> Image.Image:
+def _error_tile(text: str, cell: tuple[int, int]) -> Image.Image:
     """A tile that says why there is no image."""
     picture = Image.new("RGB", cell, (44, 30, 30))
     words, lines = visible(text).split(), [""]
     for word in words:
-        if _face().getlength(f"{lines[-1]} {word}") > cell[0] - 40:
+        if _font().getlength(f"{lines[-1]} {word}") > cell[0] - 40:
             lines.append("")
         lines[-1] = f"{lines[-1]} {word}".strip()
-    fitting = [_fitting(line, cell[0] - 40) for line in lines[: max(cell[1] // 24 - 1, 1)]]
-    ImageDraw.Draw(picture).multiline_text((20, 20), "\n".join(fitting), fill=AMBER, font=_face(), spacing=6)
+    fitting = [_fit_text(line, cell[0] - 40) for line in lines[: max(cell[1] // 24 - 1, 1)]]
+    ImageDraw.Draw(picture).multiline_text((20, 20), "\n".join(fitting), fill=AMBER, font=_font(), spacing=6)
     return picture
 
 
-def _fitting(text: str, room: float, middle: bool = False) -> str:
-    """A text shortened to `room` pixels, at its end or in its middle."""
+def _fit_text(text: str, room: float, middle: bool = False) -> str:
+    """A text shortened at its end, or in its middle, to be at most `room` pixels wide."""
     text = visible(text)
-    if _face().getlength(text) <= room:
+    if _font().getlength(text) <= room:
         return text
     for kept in range(len(text) - 1, 0, -1):
         tail = kept // 2 if middle else 0
         short = text[: kept - tail] + "…" + text[len(text) - tail :]
-        if _face().getlength(short) <= room:
+        if _font().getlength(short) <= room:
             return short
     return ""
 
 
 @cache
-def _face() -> ImageFont.FreeTypeFont:
-    """A face that has Latin, Greek and Cyrillic letters, which Pillow's own has not."""
+def _font() -> ImageFont.FreeTypeFont:
+    """A font with Latin, Greek and Cyrillic letters, which Pillow's own lacks."""
     import matplotlib
 
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", TEXT)
@@ -283,7 +265,7 @@ def save_pages(sheets: ContactSheets, path: Path) -> Iterator[Path]:
     Raises:
         MaskRCNNError: the file cannot be written, or its suffix names no picture.
     """
-    check_name(path)
+    check_suffix(path)
     for number, page in enumerate(sheets, start=1):
         place = path if len(sheets) == 1 else path.with_stem(f"{path.stem}-{number:0{len(str(len(sheets)))}d}")
         make_folder(place.parent)
@@ -292,7 +274,7 @@ def save_pages(sheets: ContactSheets, path: Path) -> Iterator[Path]:
         yield place
 
 
-def check_name(path: Path) -> None:
+def check_suffix(path: Path) -> None:
     """Raises `MaskRCNNError` if a file's suffix names no picture that can be written."""
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise MaskRCNNError(

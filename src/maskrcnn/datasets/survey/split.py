@@ -1,6 +1,6 @@
-"""Reproducible splits: images that show the same picture stay together, classes and sizes spread evenly.
+"""Reproducible splits: images that show the same picture stay together, classes and sizes are spread evenly.
 
-Groups of images are dealt out by iterative stratification (Sechidis, Tsoumakas and Vlahavas, ECML 2011): rare tags
+Groups of images are assigned by iterative stratification (Sechidis, Tsoumakas and Vlahavas, ECML 2011): rare tags
 first, each group to the part where it lowers chi-square, summed over the group's tags, most. Tags are the classes in an
 image, how many objects it has and how large they are.
 """
@@ -20,21 +20,21 @@ from maskrcnn.annotations.annotation import Annotation
 from maskrcnn.annotations.labels import ImageRecord, Labels
 from maskrcnn.annotations.problem import Problem, unreadable
 from maskrcnn.datasets.dataset import Dataset
-from maskrcnn.datasets.survey.survey import Survey, survey
+from maskrcnn.datasets.survey.survey import Survey, survey_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.fingerprint import SIMILAR, Fingerprint, fingerprint, group_similar
 from maskrcnn.text import plural
 
 
 @dataclass(frozen=True)
-class Division:
-    """Which image goes where.
+class SplitPlan:
+    """Which image belongs to which part.
 
     Attributes:
         parts: name → indices of its images in the data set, sorted.
         groups: indices of images that show the same picture; most groups have one member.
         counts: sparse int64 [N, C], objects of each class in each image, crowds left out.
-        problems: images in no part, because they cannot be read.
+        problems: images in no part, because they cannot be read, and objects that are left out.
     """
 
     parts: dict[str, list[int]]
@@ -43,18 +43,18 @@ class Division:
     problems: list[Problem]
 
 
-def divide(
+def plan_split(
     dataset: Dataset,
     shares: Mapping[str, float],
     seed: int = 0,
     threshold: float = SIMILAR,
     advance: Callable[[], object] = lambda: None,
-) -> Division:
-    """Deal a data set out to parts; equal data and seed give equal parts.
+) -> SplitPlan:
+    """Divide a data set into parts; equal data and seed give equal parts.
 
     Args:
         shares: name → share of the images, above 0; they add up to 1. An only image of a class goes to the largest.
-        threshold: how alike images of one group are, see `similar.group_similar`; 1 for equal ones only.
+        threshold: how alike images of one group are, see `group_similar`; 1 for equal ones only.
         advance: called after each image.
 
     Raises:
@@ -65,7 +65,7 @@ def divide(
             f"expected shares above 0 that add up to 1, found {', '.join(f'{n} {s:g}' for n, s in shares.items())}",
             fix="choose smaller ones for val and test",
         )
-    surveyed = survey(dataset)
+    surveyed = survey_dataset(dataset)
     problems, prints = list(surveyed.problems), dict[int, Fingerprint]()
     readable = np.flatnonzero(surveyed.read).tolist()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -87,12 +87,12 @@ def divide(
             where=problems[0].where if problems else None,
             fix="add images, or raise the similarity from which images count as copies",
         )
-    dealt = stratify(groups, _tags(surveyed), list(shares.values()), seed, classes=len(dataset.names))
+    assigned = stratify(groups, _tags(surveyed), list(shares.values()), seed, classes=len(dataset.names))
     parts = {
-        name: sorted(i for group, part in zip(groups, dealt, strict=True) if part == place for i in group)
+        name: sorted(i for group, part in zip(groups, assigned, strict=True) if part == place for i in group)
         for place, name in enumerate(shares)
     }
-    return Division(parts, groups, surveyed.counts, problems)
+    return SplitPlan(parts, groups, surveyed.counts, problems)
 
 
 def stratify(
@@ -130,14 +130,14 @@ def stratify(
         need[chosen, held] -= amount
         lacking[chosen, held] = False
         groups_left[held] -= 1
-    _mend(part, csr_array(of_group[:, np.flatnonzero(everywhere)]), len(shares))
+    _fill_missing_tags(part, csr_array(of_group[:, np.flatnonzero(everywhere)]), len(shares))
     return part.tolist()
 
 
-def _mend(part: np.ndarray, of_group: csr_array, parts: int) -> None:
-    """Move single groups while that puts a tag into a part which lacks it and takes fewer from others.
+def _fill_missing_tags(part: np.ndarray, of_group: csr_array, parts: int) -> None:
+    """Move single groups as long as this gives more parts a tag that they lack than it takes from others.
 
-    Dealing looks at one group at a time, so two rare tags can pull one group into different parts.
+    Groups are assigned one at a time, so two rare tags can pull one group into different parts.
     """
     has = (of_group > 0).toarray()
     while True:
@@ -155,9 +155,9 @@ def _mend(part: np.ndarray, of_group: csr_array, parts: int) -> None:
 
 
 def _rare_first(of_group: csr_array, members: Sequence[int], rng: np.random.Generator) -> Iterator[int]:
-    """The groups, again and again those with the tag that fewest of the remaining groups have.
+    """The groups in order: always those with the tag that fewest of the remaining groups have.
 
-    Large groups come first among these, as small ones can still even things out; chance orders the rest.
+    Large groups come first among these, as small ones can balance the parts later; the rest is shuffled.
     """
     count = of_group.shape[0]
     order = rng.permutation(count)
@@ -176,10 +176,10 @@ def _rare_first(of_group: csr_array, members: Sequence[int], rng: np.random.Gene
 
 def subset(dataset: Dataset, indices: Sequence[int]) -> Dataset:
     """Some images of a data set, in the order of `indices`, with their ids and all classes."""
-    return Dataset(Labels(dataset.names, [dataset.records[i] for i in indices], _Chosen(dataset, indices)))
+    return Dataset(Labels(dataset.names, [dataset.records[i] for i in indices], _SubsetReader(dataset, indices)))
 
 
-class _Chosen:
+class _SubsetReader:
     """Reads the annotations of some images of a data set."""
 
     def __init__(self, dataset: Dataset, indices: Sequence[int]) -> None:

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 
 from maskrcnn.config import Config, Preprocess
-from maskrcnn.datasets.survey.survey import Survey, network_scale
+from maskrcnn.datasets.survey.survey import FINEST_STRIDE, Survey, network_scale
 from maskrcnn.model.anchors import Anchors
 from maskrcnn.model.detections import CANDIDATES
 from maskrcnn.ops.boxes import iou
 
-LEAST_SIZE = 12.0  # three cells of the finest feature map, stride 4
+LEAST_SIZE = 3.0 * FINEST_STRIDE  # three cells of the finest feature map
 MOST_OBJECTS = 0.95  # the share of objects that has to reach it
 SHORT_EDGES = range(320, 1345, 64)
 LARGEST_ZOOM = 3.0  # enlarging a blurred image further adds cost and no detail

@@ -1,4 +1,4 @@
-"""What is in a data set, in numbers: objects an image, their classes, sizes and shapes, and the images' sizes.
+"""The objects of a data set in numbers: how many an image, their classes, sizes and shapes, and the images' sizes.
 
 The size of an object is the square root of its box's area, in pixels of the image unless the network's input is named:
 anchors and pyramid levels see boxes. Regions marked as crowds are counted, and left out of everything else.
@@ -20,6 +20,7 @@ from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.input_size import resize_scale
 
+FINEST_STRIDE = 4  # pixels of the network input to a cell of the finest feature map
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
@@ -73,7 +74,7 @@ class Survey:
         return self.sides[:, 1] / self.sides[:, 0]
 
 
-def survey(dataset: Dataset, advance: Callable[[], object] = lambda: None) -> Survey:
+def survey_dataset(dataset: Dataset, advance: Callable[[], object] = lambda: None) -> Survey:
     """Measure all objects of a data set; an image whose labels cannot be read is a problem of the survey.
 
     Args:

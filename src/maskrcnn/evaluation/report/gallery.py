@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from maskrcnn.datasets.survey.contact_sheet import scaled
+from maskrcnn.datasets.survey.contact_sheet import scale_crop
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.analysis import Analysis
 from maskrcnn.evaluation.dataset_predictor import DatasetPredictor
@@ -126,7 +126,7 @@ def _draw(
     size = max(round(width * scale), 1), max(round(height * scale), 1)
     zoom = size[0] / width, size[1] / height
     image = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
-    small = [EMPTY if crop is None else scaled(crop, zoom, size) for crop in crops]
+    small = [EMPTY if crop is None else scale_crop(crop, zoom, size) for crop in crops]
     frames = np.asarray(boxes, dtype=np.float32).reshape(-1, 4) * np.array([*zoom, *zoom], dtype=np.float32)
     picture = draw_objects(image, small, frames, words, scores, labels=False, opacity=0.3, colours=colours)
     named = [k for k, colour in enumerate(colours) if colour != RIGHT or (len(words) <= FEW and len(set(words)) > 1)]
