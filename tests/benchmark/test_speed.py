@@ -11,8 +11,9 @@ import torch
 
 from maskrcnn.benchmark import speed
 from maskrcnn.benchmark.agreement import Agreement, agree
-from maskrcnn.benchmark.speed import Row, Setting, Speeds, input_sizes, measure, settings
-from maskrcnn.benchmark.speed_advice import Advice, advise, percent
+from maskrcnn.benchmark.benchmarked_model import chosen_precisions, suited_precisions
+from maskrcnn.benchmark.speed import SpeedComparison, Variant, VariantSpeed, input_sizes, make_variants, measure_speeds
+from maskrcnn.benchmark.speed_advice import Advice, advise
 from maskrcnn.config import Preprocess, preset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.inference import device
@@ -70,23 +71,23 @@ def test_sizes_are_shares_of_the_models_own() -> None:
 
 def test_the_exact_form_is_always_measured_and_first() -> None:
     people = Preprocess(short=(400, 400), long=672)
-    plan = settings(people, ["bf16"], [200], [8, 2])
-    assert plan[0] == Setting("fp32", (400, 400), 672, 2)
+    plan = make_variants(people, ["bf16"], [200], [8, 2])
+    assert plan[0] == Variant("fp32", (400, 400), 672, 2)
     assert len(plan) == len(set(plan)) == 5
     assert [setting.own for setting in plan] == [True, True, True, False, False]
-    assert settings(people, ["fp32"], [], [1]) == [Setting("fp32", (400, 400), 672)]
+    assert make_variants(people, ["fp32"], [], [1]) == [Variant("fp32", (400, 400), 672)]
 
 
 def test_precisions_that_suit_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "bf16_instructions", lambda: "")
-    taken, left_out = speed.precisions_for(CPU)
+    taken, left_out = suited_precisions(CPU)
     assert taken == ["fp32"]
     assert [line.split(":")[0] for line in left_out] == ["fp16", "bf16"]
     monkeypatch.setattr(device, "bf16_instructions", lambda: "AMX")
-    assert speed.precisions_for(CPU)[0] == ["fp32", "bf16"]
-    assert speed.chosen_precisions(["fp16", "auto", "fp16"], CPU) == ["fp32", "fp16"]
+    assert suited_precisions(CPU)[0] == ["fp32", "bf16"]
+    assert chosen_precisions(["fp16", "auto", "fp16"], CPU) == ["fp32", "fp16"]
     with pytest.raises(MaskRCNNError, match=r"fp32, bf16, fp16 .*found 'nonsense'"):
-        speed.chosen_precisions(["fp32", "nonsense"], CPU)
+        chosen_precisions(["fp32", "nonsense"], CPU)
 
 
 @pytest.fixture(scope="module")
@@ -117,11 +118,11 @@ def test_rows_are_measured_against_the_exact_form(model: MaskRCNN, monkeypatch: 
         return [result[1:] if self.dtype == torch.bfloat16 else result for result in results]
 
     monkeypatch.setattr(Predictor, "predict", watched)
-    plan = settings(model.config.preprocess, ["fp32", "bf16"], [32], [1])
+    plan = make_variants(model.config.preprocess, ["fp32", "bf16"], [32], [1])
     told = []
     images = noise(5)
-    speeds = measure(model, images, plan, CPU, 0.0, 0.3, lambda what, share: told.append((what, share)))
-    assert [row.setting for row in speeds.rows] == plan
+    speeds = measure_speeds(model, images, plan, CPU, 0.0, 0.3, lambda what, share: told.append((what, share)))
+    assert [row.variant for row in speeds.rows] == plan
     exact, half = speeds.rows[:2]
     assert exact.agreement == Agreement(kept=exact.objects)
     assert exact.objects == 5 * speeds.images
@@ -136,7 +137,7 @@ def test_rows_are_measured_against_the_exact_form(model: MaskRCNN, monkeypatch: 
 
 def test_batches_are_full_and_each_image_counts_once(model: MaskRCNN) -> None:
     images = noise(3)
-    speeds = measure(model, images, settings(model.config.preprocess, ["fp32"], [], [1, 2]), CPU, 0.0, 0.1)
+    speeds = measure_speeds(model, images, make_variants(model.config.preprocess, ["fp32"], [], [1, 2]), CPU, 0.0, 0.1)
     assert speeds.images == 3
     assert [row.objects for row in speeds.rows] == [15, 15]
     assert speeds.rows[0].agreement == Agreement(kept=15)
@@ -153,8 +154,8 @@ def test_times_are_medians_of_turns_that_alternate(model: MaskRCNN, monkeypatch:
 
     monkeypatch.setattr(Predictor, "predict", pretend)
     monkeypatch.setattr(speed.time, "perf_counter", lambda: clock[0])
-    plan = settings(model.config.preprocess, ["fp32", "bf16"], [], [1])
-    speeds = measure(model, noise(1), plan, CPU, 0.5, 7.2)
+    plan = make_variants(model.config.preprocess, ["fp32", "bf16"], [], [1])
+    speeds = measure_speeds(model, noise(1), plan, CPU, 0.5, 7.2)
     assert [round(row.seconds, 6) for row in speeds.rows] == [0.01, 0.005]
     assert speeds.turns > 5
     single, half = torch.float32, torch.bfloat16
@@ -178,8 +179,8 @@ def test_cuda_is_timed_once_its_shapes_are_recorded(model: MaskRCNN, monkeypatch
             return [squares((0, 0)) for _ in images]
 
     monkeypatch.setattr(speed, "Predictor", Stub)
-    plan = settings(model.config.preprocess, ["fp32", "bf16"], [32], [1, 8])
-    speeds = measure(model, noise(3), plan, torch.device("cuda"), 0.5, 0.1)
+    plan = make_variants(model.config.preprocess, ["fp32", "bf16"], [32], [1, 8])
+    speeds = measure_speeds(model, noise(3), plan, torch.device("cuda"), 0.5, 0.1)
     assert made == [("cuda", setting.precision) for setting in plan]
     assert len(plan) == 8
     assert [row.objects for row in speeds.rows] == [3] * 8
@@ -195,24 +196,26 @@ def test_what_cannot_run_is_left_out_and_told(model: MaskRCNN, monkeypatch: pyte
         return predict(self, images, score, batch_size)
 
     monkeypatch.setattr(Predictor, "predict", limited)
-    plan = settings(model.config.preprocess, ["fp32", "bf16"], [], [1])
+    plan = make_variants(model.config.preprocess, ["fp32", "bf16"], [], [1])
     broken = {torch.bfloat16}
-    speeds = measure(model, noise(1), plan, CPU, 0.0, 0.1)
-    assert [row.setting.precision for row in speeds.rows] == ["fp32"]
+    speeds = measure_speeds(model, noise(1), plan, CPU, 0.0, 0.1)
+    assert [row.variant.precision for row in speeds.rows] == ["fp32"]
     assert speeds.left_out == ["bf16 at 64: out of memory"]
     broken = {torch.float32}
     with pytest.raises(MaskRCNNError, match="cannot run here in fp32 at 64: out of memory"):
-        measure(model, noise(1), plan, CPU, 0.0, 0.1)
+        measure_speeds(model, noise(1), plan, CPU, 0.0, 0.1)
 
 
-def row(precision: str, ms: float, kept: int, lost: int = 0, short: int = 0, batch: int = 1) -> Row:
+def row(precision: str, ms: float, kept: int, lost: int = 0, short: int = 0, batch: int = 1) -> VariantSpeed:
     """A made-up row; of the model's own size, 400, unless a shorter edge is given."""
     edge = short or 400
-    return Row(Setting(precision, (edge, edge), 2 * edge, batch, not short), ms / 1000, kept, Agreement(kept, lost))
+    return VariantSpeed(
+        Variant(precision, (edge, edge), 2 * edge, batch, not short), ms / 1000, kept, Agreement(kept, lost)
+    )
 
 
-def advice(*rows: Row, default: str = "fp32", turns: int = 9) -> Advice:
-    return advise(Speeds(list(rows), 4, turns, []), default)
+def advice(*rows: VariantSpeed, default: str = "fp32", turns: int = 9) -> Advice:
+    return advise(SpeedComparison(list(rows), 4, turns, []), default)
 
 
 def test_the_fastest_that_finds_enough_is_advised() -> None:
@@ -268,7 +271,7 @@ def test_other_sizes_are_told_with_their_price() -> None:
         "Other shortest edges in bf16: 288: 1.7x as fast, finds 90 %; 192: 2.5x as fast, finds 40 %. None is faster "
         "and finds as much: keep the model's own."
     )
-    assert found.size == rows[3].setting
+    assert found.size == rows[3].variant
     rows[3] = dataclasses.replace(rows[3], agreement=Agreement(97, 3))
     assert advice(*rows).sizes.endswith("288 is worth it.")
     assert advice(*rows[:2]).sizes == ""
@@ -280,7 +283,7 @@ def test_without_objects_there_is_no_number() -> None:
     assert "found nothing in these images" in found.choice
     assert "bf16 is the fastest at the model's own size, 2.0x" in found.choice
     assert "%" not in found.choice
-    assert percent(row("fp32", 100, 0)) == "-"
+    assert row("fp32", 100, 0).percent == "-"
 
 
 def test_one_row_leaves_no_choice() -> None:
@@ -290,8 +293,8 @@ def test_one_row_leaves_no_choice() -> None:
 
 
 def test_shares_are_rounded_down_and_few_objects_or_turns_are_told() -> None:
-    assert percent(row("bf16", 1, 999, 1)) == "99 %"
-    assert percent(row("bf16", 1, 29, 71)) == "29 %"
+    assert row("bf16", 1, 999, 1).percent == "99 %"
+    assert row("bf16", 1, 29, 71).percent == "29 %"
     (few,) = advice(row("fp32", 100, 5)).cautions
     assert "only 5 objects" in few
     assert "20 %" in few

@@ -10,24 +10,19 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from typer.testing import CliRunner
 
-from maskrcnn.cli import main as cli
-from maskrcnn.cli.benchmark import MOST_IMAGES, sample_photos
+from maskrcnn.benchmark.benchmark_images import MOST_IMAGES, sample_photos
 from maskrcnn.config import Preprocess, preset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.inference import device
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.weights.load_report import LoadReport
+from tests.command import run_apart
 
 
 def run(*words: object) -> tuple[int, str, str]:
     """Exit code, standard output, and standard error of `maskrcnn benchmark words…` on the CPU."""
-    result = CliRunner().invoke(cli.app, ["benchmark", "--device", "cpu", "--seconds", "1", *map(str, words)])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        assert type(result.exception).__name__ == "MaskRCNNError", result.exception
-        return cli.ALL_FAILED, result.stdout, str(result.exception)
-    return result.exit_code, result.stdout, result.stderr
+    return run_apart("benchmark", "--device", "cpu", "--seconds", "1", *words)
 
 
 @pytest.fixture
@@ -39,7 +34,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> MaskRCNN:
         mask_convs=(16,), max_detections=5, score_threshold=0.0, anchor_sizes=(8, 16, 32, 64, 128),
     )  # fmt: skip
     model = MaskRCNN(config, ("thing",)).eval()
-    monkeypatch.setattr("maskrcnn.weights.load.load_model", lambda name: (model, LoadReport(name)))
+    monkeypatch.setattr("maskrcnn.benchmark.benchmarked_model.load_model", lambda name: (model, LoadReport(name)))
     return model
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from maskrcnn.cli.console import paragraph, say, warn
 from maskrcnn.cli.options import Device, output
 from maskrcnn.errors import ALL_FAILED, SOME_SKIPPED, MaskRCNNError
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 def demo(
@@ -21,17 +18,15 @@ def demo(
 ) -> None:
     """Try the bundled models on real photos; nothing is downloaded."""
     import skimage.data
-    from matplotlib.cbook import get_sample_data
-    from PIL import Image
 
+    from maskrcnn.benchmark.benchmark_images import grace_hopper, nuclear_stain
     from maskrcnn.inference.loading import load
     from maskrcnn.results.prediction_writer import PredictionWriter
 
-    hopper = Image.open(str(get_sample_data("grace_hopper.jpg", asfileobj=False))).convert("RGB")
     section = skimage.data.immunohistochemistry()
     photos = [
         ("people", "astronaut", skimage.data.astronaut(), None),
-        ("people", "grace-hopper", hopper, None),
+        ("people", "grace-hopper", grace_hopper(), None),
         ("nuclei", "section", section, None),
         ("nuclei", "section-nuclear-stain", nuclear_stain(section), section),
     ]
@@ -59,13 +54,3 @@ def demo(
     )
     if skipped:
         raise typer.Exit(SOME_SKIPPED if skipped < len(photos) else ALL_FAILED)
-
-
-def nuclear_stain(section: np.ndarray) -> np.ndarray:
-    """How much haematoxylin, the stain of nuclei, each pixel of an RGB section holds: uint8 [H, W], nuclei bright."""
-    import numpy as np
-    from skimage.color import rgb2hed
-
-    amount = rgb2hed(section)[..., 0]
-    low, high = np.percentile(amount, (1, 99.5))
-    return (np.clip((amount - low) / (high - low), 0, 1) * 255).astype(np.uint8)
