@@ -35,7 +35,7 @@ from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.train.learner import Learner
 from maskrcnn.train.parallel import Processes
 from maskrcnn.train.recipe import Recipe, read_recipe
-from maskrcnn.train.state import RunState, read_about, save_state
+from maskrcnn.train.state import RunState, read_state, save_state
 from maskrcnn.weights.checkpoint import save_checkpoint
 from maskrcnn.weights.detectron2_config import read_yaml as read_detectron2_yaml
 from maskrcnn.weights.detectron2_config import settings_of
@@ -237,10 +237,10 @@ def _make_run(folder: Path) -> None:
 
 def _use_run(folder: Path) -> int:
     """What ``train --resume`` takes from a run before it opens the data."""
-    state, about = read_about(folder)
-    from_dict(about["config"])
-    read_recipe(None, about["recipe"])
-    assert state.steps >= 0
+    saved = read_state(folder, tensors=False)
+    from_dict(saved.about["config"])
+    read_recipe(None, saved.about["recipe"])
+    assert saved.state.steps >= 0
     return 1
 
 

@@ -20,12 +20,13 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from timm.layers import convert_sync_batchnorm
 
 from maskrcnn.model.losses import Losses
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.train.batch_size import crowded_batch
 from maskrcnn.train.learner import Learner
-from maskrcnn.train.parallel import Objective, Processes, synchronised_norms
+from maskrcnn.train.parallel import Objective, Processes
 from maskrcnn.train.preparation import PreparedRun
 from maskrcnn.train.trainer import TrainingResult
 
@@ -127,7 +128,7 @@ def test_norms_are_synchronised_under_their_names(prepared: Build, shapes: Path,
     model = built.learner.model.eval()
     images, sizes = torch.randint(0, 256, (1, 3, 64, 64)), torch.tensor([[64, 64]])
     before, names = model.features(images, sizes), list(model.state_dict())
-    converted = synchronised_norms(model)
+    converted = convert_sync_batchnorm(model)
     assert any(isinstance(module, torch.nn.SyncBatchNorm) for module in converted.modules())
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in converted.modules())
     assert list(converted.state_dict()) == names

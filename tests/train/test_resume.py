@@ -24,7 +24,7 @@ from maskrcnn.model.losses import Term
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.train.learner import Learner
 from maskrcnn.train.preparation import PreparedRun
-from maskrcnn.train.state import read_about
+from maskrcnn.train.state import read_state
 from maskrcnn.train.trainer import TrainingResult
 
 Train = Callable[..., tuple[TrainingResult, Any]]
@@ -45,7 +45,7 @@ def kill_between_saves(folder: Path, process: subprocess.Popen[bytes]) -> tuple[
     while time.monotonic() < until and process.poll() is None:
         time.sleep(0.02)
         try:
-            saved = read_about(folder)[0].steps
+            saved = read_state(folder, tensors=False).state.steps
             written = int(history(folder)[-1]["step"])
         except (MaskRCNNError, OSError, IndexError, ValueError):
             continue
@@ -158,7 +158,7 @@ def test_a_damaged_state_falls_back_to_the_one_before(
         with pytest.raises(DiedError):
             train(shapes, tmp_path / "run", **settings)
     newest, before = (tmp_path / "run" / name for name in ("state.safetensors", "state.previous.safetensors"))
-    assert read_about(tmp_path / "run")[0].steps == 3
+    assert read_state(tmp_path / "run", tensors=False).state.steps == 3
     content = bytearray(newest.read_bytes())
     content[-5] ^= 1
     newest.write_bytes(content)

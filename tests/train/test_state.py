@@ -17,10 +17,10 @@ from torch import Tensor
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.train import state
 from maskrcnn.train.learner import Learner
-from maskrcnn.train.metrics_csv import read_metrics_csv
+from maskrcnn.train.metrics_log import read_metrics_csv
 from maskrcnn.train.preparation import PreparedRun
 from maskrcnn.train.run_folder import PREVIOUS_STATE, STATE
-from maskrcnn.train.state import RunState, read_about, read_state, save_state
+from maskrcnn.train.state import RunState, read_state, save_state
 from maskrcnn.train.trainer import Trainer
 
 ABOUT = {"recipe": {}, "config": {}, "images_a_step": 8, "data": 0, "source": ""}
@@ -61,9 +61,9 @@ def test_the_state_before_is_kept(save: Callable[[int], Path], monkeypatch: pyte
     for steps in (1, 2, 3):
         folder = save(steps)
     assert {path.name for path in folder.iterdir() if "state" in path.name} == {STATE, PREVIOUS_STATE}
-    assert read_about(folder)[0].steps == 3
+    assert read_state(folder, tensors=False).state.steps == 3
     (folder / STATE).write_bytes((folder / STATE).read_bytes()[:-20])
-    assert read_about(folder)[0].steps == 2
+    assert read_state(folder, tensors=False).state.steps == 2
     assert STATE in read_state(folder).damage
 
 
@@ -105,7 +105,7 @@ def test_values_that_no_run_has_are_refused(save: Callable[[int], Path], key: st
     metadata[key] = "[" * 100_000
     save_file(load_file(folder / STATE), folder / STATE, metadata)
     with pytest.raises(MaskRCNNError, match="damaged"):
-        read_about(folder)
+        read_state(folder, tensors=False)
 
 
 def test_tensors_of_another_model_are_refused(
@@ -145,7 +145,7 @@ def test_a_full_disk_ends_a_run_that_can_go_on(
     assert any("log.txt lacks lines: File too large" in note for note in display.notes) == (room == 100)
     file_size_limit(2**40)
     assert not [path for path in folder.iterdir() if "part" in path.name or path.name.startswith(".")]
-    assert read_about(folder)[0].steps == 2
+    assert read_state(folder, tensors=False).state.steps == 2
     built, _ = prepared(shapes, folder, resume=True, epochs=3)
     assert Trainer(built).run().steps == 6
     steps = [row["step"] for row in read_metrics_csv(folder / "history.csv")]

@@ -120,12 +120,12 @@ def run_overfit(data: Path, folder: Path, recipe: Recipe, given: set[str], image
 def _saved(resume: Path, data: Path | None, recipe: Path | None, changes: dict[str, Any]) -> tuple[Path | None, Recipe]:
     """Data and recipe of a saved run, where they are not given."""
     from maskrcnn.train.run_folder import is_finished
-    from maskrcnn.train.state import read_about
+    from maskrcnn.train.state import read_state
 
     if is_finished(resume):
         say(f"the run in {resume} is finished; to train on, start with --init {resume}/last.safetensors")
         raise typer.Exit()
-    _, about = read_about(resume)
+    about = read_state(resume, tensors=False).about
     data = data or (Path(about["source"]) if about["source"] else None)
     return data, read_recipe(recipe, changes if recipe is not None else about["recipe"] | changes)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from accelerate import Accelerator
+from timm.layers import convert_sync_batchnorm
 from torch import Tensor, nn
 
 from maskrcnn.model.batch import Batch
@@ -16,7 +17,7 @@ from maskrcnn.train.backbone_stages import freeze
 from maskrcnn.train.depthwise_fp32 import keep_depthwise_in_fp32
 from maskrcnn.train.ema import EMA
 from maskrcnn.train.optimizer import build_optimizer, set_rate
-from maskrcnn.train.parallel import Objective, Processes, synchronised_norms
+from maskrcnn.train.parallel import Objective, Processes
 from maskrcnn.train.recipe import Recipe
 
 COMPILER = "inductor"
@@ -37,7 +38,7 @@ class Learner:
             if accelerator.mixed_precision == "bf16":
                 keep_depthwise_in_fp32(model)
         if accelerator.device.type == "cuda" and processes.count > 1:
-            model = synchronised_norms(model)
+            model = convert_sync_batchnorm(model)
         self.model = model.train()
         freeze(self.model, recipe.freeze)
         self.trained = [value for value in self.model.parameters() if value.requires_grad]

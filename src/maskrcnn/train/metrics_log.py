@@ -6,19 +6,23 @@ those steps are kept until then, so that a number that is not finite is found wi
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import dataclasses
+from pathlib import Path
 
 import torch
 
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.losses import Losses
+from maskrcnn.output.atomic_file import replacing
 from maskrcnn.train import trackers
 from maskrcnn.train.failure_report import StepRecord, bad_numbers, report_bad_step
-from maskrcnn.train.metrics_csv import MetricsCsv
 from maskrcnn.train.preparation import PreparedRun
 from maskrcnn.train.run_folder import METRICS
 
+COLUMNS = ("step", "seconds", "lr", *Losses._fields, "grad_norm", "mask_AP", "box_AP")
 READ_EVERY_S, READ_EVERY_STEPS = 1.0, 16
 
 
@@ -90,8 +94,7 @@ class MetricsLog:
         if self._csv is not None:
             try:
                 self._csv.write(step, seconds, values)
-                self._csv.flush()
-            except OSError as error:  # a run is worth more than its history
+            except OSError as error:  # the run goes on without its history
                 what = f"lacks steps: {error.strerror or error}"
                 self.run.log.tell([Problem("incomplete-history", METRICS, what, severity="warning")])
         if self.run.recipe.track:
@@ -104,3 +107,37 @@ class MetricsLog:
         if run.state.bad_steps > run.recipe.skip_bad_steps:
             raise error
         run.log.note(f"step left out, {run.state.bad_steps} of {run.recipe.skip_bad_steps}: {error.what}")
+
+
+class MetricsCsv:
+    """A CSV file with a row for each step, and one for each evaluation.
+
+    Args:
+        after: the step that a run is resumed from: rows of later steps, which were not saved before a kill, are cut.
+            0 starts a new file.
+    """
+
+    def __init__(self, path: Path, after: int = 0) -> None:
+        kept = [row for row in read_metrics_csv(path) if int(row["step"]) <= after] if after and path.is_file() else []
+        with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+            rows = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore")
+            rows.writeheader()
+            rows.writerows(kept)
+        self.file = path.open("a", newline="", encoding="utf-8")
+        self.rows = csv.DictWriter(self.file, COLUMNS, restval="", extrasaction="ignore")
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # was reported by `write`
+            self.file.close()
+
+    def write(self, step: int, seconds: float, values: dict[str, float]) -> None:
+        """Write a row of those values that have a column, with the 9 digits that a float32 needs; `OSError` on failure."""
+        row = {name: f"{value:.9g}" for name, value in values.items()}
+        self.rows.writerow({"step": step, "seconds": round(seconds, 2), **row})
+        self.file.flush()
+
+
+def read_metrics_csv(path: Path) -> list[dict[str, str]]:
+    """The rows of such a file, by column; a last line that a kill cut short is left out."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [row for row in csv.DictReader(file) if row["step"].isdecimal() and row[COLUMNS[-1]] is not None]

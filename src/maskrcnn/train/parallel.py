@@ -71,14 +71,6 @@ class Objective(nn.Module):
         return (terms.total * (self.processes / places)).sum(), everywhere[0] / places, own.detach()
 
 
-def synchronised_norms(model: MaskRCNN) -> MaskRCNN:
-    """The model with batch norms that gather statistics over all processes (CUDA only); parameter names stay."""
-    from timm.layers import convert_sync_batchnorm
-
-    converted: MaskRCNN = convert_sync_batchnorm(model)
-    return converted
-
-
 class Processes:
     """The processes of a run. Each must make the same calls in the same order."""
 

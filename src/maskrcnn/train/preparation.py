@@ -32,7 +32,7 @@ from maskrcnn.train.samples.augment import Augmentation
 from maskrcnn.train.samples.loader import LoadedBatch, training_loader
 from maskrcnn.train.state import RunState, SavedRun, read_state, restore
 from maskrcnn.train.step_time import StepTimer, duration_text
-from maskrcnn.train.validation import NOTHING, Validation, measurable, rename_classes
+from maskrcnn.train.validation import Validation, measurable
 from maskrcnn.weights.load import load_backbone, load_checkpoint, read_any_checkpoint
 from maskrcnn.weights.load_report import LoadReport
 
@@ -110,6 +110,9 @@ def prepare(
     log.say(*([f"batch size {recipe.batch_size}: {why}"] if why else ()))
     about = _record_inputs(folder, recipe, images_a_step, train_data, source, learner, saved)
     state = saved.state if saved else RunState()
+    val_data, why_not = measurable(val_data, dict(zip(train_data.names, names, strict=True)), processes)
+    if why_not:
+        log.note(why_not)
     interrupt = Interrupt()
     run = PreparedRun(
         recipe=recipe,
@@ -125,7 +128,7 @@ def prepare(
         rate=recipe.learning_rate(images_a_step),
         timer=StepTimer(recipe, state, recipe.total_steps(len(train_data), images_a_step)),
         interrupt=interrupt,
-        validation=Validation(_measurable(val_data, train_data, names, processes, log), recipe, state, log, interrupt),
+        validation=Validation(val_data, recipe, state, log, interrupt),
     )
     _introduce(run, saved)
     return run
@@ -270,20 +273,6 @@ def _workers(recipe: Recipe) -> int:
     if recipe.workers is not None:
         return min(recipe.workers, WORKERS_A_CORE * cores)
     return max(cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1, 1)
-
-
-def _measurable(
-    val_data: Dataset | None, train_data: Dataset, names: tuple[str, ...], processes: Processes, log: RunLog
-) -> Dataset | None:
-    """The val split under the names of the classes that are trained; None, and logged why, if it is of no use."""
-    if val_data is None:
-        log.note("no val split: nothing is measured, there will be no `best` checkpoint, only `last`")
-        return None
-    dataset = rename_classes(val_data, dict(zip(train_data.names, names, strict=True)))
-    if processes.broadcast(processes.main and measurable(dataset, names)):
-        return dataset
-    log.note(NOTHING)
-    return None
 
 
 def _introduce(run: PreparedRun, saved: SavedRun | None) -> None:

@@ -105,12 +105,6 @@ def _keep_as_previous(folder: Path) -> None:
         (folder / STATE).replace(folder / PREVIOUS_STATE)
 
 
-def read_about(folder: Path) -> tuple[RunState, dict[str, Any]]:
-    """Where a saved run is and what it is of, without its tensors. Raises `MaskRCNNError` as `read_state`."""
-    saved = read_state(folder, tensors=False)
-    return saved.state, saved.about
-
-
 def read_state(folder: Path, tensors: bool = True) -> SavedRun:
     """The run saved in a folder: the newer file, or the one before it if that is damaged.
 

@@ -160,11 +160,9 @@ class Trainer:
         if metrics is None:
             self.stopping = True
             return
-        if not metrics:
-            self.validation.leave_out(self.progress)
-            return
         better, self.ended = self.validation.judge(metrics, self.progress)
-        self.metrics_log.record(self.state.steps, self.state.seconds, metrics)
+        if metrics:
+            self.metrics_log.record(self.state.steps, self.state.seconds, metrics)
         if better:
             self._checkpoint("best")
 

@@ -1,10 +1,10 @@
-"""Evaluations during a run: when they are due, what they find, and whether it still gets better."""
+"""Evaluations during a run: when they are due, what they measure, and whether the model still improves."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.datasets.dataset import Dataset
@@ -15,11 +15,13 @@ from maskrcnn.inference.predictor import Predictor
 from maskrcnn.text import plural
 from maskrcnn.train.class_examples import has_none_of
 from maskrcnn.train.interrupt import Interrupt
+from maskrcnn.train.parallel import Processes
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.run_log import RunLog
 from maskrcnn.train.state import RunState
 
-# Of a run's minutes, the most that one evaluation before the last may take; and how much of that it takes to tell.
+# The share of a run's minutes that one evaluation before the last may take, and the share of that after which its
+# duration is estimated.
 SHARE, LOOK_SHARE = 0.1, 0.2
 NOTHING = (
     "the val split has no object of a class that is trained: nothing can be measured, there will be no `best` "
@@ -32,7 +34,7 @@ class _EvaluationEndedError(Exception):
 
 
 class Validation:
-    """The val split and the judgement on it, by mask AP; by box AP where the split has no masks.
+    """Evaluates on the val split and compares by mask AP; by box AP where the split has no masks.
 
     Attributes:
         dataset: what is measured on; None if there is nothing.
@@ -44,12 +46,15 @@ class Validation:
         self.last: Evaluation | None = None
 
     def due(self, progress: float) -> bool:
-        """Whether another evaluation should have been made by now; they spread evenly, the last comes at the end."""
+        """Whether it is time for an evaluation; they are spread evenly, the last comes at the end."""
         return self.dataset is not None and self._number(progress) > self.state.evaluations
 
     def measure(self, predictor: Predictor, progress: float) -> dict[str, float] | None:
-        """Metrics in percent, over the classes that are trained; {} if they would have taken too long for an evaluation
-        before the last, None if a signal came meanwhile."""
+        """Metrics in percent, over the classes that are trained.
+
+        Returns:
+            Without an entry if measuring would take too long, which the last evaluation may; None after a signal.
+        """
         assert self.dataset is not None
         done, total, started = 0, len(self.dataset), time.monotonic()
         budget = 60 * SHARE * self.recipe.minutes if self.recipe.minutes and progress < 1 else math.inf
@@ -75,17 +80,17 @@ class Validation:
         self.log.tell([*self.last.data_problems, *self.last.problems, *self.last.notes])
         return self.last.known_metrics
 
-    def leave_out(self, progress: float) -> None:
-        """Count an evaluation that was not made."""
-        self.state.evaluations = self._number(progress)
-
     def judge(self, metrics: dict[str, float], progress: float) -> tuple[bool, str]:
-        """Whether this is the best so far, and why the run should end, if it should.
+        """Whether this is the best evaluation so far, and why the run should end, if it should.
 
-        An AP that is no number, as the split turned out to have no usable object, is not judged, and was the last.
+        An AP that is not a number ends evaluations: the split has no usable object. Without metrics the evaluation was
+        left out, and is only counted.
         """
-        state, recipe, score = self.state, self.recipe, _score(metrics)
+        state, recipe = self.state, self.recipe
         state.evaluations = self._number(progress)
+        if not metrics:
+            return False, ""
+        score = _score(metrics)
         if math.isnan(score):
             self.dataset = None
             self.log.note(NOTHING)
@@ -109,21 +114,27 @@ class Validation:
         return int(progress * self.recipe.evaluations + 1e-9)
 
 
-def measurable(dataset: Dataset, names: Sequence[str]) -> bool:
-    """Whether a val split has an object of the classes that are trained, as far as 20 s of looking tell.
+def measurable(
+    val_data: Dataset | None, trained: Mapping[str, str], processes: Processes
+) -> tuple[Dataset | None, str]:
+    """The val split under the names of the classes that are trained; or None, and why nothing can be measured.
+
+    Args:
+        trained: the names that are trained, by those in the data.
 
     Raises:
-        MaskRCNNError: it has none of the classes.
+        MaskRCNNError: the split has none of the classes.
     """
-    return not has_none_of(dataset, [label for label in label_mapping(names, dataset.names).tolist() if label >= 0])
-
-
-def rename_classes(dataset: Dataset, names: Mapping[str, str]) -> Dataset:
-    """The data set with other names for some classes; the one given stays as it is."""
-    return Dataset(dataset.labels._replace(names=[names.get(name, name) for name in dataset.names]))
+    if val_data is None:
+        return None, "no val split: nothing is measured, there will be no `best` checkpoint, only `last`"
+    names = [trained.get(name, name) for name in val_data.names]
+    labels = [label for label in label_mapping(list(trained.values()), names).tolist() if label >= 0]
+    if processes.broadcast(processes.main and has_none_of(val_data, labels)):
+        return None, NOTHING
+    return Dataset(val_data.labels._replace(names=names)), ""
 
 
 def _score(metrics: Mapping[str, float]) -> float:
-    """What runs are compared by."""
+    """What evaluations are compared by."""
     mask = metrics["mask_AP"]
     return metrics["box_AP"] if math.isnan(mask) else mask

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskrcnn.train.metrics_csv import COLUMNS, MetricsCsv, read_metrics_csv
+from maskrcnn.train.metrics_log import COLUMNS, MetricsCsv, read_metrics_csv
 
 
 def written(path: Path, steps: range, after: int = 0) -> None:
