@@ -1,4 +1,4 @@
-"""Training on a CPU: one layer type is better kept in fp32."""
+"""Depthwise convolutions in fp32 under bf16 autocast: for training on CPUs."""
 
 from __future__ import annotations
 

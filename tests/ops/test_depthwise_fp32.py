@@ -9,7 +9,7 @@ import torch
 from timm.layers import Conv2dSame
 from torch import Tensor, nn
 
-from maskrcnn.train.depthwise_fp32 import keep_depthwise_in_fp32
+from maskrcnn.ops.depthwise_fp32 import keep_depthwise_in_fp32
 
 
 def photo(channels: int = 4) -> Tensor:
