@@ -131,7 +131,7 @@ class MetricsCsv:
             self.file.close()
 
     def write(self, step: int, seconds: float, values: dict[str, float]) -> None:
-        """Write a row of those values that have a column, with the 9 digits that a float32 needs; `OSError` on failure."""
+        """Write a row of those values that have a column, with the 9 digits of a float32. Raises `OSError`."""
         row = {name: f"{value:.9g}" for name, value in values.items()}
         self.rows.writerow({"step": step, "seconds": round(seconds, 2), **row})
         self.file.flush()
