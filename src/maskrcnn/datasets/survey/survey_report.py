@@ -18,7 +18,7 @@ from maskrcnn.config import Config
 from maskrcnn.datasets.survey.suggestions import Suggestion, model_changes, suggest_settings
 from maskrcnn.datasets.survey.survey import Survey, summary
 from maskrcnn.datasets.survey.survey_plots import figure
-from maskrcnn.output.atomic_file import make_folder, write_bytes
+from maskrcnn.output.atomic_file import make_folder, write_bytes, write_text
 from maskrcnn.text import plural
 
 FILES = ("stats.json", "stats.png", "stats.html", "recipe.yaml")
@@ -151,16 +151,13 @@ class SurveyReport:
             warnings.filterwarnings("ignore", "Glyph")  # letters that the font lacks are drawn as boxes
             figure(self.survey, self.config, self.suggestions).savefig(picture, format="png", dpi=110)
         content = {"data": self.data, **self.numbers, "suggestions": [item._asdict() for item in self.suggestions]}
-        texts = (self.page(picture.getvalue()), self.recipe())
-        files = (
-            json.dumps(content, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace"),
-            picture.getvalue(),
-            *(text.encode("utf-8", "backslashreplace") for text in texts),
-        )
         make_folder(folder)
-        for name, body in zip(FILES, files, strict=True):
-            write_bytes(folder / name, body)
-        return [folder / name for name in FILES]
+        numbers, plots, page, recipe = paths = [folder / name for name in FILES]
+        write_text(numbers, json.dumps(content, indent=2, ensure_ascii=False))
+        write_bytes(plots, picture.getvalue())
+        write_text(page, self.page(picture.getvalue()))
+        write_text(recipe, self.recipe())
+        return paths
 
 
 _PLACES = {"0 %": "least", "50 %": "median", "100 %": "most"}

@@ -92,9 +92,8 @@ def collate(samples: Sequence[Sample], size: tuple[int, int]) -> Batch:
         height, width = sample.image.shape[:2]
         images[row, :height, :width] = sample.image
         number = len(sample.labels)
-        batch.boxes[row, :number] = torch.from_numpy(sample.boxes)
-        batch.labels[row, :number] = torch.from_numpy(sample.labels)
-        batch.frames[row, :number] = torch.from_numpy(sample.frames)
+        for name in ("boxes", "labels", "frames"):
+            getattr(batch, name)[row, :number] = torch.from_numpy(getattr(sample, name))
         batch.valid[row, :number] = True
         batch.crowd[row, : len(sample.crowd)] = torch.from_numpy(sample.crowd)
         for place, patch in enumerate(sample.patches):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -53,9 +54,7 @@ class _PendingItem:
 
     Attributes:
         rng: of all that is random about it.
-        order: the images of its epoch, as indices in the data set.
-        next: the position in that order of the image to try next: an unreadable image is replaced by the one after it.
-        tries: how many images are left to try.
+        candidates: indices of the images to try, in the order of the epoch; the first that can be read is used.
         main: the image of the sample.
         source: the image that objects are pasted from, if any.
         seed: for the losses.
@@ -63,10 +62,8 @@ class _PendingItem:
     """
 
     rng: np.random.Generator
-    order: np.ndarray
-    next: int
-    tries: int
-    main: _ChosenImage | None = None
+    candidates: Iterator[int]
+    main: _ChosenImage = field(init=False)
     source: _ChosenImage | None = None
     seed: int = 0
     problems: list[Problem] = field(default_factory=list)
@@ -112,7 +109,9 @@ class TrainingStream(TorchDataset[StreamItem]):
         epoch, offset = divmod(position, count)
         if self._order[0] != epoch:
             self._order = epoch, np.random.default_rng([self.seed, epoch]).permutation(count)
-        pending = _PendingItem(np.random.default_rng([self.seed, epoch, offset]), self._order[1], offset, count)
+        order = self._order[1]
+        candidates = map(int, chain(order[offset:], order[:offset]))
+        pending = _PendingItem(np.random.default_rng([self.seed, epoch, offset]), candidates)
         pending.main = self._choose_next(pending)
         if pending.rng.random() < self.augmentation.copy_paste:
             pending.source = self._choose(pending, int(pending.rng.integers(count)))
@@ -120,11 +119,8 @@ class TrainingStream(TorchDataset[StreamItem]):
         return pending
 
     def _choose_next(self, pending: _PendingItem) -> _ChosenImage:
-        while pending.tries:
-            image = int(pending.order[pending.next % len(pending.order)])
-            pending.next, pending.tries = pending.next + 1, pending.tries - 1
-            chosen = self._choose(pending, image)
-            if chosen is not None:
+        for image in pending.candidates:
+            if (chosen := self._choose(pending, image)) is not None:
                 return chosen
         raise MaskRCNNError(f"no image of the data set can be read; the first: {pending.problems[0]}")
 
@@ -142,12 +138,9 @@ class TrainingStream(TorchDataset[StreamItem]):
         return _ChosenImage(image, instances, plan)
 
     def _read_main(self, pending: _PendingItem) -> SampleInputs:
-        while True:
-            assert pending.main is not None
-            inputs = self._read(pending, pending.main, PATCH_LIMIT)
-            if inputs is not None:
-                return inputs
+        while (inputs := self._read(pending, pending.main, PATCH_LIMIT)) is None:
             pending.main = self._choose_next(pending)
+        return inputs
 
     def _read_source(self, pending: _PendingItem) -> SampleInputs | None:
         inputs = self._read(pending, pending.source, _UNLIMITED) if pending.source is not None else None
@@ -164,7 +157,6 @@ class TrainingStream(TorchDataset[StreamItem]):
         return SampleInputs(image, chosen.instances, chosen.plan.view(image), chosen.plan.change, limit)
 
     def _finish(self, pending: _PendingItem, sample: Sample, sources: Iterator[Sample]) -> StreamItem:
-        assert pending.main is not None
         sample, pasted = pending.main.plan.turned(sample), -1
         if pending.source is not None:
             sample = copy_paste(sample, pending.source.plan.turned(next(sources)), pending.rng)
