@@ -8,7 +8,7 @@ import numpy as np
 
 from maskrcnn.annotations.objects import Objects
 from maskrcnn.evaluation.analysis import analyse_tables
-from maskrcnn.evaluation.confusion import confused_pairs, confusion_matrix
+from maskrcnn.evaluation.confusion import confused_pairs, confusion_matrix, merge_classes
 from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.evaluation.matching import match_detections
 from maskrcnn.evaluation.tables import TableBuilder, Tables
@@ -86,3 +86,16 @@ def test_the_most_confused_pair_leads() -> None:
     counts = np.array([[5, 3, 0, 1], [7, 2, 0, 0], [0, 1, 0, 0], [9, 9, 9, 0]])
     assert confused_pairs(counts) == [(1, 0, 7), (0, 1, 3), (2, 1, 1)]
     assert confused_pairs(counts, 1) == [(1, 0, 7)]
+
+
+def test_merging_keeps_every_count() -> None:
+    counts = np.random.default_rng(0).integers(0, 9, (31, 31))
+    counts[-1, -1] = 0
+    names, merged = merge_classes([*(str(k) for k in range(30)), "nothing"], counts, 7)
+    assert merged.sum() == counts.sum()
+    assert (names[-2], names[-1], merged.shape) == ("23 others", "nothing", (9, 9))
+    for place, name in enumerate(names[:7]):
+        k = int(name)
+        assert merged[place, place] == counts[k, k]
+        assert merged[place].sum() == counts[k].sum()
+        assert merged[:, place].sum() == counts[:, k].sum()

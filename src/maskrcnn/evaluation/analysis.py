@@ -12,7 +12,7 @@ from maskrcnn.evaluation.coco_metrics import known_mean
 from maskrcnn.evaluation.confusion import confusion_matrix
 from maskrcnn.evaluation.counting import Counting, count_objects
 from maskrcnn.evaluation.curves import RECALLS, THRESHOLDS, Curve, all_curves
-from maskrcnn.evaluation.error_types import KINDS, SIZES, ErrorBreakdown, classify_errors
+from maskrcnn.evaluation.error_types import SIZES, ErrorBreakdown, classify_errors
 from maskrcnn.evaluation.matching import DetectionMatches, boundary_precisions, match_detections
 from maskrcnn.evaluation.tables import Tables
 
@@ -76,7 +76,6 @@ class Analysis:
     def to_json(self) -> dict[str, Any]:
         """All of it but the tables, as plain data."""
         names = self.tables.names
-        kinds = np.bincount(self.errors.kind[self.errors.kind >= 0], minlength=len(KINDS)).tolist()
         missed = np.bincount(self.errors.size[self.errors.missed], minlength=len(SIZES)).tolist()
         counting, images = self.counting, self.tables.images["id"].tolist()
         columns = (part.tolist() for part in (counting.truth, counting.counted, counting.found))
@@ -95,7 +94,7 @@ class Analysis:
             "errors": {
                 "AP50": self.errors.ap50,
                 "cost": self.errors.cost,
-                "count": dict(zip(KINDS, kinds, strict=True)) | {"missed": int(self.errors.missed.sum())},
+                "count": self.errors.counts,
                 "missed_by_size": {
                     name: {"count": count, "cost": self.errors.missed_cost[name]}
                     for name, count in zip(SIZES, missed, strict=True)

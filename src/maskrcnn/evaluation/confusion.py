@@ -1,6 +1,8 @@
-"""Which class is taken for which, counted on objects."""
+"""Which class is taken for which, by numbers of objects."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,9 +13,9 @@ from maskrcnn.evaluation.tables import Tables
 def confusion_matrix(tables: Tables, matches: DetectionMatches, threshold: float, iou: float = 0.5) -> np.ndarray:
     """int64 [C + 1, C + 1]: row the labelled class, column the detected one; the last of each is "nothing".
 
-    Detections with a score of at least `threshold` count. First each finds an object of its own class, as for AP; then
-    those left over are paired with objects left over whatever their class, best overlap first. What remains was
-    missed (last column) or is a false alarm (last row).
+    Detections with a score of at least `threshold` count. First they are matched with objects of their own class, as
+    for AP; the rest are then matched with the remaining objects of any class, best overlap first. Objects left over
+    were missed (last column), detections left over are false alarms (last row).
     """
     nothing = len(tables.names)
     labels, truth_labels = tables.detections["label"], tables.truths["label"]
@@ -24,7 +26,7 @@ def confusion_matrix(tables: Tables, matches: DetectionMatches, threshold: float
     alarm = kept & matches.judged & ~right
     missed = ~matches.region
     missed[matches.truth[right]] = False
-    for detection, truth in _left_over(tables, alarm, missed, iou):
+    for detection, truth in _pair_unmatched(tables, alarm, missed, iou):
         counts[truth_labels[truth], labels[detection]] += 1
         alarm[detection] = missed[truth] = False
     np.add.at(counts, (nothing, labels[alarm]), 1)
@@ -32,8 +34,8 @@ def confusion_matrix(tables: Tables, matches: DetectionMatches, threshold: float
     return counts
 
 
-def _left_over(tables: Tables, alarm: np.ndarray, missed: np.ndarray, iou: float) -> list[tuple[int, int]]:
-    """Pairs of a detection [D] and an object [T] still free, each used once, best overlap first."""
+def _pair_unmatched(tables: Tables, alarm: np.ndarray, missed: np.ndarray, iou: float) -> list[tuple[int, int]]:
+    """Pairs of an unmatched detection [D] and an unmatched object [T], each used once, best overlap first."""
     pairs = tables.pairs
     overlap = pairs[tables.kind]
     pairs = pairs[(overlap >= iou) & alarm[pairs["detection"]] & missed[pairs["truth"]]]
@@ -54,3 +56,21 @@ def confused_pairs(counts: np.ndarray, limit: int = 20) -> list[tuple[int, int, 
     places = np.argsort(-between, axis=None, kind="stable")[:limit]
     pairs = zip(*(axis.tolist() for axis in np.unravel_index(places, between.shape)), strict=True)
     return [(truth, found, int(between[truth, found])) for truth, found in pairs if between[truth, found]]
+
+
+def merge_classes(names: Sequence[str], counts: np.ndarray, limit: int) -> tuple[list[str], np.ndarray]:
+    """The matrix with its `limit` most confused classes, and the others added up: names and int64 [N, N].
+
+    `names` and `counts` end with "nothing".
+    """
+    classes = len(names) - 1
+    if classes <= limit:
+        return list(names), counts
+    wrong = counts - np.diag(np.diag(counts))
+    order = np.argsort(-(wrong.sum(axis=0) + wrong.sum(axis=1))[:classes], kind="stable")
+    shown = np.sort(order[:limit])
+    place = np.full(classes + 1, limit)
+    place[shown], place[-1] = np.arange(limit), limit + 1
+    merged = np.zeros((limit + 2, limit + 2), dtype=np.int64)
+    np.add.at(merged, (place[:, None], place[None, :]), counts)
+    return [*(names[k] for k in shown), f"{classes - limit} others", names[-1]], merged

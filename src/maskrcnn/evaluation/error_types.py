@@ -1,14 +1,15 @@
-"""What kinds of mistakes cost how much AP (TIDE, Bolya et al. 2020, sections 2 and 3), at an IoU of 0.5.
+"""How much AP each kind of error costs (TIDE, Bolya et al. 2020, sections 2 and 3), at an IoU of 0.5.
 
 Each wrong detection has one kind, in this order:
 - location: overlaps an object of its class, with an IoU of 0.1 to 0.5;
 - class: overlaps an object of another class with an IoU of at least 0.5;
-- duplicate: overlaps an object of its class well that a better-scored detection has taken;
+- duplicate: overlaps an object of its class well that a detection with a higher score has found;
 - background: overlaps no object by 0.1;
-- both: what is left, a poor overlap with another class.
-An object is missed if nothing finds it, and no detection of the kinds location and class was meant for it.
-The cost of a kind is the AP50 gained if all its mistakes, and nothing else, were mended: the best-scored detection
-meant for an object that nothing finds is moved or renamed, all others are dropped, missed objects are not asked for.
+- both: the rest, a poor overlap with another class.
+An object is missed if no detection finds it, and none of the kinds location and class was meant for it.
+The cost of a kind is the AP50 gained by correcting all its errors and nothing else: of the detections meant for an
+object that none finds, the one with the highest score is moved or renamed, all others are dropped; missed objects need
+not be found.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _RIGHT = -1
 
 @dataclass(frozen=True)
 class ErrorBreakdown:
-    """The mistakes among D detections and T labelled objects.
+    """The errors among D detections and T labelled objects.
 
     Attributes:
         kind: int64 [D], number in `KINDS` of a wrong detection, -1 for one that is right or not judged.
@@ -48,16 +49,22 @@ class ErrorBreakdown:
     cost: dict[str, float]
     missed_cost: dict[str, float]
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many errors there are of each of `KINDS`."""
+        counts = np.bincount(self.kind[self.kind >= 0], minlength=len(KINDS)).tolist()
+        return dict(zip(KINDS, counts, strict=True)) | {"missed": int(self.missed.sum())}
+
 
 def classify_errors(tables: Tables, matches: DetectionMatches) -> ErrorBreakdown:
-    """Sort all mistakes and price them. `matches` are those at an IoU of 0.5."""
+    """The kind of each error and the cost of each kind. `matches` are those at an IoU of 0.5."""
     kind, meant = _kinds(tables, matches)
     missed = ~matches.region & ~matches.found
     missed[meant[meant >= 0]] = False
     size = np.digitize(tables.truths["area"], (32**2, 96**2), right=True)
     oracle = _Oracle(tables, matches, kind, meant)
     ap50 = oracle.precision()
-    cost = {name: oracle.precision(mended=number) - ap50 for number, name in enumerate(KINDS[:-1])}
+    cost = {name: oracle.precision(corrected=number) - ap50 for number, name in enumerate(KINDS[:-1])}
     cost["missed"] = oracle.precision(excused=missed) - ap50
     by_size = {name: oracle.precision(excused=missed & (size == i)) - ap50 for i, name in enumerate(SIZES)}
     return ErrorBreakdown(kind, meant, missed, size, ap50, cost, by_size)
@@ -88,7 +95,7 @@ def _kinds(tables: Tables, matches: DetectionMatches) -> tuple[np.ndarray, np.nd
 def _best(pairs: np.ndarray, tables: Tables) -> tuple[np.ndarray, np.ndarray]:
     """For each detection its largest overlap among the pairs (0 if it has none), and with which object (-1)."""
     overlap, truth = np.zeros(len(tables.detections)), np.full(len(tables.detections), -1, dtype=np.int64)
-    # Rising overlap, of equal ones the last object first: what is written last stays.
+    # By rising overlap, of equal ones the last object first: the last one written is kept.
     order = np.lexsort((-pairs["truth"], pairs[tables.kind]))
     overlap[pairs["detection"][order]] = pairs[tables.kind][order]
     truth[pairs["detection"][order]] = pairs["truth"][order]
@@ -96,25 +103,25 @@ def _best(pairs: np.ndarray, tables: Tables) -> tuple[np.ndarray, np.ndarray]:
 
 
 class _Oracle:
-    """Mean AP50 after some mistakes are mended."""
+    """Mean AP50 after some errors are corrected."""
 
     def __init__(self, tables: Tables, matches: DetectionMatches, kind: np.ndarray, meant: np.ndarray) -> None:
         self.tables, self.matches, self.kind, self.meant = tables, matches, kind, meant
         self.scores = tables.detections["score"]
         self.finders = self._finders()
 
-    def precision(self, mended: int | None = None, excused: np.ndarray | None = None) -> float:
+    def precision(self, corrected: int | None = None, excused: np.ndarray | None = None) -> float:
         """In percent, NaN without objects.
 
         Args:
-            mended: the number in `KINDS` of the detections to mend.
+            corrected: the number in `KINDS` of the detections to correct.
             excused: bool [T], objects that need not be found.
         """
         labels, correct = self.tables.detections["label"].copy(), self.matches.correct
         kept = self.matches.judged
-        if mended is not None:
-            kept[self.kind == mended] = False
-            best = self.finders[self.kind[self.finders] == mended]
+        if corrected is not None:
+            kept[self.kind == corrected] = False
+            best = self.finders[self.kind[self.finders] == corrected]
             kept[best] = correct[best] = True
             labels[best] = self.tables.truths["label"][self.meant[best]]
         wanted = ~self.matches.region if excused is None else ~self.matches.region & ~excused
@@ -123,7 +130,7 @@ class _Oracle:
         values = []
         for label in np.flatnonzero(np.bincount(truth_labels[~self.matches.region], minlength=classes)):
             own = kept & (labels == label)
-            # Where all objects are excused, nothing is left to lose.
+            # Without objects left to find, the AP is perfect.
             left = int(objects[label])
             values.append(average_precision(self.scores[own], correct[own], left) if left else 1.0)
         return float(np.mean(values)) * 100 if values else float("nan")

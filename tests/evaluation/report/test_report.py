@@ -12,7 +12,6 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -24,7 +23,7 @@ from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.evaluation.evaluator import evaluate, explain
 from maskrcnn.evaluation.report import write_report
-from maskrcnn.evaluation.report.page import Page, merged_confusion
+from maskrcnn.evaluation.report.page import Page
 from maskrcnn.evaluation.tables import TableBuilder
 from maskrcnn.evaluation.zero_ap import BoxProbe
 from maskrcnn.inference.predictor import Predictor
@@ -184,19 +183,6 @@ def test_nothing_found_and_nothing_labelled_still_make_a_page(simulate: Callable
     for page in (nothing_found, nothing_labelled):
         check_self_contained(page)
         assert "nan" not in "".join(Reader(page).text).lower().split()
-
-
-def test_merging_keeps_every_count() -> None:
-    counts = np.random.default_rng(0).integers(0, 9, (31, 31))
-    counts[-1, -1] = 0
-    names, merged = merged_confusion([*(str(k) for k in range(30)), "nothing"], counts, 7)
-    assert merged.sum() == counts.sum()
-    assert (names[-2], names[-1], merged.shape) == ("23 others", "nothing", (9, 9))
-    for place, name in enumerate(names[:7]):
-        k = int(name)
-        assert merged[place, place] == counts[k, k]
-        assert merged[place].sum() == counts[k].sum()
-        assert merged[:, place].sum() == counts[:, k].sum()
 
 
 def test_it_says_why_it_cannot_be_written(oracle: MakeOracle, shapes: Path, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
-"""The report's plots, as SVG that stands inside a page and takes the page's colours, light or dark."""
+"""The report's plots, as SVG inside the page that uses the page's colours, light or dark."""
 
 from __future__ import annotations
 
+import functools
 import html
 import io
 import re
@@ -19,15 +20,12 @@ from maskrcnn.text import visible
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Stand-ins that the page's own colours replace.
-_INK, _MUTED, _LINE, _BLUE, _ORANGE, _RED, _GREEN = (f"#0{digit}0{digit}0{digit}" for digit in "1234567")
-_COLOURS = dict(
-    zip(
-        (_INK, _MUTED, _LINE, _BLUE, _ORANGE, _RED, _GREEN),
-        ("ink", "muted", "line", "blue", "orange", "red", "green"),
-        strict=True,
-    )
-)
+# Placeholders, which the page's own colours replace.
+_COLOURS = {
+    f"#0{digit}0{digit}0{digit}": name
+    for digit, name in enumerate(("ink", "muted", "line", "blue", "orange", "red", "green"), 1)
+}
+_INK, _MUTED, _LINE, _BLUE, _ORANGE, _RED, _GREEN = _COLOURS
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.size": 11,
@@ -45,147 +43,129 @@ _STYLE: dict[Any, Any] = {
     "xtick.labelcolor": _MUTED,
     "ytick.labelcolor": _MUTED,
     "legend.frameon": False,
+    "legend.fontsize": 9.5,
 }
 _CLASS_STYLES = [(colour, dashes) for dashes in ("-", "--") for colour in (_ORANGE, _GREEN, _RED)]
 
 
-def _svg(title: str, draw: Callable[[Axes], None]) -> str:
-    """One plot as an <svg> element without links, ids of groups or fonts of its own."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": title}):
-        figure = Figure(figsize=(6.2, 3.7), layout="constrained")
-        draw(figure.subplots())
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text)
-    text = re.sub(r'(<g) id="[^"]*"', r"\1", text)
-    for stand_in, name in _COLOURS.items():
-        text = text.replace(stand_in, f"var(--{name})")
-    return text.replace("<svg", f'<svg role="img" aria-label="{html.escape(title)}"', 1)
+Plot = Callable[["Axes", Analysis], None]
 
 
-def precision_recall(analysis: Analysis) -> str:
+def _figure(title: str) -> Callable[[Plot], Callable[[Analysis], str]]:
+    """Makes a function that plots on axes one that returns the plot as an <svg> element without links, ids or fonts."""
+
+    def decorated(plot: Plot) -> Callable[[Analysis], str]:
+        @functools.wraps(plot)
+        def svg(analysis: Analysis) -> str:
+            import matplotlib as mpl
+            from matplotlib.figure import Figure
+
+            with mpl.rc_context({**_STYLE, "svg.hashsalt": title}):
+                figure = Figure(figsize=(6.2, 3.7), layout="constrained")
+                plot(figure.subplots(), analysis)
+                buffer = io.StringIO()
+                figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+            text = buffer.getvalue()
+            text = text[text.index("<svg") :]
+            text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+            text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text)
+            text = re.sub(r'(<g) id="[^"]*"', r"\1", text)
+            for placeholder, name in _COLOURS.items():
+                text = text.replace(placeholder, f"var(--{name})")
+            return text.replace("<svg", f'<svg role="img" aria-label="{html.escape(title)}"', 1)
+
+        return svg
+
+    return decorated
+
+
+@_figure("Precision against recall")
+def precision_recall(axes: Axes, analysis: Analysis) -> None:
     """Precision against recall at an IoU of 0.5: all classes together, and each."""
-
-    def draw(axes: Axes) -> None:
-        classes = zip(analysis.tables.names, analysis.curves, strict=True)
-        shown = [(name, curve) for name, curve in classes if curve.objects]
-        few = len(shown) <= len(_CLASS_STYLES)
-        for place, (name, curve) in enumerate(shown if len(shown) > 1 else ()):
-            label = _plain(name) if few else "each class" if place == 0 else None
-            (line,) = axes.plot(RECALLS, curve.at_recall, label=label, color=_MUTED, linewidth=0.7, alpha=0.35)
-            if few:
-                colour, dashes = _CLASS_STYLES[place]
-                line.set(color=colour, linestyle=dashes, linewidth=1.2, alpha=1)
-        axes.plot(RECALLS, analysis.overall.at_recall, color=_BLUE, linewidth=2.4, label="all together")
-        best = analysis.overall.at(analysis.threshold)
-        label = f"score ≥ {analysis.threshold:.2f}"
-        axes.plot(best["recall"], best["precision"], "o", color=_BLUE, markersize=8, label=label)
-        axes.set(xlabel="recall: objects found", ylabel="precision: detections right", xlim=(0, 1.01), ylim=(0, 1.03))
-        axes.legend(loc="lower left", fontsize=9.5)
-
-    return _svg("Precision against recall", draw)
+    classes = zip(analysis.tables.names, analysis.curves, strict=True)
+    shown = [(name, curve) for name, curve in classes if curve.objects]
+    few = len(shown) <= len(_CLASS_STYLES)
+    for place, (name, curve) in enumerate(shown if len(shown) > 1 else ()):
+        label = _plain(name) if few else "each class" if place == 0 else None
+        (line,) = axes.plot(RECALLS, curve.at_recall, label=label, color=_MUTED, linewidth=0.7, alpha=0.35)
+        if few:
+            colour, dashes = _CLASS_STYLES[place]
+            line.set(color=colour, linestyle=dashes, linewidth=1.2, alpha=1)
+    axes.plot(RECALLS, analysis.overall.at_recall, color=_BLUE, linewidth=2.4, label="all together")
+    best = analysis.overall.at(analysis.threshold)
+    label = f"score ≥ {analysis.threshold:.2f}"
+    axes.plot(best["recall"], best["precision"], "o", color=_BLUE, markersize=8, label=label)
+    axes.set(xlabel="recall: objects found", ylabel="precision: detections right", xlim=(0, 1.01), ylim=(0, 1.03))
+    axes.legend(loc="lower left")
 
 
-def thresholds(analysis: Analysis) -> str:
+@_figure("Precision, recall and F1 against the score threshold")
+def thresholds(axes: Axes, analysis: Analysis) -> None:
     """Precision, recall and F1 against the score threshold."""
-
-    def draw(axes: Axes) -> None:
-        curve, best = analysis.overall, analysis.threshold
-        axes.plot(THRESHOLDS, curve.precision, color=_GREEN, linewidth=1.6, linestyle="--", label="precision")
-        axes.plot(THRESHOLDS, curve.recall, color=_ORANGE, linewidth=1.6, linestyle="-.", label="recall")
-        axes.plot(THRESHOLDS, curve.f1, color=_BLUE, linewidth=2.4, label="F1")
-        axes.axvline(best, color=_MUTED, linewidth=1)
-        side, place = ("left", best + 0.01) if best < 0.6 else ("right", best - 0.01)
-        axes.text(place, 0.03, f"best: {best:.2f}", ha=side, color=_INK)
-        axes.set(xlabel="score threshold", xlim=(0, 1), ylim=(0, 1.18), yticks=np.linspace(0, 1, 6).tolist())
-        axes.legend(loc="upper center", fontsize=9.5, ncols=3)
-
-    return _svg("Precision, recall and F1 against the score threshold", draw)
+    curve, best = analysis.overall, analysis.threshold
+    axes.plot(THRESHOLDS, curve.precision, color=_GREEN, linewidth=1.6, linestyle="--", label="precision")
+    axes.plot(THRESHOLDS, curve.recall, color=_ORANGE, linewidth=1.6, linestyle="-.", label="recall")
+    axes.plot(THRESHOLDS, curve.f1, color=_BLUE, linewidth=2.4, label="F1")
+    axes.axvline(best, color=_MUTED, linewidth=1)
+    side, place = ("left", best + 0.01) if best < 0.6 else ("right", best - 0.01)
+    axes.text(place, 0.03, f"best: {best:.2f}", ha=side, color=_INK)
+    axes.set(xlabel="score threshold", xlim=(0, 1), ylim=(0, 1.18), yticks=np.linspace(0, 1, 6).tolist())
+    axes.legend(loc="upper center", ncols=3)
 
 
-def error_costs(analysis: Analysis) -> str:
-    """AP50 points that each kind of mistake costs."""
-
-    def draw(axes: Axes) -> None:
-        errors = analysis.errors
-        counts = np.bincount(errors.kind[errors.kind >= 0], minlength=len(KINDS))
-        counts[KINDS.index("missed")] = errors.missed.sum()
-        costs = np.nan_to_num([errors.cost[kind] for kind in KINDS]).tolist()
-        bars = axes.barh(range(len(KINDS)), costs, color=_BLUE, height=0.62)
-        labels = [f"{cost:.1f}  ({count:,})" for cost, count in zip(costs, counts, strict=True)]
-        axes.bar_label(bars, labels, padding=4, color=_INK, fontsize=10)
-        axes.set_yticks(range(len(KINDS)), KINDS)
-        axes.set(xlabel="AP50 points gained without them (how many)", xlim=(0, max(max(costs), 1) * 1.25))
-        axes.invert_yaxis()
-        axes.grid(axis="y", visible=False)
-
-    return _svg("What each kind of mistake costs", draw)
+@_figure("What each kind of mistake costs")
+def error_costs(axes: Axes, analysis: Analysis) -> None:
+    """AP50 points that each kind of error costs."""
+    errors = analysis.errors
+    costs = np.nan_to_num([errors.cost[kind] for kind in KINDS]).tolist()
+    bars = axes.barh(range(len(KINDS)), costs, color=_BLUE, height=0.62)
+    labels = [f"{cost:.1f}  ({count:,})" for cost, count in zip(costs, errors.counts.values(), strict=True)]
+    axes.bar_label(bars, labels, padding=4, color=_INK, fontsize=10)
+    axes.set_yticks(range(len(KINDS)), KINDS)
+    axes.set(xlabel="AP50 points gained without them (how many)", xlim=(0, max(max(costs), 1) * 1.25))
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
 
 
-def reliability(analysis: Analysis) -> str:
+@_figure("Share of right detections by score")
+def reliability(axes: Axes, analysis: Analysis) -> None:
     """Share of right detections against their score."""
-
-    def draw(axes: Axes) -> None:
-        calibration = analysis.calibration
-        centres = (np.arange(BINS) + 0.5) / BINS
-        bars = axes.bar(centres, np.nan_to_num(calibration.accuracy), width=0.088, color=_BLUE, alpha=0.75)
-        axes.plot((0, 1), (0, 1), color=_ORANGE, linewidth=1.4, linestyle="--", label="what the scores promise")
-        labels = [f"{count:,}" if count else "" for count in calibration.counts]
-        axes.bar_label(bars, labels, padding=2, color=_MUTED, fontsize=8.5)
-        axes.set(xlabel="score", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.08))
-        axes.legend(loc="upper left", fontsize=9.5)
-
-    return _svg("Share of right detections by score", draw)
+    calibration = analysis.calibration
+    centres = (np.arange(BINS) + 0.5) / BINS
+    bars = axes.bar(centres, np.nan_to_num(calibration.accuracy), width=0.088, color=_BLUE, alpha=0.75)
+    axes.plot((0, 1), (0, 1), color=_ORANGE, linewidth=1.4, linestyle="--", label="what the scores promise")
+    labels = [f"{count:,}" if count else "" for count in calibration.counts]
+    axes.bar_label(bars, labels, padding=2, color=_MUTED, fontsize=8.5)
+    axes.set(xlabel="score", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.08))
+    axes.legend(loc="upper left")
 
 
-def counts(analysis: Analysis) -> str:
-    """Objects counted against objects labelled, an image a point."""
-
-    def draw(axes: Axes) -> None:
-        counting = analysis.counting
-        most = max(int(counting.truth.max(initial=0)), int(counting.counted.max(initial=0)), 1) * 1.05
-        axes.plot((0, most), (0, most), color=_ORANGE, linewidth=1.4, linestyle="--", label="exact")
-        pairs, times = np.unique(np.stack((counting.truth, counting.counted), axis=1), axis=0, return_counts=True)
-        axes.scatter(
-            pairs[:, 0],
-            pairs[:, 1],
-            s=16 + 14 * np.sqrt(times - 1),
-            color=_BLUE,
-            alpha=0.6,
-            linewidths=0,
-            label="image",
-        )
-        axes.set(xlabel="objects labelled", ylabel="objects counted", xlim=(0, most), ylim=(0, most))
-        axes.legend(loc="upper left", fontsize=9.5)
-
-    return _svg("Objects counted against objects labelled, by image", draw)
+@_figure("Objects counted against objects labelled, by image")
+def counts(axes: Axes, analysis: Analysis) -> None:
+    """Objects counted against objects labelled, one point an image."""
+    counting = analysis.counting
+    most = max(int(counting.truth.max(initial=0)), int(counting.counted.max(initial=0)), 1) * 1.05
+    axes.plot((0, most), (0, most), color=_ORANGE, linewidth=1.4, linestyle="--", label="exact")
+    pairs, times = np.unique(np.stack((counting.truth, counting.counted), axis=1), axis=0, return_counts=True)
+    area = 16 + 14 * np.sqrt(times - 1)
+    axes.scatter(pairs[:, 0], pairs[:, 1], s=area, color=_BLUE, alpha=0.6, linewidths=0, label="image")
+    axes.set(xlabel="objects labelled", ylabel="objects counted", xlim=(0, most), ylim=(0, most))
+    axes.legend(loc="upper left")
 
 
-def scores(analysis: Analysis) -> str:
+@_figure("Scores of right and wrong detections")
+def scores(axes: Axes, analysis: Analysis) -> None:
     """How many detections have which score, right and wrong ones."""
-
-    def draw(axes: Axes) -> None:
-        values, judged = analysis.tables.detections["score"], analysis.matches.judged
-        right = analysis.matches.correct
-        parts = [values[right], values[judged & ~right]]
-        axes.hist(
-            parts, bins=np.linspace(0, 1, 26).tolist(), stacked=True, color=[_BLUE, _RED], label=["right", "wrong"]
-        )
-        axes.axvline(analysis.threshold, color=_MUTED, linewidth=1)
-        axes.set(xlabel="score", ylabel="detections", xlim=(0, 1))
-        axes.legend(loc="upper center", fontsize=9.5, ncols=2)
-
-    return _svg("Scores of right and wrong detections", draw)
+    values, right = analysis.tables.detections["score"], analysis.matches.correct
+    parts, bins = [values[right], values[analysis.matches.judged & ~right]], np.linspace(0, 1, 26).tolist()
+    axes.hist(parts, bins=bins, stacked=True, color=[_BLUE, _RED], label=["right", "wrong"])
+    axes.axvline(analysis.threshold, color=_MUTED, linewidth=1)
+    axes.set(xlabel="score", ylabel="detections", xlim=(0, 1))
+    axes.legend(loc="upper center", ncols=2)
 
 
 def _plain(name: str) -> str:
-    """A name that matplotlib takes for text, neither for mathematics nor for a label to leave out."""
+    """A name that matplotlib takes neither for a formula nor for a label to omit."""
     name = visible(name)
     shortened = name if len(name) <= 24 else f"{name[:23]}…"
     return shortened.replace("$", r"\$").lstrip("_") or "class"

@@ -1,4 +1,4 @@
-"""Small pieces of HTML; every text that comes from outside is escaped here."""
+"""Small pieces of HTML; text from outside is escaped here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Column(NamedTuple):
-    """A column of a sortable table: its heading, what it explains on hover, and decimals, None for text."""
+    """A column of a sortable table: its heading, the explanation on hover, and decimals, None for text."""
 
     title: str
     hint: str
@@ -18,13 +18,24 @@ class Column(NamedTuple):
 
 
 def number(value: float, decimals: int = 1, unit: str = "") -> str:
-    """A number as people read it, a dash where it is unknown."""
+    """A number for people to read, a dash if it is unknown."""
     return "-" if math.isnan(value) else f"{value:,.{decimals}f}{unit}"
 
 
 def prose(text: str) -> str:
-    """A sentence, in which `backticks` mark what is typed."""
+    """A sentence, in which `backticks` mark code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
+def paragraph(text: str, kind: str = "") -> str:
+    """A paragraph of a class of the style sheet."""
+    return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
+
+
+def bullets(lines: Sequence[str], kind: str = "") -> str:
+    """A list of lines."""
+    start = f'<ul class="{kind}">' if kind else "<ul>"
+    return f"{start}{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
 
 
 def card(name: str, value: str, note: str) -> str:
@@ -34,7 +45,7 @@ def card(name: str, value: str, note: str) -> str:
 
 
 def plot(svg: str, title: str, caption: str) -> str:
-    """A plot with what it says."""
+    """A plot with its caption."""
     return f'<figure class="plot">{svg}<figcaption><b>{escape(title)}</b> {escape(caption)}</figcaption></figure>'
 
 
@@ -49,7 +60,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def sortable_table(columns: Sequence[Column], rows: Sequence[Sequence[str | float]]) -> str:
-    """A table whose headings sort it; without scripts it stands as it is."""
+    """A table whose headings sort it, if scripts run."""
     top = "".join(
         f'<th scope="col" data-kind="{"text" if column.decimals is None else "number"}">'
         f'<button type="button" title="{escape(column.hint)}">{escape(column.title)}</button></th>'
@@ -72,7 +83,7 @@ def confusion_table(names: Sequence[str], counts: Sequence[Sequence[int]], merge
     """Labelled class by detected class; names and counts end with "nothing".
 
     Args:
-        merged: whether the last class stands for several: then its own cell is neither right nor wrong.
+        merged: whether the last class stands for several; its own cell is then neither right nor wrong.
     """
     many = " many" if len(names) > 5 else ""
     top = "".join(f'<th scope="col">{escape(name)}</th>' for name in (*names[:-1], "missed"))

@@ -1,62 +1,67 @@
-"""The report's page: what to do next, the key figures, then all that backs them."""
+"""The report's page: what to do next, the key figures, then all that supports them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib.resources import files
 
 import numpy as np
 
 from maskrcnn.evaluation.analysis import Analysis
-from maskrcnn.evaluation.confusion import confused_pairs
+from maskrcnn.evaluation.confusion import confused_pairs, merge_classes
 from maskrcnn.evaluation.error_types import SIZES
 from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.evaluation.report import figures
 from maskrcnn.evaluation.report.gallery import NEARLY, REGION, RIGHT, WRONG, WorstImage
-from maskrcnn.evaluation.report.markup import Column, card, confusion_table, number, plot, prose, sortable_table, table
+from maskrcnn.evaluation.report.markup import (
+    Column,
+    bullets,
+    card,
+    confusion_table,
+    escape,
+    number,
+    paragraph,
+    plot,
+    prose,
+    sortable_table,
+    table,
+)
 from maskrcnn.text import plural
 
 _SHOWN_CLASSES = 20
 _SHOWN_PROBLEMS = 200
-_SECTIONS = ("next", "figures", "mistakes", "curves", "classes", "images", "problems", "how")
-_CLASS_COLUMNS = (
-    Column("class", "name of the class", None),
-    Column("objects", "objects labelled", 0),
-    Column("mask AP", "mask AP, IoU 0.50 to 0.95", 1),
-    Column("AP50", "mask AP at IoU 0.50", 1),
-    Column("box AP", "box AP, IoU 0.50 to 0.95", 1),
-    Column("boundary AP", "boundary AP, IoU 0.50 to 0.95", 1),
-    Column("precision", "share of the detections that are right, at the common threshold", 2),
-    Column("recall", "share of the objects found, at the common threshold", 2),
-    Column("F1", "harmonic mean of precision and recall, at the common threshold", 2),
-    Column("best score", "score threshold with the best F1 of this class", 2),
-    Column("missed", "objects that nothing finds, at the common threshold", 0),
-    Column("misnamed", "objects found under another name, at the common threshold", 0),
-    Column("false", "detections of this class that are wrong, at the common threshold", 0),
-)
-_CLASS_KEYS = (
-    "objects", "mask_AP", "mask_AP50", "box_AP", "boundary_AP", "precision", "recall", "f1", "best_threshold", "missed",
-    "misnamed", "false_alarms",
-)  # fmt: skip
+_CLASS_COLUMNS = {
+    "objects": Column("objects", "objects labelled", 0),
+    "mask_AP": Column("mask AP", "mask AP, IoU 0.50 to 0.95", 1),
+    "mask_AP50": Column("AP50", "mask AP at IoU 0.50", 1),
+    "box_AP": Column("box AP", "box AP, IoU 0.50 to 0.95", 1),
+    "boundary_AP": Column("boundary AP", "boundary AP, IoU 0.50 to 0.95", 1),
+    "precision": Column("precision", "share of the detections that are right, at the common threshold", 2),
+    "recall": Column("recall", "share of the objects found, at the common threshold", 2),
+    "f1": Column("F1", "harmonic mean of precision and recall, at the common threshold", 2),
+    "best_threshold": Column("best score", "score threshold with the best F1 of this class", 2),
+    "missed": Column("missed", "objects that nothing finds, at the common threshold", 0),
+    "misnamed": Column("misnamed", "objects found under another name, at the common threshold", 0),
+    "false_alarms": Column("false", "detections of this class that are wrong, at the common threshold", 0),
+}
 
 
 @dataclass(frozen=True)
 class Page:
-    """What the page tells.
+    """The content of the page.
 
     Attributes:
         title: model and data, as the user called them.
         subtitle: split, version and date.
         evaluation: with its analysis.
-        pairs: the worst images.
+        worst: the worst images.
     """
 
     title: str
     subtitle: str
     evaluation: Evaluation
-    pairs: Sequence[WorstImage]
+    worst: Sequence[WorstImage]
 
     @property
     def analysis(self) -> Analysis:
@@ -85,46 +90,38 @@ class Page:
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<title>{escape(self.title)}</title><style>{style}</style></head>\n"
             f"<body><header><h1>{escape(self.title)}</h1>"
-            f'<p class="lead">{escape(self.subtitle)}</p><nav aria-label="Sections">{links}</nav></header>\n'
+            f'{paragraph(self.subtitle, "lead")}<nav aria-label="Sections">{links}</nav></header>\n'
             f"<main>{body}</main><script>{script}</script></body></html>\n"
         )
 
     def next_steps(self) -> str:
-        """The findings as a numbered list."""
+        """The recommendations as a numbered list."""
         items = "".join(
-            f'<li><p class="what">{prose(finding.what)}</p><p class="muted">{prose(finding.evidence)}</p>'
-            f'<p class="action">{prose(finding.action)}</p></li>'
-            for finding in self.evaluation.findings
+            f'<li><p class="what">{prose(step.what)}</p><p class="muted">{prose(step.evidence)}</p>'
+            f'<p class="action">{prose(step.action)}</p></li>'
+            for step in self.evaluation.findings
         )
-        return f'<ol class="next">{items}</ol>' if items else "<p>Nothing stands out: the figures below are even.</p>"
+        return f'<ol class="next">{items}</ol>' if items else paragraph("Nothing stands out in the figures below.")
 
     def key_figures(self) -> str:
         """Cards, and AP by size."""
         metrics, analysis = self.evaluation.metrics, self.analysis
-        beside = ""
-        if self.evaluation.unknown:
-            beside = f"; {number(self.evaluation.known_metrics['mask_AP'])} over the classes that the model knows"
         best, counting = analysis.overall.at(analysis.threshold), analysis.counting
-        cards = [
-            card(
-                "Mask AP",
-                number(metrics["mask_AP"]),
-                f"of 100: COCO's main figure, over IoUs from 0.50 to 0.95{beside}",
-            ),
+        main = "of 100: COCO's main figure, over IoUs from 0.50 to 0.95"
+        if self.evaluation.unknown:
+            main += f"; {number(self.evaluation.known_metrics['mask_AP'])} over the classes that the model knows"
+        share = number(counting.relative_error * 100, 0, "%")
+        at_threshold = f"at a score of {analysis.threshold:.2f}"
+        cards = (
+            card("Mask AP", number(metrics["mask_AP"]), main),
             card("Mask AP50", number(metrics["mask_AP50"]), "of 100: an overlap of a half is enough"),
             card("Boundary AP", number(metrics["boundary_AP"]), "of 100: how exact the outlines are"),
             card("Box AP", number(metrics["box_AP"]), "of 100: boxes alone"),
-            card(
-                "Found", number(best["recall"] * 100, 0, "%"), f"of the objects, at a score of {analysis.threshold:.2f}"
-            ),
+            card("Found", number(best["recall"] * 100, 0, "%"), f"of the objects, {at_threshold}"),
             card("Right", number(best["precision"] * 100, 0, "%"), "of the detections, at that score"),
-            card("F1", number(best["f1"], 2), f"the best there is, at a score of {analysis.threshold:.2f}"),
-            card(
-                "Count error",
-                number(counting.error),
-                f"objects an image ({number(counting.relative_error * 100, 0, '%')}); on average {counting.bias:+.1f}",
-            ),
-        ]
+            card("F1", number(best["f1"], 2), f"the best there is, {at_threshold}"),
+            card("Count error", number(counting.error), f"objects an image ({share}); on average {counting.bias:+.1f}"),
+        )
         return f'<div class="figures">{"".join(cards)}</div>{self._sizes()}'
 
     def _sizes(self) -> str:
@@ -135,44 +132,36 @@ class Page:
             for what in ("AP", "AR"):
                 values = (metrics[f"{kind}_{what}{size}"] for size in ("", "_small", "_medium", "_large"))
                 rows.append((f"{kind} {what}", *map(number, values)))
-        head = ("", "all", "small (< 32² px)", "medium", "large (> 96² px)")
-        return table(head, rows)
+        return table(("", "all", "small (< 32² px)", "medium", "large (> 96² px)"), rows)
 
     def mistakes(self) -> str:
         """Costs of errors, and who is taken for whom."""
-        analysis = self.analysis
-        charts = [
-            plot(
-                figures.error_costs(analysis),
-                "What each kind of mistake costs.",
-                "class: wrong name. location: poor overlap. both: the two together. duplicate: found twice. "
-                "background: nothing is labelled there. missed: nothing found it. The gains do not add up.",
-            ),
-            plot(figures.counts(analysis), "Counts.", "Each point is an image; on the line the count is exact."),
-        ]
-        return f'<div class="plots">{"".join(charts)}</div>{self._confusion()}'
+        costs = plot(
+            figures.error_costs(self.analysis),
+            "What each kind of mistake costs.",
+            "class: wrong name. location: poor overlap. both: the two together. duplicate: found twice. "
+            "background: nothing is labelled there. missed: nothing found it. The gains do not add up.",
+        )
+        counts = plot(
+            figures.counts(self.analysis), "Counts.", "Each point is an image; on the line the count is exact."
+        )
+        return f'<div class="plots">{costs}{counts}</div>{self._confusion()}'
 
     def _confusion(self) -> str:
-        analysis = self.analysis
-        names, counts = merged_confusion((*analysis.tables.names, "nothing"), analysis.confusion, _SHOWN_CLASSES)
-        pairs = confused_pairs(analysis.confusion, 10)
-        known = analysis.tables.names
-        called = "".join(
-            f"<li>{escape(known[truth])} is called {escape(known[found])}: {times}</li>"
-            for truth, found, times in pairs
-        )
-        common = f"<h3>Most often taken for another class</h3><ul>{called}</ul>" if called else ""
-        note = f"Objects by class and what they were detected as, with scores from {analysis.threshold:.2f} on."
-        merged = len(names) < len(analysis.confusion)
+        confusion, known = self.analysis.confusion, self.analysis.tables.names
+        names, counts = merge_classes((*known, "nothing"), confusion, _SHOWN_CLASSES)
+        note = f"Objects by class and what they were detected as, with scores from {self.analysis.threshold:.2f} on."
+        merged = len(names) < len(confusion)
         if merged:
             note += f" The {len(names) - 2} classes with most mistakes are shown, all others together."
         matrix = confusion_table(names, counts.tolist(), merged)
-        return f"<h3>Confusion</h3><p class=muted>{escape(note)}</p>{matrix}{common}"
+        pairs = [f"{known[a]} is called {known[b]}: {times}" for a, b, times in confused_pairs(confusion, 10)]
+        common = f"<h3>Most often taken for another class</h3>{bullets(pairs)}" if pairs else ""
+        return f"<h3>Confusion</h3>{paragraph(note, 'muted')}{matrix}{common}"
 
     def curves(self) -> str:
         """Precision, recall, scores."""
-        analysis = self.analysis
-        calibration = analysis.calibration
+        analysis, calibration = self.analysis, self.analysis.calibration
         sure = "they promise too much" if calibration.bias > 0 else "they promise too little"
         charts = (
             plot(
@@ -200,96 +189,72 @@ class Page:
         return f'<div class="plots">{"".join(charts)}</div>'
 
     def classes(self) -> str:
-        """A row for each class, those with objects first."""
+        """A row for each class, those with most objects first."""
         rows: list[tuple[str | float, ...]] = [
-            (name, *(values[key] for key in _CLASS_KEYS))
+            (name, *(values[key] for key in _CLASS_COLUMNS))
             for name, values in sorted(self.evaluation.per_class.items(), key=lambda item: -item[1]["objects"])
         ]
-        note = f"Precision to false are counted at the common score threshold of {self.analysis.threshold:.2f}."
-        return f"<p class=muted>{note} Click a heading to sort.</p>{sortable_table(_CLASS_COLUMNS, rows)}"
+        note = (
+            f"Precision to false are counted at the common score threshold of {self.analysis.threshold:.2f}. "
+            "Click a heading to sort."
+        )
+        columns = (Column("class", "name of the class", None), *_CLASS_COLUMNS.values())
+        return f"{paragraph(note, 'muted')}{sortable_table(columns, rows)}"
 
     def images(self) -> str:
         """Labels beside detections."""
-        if not self.pairs:
+        if not self.worst:
             return ""
-        key = "".join(
-            f'<span><i style="background:rgb{colour}"></i>{text}</span>'
-            for colour, text in (
-                (RIGHT, "right"),
-                (NEARLY, "nearly: poor overlap, wrong name, or found twice"),
-                (WRONG, "missed, or nothing is there"),
-                (REGION, "not judged"),
-            )
-        )
+        colours = {
+            RIGHT: "right",
+            NEARLY: "nearly: poor overlap, wrong name, or found twice",
+            WRONG: "missed, or nothing is there",
+            REGION: "not judged",
+        }
+        key = "".join(f'<span><i style="background:rgb{colour}"></i>{text}</span>' for colour, text in colours.items())
         note = (
             f"Lowest F1 first, at a score of {self.analysis.threshold:.2f}. Left: the labels. Right: what was detected."
         )
-        return f'<p class=muted>{note}</p><p class="key">{key}</p>{"".join(map(_pair, self.pairs))}'
+        return f'{paragraph(note, "muted")}<p class="key">{key}</p>{"".join(map(_pictures, self.worst))}'
 
     def problem_list(self) -> str:
         """What could not be used or was changed."""
         evaluation = self.evaluation
-        problems = [*evaluation.notes, *evaluation.problems, *evaluation.data_problems]
-        if not problems:
+        lines = [str(line) for line in (*evaluation.notes, *evaluation.problems, *evaluation.data_problems)]
+        if not lines:
             return ""
-        more = f"<li>… and {len(problems) - _SHOWN_PROBLEMS:,} more</li>" if len(problems) > _SHOWN_PROBLEMS else ""
-        items = "".join(f"<li>{escape(str(problem))}</li>" for problem in problems[:_SHOWN_PROBLEMS])
+        shown = lines[:_SHOWN_PROBLEMS]
+        if len(lines) > len(shown):
+            shown.append(f"… and {len(lines) - len(shown):,} more")
         lost = plural(len(evaluation.problems), "image")
-        return f'<p>{lost} could not be measured.</p><ul class="problems">{items}{more}</ul>'
+        return paragraph(f"{lost} could not be measured.") + bullets(shown, "problems")
 
     def definitions(self) -> str:
         """The terms, in plain words."""
-        limit = self.evaluation.max_detections
-        terms = (
-            ("IoU", "overlap of two shapes: the area that they share, divided by the area that either covers."),
-            (
-                "AP",
-                "average precision as COCO counts it: mean precision over 101 recall points, 10 IoUs from 0.50 to 0.95 "
-                f"and the classes, with at most {limit} detections of a class in an image. AR is the mean recall.",
-            ),
-            (
-                "Boundary AP",
-                "the same, where only a band along the outlines is compared, 2 % of the image's diagonal wide.",
-            ),
-            ("Mistakes", "sorted as TIDE does (Bolya et al. 2020), by overlaps of 0.1 and 0.5."),
-            (
-                "Not judged",
-                "regions marked as crowds, and for masks objects that have only a box: a detection there is neither "
-                "right nor wrong.",
-            ),
-        )
-        return f"<dl>{''.join(f'<dt>{name}</dt><dd>{escape(text)}</dd>' for name, text in terms)}</dl>"
+        terms = {
+            "IoU": "overlap of two shapes: the area that they share, divided by the area that either covers.",
+            "AP": "average precision as COCO counts it: mean precision over 101 recall points, 10 IoUs from 0.50 to "
+            f"0.95 and the classes, with at most {self.evaluation.max_detections} detections of a class in an image. "
+            "AR is the mean recall.",
+            "Boundary AP": "the same for a band along the outlines only, 2 % of the image's diagonal wide.",
+            "Mistakes": "sorted as TIDE does (Bolya et al. 2020), by overlaps of 0.1 and 0.5.",
+            "Not judged": "regions marked as crowds, and for masks objects that have only a box: a detection there is "
+            "neither right nor wrong.",
+        }
+        return f"<dl>{''.join(f'<dt>{name}</dt><dd>{escape(text)}</dd>' for name, text in terms.items())}</dl>"
 
 
-def _pair(pair: WorstImage) -> str:
+def _pictures(image: WorstImage) -> str:
     counts = (
-        f"{plural(pair.labelled, 'object')} labelled, {pair.found} found, {pair.counted - pair.found} wrong detections"
+        f"{plural(image.labelled, 'object')} labelled, {image.found} found, "
+        f"{image.counted - image.found} wrong detections; {image.size[1]} x {image.size[0]} px"
     )
-    size = f"{pair.size[1]} x {pair.size[0]} px"
     pictures = "".join(
-        f'<img src="{uri}" alt="{escape(f"{what} of {pair.name}")}" loading="lazy">'
-        for uri, what in ((pair.truth, "labels"), (pair.detections, "detections"))
+        f'<img src="{uri}" alt="{escape(f"{what} of {image.name}")}" loading="lazy">'
+        for uri, what in ((image.truth, "labels"), (image.detections, "detections"))
     )
-    head = f"<h3>{escape(pair.name)}</h3><p class=muted>{escape(counts)}; {size}</p>"
+    head = f"<h3>{escape(image.name)}</h3>{paragraph(counts, 'muted')}"
     return f'<article class="pair">{head}<div class="images">{pictures}</div></article>'
-
-
-def merged_confusion(names: Sequence[str], counts: np.ndarray, limit: int) -> tuple[list[str], np.ndarray]:
-    """The matrix with its `limit` most confused classes, and the others added up: names and int64 [N, N].
-
-    `names` and `counts` end with "nothing".
-    """
-    classes = len(names) - 1
-    if classes <= limit:
-        return list(names), counts
-    wrong = counts - np.diag(np.diag(counts))
-    order = np.argsort(-(wrong.sum(axis=0) + wrong.sum(axis=1))[:classes], kind="stable")
-    shown = np.sort(order[:limit])
-    place = np.full(classes + 1, limit)
-    place[shown], place[-1] = np.arange(limit), limit + 1
-    merged = np.zeros((limit + 2, limit + 2), dtype=np.int64)
-    np.add.at(merged, (place[:, None], place[None, :]), counts)
-    return [*(names[k] for k in shown), f"{classes - limit} others", names[-1]], merged
 
 
 def subtitle(parts: Iterable[str]) -> str:
