@@ -1,4 +1,4 @@
-"""How many images of a canvas a step can take: asked of the memory, with more objects than most images have."""
+"""How many images a step can take: measured with more objects than most images have, and checked before."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from maskrcnn.ops.memory import available_memory, free_memory, is_out_of_memory
 from maskrcnn.train.learner import Learner
 from maskrcnn.train.parallel import Objective
 from maskrcnn.train.recipe import Recipe
+from maskrcnn.train.run_log import RunLog
 
 OBJECTS, PATCH = 100, 56
 CUDA_LIMIT, CUDA_SHARE = 128, 0.85
-# Larger batches make a CPU no faster; and others use the same memory.
+# Larger batches are no faster on a CPU, and other processes use the same memory.
 CPU_LIMIT, CPU_SHARE = 16, 0.5
-# Bytes that a training step holds for a pixel of its batch at the very least; 400 to 2,000 were measured.
+# Bytes per pixel of its batch that a training step needs at least; 400 to 2,000 were measured.
 LEAST = 64
-PASSING = 1.5  # a CPU step at its peak, by what it keeps for the backward pass; 1.1 to 1.4 were measured
+PASSING = 1.5  # peak memory of a CPU step over what it keeps for the backward pass; 1.1 to 1.4 were measured
 
 
 def fix_batch_size(
-    recipe: Recipe, learner: Learner, data: int, images_a_step: int | None = None
-) -> tuple[Recipe, int, str]:
-    """The recipe with its batch size as a number, the images of a step of all processes, and where "auto" looked for
-    the number, why it is that.
+    recipe: Recipe, learner: Learner, data: int, log: RunLog, images_a_step: int | None
+) -> tuple[Recipe, int]:
+    """The recipe with its batch size as a number, and the images of a step of all processes.
 
     Args:
         data: images to train on; "auto" takes no more at once.
-        images_a_step: what a run to resume took at each step, which "auto" keeps.
+        images_a_step: what a run to resume took at each step, which "auto" keeps; None for a new run.
 
     Raises:
         MaskRCNNError: there is not enough memory, whatever the images show.
     """
-    folds, images, why = recipe.accumulate * learner.processes.count, recipe.batch_size, ""
+    folds, images = recipe.accumulate * learner.processes.count, recipe.batch_size
     preprocess = learner.model.config.preprocess
     least = min(preprocess.short) // 2 if recipe.canvas == "own" else recipe.canvas
     least_images = 1 if images == "auto" else images
@@ -48,10 +48,11 @@ def fix_batch_size(
         images = max(images_a_step // folds, 1)
     elif images == "auto":
         canvas = preprocess.long if recipe.canvas == "own" else recipe.canvas
-        images, why = largest_batch(learner, 32 * math.ceil(canvas / 32))
-        images = min(images, data)
+        largest, why = largest_batch(learner, 32 * math.ceil(canvas / 32))
+        images = min(largest, data)
+        log.say(f"batch size {images}: {why}")
     assert isinstance(images, int)
-    return recipe.model_copy(update={"batch_size": images}), images * folds, why
+    return recipe.model_copy(update={"batch_size": images}), images * folds
 
 
 def largest_batch(learner: Learner, canvas: int) -> tuple[int, str]:
@@ -79,20 +80,19 @@ def largest_batch(learner: Learner, canvas: int) -> tuple[int, str]:
 
 
 def check_batch(images: int, accumulate: int, canvas: int, channels: int, device: torch.device) -> None:
-    """Refuse, before anything of it is made, steps that need more memory than there is by the least that they can need.
+    """Refuse steps that need more memory than there is even by a lower bound, before anything is allocated.
 
     Args:
         images: that a process takes at once.
         canvas: edge of an image in pixels.
 
     Raises:
-        MaskRCNNError: they do.
+        MaskRCNNError: they need more.
     """
     pixels = images * canvas**2
-    needs = [(accumulate * pixels * channels, available_memory(), "memory")]
-    if device.type == "cpu":
-        needs = [(accumulate * pixels * channels + pixels * LEAST, available_memory(), "memory")]
-    elif device.type == "cuda":
+    on_host = accumulate * pixels * channels + (pixels * LEAST if device.type == "cpu" else 0)
+    needs = [(on_host, available_memory(), "memory")]
+    if device.type == "cuda":
         needs.append((pixels * LEAST, torch.cuda.mem_get_info(device)[1], "GPU memory"))
     for needed, there, what in needs:
         if there is not None and needed > there:

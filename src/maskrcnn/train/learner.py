@@ -62,7 +62,9 @@ class Learner:
             of each batch here.
         """
         if self._to_compile:
-            self._compile()
+            self._to_compile = False
+            for part in (self.model.backbone, self.model.fpn):  # of one shape, and most of the memory traffic
+                part.compile(backend=COMPILER)
         entropy = np.random.SeedSequence([self.recipe.seed, step, self.processes.rank])
         torch.manual_seed(int(entropy.generate_state(1)[0]))
         everywhere, here = [], []
@@ -73,12 +75,6 @@ class Learner:
             everywhere.append(losses)
             here.append(own)
         return torch.stack(everywhere).mean(0), torch.stack(here)
-
-    def _compile(self) -> None:
-        """Compile backbone and pyramid: their shapes never change, and they cause most of the memory traffic."""
-        self._to_compile = False
-        for part in (self.model.backbone, self.model.fpn):
-            part.compile(backend=COMPILER)
 
     def update(self, rate: float) -> Tensor:
         """Clip the gradients and step the optimiser and the average; returns the norm before clipping.

@@ -53,7 +53,8 @@ class MetricsLog:
             self.run.log.keep(f"error: {error}")
         if self._csv is not None:
             self._csv.close()
-        trackers.finish(self.run.learner.accelerator)
+        for tracker in self.run.learner.accelerator.trackers:
+            tracker.finish()
 
     @property
     def due(self) -> bool:

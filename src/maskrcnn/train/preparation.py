@@ -104,10 +104,8 @@ def prepare(
     _describe_data(log, names, train_data, val_data)
     log.say(*(report.lines() if report else ()))
     learner = Learner(model, recipe, accelerator, processes)
-    recipe, images_a_step, why = fix_batch_size(
-        recipe, learner, len(train_data), saved.about["images_a_step"] if saved else None
-    )
-    log.say(*([f"batch size {recipe.batch_size}: {why}"] if why else ()))
+    before = saved.about["images_a_step"] if saved else None
+    recipe, images_a_step = fix_batch_size(recipe, learner, len(train_data), log, before)
     about = _record_inputs(folder, recipe, images_a_step, train_data, source, learner, saved)
     state = saved.state if saved else RunState()
     val_data, why_not = measurable(val_data, dict(zip(train_data.names, names, strict=True)), processes)
@@ -148,17 +146,15 @@ def _class_names(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
     """The recipe's names for the data's classes, or the data's own. Raises `MaskRCNNError` if their number differs."""
     names = recipe.names or dataset.names
     if len(names) != len(dataset.names):
-        raise MaskRCNNError(
-            f"names: expected {len(dataset.names)} for the classes {dataset.names}, found {list(names)}"
-        )
+        found = f"{len(dataset.names)} for the classes {dataset.names}, found {list(names)}"
+        raise MaskRCNNError(f"names: expected {found}")
     return tuple(names)
 
 
 def _build_model(
     recipe: Recipe, names: tuple[str, ...], saved: SavedRun | None, dataset: Dataset
 ) -> tuple[MaskRCNN, LoadReport | None]:
-    """The recipe's network for these classes and this data's channels: a saved run's, or filled from ``init`` or
-    ``backbone_weights``."""
+    """The saved run's network, or the recipe's with weights of ``init`` or ``backbone_weights``; what was loaded."""
     if saved is not None:
         return MaskRCNN(from_dict(saved.about["config"]), names), None
     if recipe.init:
@@ -213,8 +209,7 @@ def _record_inputs(
     learner: Learner,
     saved: SavedRun | None,
 ) -> dict[str, Any]:
-    """Restore the saved run, if it fits, and write what this one is of into its folder; returned is what a later run
-    must know to resume it."""
+    """Restore the saved run, if it fits, and write recipe and data into the folder; returns `PreparedRun.about`."""
     data = summarise(dataset)
     about = {
         "recipe": json.loads(recipe.model_dump_json()),
@@ -265,10 +260,7 @@ def _build_loader(recipe: Recipe, dataset: Dataset, learner: Learner, start: int
 
 
 def _workers(recipe: Recipe) -> int:
-    """Worker processes that read images: as the recipe says, or this process's share of the cores but one.
-
-    Each takes memory, and more than a few a core make nothing faster.
-    """
+    """Processes that read images: the recipe's, at most 8 a core, or this process's share of the cores but one."""
     cores = os.cpu_count() or 2
     if recipe.workers is not None:
         return min(recipe.workers, WORKERS_A_CORE * cores)

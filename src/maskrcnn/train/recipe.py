@@ -18,15 +18,15 @@ PEAK_RATES = {"adamw": 5e-4, "sgd": 0.01}
 USUAL_EPOCHS, USUAL_STEPS = 30, 300
 
 
-def _no_truth_value(value: Any) -> Any:
+def _reject_bool(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("Input should be a number")
     return value
 
 
-# Numbers of a recipe are finite, and True is none of them. Upper limits are far above any use: they catch slips.
-Whole = Annotated[int, BeforeValidator(_no_truth_value)]
-Real = Annotated[float, BeforeValidator(_no_truth_value), Field(allow_inf_nan=False)]
+# Numbers of a recipe are finite and not True or False. Upper limits are far above any use: they catch typing errors.
+Whole = Annotated[int, BeforeValidator(_reject_bool)]
+Real = Annotated[float, BeforeValidator(_reject_bool), Field(allow_inf_nan=False)]
 Share = Annotated[Real, Field(gt=0, lt=1)]
 Zoom = Annotated[Real, Field(ge=0.01, le=100)]
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
@@ -149,7 +149,7 @@ class Recipe(BaseModel):
         return self
 
     def learning_rate(self, images: int) -> float:
-        """The peak learning rate for steps of so many images.
+        """The peak learning rate for steps of ``images`` images.
 
         SGD's noise keeps its scale if the rate grows in proportion (Goyal et al. 2017), Adam's with the square root
         (Malladi et al. 2022).
@@ -158,17 +158,17 @@ class Recipe(BaseModel):
         return (self.lr or PEAK_RATES[self.optimizer]) * (grown if self.optimizer == "sgd" else grown**0.5)
 
     def total_steps(self, data: int, images: int) -> int:
-        """Steps of a run without ``minutes``, on so many images of data, of so many images each."""
+        """Steps of a run without ``minutes``, on ``data`` images in steps of ``images``."""
         if self.epochs is None:
             return max(math.ceil(USUAL_EPOCHS * data / images), USUAL_STEPS)
         return max(math.ceil(self.epochs * data / images), 1)
 
 
 def read_recipe(path: Path | None, changes: dict[str, Any]) -> Recipe:
-    """The recipe of a YAML file with some fields changed; None among the changes leaves a field alone.
+    """The recipe of a YAML file with some fields changed; a change to None is ignored.
 
     Raises:
-        MaskRCNNError: the file is no YAML, a name is unknown, or a value is none that its field can have.
+        MaskRCNNError: the file is not YAML, a name is unknown, or a value is not allowed.
     """
     data: Any = {}
     if path is not None:
@@ -184,17 +184,17 @@ def read_recipe(path: Path | None, changes: dict[str, Any]) -> Recipe:
     try:
         recipe = Recipe(**data)
     except ValidationError as error:
-        raise _mistake(error, path) from None
+        raise _first_mistake(error, path) from None
     _check_model(recipe, path)
     return recipe
 
 
-def _mistake(error: ValidationError, path: Path | None) -> MaskRCNNError:
-    """The first mistake in our words."""
+def _first_mistake(error: ValidationError, path: Path | None) -> MaskRCNNError:
+    """The first validation error, with the setting's name and value."""
     problem = error.errors(include_url=False, include_context=False)[0]
     if not problem["loc"]:  # of several values together
         return MaskRCNNError(problem["msg"].removeprefix("Value error, "), where=path, fix="correct it")
-    # Behind the field's name, a place in a list is worth telling, the branch of a union is not.
+    # After the field's name, positions in a list are kept; branches of a union are not.
     name = ".".join(str(part) for place, part in enumerate(problem["loc"]) if not place or isinstance(part, int))
     if problem["type"] != "extra_forbidden":
         what = problem["msg"].removeprefix("Value error, ")
@@ -203,7 +203,7 @@ def _mistake(error: ValidationError, path: Path | None) -> MaskRCNNError:
 
 
 def _check_model(recipe: Recipe, path: Path | None) -> None:
-    """Raises for settings of the model that its preset cannot take; those of ``init`` are known when it is read."""
+    """Raise for settings that the model's preset cannot take; those of ``init`` are checked when it is read."""
     if recipe.init is None:
         try:
             preset(recipe.preset).replace(**recipe.model)

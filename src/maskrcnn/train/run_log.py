@@ -1,4 +1,4 @@
-"""What a run says: on the display, in RUN/log.txt, and at the end how much of the data it had to leave out."""
+"""What a run reports: on the display, in RUN/log.txt, and at its end how much of the data was left out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from maskrcnn.text import plural
 
 
 class Display(Protocol):
-    """Where a run shows how it goes."""
+    """Where a run shows its progress."""
 
     def say(self, line: str) -> None: ...
     def note(self, line: str) -> None: ...
@@ -35,7 +35,7 @@ class NoDisplay:
 
 
 class RunLog:
-    """Lines to the display and, with their time, to a file; each problem of the data is told once.
+    """Lines to the display and, with their time, to a file; each problem of the data is noted once.
 
     Args:
         path: the file, or None to write none.
@@ -49,17 +49,17 @@ class RunLog:
             write_text(path, "")
 
     def say(self, *lines: str) -> None:
-        """How the run goes."""
+        """Report progress."""
         for line in lines:
             self._write(line)
             self.display.say(line)
 
     def keep(self, line: str) -> None:
-        """For the file alone: the display has shown it."""
+        """Write a line to the file alone: the display shows it in another form."""
         self._write(line)
 
     def note(self, line: str) -> None:
-        """Something to look at."""
+        """Report something to look at."""
         self._write(f"note: {line}")
         self.display.note(line)
 
@@ -69,7 +69,7 @@ class RunLog:
             self.note(str(problem))
 
     def sum_up(self) -> None:
-        """How much of the data was left out."""
+        """Report how much of the data was left out."""
         images, objects = self.problems.images_lost, self.problems.objects_lost
         if images or objects:
             self.say(
@@ -83,7 +83,7 @@ class RunLog:
             try:
                 with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
                     file.write(f"{datetime.now().isoformat(sep=' ', timespec='seconds')}  {line}\n")
-            except OSError as error:  # a run is worth more than its log
+            except OSError as error:  # the run goes on without its log
                 if not self.lacking:
                     self.lacking = True
                     self.display.note(f"log.txt lacks lines: {error.strerror or error}")

@@ -1,7 +1,7 @@
-"""What a run needs to go on exactly where it was: one safetensors file, replaced as a whole, and the one before it.
+"""The saved state, from which a run resumes to the bit: one safetensors file, replaced as a whole, and the one before.
 
 Tensors are the model's, the average's (``ema.``) and the optimiser's (``optimizer.``), in full precision; everything
-else is JSON in the file's metadata. No generator needs saving: what is random follows from the seed and the step.
+else is JSON in the file's metadata. No random generator needs saving: randomness follows from the seed and the step.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ class RunState:
     evaluations: NonNegativeInt = 0
     stale: NonNegativeInt = 0  # evaluations since the best
     best: dict[str, float] = field(default_factory=dict)  # metrics, and the step
-    bad_steps: NonNegativeInt = 0  # left out, as no finite number came of them
-    untimed_steps: NonNegativeInt = 0  # at the start, with what is done once
-    # When they were over, or when the first batch had come.
+    bad_steps: NonNegativeInt = 0  # left out, as a loss or gradient was not finite
+    untimed_steps: NonNegativeInt = 0  # at the start, as they include what is done once
+    # When these were over, or when the first batch was loaded.
     untimed_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
 
 class _About(TypedDict):
-    """What a later run must know to go on."""
+    """What a later run must know to resume: recipe, architecture, and data."""
 
     __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
 
@@ -63,7 +63,7 @@ _SCALER: TypeAdapter[dict[str, float]] = TypeAdapter(dict[str, float])
 
 
 class SavedRun(NamedTuple):
-    """A run as its file has it. ``about`` is what the run was of, ``scaler`` that of fp16, empty without."""
+    """A run as read from its file. ``scaler`` is the state of the fp16 scaler, empty in other precisions."""
 
     state: RunState
     about: dict[str, Any]
@@ -97,7 +97,7 @@ def save_state(folder: Path, state: RunState, about: dict[str, Any], learner: Le
 
 
 def _keep_as_previous(folder: Path) -> None:
-    """Give the newest state its second name. It keeps the first until the next replaces it: somebody may be reading."""
+    """Link the newest state under its second name; readers find it under the first until that is replaced."""
     (folder / PREVIOUS_STATE).unlink(missing_ok=True)
     try:
         os.link(folder / STATE, folder / PREVIOUS_STATE)
@@ -150,7 +150,7 @@ def _read(path: Path, with_tensors: bool, damage: str) -> SavedRun:
 
 
 def restore(saved: SavedRun, learner: Learner) -> None:
-    """Give model, average, optimiser and scaler what was saved.
+    """Load what was saved into model, average, optimiser and scaler.
 
     Raises:
         MaskRCNNError: a tensor is missing, or of another shape.
@@ -186,7 +186,7 @@ def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
 
 
 def _checksum(tensors: dict[str, Tensor]) -> int:
-    """Of all bytes: a safetensors file notices a missing end, but not a flipped bit."""
+    """CRC-32 of all bytes: safetensors notices a truncated file, but not a flipped bit."""
     checksum = 0
     for name in sorted(tensors):
         checksum = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, checksum)

@@ -39,9 +39,3 @@ def start(accelerator: Accelerator, recipe: Recipe, folder: Path, step: int) -> 
         "mlflow": {"run_name": folder.name},
     }
     accelerator.init_trackers(PROJECT, settings, {name: named[name] for name in recipe.track})
-
-
-def finish(accelerator: Accelerator) -> None:
-    """Flush and close the trackers."""
-    for tracker in accelerator.trackers:
-        tracker.finish()
