@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,23 @@ _BEYOND = 0.1  # their share that reaches beyond the image if x2, y2 are taken f
 _NAMED = 8
 
 
+class CocoFile(NamedTuple):
+    """A COCO label file, its content as `coco_contents` gives it, and the images of one split that it labels."""
+
+    path: Path
+    content: Mapping[str, Any]
+    images: Sequence[ExaminedImage]
+
+
+class _WrittenBox(NamedTuple):
+    """The box of an annotation as written, in an image of `size` (H, W)."""
+
+    annotation: int
+    image: Path
+    size: tuple[int, int]
+    sides: tuple[float, ...]
+
+
 def count_lost(images: Sequence[ExaminedImage], contents: Mapping[Path, Mapping[str, Any]]) -> list[ExaminedImage]:
     """The images; `lost` counts all annotations that the files have for each and that the reader left out."""
     written = {
@@ -42,104 +59,97 @@ def count_lost(images: Sequence[ExaminedImage], contents: Mapping[Path, Mapping[
     ]
 
 
-def check_coco_file(file: Path, content: Mapping[str, Any], images: Sequence[ExaminedImage]) -> list[Problem]:
+def check_coco_file(file: CocoFile) -> list[Problem]:
     """Problems of one label file and its images."""
-    annotations, categories = entries_of(content, "annotations"), entries_of(content, "categories")
-    by_id = {image.record.id: image for image in images}
-    problems = [*_gaps(annotations, file), *_offset(annotations, categories, file)]
-    scaled = _normalised(annotations, by_id, file)
-    return [*problems, *(scaled or _boxes(annotations, by_id, file))]
+    annotations = entries_of(file.content, "annotations")
+    found = [*_id_gaps(annotations), *_category_offset(annotations, entries_of(file.content, "categories"))]
+    scaled = _normalised(annotations) if file.images else []
+    problems = [problem_of(check, file.path, what) for check, what in (*found, *scaled)]
+    return problems if scaled else [*problems, *_boxes(annotations, file)]
 
 
-def listed_names(content: Mapping[str, Any], images: Sequence[ExaminedImage]) -> set[str]:
-    """Names of the image files, without folders, that a label file lists."""
-    names = {re.split(r"[\\/]", file_name(entry))[-1] for entry in content["images"]}
-    return names | {image.path.name for image in images}
-
-
-def check_unlisted_images(names: Mapping[Path, set[str]], folders: set[Path]) -> list[Problem]:
-    """Image files in the folders of COCO data that none of its label files lists; `names` are those listed, by file."""
-    if not names:
-        return []
-    known = set().union(*names.values())
+def check_unlisted_images(files: Sequence[CocoFile]) -> list[Problem]:
+    """Image files in the folders of COCO data that none of its label files lists."""
+    listed_names = {
+        re.split(r"[\\/]", file_name(entry))[-1] for file in files for entry in entries_of(file.content, "images")
+    }
+    listed_names |= {image.path.name for file in files for image in file.images}
     problems = []
-    for folder in sorted(folders):
-        extra = [path.name for path in find_images(folder) if path.name not in known]
+    for folder in sorted({image.path.parent for file in files for image in file.images}):
+        extra = [path.name for path in find_images(folder) if path.name not in listed_names]
         if extra:
             what = f"{len(extra)} image files are in no label file: {listed(extra, _NAMED)}"
             problems.append(problem_of("unlisted-image", folder, what))
     return problems
 
 
-def _gaps(annotations: list[dict[str, Any]], file: Path) -> list[Problem]:
+def _id_gaps(annotations: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     numbers = [entry["id"] for entry in annotations if entry["id"] is not None]
-    missing = missing_ids(np.array(numbers, dtype=np.int64), min(numbers, default=0))
-    return [problem_of("id-gaps", file, f"annotation ids {missing}")] if missing else []
+    if missing := missing_ids(np.array(numbers, dtype=np.int64), min(numbers, default=0)):
+        yield "id-gaps", f"annotation ids {missing}"
 
 
-def _offset(annotations: list[dict[str, Any]], categories: list[dict[str, Any]], file: Path) -> list[Problem]:
-    """Whether all class ids fit if one is added or taken away, and do not as they are."""
+def _category_offset(annotations: list[dict[str, Any]], categories: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Whether all class ids fit if one is added or subtracted, and do not as they are."""
     known = {entry["id"] for entry in categories if entry["id"] is not None}
-    used = {entry["category_id"] for entry in annotations if entry["category_id"] is not None}
-    if not known or not used or used <= known or any(entry["category_id"] is None for entry in annotations):
-        return []
+    used = {entry["category_id"] for entry in annotations}
+    if not known or None in used or used <= known or 2 * len(used) < len(known):
+        return
     for shift in (1, -1):
-        if {value + shift for value in used} <= known and 2 * len(used) >= len(known):
-            what = (
+        if {value + shift for value in used} <= known:
+            yield (
+                "category-offset",
                 f"annotations use the class ids {_span(used)}, the categories are {_span(known)}: "
-                f"all fit with {shift:+d}, {len(used - known)} of {len(used)} do not as they are"
+                f"all fit with {shift:+d}, {len(used - known)} of {len(used)} do not as they are",
             )
-            return [problem_of("category-offset", file, what)]
-    return []
+            return
 
 
 def _span(values: set[int]) -> str:
     return f"{min(values)}..{max(values)}" if len(values) > 1 else str(min(values))
 
 
-def _normalised(annotations: list[dict[str, Any]], images: Mapping[Any, ExaminedImage], file: Path) -> list[Problem]:
-    """Whether coordinates are shares of the image instead of pixels."""
-    largest, count = 0.0, 0
+def _normalised(annotations: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Whether coordinates are fractions of the image instead of pixels."""
+    largest = 0.0
     for entry in annotations:
-        numbers = _numbers(entry.get("bbox")) or ()
         polygons = entry.get("segmentation")
-        for part in (numbers, *(polygons if isinstance(polygons, list) else ())):
-            values = _numbers(part)
-            if values:
-                largest, count = max(largest, *values), count + 1
-                if largest > 1.001:
-                    return []
-    if not count or not images or largest <= 0:
+        for part in (entry.get("bbox"), *(polygons if isinstance(polygons, list) else ())):
+            largest = max(largest, *(_numbers(part) or (0.0,)))
+            if largest > 1.001:
+                return []
+    if largest <= 0:
         return []
     what = f"the largest of all coordinates of {len(annotations):,} annotations is {largest:.3f}, pixels are expected"
-    return [problem_of("normalised-coordinates", file, what)]
+    return [("normalised-coordinates", what)]
 
 
-def _boxes(annotations: list[dict[str, Any]], images: Mapping[Any, ExaminedImage], file: Path) -> list[Problem]:
+def _boxes(annotations: list[dict[str, Any]], file: CocoFile) -> Iterator[Problem]:
     """Boxes written as corners, and boxes that reach beyond the image."""
+    images = {image.record.id: image for image in file.images}
     rows = {(key, int(number)): row for key, image in images.items() for row, number in enumerate(image.ids)}
-    problems: list[Problem] = []
-    maskless: list[tuple[dict[str, Any], ExaminedImage, tuple[float, ...]]] = []
+    maskless: list[_WrittenBox] = []
     for entry in annotations:
-        box, image = _numbers(entry.get("bbox")), images.get(entry["image_id"])
+        sides, image = _numbers(entry.get("bbox")), images.get(entry["image_id"])
         row = rows.get((entry["image_id"], entry["id"]))
-        if box is None or len(box) != 4 or image is None or row is None:
+        if sides is None or len(sides) != 4 or image is None or row is None:
             continue
-        if np.isnan(image.tight[row, 0]):
-            maskless.append((entry, image, box))
-            continue
+        box = _WrittenBox(entry["id"], image.path, image.record.size, sides)
         tight = image.tight[row].tolist()
-        if _is_corners(box, tight):
+        if np.isnan(tight[0]):
+            maskless.append(box)
+        elif _is_corners(sides, tight):
             what = (
-                f"bbox {_rounded(box)} is [x1, y1, x2, y2] of its mask; "
+                f"bbox {_rounded(sides)} is [x1, y1, x2, y2] of its mask; "
                 f"[x, y, width, height] is {_rounded((*tight[:2], tight[2] - tight[0], tight[3] - tight[1]))}"
             )
-            problems.append(problem_of("xyxy-box", image.path, what, entry["id"]))
+            yield problem_of("xyxy-box", image.path, what, entry["id"])
         else:
-            problems += _beyond(entry, image, box)
-    if system := _all_corners(maskless):
-        return [*problems, problem_of("xyxy-box", file, system)]
-    return [*problems, *(problem for entry, image, box in maskless for problem in _beyond(entry, image, box))]
+            yield from _beyond(box)
+    if what := _all_corners(maskless):
+        yield problem_of("xyxy-box", file.path, what)
+    else:
+        yield from (problem for box in maskless for problem in _beyond(box))
 
 
 def _is_corners(box: Sequence[float], tight: Sequence[float]) -> bool:
@@ -149,12 +159,12 @@ def _is_corners(box: Sequence[float], tight: Sequence[float]) -> bool:
     return corners and (abs(box[2] - tight[2] + tight[0]) > 2 * slack or abs(box[3] - tight[3] + tight[1]) > 2 * slack)
 
 
-def _all_corners(boxes: Sequence[tuple[dict[str, Any], ExaminedImage, tuple[float, ...]]]) -> str:
-    """Evidence that boxes without masks are written as corners, all of them; nothing if there is none."""
+def _all_corners(boxes: Sequence[_WrittenBox]) -> str:
+    """Evidence that boxes without masks are written as corners, all of them; "" if there is none."""
     if len(boxes) < _FEW:
         return ""
-    values = np.array([box for _, _, box in boxes])
-    limit = np.array([image.record.size[::-1] for _, image, _ in boxes])
+    values = np.array([box.sides for box in boxes])
+    limit = np.array([box.size[::-1] for box in boxes])
     ordered = (values[:, 2:] > values[:, :2]).all() and (values[:, 2:] <= limit + _ROUNDING).all()
     beyond = (values[:, :2] + values[:, 2:] > limit + _ROUNDING).any(axis=1)
     if not ordered or beyond.mean() < _BEYOND:
@@ -165,16 +175,14 @@ def _all_corners(boxes: Sequence[tuple[dict[str, Any], ExaminedImage, tuple[floa
     )
 
 
-def _beyond(entry: dict[str, Any], image: ExaminedImage, box: Sequence[float]) -> list[Problem]:
-    height, width = image.record.size
-    beyond = max(-box[0], -box[1], box[0] + box[2] - width, box[1] + box[3] - height)
-    if beyond <= _ROUNDING or min(box[2:]) <= 0:
-        return []
-    inside = box[0] < width and box[1] < height and box[0] + box[2] > 0 and box[1] + box[3] > 0
-    if not inside:
-        return []  # the reader tells of those
-    what = f"bbox {_rounded(box)} reaches {beyond:.1f} pixels beyond the {width} x {height} image"
-    return [problem_of("partly-outside", image.path, what, entry["id"])]
+def _beyond(box: _WrittenBox) -> Iterator[Problem]:
+    """A problem if a box reaches beyond its image; the reader reports those that lie outside it."""
+    (height, width), (x, y, wide, high) = box.size, box.sides
+    beyond = max(-x, -y, x + wide - width, y + high - height)
+    inside = x < width and y < height and x + wide > 0 and y + high > 0
+    if beyond > _ROUNDING and min(wide, high) > 0 and inside:
+        what = f"bbox {_rounded(box.sides)} reaches {beyond:.1f} pixels beyond the {width} x {height} image"
+        yield problem_of("partly-outside", box.image, what, box.annotation)
 
 
 def _numbers(values: Any) -> tuple[float, ...] | None:

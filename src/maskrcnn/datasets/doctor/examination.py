@@ -14,12 +14,7 @@ from maskrcnn.config import preset
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.doctor.checks import catalogued, problem_of
 from maskrcnn.datasets.doctor.class_checks import check_classes
-from maskrcnn.datasets.doctor.coco_checks import (
-    check_coco_file,
-    check_unlisted_images,
-    count_lost,
-    listed_names,
-)
+from maskrcnn.datasets.doctor.coco_checks import CocoFile, check_coco_file, check_unlisted_images, count_lost
 from maskrcnn.datasets.doctor.coco_content import coco_contents
 from maskrcnn.datasets.doctor.copy_checks import check_copies
 from maskrcnn.datasets.doctor.diagnosis import Diagnosis, in_order, without_consequences
@@ -70,21 +65,19 @@ def examine(
         images[name].append(image)
         advance()
     splits: list[ExaminedSplit] = []
-    listed: dict[Path, set[str]] = {}
-    folders: set[Path] = set()
+    coco_files: list[CocoFile] = []
     for name, dataset in datasets.items():
         contents = coco_contents(dataset)
         split = ExaminedSplit(name, dataset.names, count_lost(images[name], contents), _source(dataset, path))
         splits.append(split)
         found = [*opening[name], *(problem for image in split.images for problem in image.problems)]
         found += check_split(split, config)
-        for file, content in contents.items():
-            of_file = [image for image in split.images if image.record.labels == file]
-            found += check_coco_file(file, content, of_file)
-            listed[file] = listed_names(content, of_file)
-            folders.update(image.path.parent for image in of_file)
+        for label_file, content in contents.items():
+            file = CocoFile(label_file, content, [image for image in split.images if image.record.labels == label_file])
+            found += check_coco_file(file)
+            coco_files.append(file)
         problems += [replace(problem, split=name) for problem in found]
-    problems += [*check_unlisted_images(listed, folders), *check_copies(splits), *check_classes(splits)]
+    problems += [*check_unlisted_images(coco_files), *check_copies(splits), *check_classes(splits)]
     return Diagnosis(
         str(path),
         {split.name: len(split.images) for split in splits},
