@@ -38,6 +38,14 @@ def checked_count(value: Any, called: str, most: int) -> int:
     return int(value)
 
 
+def exists(path: Path) -> bool:
+    """Whether there is such a file or folder; no for what cannot be a path."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 def checked_path(value: Any, called: str) -> Path:
     """A path. Raises `MaskRCNNError` for anything but text and paths."""
     if isinstance(value, str | os.PathLike):

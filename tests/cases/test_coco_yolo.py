@@ -8,7 +8,7 @@ import pytest
 
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.doctor.examination import examine
-from maskrcnn.datasets.source import open_dataset, split_names
+from maskrcnn.datasets.source import Source, open_dataset
 from maskrcnn.errors import MaskRCNNError
 from tests.reading import lost, problems_of
 
@@ -38,7 +38,7 @@ def test_coco_cat_gap_zero(case: Path) -> None:
 
 
 def test_coco_cvat_project_subsets(case: Path) -> None:
-    assert split_names(case / "data") == ["train", "validation"]
+    assert Source(case / "data").splits == ["train", "validation"]
     for split, name in (("train", "Train.png"), ("val", "Validation.png")):
         dataset = open_dataset(case / "data", split)
         assert [record.path.name for record in dataset.records] == [name]

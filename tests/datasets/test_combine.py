@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from maskrcnn.annotations.annotation import Annotation
 from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
@@ -20,6 +19,7 @@ from maskrcnn.datasets.formats.registry import BY_NAME
 from maskrcnn.datasets.source import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
+from tests.data_folders import write_map
 from tests.reading import lost, problems_of
 
 
@@ -73,44 +73,6 @@ def test_problems_of_all_are_told_once() -> None:
         assert [len(both.objects(i).labels) for i in range(2)] == [0, 1]
     assert lost(both) == (1, 1)
     assert [problem.check for problem in problems_of(both)] == ["missing-image", "empty-mask"]
-
-
-def write_map(folder: Path, names: str) -> None:
-    for part in ("images", "masks"):
-        (folder / part).mkdir(parents=True)
-        Image.fromarray(np.eye(4, dtype=np.uint8)).save(folder / part / "a.png")
-    (folder / "names.txt").write_text(names)
-
-
-def test_a_manifest_lists_several_places(tmp_path: Path) -> None:
-    write_map(tmp_path / "one", "cat")
-    write_map(tmp_path / "two" / "train", "kitten")
-    write_map(tmp_path / "two" / "val", "kitten")
-    file = tmp_path / "all.yaml"
-    file.write_text("train:\n- one\n- {path: two, rename: {kitten: cat}}\nval: {path: two, split: val}\n")
-    both = open_dataset(file, "train")
-    assert both.names == ("cat",)
-    assert shown(both) == [["cat"], ["cat"]]
-    assert open_dataset(file, "val").names == ("kitten",)
-    file.write_text("train: [one, two]\nclasses: [kitten]\n")
-    assert shown(open_dataset(file)) == [[], ["kitten"]]
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("train: [3]", "found 3"),
-        ("train: {path: one, splits: x}", "path with split and rename"),
-        ("train: {path: one, rename: x}", "rename as"),
-        ("train: one\nclasses: [fox]", "'fox'"),
-        ("train: [one, gone]", "gone: no such file"),
-    ],
-)
-def test_a_wrong_manifest_is_told(tmp_path: Path, text: str, told: str) -> None:
-    write_map(tmp_path / "one", "cat")
-    (tmp_path / "all.yaml").write_text(text)
-    with pytest.raises(MaskRCNNError, match=told):
-        open_dataset(tmp_path / "all.yaml")
 
 
 def test_many_classes_cost_no_more_than_their_number(tmp_path: Path) -> None:

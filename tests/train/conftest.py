@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from maskrcnn.datasets.source import has_split, open_dataset
+from maskrcnn.datasets.source import Source, open_dataset
 from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.train.preparation import PreparedRun, prepare
 from maskrcnn.train.recipe import Recipe
@@ -58,7 +58,7 @@ class Silent:
 
 def prepare_run(data: Path, out: Path, resume: bool = False, **settings: Any) -> tuple[PreparedRun, Silent]:
     display = Silent()
-    val_data = open_dataset(data, "val") if has_split(data, "val") else None
+    val_data = open_dataset(data, "val") if Source(data).has("val") else None
     recipe = Recipe(**{**QUICK, **settings})
     return prepare(recipe, open_dataset(data, "train"), val_data, out, display, "cpu", resume, str(data)), display
 

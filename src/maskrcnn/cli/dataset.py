@@ -58,19 +58,21 @@ def split(
     """
     from maskrcnn.datasets.combine import combined
     from maskrcnn.datasets.conversion.conversion import convert as write
-    from maskrcnn.datasets.source import open_dataset, split_names
+    from maskrcnn.datasets.source import Source
     from maskrcnn.datasets.survey.split import plan_split, subset
     from maskrcnn.output.unfinished import is_free
 
-    names = split_names(data)
-    if len(names) > 1 and not merge:
+    source = Source(data)
+    if len(source.splits) > 1 and not merge:
         raise MaskRCNNError(
-            f"the data is already split into {', '.join(names)}", where=data, fix="add --merge to pool and split anew"
+            f"the data is already split into {', '.join(source.splits)}",
+            where=data,
+            fix="add --merge to pool and split anew",
         )
     if not is_free(folder):
         raise MaskRCNNError("expected an empty folder", where=folder, fix="choose another one")
-    target = _format(data, form)
-    parts = [open_dataset(data, name or None) for name in names] or [open_dataset(data)]
+    target = source.format if form is None else _format(form)
+    parts = [source.open(name) for name in source.splits]
     whole = parts[0] if len(parts) == 1 else combined(parts)
     asked = {"train": round(1 - val - test, 9), "val": val, "test": test}
     shares = {name: share for name, share in asked.items() if share}
@@ -185,13 +187,9 @@ def view(
     _tell([*dataset.problems, *sheets.problems])
 
 
-def _format(data: Path, name: str | None) -> DataFormat:
-    """The format named, or else that of the data; COCO where a .yaml names several places."""
-    from maskrcnn.datasets.formats.registry import BY_NAME, detect
+def _format(name: str) -> DataFormat:
+    from maskrcnn.datasets.formats.registry import BY_NAME
 
-    if name is None:
-        found = detect(data)
-        return found[0] if found else BY_NAME["coco"]
     if name not in BY_NAME:
         raise MaskRCNNError(f"unknown format {name!r}", fix=suggestion(name, BY_NAME))
     return BY_NAME[name]
@@ -232,12 +230,10 @@ def convert(
     Says in one line each what that format cannot hold.
     """
     from maskrcnn.datasets.conversion.conversion import convert as write
-    from maskrcnn.datasets.source import open_dataset, split_names
+    from maskrcnn.datasets.source import Source
 
-    form = _format(data, to)
-    # Opening without a split tells what is wrong where nothing is found.
-    splits = split or split_names(data) or [""]
-    datasets = {name: open_dataset(data, name or None) for name in splits}
+    form, source = _format(to), Source(data)
+    datasets = {name: source.open(name) for name in split or source.splits}
     with own_folder(folder), bar("convert", sum(map(len, datasets.values()))) as advance:
         done = write(datasets, folder, form, link, force, advance)
     for name, written in done.splits.items():
@@ -249,9 +245,10 @@ def convert(
 
 
 def _opened(data: Path, split: str | None) -> Dataset:
-    from maskrcnn.datasets.source import has_split, open_dataset
+    from maskrcnn.datasets.source import Source
 
-    return open_dataset(data, split or ("train" if has_split(data, "train") else None))
+    source = Source(data)
+    return source.open_or_whole("train")[1] if split is None else source.open(split)
 
 
 def _words(values: Sequence[str], known: Sequence[str]) -> list[str]:

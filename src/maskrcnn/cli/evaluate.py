@@ -23,7 +23,9 @@ def evaluate(
     data: Data,
     model: Model,
     folder: Annotated[Path, output("Where report.html and metrics.json go.")] = Path("runs/evaluate"),
-    split: Annotated[str, typer.Option(help="Which part of the data.")] = "val",
+    split: Annotated[
+        str | None, typer.Option(help="Which part of the data; val unless given, or all of data without a val split.")
+    ] = None,
     max_detections: MaxDetections = None,
     worst: Annotated[int, typer.Option(min=0, help="How many of the worst images the report shows.")] = 8,
     device: Device = "auto",
@@ -36,7 +38,7 @@ def evaluate(
 
     Writes a report on what goes wrong and what to do about it.
     """
-    from maskrcnn.datasets.source import has_split, open_dataset
+    from maskrcnn.datasets.source import Source
     from maskrcnn.evaluation.dataset_predictor import DatasetPredictor
     from maskrcnn.evaluation.evaluator import evaluate as run
     from maskrcnn.evaluation.report import write_report
@@ -44,9 +46,8 @@ def evaluate(
 
     with own_folder(folder), own_file(json_out):
         predictor = load(model, device, precision, size=size, trust=trust)
-        if split == "val" and not has_split(data, split):  # not named, or named as it is by default
-            split = ""
-        dataset = open_dataset(data, split or None)
+        source = Source(data)
+        split, dataset = source.open_or_whole("val") if split is None else (split, source.open(split))
         with bar("evaluate", len(dataset)) as advance:
             evaluation = run(predictor, dataset, max_detections, advance, analyse=True)
         for problem in (*evaluation.data_problems, *evaluation.problems, *evaluation.notes):

@@ -82,12 +82,11 @@ def train(
 
 def run_training(data: Path, folder: Path, recipe: Recipe, device: str, resume: bool) -> None:
     """Train on a data set's `train` split and measure on its `val` split."""
-    from maskrcnn.datasets.source import has_split, open_dataset
+    from maskrcnn.datasets.source import Source
     from maskrcnn.train.preparation import prepare
     from maskrcnn.train.trainer import Trainer
 
-    train_data = open_dataset(data, "train")
-    val_data = open_dataset(data, "val") if has_split(data, "val") else None
+    train_data, val_data = Source(data).open_for_training()
     with TrainingDisplay() as display:
         source = str(data.resolve())
         run = Trainer(prepare(recipe, train_data, val_data, folder, display, device, resume, source)).run()

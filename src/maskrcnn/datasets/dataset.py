@@ -40,6 +40,10 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.records)
 
+    def with_problems(self, problems: Sequence[Problem]) -> Dataset:
+        """The same data set with more problems of opening."""
+        return Dataset(self.labels._replace(problems=[*self.problems, *problems])) if problems else self
+
     def pixels(self, index: int, preprocess: Preprocess | None = None, shrink: int = 1) -> np.ndarray:
         """The image as a model takes it: uint8 [H, W, 3] RGB, or other channels, uint8 or uint16.
 

@@ -13,103 +13,130 @@ Names are the text that stands in the file, such as no or 02146. Of YOLO's data.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from maskrcnn.annotations.problem import Problem
+from maskrcnn.arguments import exists
 from maskrcnn.datasets.combine import combined
 from maskrcnn.datasets.dataset import Dataset
-from maskrcnn.datasets.formats.location import SPLITS
 from maskrcnn.datasets.formats.reader_checks import doubled_names, whole
 from maskrcnn.datasets.formats.reserved_names import NO_CLASS
-from maskrcnn.datasets.source import exists, has_split, match_split, open_dataset, open_detected
+from maskrcnn.datasets.formats.split_names import SPLIT_NAMES
 from maskrcnn.documents import read_yaml, shown
 from maskrcnn.errors import MaskRCNNError
 
 _FIX = "write lines such as 'train: folder'"
-_SPLIT_NAMES = tuple(name for names in SPLITS.values() for name in names)
+_SUFFIXES = (".yaml", ".yml")
+_AS_WRITTEN = ("names", "classes")  # YAML would take no for False
 _MAX_CLASSES = 100_000
 _MAX_KEYPOINTS = 10_000
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
+    """A folder or label file; which split of it is meant, if it is said; and other names for some of its classes."""
+
     path: Path
     split: str | None
     rename: dict[str, str]
 
 
-def splits_of(path: Path) -> list[str]:
-    """The splits that a manifest names."""
-    return _splits(path, _content(path))
+class Manifest:
+    """What a YAML file says of data.
 
-
-def open_manifest(path: Path, split: str | None) -> Dataset:
-    """One split of a manifest; None if there is but one.
+    Attributes:
+        file: the YAML.
+        splits: the names of those that it has places for.
+        names: of the classes, "" for a number without one; None where it has none.
+        classes: those to keep; None for all.
+        keypoints: how many follow each box of pose labels, and the numbers of each; None for other labels.
 
     Raises:
-        MaskRCNNError: not valid YAML, a name that is missing or unknown, or a place without data.
+        MaskRCNNError: it names no split, or names and numbers that make no sense.
     """
-    content = _content(path)
-    key = match_split(_splits(path, content), split, path)
-    names, keypoints = _names(content.get("names"), path), _keypoints(content.get("kpt_shape"), path)
-    datasets = []
-    for place in _places(_of_split(content, key), key, _root(content, path), path):
+
+    def __init__(self, file: Path, content: dict[Any, Any]) -> None:
+        self.file, self._content = file, {str(key): value for key, value in content.items()}
+        self.splits = [name for name in SPLIT_NAMES if _of_split(self._content, name) is not None]
+        if not self.splits:
+            keys = ", ".join(key[:40] for key in list(self._content)[:20]) or "nothing"
+            raise MaskRCNNError(f"expected a split such as train or val, found {keys}", where=file, fix=_FIX)
+        self.names = _names(self._content.get("names"), file)
+        self.classes = _names(self._content.get("classes"), file)
+        self.keypoints = _keypoints(self._content.get("kpt_shape"), file)
+
+    def places(self, split: str) -> list[Place]:
+        """Those of a split. Raises `MaskRCNNError` if they are written in no form that is known."""
+        return _places(_of_split(self._content, split), split, _root(self._content, self.file), self.file)
+
+    def united(self, datasets: Sequence[tuple[Dataset, Mapping[str, str]]]) -> Dataset:
+        """The data sets of all places of a split as one, with the classes of the manifest.
+
+        Args:
+            datasets: each with the names of its place that are changed.
+
+        Raises:
+            MaskRCNNError: the manifest does not name as many classes as a data set has, or keeps one that none has.
+        """
+        problems, called = self._count_fault(), []
+        for dataset, rename in datasets:
+            given, doubled = self._given(dataset)
+            problems += doubled
+            called.append([rename.get(name, name) for name in given])
+        if len(datasets) == 1 and self.classes is None and len(set(called[0])) == len(called[0]):
+            return Dataset(datasets[0][0].labels._replace(names=called[0])).with_problems(problems)
+        kept = None if self.classes is None else list(filter(None, self.classes))
+        return combined([dataset for dataset, _ in datasets], called, kept).with_problems(problems)
+
+    def _given(self, dataset: Dataset) -> tuple[list[str], list[Problem]]:
+        """What the names call the classes of a data set, and a problem if they call two the same."""
+        own = list(dataset.names)
+        named = [name for name in self.names or () if name and name not in NO_CLASS]
+        if self.names is None or own == list(dict.fromkeys(named)):
+            return own, []  # the reader of data that only numbers its classes has used them
+        if len(named) != len(own):
+            raise MaskRCNNError(
+                f"expected {len(own)} names for the classes {shown(own)}, found {shown(named)}",
+                where=self.file,
+                fix="give one name a class, in the order of the class ids",
+            )
+        return named, doubled_names(named, self.file)
+
+    def _count_fault(self) -> list[Problem]:
+        """A problem if nc is not the number of the names."""
+        count, names = self._content.get("nc"), self.names
+        if count is None or names is None or whole(count) in (len(names), len(list(filter(None, names)))):
+            return []
+        what = f"nc is {shown(count)}, there are {len(names):,} names: the names count"
+        return [Problem("class-count", str(self.file), what, "correct nc or the names", "warning")]
+
+
+def manifest_at(path: Path) -> Manifest | None:
+    """The YAML at a path: the file itself, or one in the folder that names classes and splits, as YOLO's data.yaml.
+
+    Raises:
+        MaskRCNNError: it is broken.
+    """
+    if path.is_file():
+        if path.suffix.lower() not in _SUFFIXES:
+            return None
+        content = read_yaml(path, as_written=_AS_WRITTEN)
+        if not isinstance(content, dict):
+            raise MaskRCNNError(f"expected a list of names, found {type(content).__name__}", where=path, fix=_FIX)
+        return Manifest(path, content)
+    files = sorted(file for file in path.glob("*") if file.suffix.lower() in _SUFFIXES) if path.is_dir() else []
+    for file in sorted(files, key=lambda file: file.stem.lower() != "data"):
         try:
-            datasets.append((_open(place, key, names, keypoints, path), place.rename))
-        except RecursionError:
-            raise MaskRCNNError(f"{key}: {place.path} leads back to this file", where=path, fix=_FIX) from None
-        except MaskRCNNError as error:
-            raise MaskRCNNError(f"{key}: {error}", where=path, fix="correct the place") from error
-    problems = _count_fault(content.get("nc"), names, path)
-    called = []
-    for dataset, rename in datasets:
-        given, more = _given(names, dataset, path)
-        problems += more
-        called.append([rename.get(name, name) for name in given])
-    classes = _names(content.get("classes"), path)
-    if len(datasets) == 1 and classes is None:
-        labels = datasets[0][0].labels
-        if len(set(called[0])) == len(called[0]):
-            return Dataset(labels._replace(names=called[0], problems=[*labels.problems, *problems]))
-    kept = None if classes is None else list(filter(None, classes))
-    labels = combined([dataset for dataset, _ in datasets], called, kept).labels
-    return Dataset(labels._replace(problems=[*labels.problems, *problems]))
-
-
-def _given(names: list[str] | None, dataset: Dataset, path: Path) -> tuple[list[str], list[Problem]]:
-    """What a manifest's names call the classes of a data set, and a problem if it calls two the same.
-
-    Raises:
-        MaskRCNNError: the data has its own names, and not as many.
-    """
-    own = list(dataset.names)
-    listed = [name for name in names or () if name and name not in NO_CLASS]
-    if names is None or own == list(dict.fromkeys(listed)):
-        return own, []  # the reader of data that only numbers its classes has used them
-    if len(listed) != len(own):
-        raise MaskRCNNError(
-            f"expected {len(own)} names for the classes {shown(own)}, found {shown(listed)}",
-            where=path,
-            fix="give one name a class, in the order of the class ids",
-        )
-    return listed, doubled_names(listed, path)
-
-
-def _count_fault(count: Any, names: list[str] | None, path: Path) -> list[Problem]:
-    """A problem if nc is not the number of the names."""
-    if count is None or names is None or whole(count) in (len(names), len(list(filter(None, names)))):
-        return []
-    what = f"nc is {shown(count)}, there are {len(names):,} names: the names count"
-    return [Problem("class-count", str(path), what, "correct nc or the names", "warning")]
-
-
-def describes(file: Path) -> bool:
-    """Whether a YAML in a folder names its classes and splits, as YOLO's data.yaml does; or should, and is broken."""
-    try:
-        content = read_yaml(file, as_written=("names",))
-    except MaskRCNNError:
-        return file.stem.lower() in ("data", "dataset")
-    return isinstance(content, dict) and "names" in content and any(_of_split(content, name) for name in _SPLIT_NAMES)
+            content = read_yaml(file, as_written=_AS_WRITTEN)
+        except MaskRCNNError:
+            if file.stem.lower() in ("data", "dataset"):
+                raise
+            continue
+        splits = isinstance(content, dict) and any(_of_split(content, name) for name in SPLIT_NAMES)
+        if splits and "names" in content:
+            return Manifest(file, content)
+    return None
 
 
 def _root(content: dict[str, Any], path: Path) -> Path:
@@ -119,38 +146,6 @@ def _root(content: dict[str, Any], path: Path) -> Path:
     return next((root for root in roots if exists(root) and root.is_dir()), path.parent)
 
 
-def _open(
-    place: _Place, key: str, names: list[str] | None, keypoints: tuple[int, int] | None, manifest: Path
-) -> Dataset:
-    path = place.path
-    folder = exists(path) and path.is_dir()
-    if folder and path.samefile(manifest.parent):
-        try:
-            return open_detected(path, place.split or key, names, keypoints)
-        except MaskRCNNError:
-            return open_detected(path, place.split, names, keypoints)
-    if place.split is not None or (exists(path) and not folder):
-        return open_dataset(path, place.split, names, keypoints)
-    if folder and has_split(path, key):
-        return open_dataset(path, key, names, keypoints)
-    try:
-        return open_dataset(path, names=names, keypoints=keypoints)
-    except MaskRCNNError:
-        # "data/first" may stand for data/first.json, or for a split of data.
-        if exists(beside := path.with_name(f"{path.name}.json")):
-            return open_dataset(beside)
-        if exists(path.parent) and has_split(path.parent, path.name):
-            return open_dataset(path.parent, path.name)
-        raise
-
-
-def _content(path: Path) -> dict[str, Any]:
-    content = read_yaml(path, as_written=("names", "classes"))
-    if not isinstance(content, dict):
-        raise MaskRCNNError(f"expected a list of names, found {type(content).__name__}", where=path, fix=_FIX)
-    return {str(key): value for key, value in content.items()}
-
-
 def _of_split(content: dict[Any, Any], name: str) -> Any:
     """The value of a split's key, in any case."""
     if content.get(name) is not None:
@@ -158,19 +153,11 @@ def _of_split(content: dict[Any, Any], name: str) -> Any:
     return next((value for key, value in content.items() if str(key).lower() == name and value is not None), None)
 
 
-def _splits(path: Path, content: dict[str, Any]) -> list[str]:
-    found = [name for name in _SPLIT_NAMES if _of_split(content, name) is not None]
-    if not found:
-        keys = ", ".join(key[:40] for key in list(content)[:20]) or "nothing"
-        raise MaskRCNNError(f"expected a split such as train or val, found {keys}", where=path, fix=_FIX)
-    return found
-
-
-def _places(value: Any, key: str, root: Path, path: Path) -> list[_Place]:
+def _places(value: Any, key: str, root: Path, path: Path) -> list[Place]:
     places = []
     for entry in value if isinstance(value, list) else [value]:
         entry = {"path": entry} if isinstance(entry, str) else entry
-        if not isinstance(entry, dict) or not isinstance(entry.get("path"), str) or entry.keys() - set(_Place._fields):
+        if not isinstance(entry, dict) or not isinstance(entry.get("path"), str) or entry.keys() - set(Place._fields):
             raise MaskRCNNError(
                 f"{key}: expected a folder, or its path with split and rename, found {shown(entry)}",
                 where=path,
@@ -185,7 +172,7 @@ def _places(value: Any, key: str, root: Path, path: Path) -> list[_Place]:
         if changed is not None:
             what = f"{key}: YAML takes a name in rename for {shown(changed)}, a {type(changed).__name__}"
             raise MaskRCNNError(what, where=path, fix="put it in quotation marks")
-        places.append(_Place(_located(entry["path"], root), split, rename))
+        places.append(Place(_located(entry["path"], root), split, rename))
     return places
 
 

@@ -1,17 +1,19 @@
-"""Finds out which format a folder has and which splits, and opens one of them."""
+"""A data set on disk: its format and splits, found once, and each split opened from what was found."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
-from maskrcnn.annotations.labels import Labels
-from maskrcnn.annotations.problem import Problem
-from maskrcnn.arguments import checked_path
+from maskrcnn.annotations.problem import Problem, Severity
+from maskrcnn.arguments import checked_path, exists
 from maskrcnn.datasets.dataset import Dataset
-from maskrcnn.datasets.formats.location import SPLITS, Location
-from maskrcnn.datasets.formats.registry import DataFormat, detect, expected
+from maskrcnn.datasets.formats.location import Location
+from maskrcnn.datasets.formats.registry import BY_NAME, DataFormat, detect, expected
 from maskrcnn.datasets.formats.reserved_names import without_reserved
+from maskrcnn.datasets.formats.split_names import SPLIT_NAMES, TRAIN, matching_split, split_of
+from maskrcnn.datasets.manifest import Manifest, Place, manifest_at
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.image_formats import skipped_files_note
@@ -19,7 +21,176 @@ from maskrcnn.images.image_reader import find_images
 from maskrcnn.output.unfinished import MARK, unfinished_folder
 from maskrcnn.text import listed, plural
 
-_MANIFESTS = (".yaml", ".yml")
+_DIVIDE = "divide the data: maskrcnn dataset split"
+
+
+class Source:
+    """A folder of labelled images, a label file, or a YAML that names folders.
+
+    Args:
+        path: the folder, of any known format; or the file.
+        finished: refuse a data set that a run left unfinished.
+        manifest: use the YAML in the folder, if it names classes and splits.
+        parents: the manifests through which this source was reached.
+
+    Attributes:
+        splits: their names, training first; [""] for data without splits.
+
+    Raises:
+        MaskRCNNError: nothing known is there, or it is unfinished; says what was expected and found.
+    """
+
+    def __init__(
+        self, path: str | Path, *, finished: bool = True, manifest: bool = True, parents: Sequence[Path] = ()
+    ) -> None:
+        self.path = checked_path(path, "data set")
+        if not exists(self.path):
+            raise MaskRCNNError("no such file or folder", where=self.path, fix="check the path")
+        if finished:
+            check_finished(self.path)
+        self._manifest = manifest_at(self.path) if manifest else None
+        self._parents, self._places = tuple(parents), dict[Path, Source]()
+        self.splits = list(self._detected[1]) if self._manifest is None else self._manifest.splits
+        if self._manifest is not None and self._manifest.file.resolve() in self._parents:
+            raise MaskRCNNError(f"leads back to {self._manifest.file}", where=self.path, fix="name a folder of data")
+
+    @property
+    def format(self) -> DataFormat:
+        """That of the folder; COCO for a YAML alone, whose places may have several."""
+        if self._manifest is None:
+            return self._detected[0]
+        try:
+            return self._source(self._manifest, self.path).format if self.path.is_dir() else BY_NAME["coco"]
+        except MaskRCNNError:
+            return BY_NAME["coco"]
+
+    def has(self, split: str) -> bool:
+        """Whether `open` would find a split."""
+        return matching_split(self.splits, split) is not None
+
+    def open(
+        self,
+        split: str | None = None,
+        names: Sequence[str] | None = None,
+        keypoints: tuple[int, int] | None = None,
+    ) -> Dataset:
+        """One split. The arguments are those of `open_dataset`.
+
+        Raises:
+            MaskRCNNError: there is no such split, or several where none is named; or it cannot be read.
+        """
+        key = self._key(split)
+        if self._manifest is not None:
+            return self._open_places(self._manifest, key)
+        form, locations = self._detected
+        location = locations[key]._replace(keypoints=keypoints)
+        dataset = Dataset(without_reserved(form.read(location, names), str(location.path)))
+        folders = sorted({record.path.parent for record in dataset.records})
+        skipped = skipped_files_note(file for folder in folders if folder.is_dir() for file in folder.iterdir())
+        notes = [Problem("left-out", str(self.path), skipped, severity="note")] if skipped else []
+        if split and not key:
+            notes.append(self._undivided(f"the data does not divide into splits: all of it counts as {split}", "note"))
+        return dataset.with_problems(notes)
+
+    def open_or_whole(self, split: str) -> tuple[str, Dataset]:
+        """A split that nobody has named; where it is absent, all that there is, with a problem that says so.
+
+        Returns:
+            The name of the split that was opened, and its images.
+
+        Raises:
+            MaskRCNNError: it is absent, and there are several others.
+        """
+        if self.splits != [""] and self.has(split):
+            return split, self.open(split)
+        dataset, only = self.open(), self.splits[0]
+        name = split_of(self.path.stem) if self.path.is_file() else self.path.name.lower()
+        if not only and matching_split([name if name in SPLIT_NAMES else ""], split) is not None:
+            return only, dataset  # data without splits count as training data, unless their name says otherwise
+        what = f"there is no {split} split, {f'the {only} split' if only else 'all of the data'} is used"
+        if split in TRAIN:
+            problem = self._undivided(what, "note")
+        else:
+            what += "; if the model was trained on these images, its figures say nothing of new ones"
+            problem = self._undivided(what, "warning")
+        return only, dataset.with_problems([problem])
+
+    def open_for_training(self) -> tuple[Dataset, Dataset | None]:
+        """The train split, and the val split if there is one; with a problem if they share images."""
+        train = self.open("train")
+        if not self.has("val"):
+            return train, None
+        val = self.open("val")
+        trained = {record.path.resolve() for record in train.records}
+        shared = sum(record.path.resolve() in trained for record in val.records)
+        if not shared:
+            return train, val
+        what = f"{shared:,} of {plural(len(val), 'image')} of the val split are trained on as well"
+        return train, val.with_problems([Problem("leak", str(self.path), what, _DIVIDE, "warning")])
+
+    def _undivided(self, what: str, severity: Severity) -> Problem:
+        return Problem("no-validation", str(self.path), what, _DIVIDE, severity)
+
+    @cached_property
+    def _detected(self) -> tuple[DataFormat, dict[str, Location]]:
+        if found := detect(self.path):
+            return found
+        what = f"expected {expected()}, a label file or a .yaml naming such folders; found {_contents(self.path)}"
+        raise MaskRCNNError(what, where=self.path, fix="arrange the files like that")
+
+    def _key(self, split: str | None) -> str:
+        if split is None and len(self.splits) == 1:
+            return self.splits[0]
+        if split is None:
+            what = f"the data has the splits {', '.join(self.splits)}"
+            raise MaskRCNNError(what, where=self.path, fix="say which one to use")
+        if not isinstance(split, str):
+            raise MaskRCNNError(f"split: expected its name, found {shown(split)}", fix="give 'train' or 'val'")
+        key = matching_split(self.splits, split)
+        if key is None:
+            found = ", ".join(name or "one set without splits" for name in self.splits)
+            fix = f"add a {split} folder, or use a split that is there"
+            raise MaskRCNNError(f"expected a split named {split!r}, found {found}", where=self.path, fix=fix)
+        return key
+
+    def _open_places(self, manifest: Manifest, key: str) -> Dataset:
+        datasets = []
+        for place in manifest.places(key):
+            try:
+                source, split = self._find(manifest, place, key)
+                datasets.append((source.open(split, manifest.names, manifest.keypoints), place.rename))
+            except MaskRCNNError as error:
+                raise MaskRCNNError(f"{key}: {error}", where=manifest.file, fix="correct the place") from error
+        return manifest.united(datasets)
+
+    def _find(self, manifest: Manifest, place: Place, key: str) -> tuple[Source, str | None]:
+        """The data at a place of a manifest, and which split of it is meant; None for all of it."""
+        try:
+            source = self._source(manifest, place.path)
+        except MaskRCNNError:
+            # "data/first" may stand for data/first.json, or for a split of data.
+            if exists(beside := place.path.with_name(f"{place.path.name}.json")):
+                source = self._source(manifest, beside)
+            elif (above := self._parent(manifest, place.path)) and above.has(place.path.name):
+                return above, place.path.name
+            else:
+                raise
+        whole = len(source.splits) == 1 and source.splits[0] not in SPLIT_NAMES
+        return source, place.split or (None if whole else key)
+
+    def _source(self, manifest: Manifest, path: Path) -> Source:
+        key = path.resolve() if exists(path) else path
+        if key not in self._places:
+            own = exists(path) and path.is_dir() and path.samefile(manifest.file.parent)
+            parents = (*self._parents, manifest.file.resolve())
+            self._places[key] = Source(path, finished=not own, manifest=not own, parents=parents)
+        return self._places[key]
+
+    def _parent(self, manifest: Manifest, path: Path) -> Source | None:
+        try:
+            return self._source(manifest, path.parent)
+        except MaskRCNNError:
+            return None
 
 
 def open_dataset(
@@ -40,25 +211,7 @@ def open_dataset(
     Raises:
         MaskRCNNError: nothing known is there, or not that split, or it is unfinished; says what was expected and found.
     """
-    path = _existing(checked_path(path, "data set"))
-    if split is not None and not isinstance(split, str):
-        raise MaskRCNNError(f"split: expected its name, found {shown(split)}", fix="give 'train' or 'val'")
-    check_finished(path)
-    return open_as_found(path, split, names, keypoints)
-
-
-def open_as_found(
-    path: Path,
-    split: str | None = None,
-    names: Sequence[str] | None = None,
-    keypoints: tuple[int, int] | None = None,
-) -> Dataset:
-    """As `open_dataset`, also of a folder that a run left unfinished."""
-    if manifest := _manifest(path):
-        from maskrcnn.datasets.manifest import open_manifest
-
-        return open_manifest(manifest, split)
-    return open_detected(path, split, names, keypoints)
+    return Source(path).open(split, names, keypoints)
 
 
 def check_finished(path: Path) -> None:
@@ -69,103 +222,6 @@ def check_finished(path: Path) -> None:
             where=folder,
             fix=f"run it again with the same folder, or delete the folder; to use what is there, delete {MARK} in it",
         )
-
-
-def open_detected(
-    path: Path,
-    split: str | None = None,
-    names: Sequence[str] | None = None,
-    keypoints: tuple[int, int] | None = None,
-) -> Dataset:
-    """As `open_dataset`, without regard to a .yaml in the folder."""
-    found = _found(path)
-    if found is None:
-        what = f"expected {expected()}, a label file or a .yaml naming such folders; found {_contents(path)}"
-        raise MaskRCNNError(what, where=path, fix="arrange the files like that")
-    form, splits = found
-    location = splits[match_split(list(splits), split, path)]
-    labels = without_reserved(form.read(location._replace(keypoints=keypoints), names), str(location.path))
-    return Dataset(labels._replace(problems=[*labels.problems, *_left_out(labels, path)]))
-
-
-def has_split(path: str | Path, split: str) -> bool:
-    """Whether `open_dataset(path, split)` would find that split."""
-    return _match(split_names(path), split) is not None
-
-
-def split_names(path: str | Path) -> list[str]:
-    """The splits that `open_dataset` would find, training first; [""] for data without splits, none for no data."""
-    path = _existing(path)
-    if manifest := _manifest(path):
-        from maskrcnn.datasets.manifest import splits_of
-
-        return splits_of(manifest)
-    found = _found(path)
-    return list(found[1]) if found else []
-
-
-def match_split(names: Sequence[str], split: str | None, path: Path) -> str:
-    """Which of the splits there a user's split means; None for the only one.
-
-    Raises:
-        MaskRCNNError: none, or several where None was asked for.
-    """
-    if split is None and len(names) > 1:
-        raise MaskRCNNError(f"the data has the splits {', '.join(names)}", where=path, fix="say which one to use")
-    key = names[0] if split is None else _match(names, split)
-    if key is None:
-        raise MaskRCNNError(
-            f"expected a split named {split!r}, found {', '.join(s or 'one set without splits' for s in names)}",
-            where=path,
-            fix=f"add a {split} folder, or use a split that is there",
-        )
-    return key
-
-
-def _match(names: Sequence[str], split: str) -> str | None:
-    """The one of `names` that a user's split means; data without splits ("") counts as train."""
-    wanted = split.lower()
-    group = next((aliases for aliases in SPLITS.values() if wanted in aliases), ())
-    keys = (wanted, *group, *(("",) if wanted in SPLITS["train"] else ()))
-    return next((key for key in keys if key in names), None)
-
-
-def _found(path: Path) -> tuple[DataFormat, dict[str, Location]] | None:
-    """The format of a folder or label file, and the labels of its splits."""
-    return detect(_existing(path))
-
-
-def exists(path: Path) -> bool:
-    """Whether there is such a file or folder; no for what cannot be a path."""
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
-
-
-def _existing(path: str | Path) -> Path:
-    path = Path(path)
-    if not exists(path):
-        raise MaskRCNNError("no such file or folder", where=path, fix="check the path")
-    return path
-
-
-def _manifest(path: Path) -> Path | None:
-    """The YAML that names the data: the file itself, or one in the folder that gives names to classes and splits."""
-    if path.is_file():
-        return path if path.suffix.lower() in _MANIFESTS else None
-    from maskrcnn.datasets.manifest import describes
-
-    files = sorted(file for file in path.glob("*") if file.suffix.lower() in _MANIFESTS) if path.is_dir() else []
-    files.sort(key=lambda file: file.stem.lower() != "data")
-    return next((file for file in files if describes(file)), None)
-
-
-def _left_out(labels: Labels, path: Path) -> list[Problem]:
-    """One line if the folders of images also have files of kinds that are not read."""
-    folders = sorted({record.path.parent for record in labels.records})
-    what = skipped_files_note(file for folder in folders if folder.is_dir() for file in folder.iterdir())
-    return [Problem("left-out", str(path), what, severity="note")] if what else []
 
 
 def _contents(path: Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from maskrcnn.annotations.problem import Problem, unreadable
 from maskrcnn.annotations.problem_log import ProblemLog
 from maskrcnn.datasets.dataset import Dataset
-from maskrcnn.datasets.source import has_split, open_dataset
+from maskrcnn.datasets.source import Source
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.analysis import analyse_tables
 from maskrcnn.evaluation.caveats import steps_of, too_few_steps, unknown_classes
@@ -36,7 +36,8 @@ def evaluate(
 
     Args:
         model: a predictor, or what `load` takes.
-        data: a data set, or what `open_dataset` takes: then its val split, if it has one.
+        data: a data set, or what `open_dataset` takes: then its val split, or without one all of it, which
+            `data_problems` says.
         max_detections: objects an image that count, for the model and the metrics alike; by default the model's limit.
         advance: called after each image.
         analyse: also analyse the errors and recommend what to do about them.
@@ -47,7 +48,7 @@ def evaluate(
         MaskRCNNError: no class in common, or no image that could be measured.
     """
     predictor = model if isinstance(model, ImagePredictor) else load(model)
-    dataset = data if isinstance(data, Dataset) else open_dataset(data, "val" if has_split(data, "val") else None)
+    dataset = data if isinstance(data, Dataset) else Source(data).open_or_whole("val")[1]
     builder, probe = TableBuilder(dataset.names), BoxProbe()
     problems: list[Problem] = []
     data_problems = ProblemLog(dataset.problems)

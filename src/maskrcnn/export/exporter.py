@@ -17,6 +17,7 @@ from maskrcnn.export.export_formats import FORMATS, ExportFormat, check_request
 from maskrcnn.output.atomic_file import cannot_write, replacing, try_out
 
 if TYPE_CHECKING:
+    from maskrcnn.datasets.dataset import Dataset
     from maskrcnn.export.trial import Trial
     from maskrcnn.model.mask_rcnn import MaskRCNN
     from maskrcnn.runtime.artifact import Session
@@ -116,6 +117,7 @@ def _write_artifact(model: MaskRCNN, request: Request, export_format: ExportForm
 
 def try_artifact(model: MaskRCNN, request: Request, export_format: ExportFormat, path: Path) -> Trial:
     """Run the artifact at ``path`` beside the model, on scenes made for it and on the first images to calibrate on."""
+    from maskrcnn.datasets.source import Source
     from maskrcnn.export.parity import TOLERANCES
     from maskrcnn.export.quantize import calibration_images
     from maskrcnn.export.scenes import scenes
@@ -127,7 +129,9 @@ def try_artifact(model: MaskRCNN, request: Request, export_format: ExportFormat,
     trial = compare(reference(model), session, made, TOLERANCES[request.precision])
     trial.megabytes = megabytes(export_format.files(path))
     if request.data is not None and not trial.problems:
-        trial.metrics = measure_ap(model, path, request.data)
+        _, dataset = Source(request.data).open_or_whole("val")
+        trial.notes += [str(problem) for problem in dataset.problems if problem.check == "no-validation"]
+        trial.metrics = measure_ap(model, path, dataset)
     return trial
 
 
@@ -142,7 +146,7 @@ def open_session(export_format: ExportFormat, path: Path) -> Session:
     return load_exported(path, trust=True).model.session  # this process wrote the file
 
 
-def measure_ap(model: MaskRCNN, path: Path, data: Path) -> dict[str, tuple[float, float]]:
+def measure_ap(model: MaskRCNN, path: Path, data: Dataset) -> dict[str, tuple[float, float]]:
     """AP of the model and its artifact, over the classes that model and data share: others would dilute a loss."""
     from maskrcnn.evaluation.evaluator import evaluate
     from maskrcnn.inference.loading import load_exported

@@ -21,7 +21,7 @@ from maskrcnn.datasets.conversion.conversion import Conversion, convert
 from maskrcnn.datasets.conversion.writers import WRITERS
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.formats.registry import BY_NAME, FORMATS, detect
-from maskrcnn.datasets.source import open_dataset, split_names
+from maskrcnn.datasets.source import Source, open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks import Crop
 from tests.reading import problems_of
@@ -148,7 +148,7 @@ def test_round_trip(tmp_path: Path, name: str) -> None:
     found = detect(tmp_path / "new")
     assert found is not None
     assert found[0] is form
-    assert split_names(tmp_path / "new") == ["train", "val"]
+    assert Source(tmp_path / "new").splits == ["train", "val"]
     for split, before in data.items():
         after = back(tmp_path / "new", split)
         assert after.names == tuple(CLASSES)
@@ -183,7 +183,7 @@ def without_boxes(data: Dataset) -> Dataset:
 def test_data_without_splits(tmp_path: Path, name: str) -> None:
     before = dataset(tmp_path / "old", [[Annotation(1, 0, False, None, None, [square(3, 4, 8)])], []], ["cell"])
     convert({"": before}, tmp_path / "new", BY_NAME[name])
-    assert split_names(tmp_path / "new") == (["train"] if name == "yolo" else [""])
+    assert Source(tmp_path / "new").splits == (["train"] if name == "yolo" else [""])
     after = open_dataset(tmp_path / "new")
     assert after.names == ("cell",)
     assert ious(before, after) == [1.0]

@@ -10,7 +10,7 @@ from PIL import Image
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.formats import binmask
 from maskrcnn.datasets.formats.registry import detect
-from maskrcnn.datasets.source import open_dataset, split_names
+from maskrcnn.datasets.source import Source, open_dataset
 from maskrcnn.errors import MaskRCNNError
 from tests.reading import problems_of
 
@@ -102,7 +102,7 @@ def test_splits_agree_on_the_classes(tmp_path: Path) -> None:
     for split, name in (("Train", "dog"), ("val", "cat")):
         image(tmp_path / split / "images" / "a.jpg")
         mask(tmp_path / split / "masks" / "a" / f"{name}_1.png", 1)
-    assert split_names(tmp_path) == ["train", "val"]
+    assert Source(tmp_path).splits == ["train", "val"]
     assert open_dataset(tmp_path, "train").names == open_dataset(tmp_path, "val").names == ("cat", "dog")
 
 

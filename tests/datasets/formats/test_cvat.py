@@ -6,7 +6,7 @@ from PIL import Image
 
 from maskrcnn.datasets.conversion.conversion import convert
 from maskrcnn.datasets.formats.registry import BY_NAME, detect
-from maskrcnn.datasets.source import open_dataset, split_names
+from maskrcnn.datasets.source import Source, open_dataset
 from maskrcnn.errors import MaskRCNNError
 from tests.reading import problems_of
 
@@ -147,7 +147,7 @@ def two(first: str, second: str) -> str:
 )
 def test_subsets_are_splits(tmp_path: Path, first: str, second: str, splits: list[str]) -> None:
     file = write(tmp_path, two(first, second), "images/a.jpg", "images/Validation/b.jpg", "images/b.jpg")
-    assert split_names(tmp_path) == split_names(file) == splits
+    assert Source(tmp_path).splits == Source(file).splits == splits
     if splits == [""]:
         assert len(open_dataset(tmp_path)) == 2
     else:
@@ -274,7 +274,7 @@ def test_names_of_splits_stay_in_the_folder(tmp_path: Path) -> None:
     )
     text = f"<annotations>{META}{images}</annotations>"
     write(tmp_path / "data", text, *(f"images/{k}.jpg" for k in range(len(subsets))))
-    splits = split_names(tmp_path / "data")
+    splits = Source(tmp_path / "data").splits
     assert len(splits) == len(set(splits)) == len(subsets)
     assert "a b" in splits
     datasets = {split: open_dataset(tmp_path / "data", split) for split in splits}

@@ -16,7 +16,7 @@ from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.formats import labelme
 from maskrcnn.datasets.formats.labelme_shapes import annotations_of
 from maskrcnn.datasets.formats.registry import BY_NAME, detect
-from maskrcnn.datasets.source import open_dataset, split_names
+from maskrcnn.datasets.source import Source, open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks import Masks
 from tests.reading import lost, problems_of
@@ -182,7 +182,7 @@ def test_splits_agree_on_the_classes(tmp_path: Path) -> None:
     write(tmp_path / "Train", shape("owl"), shape("_background_"))
     write(tmp_path / "val", shape("cat"), stem="b")
     assert detect(tmp_path)[0].name == "labelme"  # type: ignore[index]
-    assert split_names(tmp_path) == ["train", "val"]
+    assert Source(tmp_path).splits == ["train", "val"]
     train = open_dataset(tmp_path, "train")
     assert train.names == open_dataset(tmp_path, "val").names == ("cat", "owl")
     assert [problem.check for problem in problems_of(train)] == ["background-shape"]

@@ -11,7 +11,7 @@ from maskrcnn.datasets.conversion.dataset_writer import LabelledImage
 from maskrcnn.datasets.conversion.lvis_writer import LvisWriter
 from maskrcnn.datasets.conversion.omissions import Omissions
 from maskrcnn.datasets.formats.registry import detect
-from maskrcnn.datasets.source import open_dataset, split_names
+from maskrcnn.datasets.source import Source, open_dataset
 from tests.reading import problems_of
 
 W, H = 30, 20
@@ -50,7 +50,7 @@ def test_a_file_by_hand(tmp_path: Path) -> None:
     found = detect(tmp_path)
     assert found is not None
     assert found[0].name == "lvis"
-    assert split_names(tmp_path) == ["train", "val"]
+    assert Source(tmp_path).splits == ["train", "val"]
     for split in ("train", "val"):
         dataset = open_dataset(tmp_path, split)
         assert dataset.names == ("cat", "dog", "owl")

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from maskrcnn.datasets.formats.registry import BY_NAME, FORMATS, detect, expected
-from maskrcnn.datasets.source import open_dataset, split_names
+from maskrcnn.datasets.source import Source, open_dataset
 from maskrcnn.errors import MaskRCNNError
 
 
@@ -36,7 +36,7 @@ def test_a_damaged_json_is_read_as_coco_only_where_nothing_else_is(tmp_path: Pat
 def test_a_damaged_split_is_not_overlooked(tmp_path: Path) -> None:
     (tmp_path / "train.json").write_text('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}]}')
     (tmp_path / "val.json").write_text("")
-    assert split_names(tmp_path) == ["train", "val"]
+    assert Source(tmp_path).splits == ["train", "val"]
     with pytest.raises(MaskRCNNError, match="not valid JSON"):
         open_dataset(tmp_path, "val")
 

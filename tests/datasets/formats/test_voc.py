@@ -10,7 +10,7 @@ from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.formats.registry import detect
 from maskrcnn.datasets.formats.voc_classes import _VOC_NAMES
 from maskrcnn.datasets.formats.voc_map import colours, write_map
-from maskrcnn.datasets.source import open_dataset, split_names
+from maskrcnn.datasets.source import Source, open_dataset
 from maskrcnn.errors import MaskRCNNError
 from tests.reading import lost, problems_of
 
@@ -75,7 +75,7 @@ def test_a_voc_folder_by_hand(tmp_path: Path, place: str) -> None:
     (sets / "val.txt").write_text("\ufeffb b.x\r\n\r\n", encoding="utf-8", newline="")
     (sets / "trainval.txt").write_text("a\nb b.x\n")
     assert detect(tmp_path)[0].name == "voc"  # type: ignore[index]
-    assert split_names(tmp_path) == ["train", "val"]
+    assert Source(tmp_path).splits == ["train", "val"]
     train, val = open_dataset(tmp_path, "train"), open_dataset(tmp_path, "val")
     assert len(train.names) == 20
     assert seen(train) == [CAT, DOG]
@@ -89,7 +89,7 @@ def test_a_voc_folder_by_hand(tmp_path: Path, place: str) -> None:
 
 def test_without_sets_all_maps_count(tmp_path: Path) -> None:
     write(tmp_path, *maps())
-    assert split_names(tmp_path) == [""]
+    assert Source(tmp_path).splits == [""]
     assert len(open_dataset(tmp_path)) == 1
 
 

@@ -14,7 +14,7 @@ from maskrcnn.datasets.conversion.yolo_writer import YoloWriter
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.formats import yolo
 from maskrcnn.datasets.formats.registry import detect
-from maskrcnn.datasets.source import open_dataset, split_names
+from maskrcnn.datasets.source import Source, open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks import Crop
 from tests.reading import lost, problems_of
@@ -159,7 +159,7 @@ def test_names_without_a_yaml(tmp_path: Path) -> None:
     labelled(tmp_path, f"1 {SQUARE}\nx\n99999999 0 0\n")
     labelled(tmp_path, f"3 {SQUARE}\n", split="val")
     assert detect(tmp_path)[0].name == "yolo"  # type: ignore[index]
-    assert split_names(tmp_path) == ["train", "val"]
+    assert Source(tmp_path).splits == ["train", "val"]
     # The numbers of all splits count, so that they agree.
     assert open_dataset(tmp_path, "train").names == ("0", "1", "2", "3")
     (tmp_path / "classes.txt").write_text("cat\r\n\r\ndog\r\n")
@@ -309,7 +309,7 @@ def test_lists_named_after_splits_are_splits(tmp_path: Path) -> None:
     (tmp_path / "obj.names").write_text("cat\ndog\n")
     (tmp_path / "Train.txt").write_text("data/obj_train_data/a.jpg\n")
     (tmp_path / "valid.txt").write_text("data/obj_train_data/b.jpg\n")
-    assert split_names(tmp_path) == ["train", "valid"]
+    assert Source(tmp_path).splits == ["train", "valid"]
     for split, stem in (("train", "a"), ("val", "b")):
         dataset = open_dataset(tmp_path, split)
         assert [record.path.stem for record in dataset.records] == [stem]
@@ -333,7 +333,7 @@ def test_a_list_that_does_not_tell_images_apart(tmp_path: Path) -> None:
 def test_folders_named_after_a_split_and_a_year(tmp_path: Path) -> None:
     for split in ("train2017", "Val2017"):
         labelled(tmp_path, f"0 {SQUARE}", split=split)
-    assert split_names(tmp_path) == ["train", "val"]
+    assert Source(tmp_path).splits == ["train", "val"]
     assert open_dataset(tmp_path, "val").objects(0).labels.tolist() == [0]
 
 

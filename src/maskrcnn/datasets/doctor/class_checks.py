@@ -9,7 +9,7 @@ import numpy as np
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.datasets.doctor.checks import FEW_OBJECTS, problem_of
 from maskrcnn.datasets.doctor.examined_image import ExaminedSplit
-from maskrcnn.datasets.formats.location import SPLITS
+from maskrcnn.datasets.formats.split_names import TEST, TRAIN, VAL
 from maskrcnn.text import plural
 
 _SHIFT_CLASSES, _SHIFT_OBJECTS = 4, 50  # from which frequencies say something
@@ -18,8 +18,8 @@ _SHIFT_CLASSES, _SHIFT_OBJECTS = 4, 50  # from which frequencies say something
 def check_classes(splits: Sequence[ExaminedSplit]) -> list[Problem]:
     """Problems of classes within and between splits; the training split comes first."""
     problems = [problem for split in splits for problem in _similar_names(split)]
-    training = next((split for split in splits if split.name in ("", *SPLITS["train"])), None)
-    held_out = next((split for split in splits if split.name in SPLITS["val"]), None)
+    training = next((split for split in splits if split.name in ("", *TRAIN)), None)
+    held_out = next((split for split in splits if split.name in (*VAL, TEST)), None)
     if training is None or not training.class_counts.any():
         return problems
     problems += _examples(training, held_out)

@@ -21,7 +21,7 @@ from maskrcnn.datasets.doctor.diagnosis import Diagnosis, in_order, without_cons
 from maskrcnn.datasets.doctor.examined_image import ExaminedImage, ExaminedSplit, examine_image
 from maskrcnn.datasets.doctor.image_checks import explain_mismatch
 from maskrcnn.datasets.doctor.split_checks import check_split
-from maskrcnn.datasets.source import check_finished, open_as_found, split_names
+from maskrcnn.datasets.source import Source, check_finished
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.output.unfinished import MARK, unfinished_folder
 
@@ -88,12 +88,12 @@ def examine(
 
 def _open_splits(path: Path) -> tuple[dict[str, Dataset], list[Problem]]:
     """The data set of each split; a split that cannot be read is a problem, unless none can."""
-    names = split_names(path)
+    source = Source(path, finished=False)
     datasets: dict[str, Dataset] = {}
     errors: list[tuple[str, MaskRCNNError]] = []
-    for name in names or [""]:
+    for name in source.splits:
         try:
-            datasets[name] = open_as_found(path, name if len(names) > 1 else None)
+            datasets[name] = source.open(name)
         except MaskRCNNError as error:
             errors.append((name, error))
     if not datasets:

@@ -20,8 +20,8 @@ from maskrcnn.datasets.doctor.coco_fixes import FixCounts, apply_fixes, make_ids
 from maskrcnn.datasets.doctor.diagnosis import Diagnosis
 from maskrcnn.datasets.doctor.examination import examine
 from maskrcnn.datasets.formats.coco_categories import read_categories
-from maskrcnn.datasets.formats.registry import BY_NAME, detect
-from maskrcnn.datasets.source import open_dataset, split_names
+from maskrcnn.datasets.formats.registry import BY_NAME, DataFormat
+from maskrcnn.datasets.source import Source
 from maskrcnn.documents import read_json
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.output.atomic_file import free_name, make_folder, replacing, write_text
@@ -57,11 +57,11 @@ def repair(path: str | Path, out: str | Path, network: str = "lite", workers: in
     """
     path, out = Path(path), Path(out)
     check_copy(path, out)
-    names = split_names(path)
-    datasets = {name: open_dataset(path, name if len(names) > 1 else None) for name in names or [""]}
+    source = Source(path)
+    datasets = {name: source.open(name) for name in source.splits}
     make_folder(out)
     with unfinished_while(out):
-        files, total = _copy(datasets, out) or _convert(datasets, path, out)
+        files, total = _copy(datasets, out) or _convert(datasets, source.format, out)
         for _ in range(_ROUNDS):
             after = _without_unfinished(examine(out, network, workers))
             done = [_fix_split(file, split, after) for split, file in files.items()]
@@ -143,10 +143,9 @@ def _copy_images(entries: list[Any], dataset: Dataset, folder: Path) -> list[dic
     return list(images.values())
 
 
-def _convert(datasets: Mapping[str, Dataset], path: Path, out: Path) -> tuple[dict[str, Path], FixCounts]:
+def _convert(datasets: Mapping[str, Dataset], original: DataFormat, out: Path) -> tuple[dict[str, Path], FixCounts]:
     """Write data of any format as COCO, or LVIS; returns as `_copy`."""
-    found = detect(path)
-    form = BY_NAME["lvis" if found is not None and found[0].name == "lvis" else "coco"]
+    form = original if original.name == "lvis" else BY_NAME["coco"]
     done = write_into(datasets, out, form)
     files = {split: location.path for split, location in form.find(out).items()}
     return files, _lost([*done.problems, *done.omissions])

@@ -27,8 +27,9 @@ from maskrcnn.datasets.formats.class_table import (
     read_names,
     read_table,
 )
-from maskrcnn.datasets.formats.location import Location, split_folders, subfolders
+from maskrcnn.datasets.formats.location import Location, locations
 from maskrcnn.datasets.formats.reader_checks import require_images
+from maskrcnn.datasets.formats.split_names import split_folders, subfolders
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.id_map_file import open_id_map
 from maskrcnn.images.image_reader import find_images, image_size, read_image
@@ -49,7 +50,7 @@ class _Masks(NamedTuple):
 
 def find(path: Path) -> dict[str, Location]:
     """The folders of the splits of a folder, or the folder itself."""
-    found = {name: Location(place, root=path) for name, place in split_folders(path).items() if fits(place)}
+    found = locations({name: place for name, place in split_folders(path).items() if fits(place)}, path)
     if not found and fits(path):
         return {"": Location(path)}
     return found
@@ -151,7 +152,7 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
 
 
 def _names(place: Location, table: ClassTable) -> list[str]:
-    siblings = [other.path for other in find(place.root).values()] if place.root is not None else [place.path]
+    siblings = place.siblings or (place.path,)
     if table.rows is not None:
         return names_of(place.path, siblings)
     if names := read_names(place.path):

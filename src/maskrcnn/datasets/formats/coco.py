@@ -22,8 +22,9 @@ from maskrcnn.datasets.formats.coco_categories import Categories, read_categorie
 from maskrcnn.datasets.formats.coco_ids import Ids, numbered
 from maskrcnn.datasets.formats.coco_images import entry_id, read_records
 from maskrcnn.datasets.formats.coco_shapes import is_set, plain_box, plain_segmentation
-from maskrcnn.datasets.formats.location import SPLIT_NAMES, Location, json_kind, split_folders, split_of
+from maskrcnn.datasets.formats.location import Location, json_kind
 from maskrcnn.datasets.formats.reader_checks import boxes_only
+from maskrcnn.datasets.formats.split_names import SPLIT_NAMES, split_folders, split_of
 from maskrcnn.documents import read_json, shown
 from maskrcnn.errors import MaskRCNNError
 

@@ -11,8 +11,8 @@ from maskrcnn.annotations.problem import DataError, Problem
 from maskrcnn.datasets.formats.coco_categories import Categories
 from maskrcnn.datasets.formats.coco_ids import Ids
 from maskrcnn.datasets.formats.image_finder import ImageFinder
-from maskrcnn.datasets.formats.location import SPLITS, split_folders, split_of
 from maskrcnn.datasets.formats.reader_checks import checked_size, whole
+from maskrcnn.datasets.formats.split_names import aliases, split_folders, split_of
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.text import plural
@@ -101,9 +101,7 @@ def _finder(entries: list[Any], file: Path) -> ImageFinder:
 
 def _of_split(place: Path, split: str) -> list[Path]:
     """The folders in a place that are named after a split, under whatever name it goes."""
-    group = next((aliases for aliases in SPLITS.values() if split in aliases), ())
-    same = [name for name in group if (name == "test") == (split == "test")]
-    return [folder for name, folder in split_folders(place).items() if name in same]
+    return [folder for name, folder in split_folders(place).items() if name in aliases(split)]
 
 
 def _names(ids: Any, classes: Categories) -> tuple[str, ...]:

@@ -22,9 +22,10 @@ from maskrcnn.annotations.annotation import Annotation, clipped_box
 from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
 from maskrcnn.annotations.problem import DataError, Problem
 from maskrcnn.datasets.formats.image_finder import ImageFinder
-from maskrcnn.datasets.formats.location import Location, is_cvat, split_folders
+from maskrcnn.datasets.formats.location import Location, is_cvat
 from maskrcnn.datasets.formats.reader_checks import boxes_only, checked_size, require_images
 from maskrcnn.datasets.formats.shape_groups import Shape, checked_points, ellipse, objects_of, turned
+from maskrcnn.datasets.formats.split_names import split_folders
 from maskrcnn.datasets.formats.xml_tree import elements
 from maskrcnn.masks.crop import Crop
 from maskrcnn.text import plural

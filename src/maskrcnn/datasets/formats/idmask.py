@@ -19,10 +19,11 @@ from maskrcnn.annotations.labels import ImageRecord, Labels
 from maskrcnn.annotations.problem import DataError, Problem
 from maskrcnn.datasets.formats import binmask
 from maskrcnn.datasets.formats.class_table import ClassTable, names_of, read_names, read_table
-from maskrcnn.datasets.formats.location import Location, split_folders
+from maskrcnn.datasets.formats.location import Location, locations
 from maskrcnn.datasets.formats.mask_pairs import pairs
 from maskrcnn.datasets.formats.reader_checks import paired, require_images
 from maskrcnn.datasets.formats.shape_groups import union
+from maskrcnn.datasets.formats.split_names import split_folders
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.id_map_file import open_id_map
 from maskrcnn.images.image_reader import read_id_map
@@ -34,7 +35,7 @@ _MAX_PAGES = 64
 
 def find(path: Path) -> dict[str, Location]:
     """The folders with images and masks of the splits of a folder, or the folder itself."""
-    found = {name: Location(place, root=path) for name, place in split_folders(path).items() if _fits(place)}
+    found = locations({name: place for name, place in split_folders(path).items() if _fits(place)}, path)
     if not found and _fits(path):
         return {"": Location(path)}
     return found
@@ -76,7 +77,7 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
     if table.rows is None and len(listed) > 1:
         what = f"names.txt has {len(listed)} names and no classes.csv tells which object is which: all are the first"
         problems.append(Problem("class-unsaid", str(folder), what, "add classes.csv: image,object,class", "warning"))
-    classes = names_of(folder, (other.path for other in find(place.root).values()) if place.root else ())
+    classes = names_of(folder, place.siblings)
     return Labels(classes, records, _Maps(table, classes), problems)
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote
 
 from maskrcnn.annotations.problem import DataError
-from maskrcnn.datasets.formats.location import other_splits, undated
+from maskrcnn.datasets.formats.split_names import other_splits, undated
 from maskrcnn.images.image_formats import IMAGE_SUFFIXES
 
 # A tree of more files is not searched: names must be right there.

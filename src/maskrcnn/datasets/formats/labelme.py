@@ -17,9 +17,10 @@ from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
 from maskrcnn.annotations.problem import DataError, Problem
 from maskrcnn.datasets.formats.image_finder import ImageFinder
 from maskrcnn.datasets.formats.labelme_shapes import annotations_of, label_of
-from maskrcnn.datasets.formats.location import Location, json_kind, split_folders
+from maskrcnn.datasets.formats.location import Location, json_kind, locations
 from maskrcnn.datasets.formats.reader_checks import boxes_only, checked_size, require_images
 from maskrcnn.datasets.formats.reserved_names import BACKGROUND, NO_CLASS
+from maskrcnn.datasets.formats.split_names import split_folders
 from maskrcnn.documents import read_json, shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.embedded_image import MAX_BYTES, is_embedded
@@ -32,7 +33,7 @@ def find(path: Path) -> dict[str, Location]:
     """The folders of .json files of the splits of a folder, the folder itself, or one such file."""
     if path.is_file():
         return {"": Location(path)} if path.suffix.lower() == ".json" and json_kind(path) == "labelme" else {}
-    found = {name: Location(place, root=path) for name, place in split_folders(path).items() if _is_labelme(place)}
+    found = locations({name: place for name, place in split_folders(path).items() if _is_labelme(place)}, path)
     for place in (path, path / "annotations", path / "ann"):
         if not found and _is_labelme(place):
             return {"": Location(place)}
@@ -105,7 +106,7 @@ def _classes(place: Location, contents: Sequence[Any]) -> dict[str, int]:
     root = place.root or (place.path.parent if place.path.is_file() else place.path)
     file = root / "labels.txt"
     listed = file.read_text(encoding="utf-8-sig", errors="replace").splitlines() if file.is_file() else []
-    others = [other.path for other in find(root).values() if other.path != place.path] if place.root else []
+    others = [other for other in place.siblings if other != place.path]
     used = {label for content in contents for label in _labels(content)}
     used |= {label for other in others for file in _files(other) for label in _labels(_parsed(file))}
     order = dict.fromkeys([*(line.strip() for line in listed), *sorted(used)])

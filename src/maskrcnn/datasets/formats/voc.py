@@ -19,9 +19,10 @@ from maskrcnn.annotations.labels import ImageRecord, Labels
 from maskrcnn.annotations.problem import DataError, Problem
 from maskrcnn.datasets.formats.idmask import annotations_of
 from maskrcnn.datasets.formats.image_finder import ImageFinder
-from maskrcnn.datasets.formats.location import SPLITS, Location
+from maskrcnn.datasets.formats.location import Location
 from maskrcnn.datasets.formats.reader_checks import paired, require_images
 from maskrcnn.datasets.formats.shape_groups import union
+from maskrcnn.datasets.formats.split_names import SPLIT_NAMES
 from maskrcnn.datasets.formats.voc_classes import Classes, find_classes
 from maskrcnn.datasets.formats.voc_map import CLASSES, OBJECTS, VOID, maps_folder, read_map
 from maskrcnn.datasets.formats.voc_objects import VocObject, read_objects
@@ -42,7 +43,7 @@ def find(path: Path) -> dict[str, Location]:
     if len(roots) != 1:
         return {}
     files = {file.stem.lower(): file for file in sorted((roots[0] / "ImageSets" / "Segmentation").glob("*.txt"))}
-    named = {name: files[name] for aliases in SPLITS.values() for name in aliases if name in files}
+    named = {name: files[name] for name in SPLIT_NAMES if name in files}
     if named:
         return {name: Location(roots[0], file.stem) for name, file in named.items()}
     whole = next((files[name].stem for name in _WHOLE if name in files), "")

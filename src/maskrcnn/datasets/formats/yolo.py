@@ -16,8 +16,9 @@ from pathlib import Path
 from maskrcnn.annotations.labels import ImageRecord, Labels
 from maskrcnn.annotations.problem import DataError, Problem, unreadable
 from maskrcnn.datasets.formats.image_finder import ImageFinder, spellings
-from maskrcnn.datasets.formats.location import SPLIT_NAMES, Location, split_folders, split_of
+from maskrcnn.datasets.formats.location import Location, locations
 from maskrcnn.datasets.formats.reader_checks import doubled_names, require_images
+from maskrcnn.datasets.formats.split_names import SPLIT_NAMES, split_folders, split_of
 from maskrcnn.datasets.formats.yolo_lines import LabelFiles, text_lines
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.image_formats import IMAGE_SUFFIXES
@@ -35,7 +36,7 @@ def find(path: Path) -> dict[str, Location]:
         return {"": Location(path, root=path.parent)} if path.suffix.lower() == ".txt" and _listed(path) else {}
     parts = split_folders(path / "images") or split_folders(path)
     folders = {name: place / "images" if (place / "images").is_dir() else place for name, place in parts.items()}
-    found = {name: Location(place, root=path) for name, place in folders.items() if _has_labels(place)}
+    found = locations({name: place for name, place in folders.items() if _has_labels(place)}, path)
     for place in (path / "images", path):
         if not found and _has_labels(place):
             above = [folder.parent for folder in (place, *place.parents) if folder.name.lower() == "images"]
@@ -198,8 +199,10 @@ def _names(place: Location) -> list[str]:
 
 def _label_folders(place: Location) -> Iterator[Path]:
     """Those of all splits, so that they agree on the classes."""
-    everywhere = find(place.root) if place.root is not None and place.path.is_dir() else {}
-    for location in everywhere.values() or [place]:
+    places, root = [Location(path) for path in place.siblings], place.root
+    if root is not None and place.path.is_dir() and not places and place.path not in (root, root / "images"):
+        places = list(find(root).values())  # the images of one split were asked for
+    for location in places or [place]:
         yield from {_label_folder(image.parent): None for image in _images(location)[0]}
 
 
