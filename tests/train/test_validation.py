@@ -61,6 +61,21 @@ def test_a_val_split_without_an_object_is_told_once_and_nothing_is_best(
     assert display.evaluations == []
 
 
+def test_an_unusable_object_of_the_val_split_is_reported_once_and_counted(
+    shapes: Path, tmp_path: Path, train: Train
+) -> None:
+    def spoil(content: dict[str, Any]) -> None:
+        content["annotations"][0]["segmentation"] = [[900, 900, 910, 900, 910, 910]]
+
+    change(shapes, "val", spoil)
+    run, display = train(shapes, tmp_path / "run", epochs=3, evaluations=3)
+    assert len(display.evaluations) == 3
+    (problem,) = run.skipped
+    assert (problem.file, problem.annotation, problem.objects_lost) == (str(shapes / "val.json"), 1, 1)
+    assert display.notes.count(str(problem)) == 1
+    assert any("1 object; log.txt names each" in line for line in display.lines)
+
+
 def test_a_val_split_of_boxes_is_judged_by_boxes(
     shapes: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:

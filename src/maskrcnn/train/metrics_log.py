@@ -76,7 +76,7 @@ class MetricsLog:
         steps, self._steps = self._steps, []
         problems, self._problems = self._problems, []
         self.read_at = run.state.seconds
-        run.log.tell(run.learner.processes.all_gather(problems))
+        run.log.report(run.learner.processes.all_gather(problems))
         if not steps:
             return
         rows = torch.stack([step.numbers() for step in steps]).tolist()
@@ -97,7 +97,7 @@ class MetricsLog:
                 self._csv.write(step, seconds, values)
             except OSError as error:  # the run goes on without its history
                 what = f"lacks steps: {error.strerror or error}"
-                self.run.log.tell([Problem("incomplete-history", METRICS, what, severity="warning")])
+                self.run.log.report([Problem("incomplete-history", METRICS, what, severity="warning")])
         if self.run.recipe.track:
             self.run.learner.accelerator.log(values, step=step)
 

@@ -197,7 +197,7 @@ def _describe_data(log: RunLog, names: tuple[str, ...], train_data: Dataset, val
     for line in check_examples(train_data):
         log.note(line)
     for dataset in (train_data, val_data):
-        log.tell(dataset.problems if dataset is not None else ())
+        log.report(dataset.problems if dataset is not None else ())
 
 
 def _record_inputs(

@@ -63,7 +63,7 @@ class RunLog:
         self._write(f"note: {line}")
         self.display.note(line)
 
-    def tell(self, problems: Iterable[Problem]) -> None:
+    def report(self, problems: Iterable[Problem]) -> None:
         """Note what of the data is not used, or not as written; each problem once."""
         for problem in self.problems.add(problems):
             self.note(str(problem))

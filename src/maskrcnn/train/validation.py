@@ -75,9 +75,9 @@ class Validation:
             share = f"more than {SHARE:.0%} of its time"
             what = f"evaluations that would take {share} are left out, all but the last"
             what += f": the val split has {plural(total, 'image')}, fewer take less"
-            self.log.tell([Problem("slow-evaluation", "", what, severity="note")])
+            self.log.report([Problem("slow-evaluation", "", what, severity="note")])
             return {}
-        self.log.tell([*self.last.data_problems, *self.last.problems, *self.last.notes])
+        self.log.report([*self.last.data_problems, *self.last.problems, *self.last.notes])
         return self.last.known_metrics
 
     def judge(self, metrics: dict[str, float], progress: float) -> tuple[bool, str]:
