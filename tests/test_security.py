@@ -22,15 +22,14 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from typer.testing import CliRunner
 
 import maskrcnn
-from maskrcnn.cli.main import app
 from maskrcnn.config import preset, to_dict
 from maskrcnn.datasets.formats.registry import BY_NAME
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.weights.checkpoint import save_checkpoint
+from tests import command
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS: dict[str, Any] = {
@@ -62,11 +61,9 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
 
 def run(*words: object) -> str:
     """All that `maskrcnn words…` says; any error but ours is a fault."""
-    done = CliRunner().invoke(app, [str(word) for word in words])
-    fault = done.exception
-    assert fault is None or isinstance(fault, SystemExit | MaskRCNNError), repr(fault)
-    assert "Usage:" not in done.output, done.output
-    return done.output + str(fault or "")
+    _, text = command.run(*words)
+    assert "Usage:" not in text, text
+    return text
 
 
 def tiny(path: Path) -> Path:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import os
 import resource
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from maskrcnn.cli import main as cli
+from tests.command import call, run
 
 NAMES = {
     os.fsdecode(b"caf\xe9.png"): r"caf\xe9.png",
@@ -45,25 +42,9 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def called(*words: object, **limits: int) -> subprocess.CompletedProcess[str]:
-    """`maskrcnn words…` in a process of its own, perhaps with a limit on the bytes of a file."""
-
-    def limited() -> None:
-        if limits:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limits["file_bytes"],) * 2)
-
-    return subprocess.run(
-        [sys.executable, "-m", "maskrcnn", *map(str, words)],
-        capture_output=True,
-        encoding="utf-8",
-        timeout=120,
-        preexec_fn=limited,
-    )
-
-
 def test_predict_tells_each_and_completes_the_others(photos: Path, tmp_path: Path) -> None:
     bad = ("http://a:b/x", "http://[::1/x", "http://127.0.0.1:1/a b.png", "http://x/\n", "x" * 300, "~nobody-of-it/x")
-    done = called("predict", photos, *bad, "--out", tmp_path / "out", "--score", "0.1")
+    done = call("predict", photos, *bad, "--out", tmp_path / "out", "--score", "0.1")
     assert done.returncode == 1, done.stderr
     notes = done.stderr.splitlines()
     assert all(line.startswith("note ") for line in notes), done.stderr
@@ -82,7 +63,11 @@ def test_predict_tells_each_and_completes_the_others(photos: Path, tmp_path: Pat
 def test_a_limit_on_the_size_of_files_costs_what_is_larger(tmp_path: Path) -> None:
     for name, side in (("a", 40), ("b", 400), ("c", 40)):
         photo(tmp_path / f"{name}.png", side)
-    done = called("predict", tmp_path, "--out", tmp_path / "out", file_bytes=100_000)
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000,) * 2)
+
+    done = call("predict", tmp_path, "--out", tmp_path / "out", preexec_fn=limit)
     assert done.returncode == 1, done.stderr
     assert [line.startswith("note skipped ") and "b.png: " in line for line in done.stderr.splitlines()] == [True]
     assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == ["a.png", "c.png"]
@@ -94,7 +79,7 @@ def test_a_pipe_in_the_place_of_an_overlay_is_not_waited_for(tmp_path: Path) -> 
     photo(tmp_path / "b.png")
     (tmp_path / "out").mkdir()
     os.mkfifo(tmp_path / "out" / "a.png")
-    done = called("predict", tmp_path / "a.png", tmp_path / "b.png", "--out", tmp_path / "out")
+    done = call("predict", tmp_path / "a.png", tmp_path / "b.png", "--out", tmp_path / "out")
     assert done.returncode == 1, done.stderr
     assert "not overwritten" in done.stderr
     assert (tmp_path / "out" / "b.png").is_file()
@@ -127,13 +112,15 @@ def unlucky(shapes: Path) -> Path:
     ],
     ids=lambda words: "-".join(words[:2]) + words[-1].replace("/", ""),
 )
-def test_verbs_for_data_take_any_name(words: tuple[str, ...], unlucky: Path, tmp_path: Path) -> None:
+def test_verbs_for_data_take_any_name(
+    words: tuple[str, ...], unlucky: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "out"
     words = tuple(word.replace("DATA", str(unlucky)).replace("OUT", str(out)) for word in words)
-    result = CliRunner().invoke(cli.app, list(words), env={"COLUMNS": "300"})
-    assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
-    assert result.exit_code == (1 if words[0] == "doctor" else 0), result.output
-    assert "\x1b" not in result.output
+    monkeypatch.setenv("COLUMNS", "300")
+    code, text = run(*words)
+    assert code == (1 if words[0] == "doctor" else 0), text
+    assert "\x1b" not in text
     assert out.exists()
 
 
@@ -148,7 +135,6 @@ def test_a_report_takes_any_name(tmp_path: Path) -> None:
         Image.fromarray(ids).save(data / "masks" / name)
     out = tmp_path / "report"
     words = ["evaluate", str(data.parent), "--model", "nuclei", "--out", str(out), "--json", str(tmp_path / "x.json")]
-    result = CliRunner().invoke(cli.app, words)
-    assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
-    assert (result.exit_code, (out / "report.html").is_file()) == (0, True), result.output
+    code, text = run(*words)
+    assert (code, (out / "report.html").is_file()) == (0, True), text
     assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))["split"] == "val"

@@ -5,16 +5,14 @@ from __future__ import annotations
 import ast
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
 
 from maskrcnn.cli import console
 from maskrcnn.cli.console import bold, json_text, say, say_json, show_table, warn
+from tests.command import call
 
 CLI = Path(console.__file__).parent
 TRAPS = (
@@ -28,20 +26,6 @@ TRAPS = (
     "\\[x]",
     "12 %",
 )
-CALL = [sys.executable, "-m", "maskrcnn"]
-
-
-def called(*words: object, stdout: Any = subprocess.PIPE, **env: str) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own."""
-    return subprocess.run(
-        [*CALL, *map(str, words)],
-        stdout=stdout,
-        stderr=subprocess.PIPE,
-        env={**os.environ, **env},
-        encoding="utf-8",
-        errors="surrogateescape",
-        timeout=120,
-    )
 
 
 def test_nobody_prints_through_another_door() -> None:
@@ -106,12 +90,12 @@ def test_json_holds_any_name_and_is_told_where_it_cannot_be_written(capsys: pyte
 
 def test_an_error_in_any_words(tmp_path: Path) -> None:
     for name in ("[/x].png", "[onnx]", "a\nb", "\x1b[31m.png", os.fsdecode(b"\xff.png")):
-        done = called("predict", tmp_path / name, "--out", tmp_path / "out")
+        done = call("predict", tmp_path / name, "--out", tmp_path / "out")
         assert done.returncode == 2
         assert "Traceback" not in done.stderr
         assert "\x1b" not in done.stderr
-    assert "[onnx]" in called("predict", tmp_path / "[onnx]").stderr
-    done = called("predict", "x.png", "--score", "[/x]")
+    assert "[onnx]" in call("predict", tmp_path / "[onnx]").stderr
+    done = call("predict", "x.png", "--score", "[/x]")
     assert done.returncode == 2
     assert "--score" in done.stderr
     assert "Traceback" not in done.stderr
@@ -120,11 +104,11 @@ def test_an_error_in_any_words(tmp_path: Path) -> None:
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
 def test_any_encoding_of_the_terminal(encoding: str, tmp_path: Path) -> None:
     Image.new("RGB", (40, 40)).save(tmp_path / "猫 → [x].png")
-    done = called("predict", tmp_path, "--out", tmp_path / "out", PYTHONIOENCODING=encoding)
+    done = call("predict", tmp_path, "--out", tmp_path / "out", PYTHONIOENCODING=encoding)
     assert (done.returncode, done.stderr) == (0, "")
     assert r"\u732b -> [x].png: 0 objects" in done.stdout
     assert "0 objects in 1 image -> " in done.stdout
-    assert called("models", PYTHONIOENCODING=encoding).returncode == 0
+    assert call("models", PYTHONIOENCODING=encoding).returncode == 0
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
@@ -132,8 +116,8 @@ def test_words_that_cannot_be_written_do_not_stop_the_work(tmp_path: Path) -> No
     for k in range(2):
         Image.new("RGB", (40, 40)).save(tmp_path / f"{k}.png")
     with Path("/dev/full").open("w") as full:
-        done = called("predict", tmp_path, "--out", tmp_path / "out", stdout=full)
-        assert called("models", stdout=full).returncode != 0
+        done = call("predict", tmp_path, "--out", tmp_path / "out", stdout=full)
+        assert call("models", stdout=full).returncode == 1
     assert done.returncode == 1
     assert done.stderr.splitlines() == ["error cannot write to standard output: No space left on device"]
     assert len(list((tmp_path / "out").glob("*.png"))) == 2
@@ -146,7 +130,7 @@ def test_a_reader_who_has_seen_enough(tmp_path: Path) -> None:
     for words in (["models"], ["train", "--settings"], ["predict", tmp_path, "--out", tmp_path / "out"]):
         reader, writer = os.pipe()
         os.close(reader)
-        done = called(*words, stdout=writer)
+        done = call(*words, stdout=writer)
         os.close(writer)
         assert done.stderr == "", words
     assert len(list((tmp_path / "out").glob("*.png"))) == 3

@@ -9,19 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from maskrcnn.cli import main
 from maskrcnn.datasets.source import open_dataset
+from tests import command
 
 
 def run(*words: object) -> tuple[int, str]:
-    """Exit code and all output of `maskrcnn dataset words…`, errors handled as the installed command does."""
-    result = CliRunner().invoke(main.app, ["dataset", *map(str, words)])
-    if isinstance(result.exception, SystemExit) or result.exception is None:
-        return result.exit_code, result.output
-    assert type(result.exception).__name__ == "MaskRCNNError", repr(result.exception)
-    return main.ALL_FAILED, result.output + str(result.exception)
+    return command.run("dataset", *words)
 
 
 @pytest.fixture

@@ -10,20 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from maskrcnn.benchmark.environment import environment
-from maskrcnn.cli import main as cli
 from maskrcnn.datasets.doctor.examination import examine
+from tests.command import run_apart
 
 
 def run(*words: object) -> tuple[int, str, str]:
-    """Exit code, standard output, and standard error of `maskrcnn doctor words…`."""
-    result = CliRunner().invoke(cli.app, ["doctor", *map(str, words)])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        assert type(result.exception).__name__ == "MaskRCNNError", result.exception
-        return cli.ALL_FAILED, result.stdout, str(result.exception)
-    return result.exit_code, result.stdout, result.stderr
+    return run_apart("doctor", *words)
 
 
 def change(file: Path, how: Callable[[dict], object]) -> None:

@@ -8,18 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from maskrcnn.cli import main as cli
+from tests import command
 
 
 def run(*words: object) -> tuple[int, str]:
-    """Exit code and all output of `maskrcnn evaluate words…`."""
-    result = CliRunner().invoke(cli.app, ["evaluate", *map(str, words)])
-    if result.exception is None or isinstance(result.exception, SystemExit):
-        return result.exit_code, result.output
-    assert type(result.exception).__name__ == "MaskRCNNError", repr(result.exception)
-    return cli.ALL_FAILED, result.output + str(result.exception)
+    return command.run("evaluate", *words)
 
 
 @pytest.fixture

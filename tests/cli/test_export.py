@@ -7,17 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
 
 import maskrcnn
 from maskrcnn.cli import export as verb
-from maskrcnn.cli.main import app
 from maskrcnn.config import preset
-from maskrcnn.errors import MaskRCNNError
 from maskrcnn.export.parity import Differences
 from maskrcnn.export.trial import SceneResult, Trial
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.weights.checkpoint import save_checkpoint
+from tests.command import run
 
 
 def trial(*problems: str) -> Trial:
@@ -29,32 +27,33 @@ def trial(*problems: str) -> Trial:
 
 def test_what_passes_is_a_table_and_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verb, "run", lambda request: trial())
-    done = CliRunner().invoke(app, ["export", "nuclei", "--format", "openvino", "--out", "m.xml"])
-    assert done.exit_code == 0, done.output
-    cells = done.output.split()
+    code, text = run("export", "nuclei", "--format", "openvino", "--out", "m.xml")
+    assert code == 0, text
+    cells = text.split()
     assert all(cell in cells for cell in ("480x640", "0.02", "2e-5", "3e-4", "125", "500"))
-    assert "…" not in done.output
-    assert "mask AP 50.0 → 49.5 (-0.5)" in done.output
-    assert "few objects" in done.output
-    assert "m.xml, m.bin" in done.output
+    assert "…" not in text
+    assert "mask AP 50.0 → 49.5 (-0.5)" in text
+    assert "few objects" in text
+    assert "m.xml, m.bin" in text
 
 
 def test_who_uses_a_program_is_told_of_trust(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verb, "run", lambda request: trial())
-    done = CliRunner().invoke(app, ["export", "nuclei", "--format", "torch", "--out", "my m.pt2"])
-    assert "maskrcnn predict SOURCE --model 'my m.pt2' --trust" in done.output
-    assert "--trust" not in CliRunner().invoke(app, ["export", "nuclei", "--out", "m.onnx"]).output
+    code, text = run("export", "nuclei", "--format", "torch", "--out", "my m.pt2")
+    assert code == 0, text
+    assert "maskrcnn predict SOURCE --model 'my m.pt2' --trust" in text
+    assert "--trust" not in run("export", "nuclei", "--out", "m.onnx")[1]
 
 
 def test_what_differs_fails_and_is_kept_by_force(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verb, "run", lambda request: trial("box: 99% of objects differ by up to 3"))
-    done = CliRunner().invoke(app, ["export", "nuclei", "--out", "m.onnx"])
-    assert done.exit_code == 2
-    assert "differs box: 99% of objects" in done.output
-    assert "--force" in done.output
-    done = CliRunner().invoke(app, ["export", "nuclei", "--out", "m.onnx", "--force"])
-    assert done.exit_code == 0
-    assert "m.onnx" in done.output
+    code, text = run("export", "nuclei", "--out", "m.onnx")
+    assert code == 2
+    assert "differs box: 99% of objects" in text
+    assert "--force" in text
+    code, text = run("export", "nuclei", "--out", "m.onnx", "--force")
+    assert code == 0
+    assert "m.onnx" in text
 
 
 @pytest.mark.parametrize(
@@ -70,9 +69,9 @@ def test_what_differs_fails_and_is_kept_by_force(monkeypatch: pytest.MonkeyPatch
 def test_refused_before_anything_is_done(arguments: list[str], says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verb, "run", lambda request: pytest.fail("ran"))
     monkeypatch.setattr("maskrcnn.export.export_formats.shutil.which", lambda name: name)
-    done = CliRunner().invoke(app, ["export", *arguments])
-    assert isinstance(done.exception, MaskRCNNError)
-    assert says in str(done.exception)
+    code, text = run("export", *arguments)
+    assert code == 2, text
+    assert says in text
 
 
 def test_a_checkpoint_goes_out_and_is_measured(shapes: Path, tmp_path: Path) -> None:
@@ -82,21 +81,9 @@ def test_a_checkpoint_goes_out_and_is_measured(shapes: Path, tmp_path: Path) -> 
     config = preset("lite").replace(**settings, preprocess={"short": (128, 128), "long": 192})
     save_checkpoint(MaskRCNN(config, ["disc", "triangle"]).eval(), tmp_path / "tiny.safetensors")
     out = tmp_path / "out" / "tiny.onnx"
-    done = CliRunner().invoke(
-        app,
-        [
-            "export",
-            str(tmp_path / "tiny.safetensors"),
-            "--out",
-            str(out),
-            "--data",
-            str(shapes),
-            "--max-detections",
-            "30",
-        ],
-    )
-    assert done.exit_code == 0, done.output
-    assert "crowd" in done.output
-    assert "mask AP" in done.output
+    code, text = run("export", tmp_path / "tiny.safetensors", "--out", out, "--data", shapes, "--max-detections", 30)
+    assert code == 0, text
+    assert "crowd" in text
+    assert "mask AP" in text
     assert [path.name for path in out.parent.iterdir()] == ["tiny.onnx"]
     assert maskrcnn.load(out).model.config.max_detections == 30

@@ -13,22 +13,10 @@ import pytest
 import torch
 import torchvision
 from PIL import Image, ImageFile
-from typer.testing import CliRunner
 
-from maskrcnn.cli import main as cli
 from maskrcnn.inference.predictor import Predictor
 from maskrcnn.masks import decode
-
-
-def run(*words: object) -> tuple[int, str]:
-    """Exit code and all output of `maskrcnn words…`, errors handled as the installed command does."""
-    runner = CliRunner()
-    result = runner.invoke(cli.app, [str(word) for word in words])
-    if isinstance(result.exception, SystemExit) or result.exception is None:
-        return result.exit_code, result.output
-    message = f"{type(result.exception).__name__} {result.exception}"
-    assert type(result.exception).__name__ == "MaskRCNNError", message
-    return cli.ALL_FAILED, result.output + str(result.exception)
+from tests.command import run
 
 
 @pytest.fixture
@@ -145,7 +133,8 @@ def test_ctrl_c_keeps_what_is_done(photos: Path, tmp_path: Path, monkeypatch: py
         return start(self, group, score)
 
     monkeypatch.setattr(Predictor, "_start", interrupted)
-    CliRunner().invoke(cli.app, ["predict", str(photos), "--out", str(tmp_path / "out"), "--score", "0.1"])
+    code, text = run("predict", photos, "--out", tmp_path / "out", "--score", "0.1")
+    assert (code, "error stopped" in text.splitlines()) == (130, True), text
     assert len(list((tmp_path / "out").glob("*.png"))) == 2
     json.loads((tmp_path / "out" / "predictions.json").read_text())
 

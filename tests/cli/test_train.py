@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
-from maskrcnn.cli import main as cli
 from maskrcnn.train.learner import Learner
 from maskrcnn.train.recipe import Recipe
+from tests import command
 
 TINY = {
     "backbone": "timm:test_resnet",
@@ -34,12 +33,7 @@ QUICK = [*HERE, "--canvas", "64", "--batch-size", "2"]
 
 
 def run(*words: object) -> tuple[int, str]:
-    """Exit code and all output of `maskrcnn train words…`, errors handled as the installed command does."""
-    result = CliRunner().invoke(cli.app, ["train", *map(str, words)])
-    if isinstance(result.exception, SystemExit) or result.exception is None:
-        return result.exit_code, result.output
-    assert type(result.exception).__name__ == "MaskRCNNError", result.exception
-    return cli.ALL_FAILED, result.output + str(result.exception)
+    return command.run("train", *words)
 
 
 def interrupt_at(number: int, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
