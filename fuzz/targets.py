@@ -37,8 +37,8 @@ from maskrcnn.train.parallel import Processes
 from maskrcnn.train.recipe import Recipe, read_recipe
 from maskrcnn.train.state import RunState, read_state, save_state
 from maskrcnn.weights.checkpoint import save_checkpoint
-from maskrcnn.weights.detectron2_config import read_yaml as read_detectron2_yaml
-from maskrcnn.weights.detectron2_config import settings_of
+from maskrcnn.weights.detectron2_config import read_settings as read_detectron2_settings
+from maskrcnn.weights.detectron2_config import settings_from_yaml
 from maskrcnn.weights.load import load_model
 from maskrcnn.weights.weight_file import read_weight_file
 
@@ -346,7 +346,7 @@ def _make_foreign_settings(folder: Path) -> None:
 
 def _use_foreign_settings(folder: Path) -> int:
     path = folder / "config.yaml"
-    settings_of(read_detectron2_yaml(path), False, path)
+    settings_from_yaml(read_detectron2_settings(path), False, path)
     return 1
 
 

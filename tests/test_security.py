@@ -190,12 +190,12 @@ def test_a_pickle_is_not_let_have_its_way(name: str, tmp_path: Path) -> None:
 
 
 def test_a_base_of_detectron2s_settings_is_not_followed(tmp_path: Path, watch: Watch) -> None:
-    from maskrcnn.weights.detectron2_config import read_yaml, settings_of
+    from maskrcnn.weights.detectron2_config import read_settings, settings_from_yaml
 
     (tmp_path / "base.yaml").write_text("TEST: {DETECTIONS_PER_IMAGE: 7}\n")
     for base in ("base.yaml", "../../../etc/passwd", "http://127.0.0.1/x.yaml", "detectron2://x"):
         (tmp_path / "config.yaml").write_text(json.dumps({"_BASE_": base, "INPUT": {"MIN_SIZE_TEST": 400}}))
-        settings = settings_of(read_yaml(tmp_path / "config.yaml"), False, tmp_path)
+        settings = settings_from_yaml(read_settings(tmp_path / "config.yaml"), False, tmp_path)
         assert "max_detections" not in settings.changes
     assert watch() == []
 

@@ -34,7 +34,7 @@ def test_a_file_of_ours_and_a_table(theirs: Path, tmp_path: Path) -> None:
     for part in ("backbone", "fpn", "rpn", "box head", "mask head"):
         assert part in said
     assert "not used ema.step: the model has no such parameter" in said
-    assert "tells neither input size" in said
+    assert "states neither input size" in said
     checkpoint = read_checkpoint(target)
     assert checkpoint.names == ("cat", "dog")
     assert (checkpoint.config.score_threshold, checkpoint.config.preprocess.short) == (0.3, (320, 320))

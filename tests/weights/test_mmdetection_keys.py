@@ -13,7 +13,8 @@ from torch import Tensor
 from maskrcnn.config import preset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.weights.load import load_model, read_any_checkpoint
+from maskrcnn.weights.any_checkpoint import read_any_checkpoint
+from maskrcnn.weights.load import load_model
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of red, green, blue
 

@@ -30,7 +30,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.weights.restricted_pickle import Inert, read_pickle
+from maskrcnn.weights.restricted_pickle import Inert, load_one, resolved, safely
 from tests.outcomes import Outcomes
 
 REFUSED = "not a weight file that can be read safely"
@@ -40,7 +40,7 @@ REFUSED = "not a weight file that can be read safely"
 def read(tmp_path: Path) -> Callable[[bytes], Any]:
     def from_bytes(content: bytes) -> Any:
         (tmp_path / "model.pkl").write_bytes(content)
-        return read_pickle(tmp_path / "model.pkl")
+        return safely(tmp_path / "model.pkl", lambda content: resolved(load_one(content, len(content))))
 
     return from_bytes
 

@@ -113,7 +113,7 @@ def stats(
     from maskrcnn.datasets.survey.survey import survey_dataset
     from maskrcnn.datasets.survey.survey_report import SurveyReport
     from maskrcnn.train.recipe import Recipe
-    from maskrcnn.weights.load import read_any_checkpoint
+    from maskrcnn.weights.any_checkpoint import read_any_checkpoint
 
     config = read_any_checkpoint(init)[0].config if init else preset_named(preset)
     dataset = _opened(data, split)

@@ -33,7 +33,9 @@ from maskrcnn.train.samples.loader import LoadedBatch, training_loader
 from maskrcnn.train.state import RunState, SavedRun, read_state, restore
 from maskrcnn.train.step_time import StepTimer, duration_text
 from maskrcnn.train.validation import Validation, measurable
-from maskrcnn.weights.load import load_backbone, load_checkpoint, read_any_checkpoint
+from maskrcnn.weights.any_checkpoint import read_any_checkpoint
+from maskrcnn.weights.backbone_weights import load_backbone
+from maskrcnn.weights.load import load_checkpoint
 from maskrcnn.weights.load_report import LoadReport
 
 WORKERS_A_CORE = 8

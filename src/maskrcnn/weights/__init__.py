@@ -1,1 +1,5 @@
-"""Checkpoints of this and other libraries, and models known by name."""
+"""Trained weights: found by name or path, read, converted from other libraries' names, loaded into a model.
+
+``read_*`` gives the content of a file, ``convert_*`` turns another library's parameters into ours, ``load_*`` fills a
+model and reports what it did.
+"""

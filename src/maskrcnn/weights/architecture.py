@@ -1,6 +1,6 @@
-"""What names and shapes of parameters tell of a Mask R-CNN: under our names its `Config`, under others' what it is.
+"""What names and shapes of parameters say about a network: its `Config`, or which unsupported architecture it is.
 
-Names are read after they were brought into ours, so that every library's files are judged by the same rules.
+A `Config` is inferred after the parameters were renamed to ours, by the same rules for every library.
 """
 
 from __future__ import annotations
@@ -19,20 +19,14 @@ from maskrcnn.model.backbone import RESNETS, Bottleneck
 
 Renames = Sequence[tuple[str, "str | Callable[[re.Match[str]], str]"]]
 
-# Parameter names (patterns) of networks that are no plain Mask R-CNN on a pyramid, in the libraries we read.
+# Parameter names (patterns) of networks other than a plain Mask R-CNN with FPN, in the libraries that are read.
 _OTHERS = [
     (r"roi_heads\.box_predictor\.\d+\.|roi_head\.bbox_head\.\d+\.", "Cascade R-CNN"),
-    (
-        r"roi_heads\.mask_(coarse|point)_head\.|\.mask_head\.(coarse_head|point_head)\.|roi_head\.point_head\.",
-        "PointRend",
-    ),
+    (r"roi_heads\.mask_(coarse|point)_head\.|\.mask_head\.(coarse|point)_head\.|roi_head\.point_head\.", "PointRend"),
     (r"roi_heads\.keypoint_", "Keypoint R-CNN"),
     (r"roi_head\.mask_iou_head\.|roi_heads\.maskiou", "Mask Scoring R-CNN"),
     (r"roi_head\.semantic_head\.", "Hybrid Task Cascade"),
-    (
-        r"^bbox_head\.fc_cls\.",
-        "a model of mmdetection 1.x, background first (its upgrade_model_version.py makes 2.x of it)",
-    ),
+    (r"^bbox_head\.fc_cls\.", "a model of mmdetection 1.x (its upgrade_model_version.py converts it to 2.x)"),
     (r"head\.cls_subnet\.|bbox_head\.retina_|head\.classification_head\.", "RetinaNet"),
     (r"transformer\.|query_embed|sem_seg_head\.predictor\.", "a query-based network (DETR, Mask2Former)"),
     (r"sem_seg_head\.", "Panoptic FPN"),
@@ -46,21 +40,21 @@ _BOXES_ONLY = r"roi_heads\.box_predictor\.|roi_head\.bbox_head\."
 _MASKS = r"roi_heads\.mask_head\.|roi_heads\.mask_predictor\.|roi_head\.mask_head\."
 
 
-def other_architecture(state: dict[str, Tensor]) -> str | None:
-    """What these parameters of another library belong to, if it is something that we have no network for."""
+def unsupported_architecture(state: dict[str, Tensor]) -> str | None:
+    """The name of the network that another library's parameters belong to, if it is one that is not supported."""
     for pattern, what in _OTHERS:
         if any(re.search(pattern, key) for key in state):
             return what
     if any(re.match(_BOXES_ONLY, key) for key in state) and not any(re.match(_MASKS, key) for key in state):
         return "Faster R-CNN, without a mask head"
     norms = [key.removesuffix("weight") for key in state if key.endswith(".norm.weight")]
-    if any(f"{norm}running_mean" not in state for norm in norms):  # those keep statistics, these do not
+    if any(f"{norm}running_mean" not in state for norm in norms):  # batch norms keep statistics
         return "a network with group or layer normalisation"
     return None
 
 
-def renamed(state: dict[str, Tensor], table: Renames) -> dict[str, Tensor]:
-    """The parameters under the names that the first pattern that fits gives them."""
+def rename_parameters(state: dict[str, Tensor], table: Renames) -> dict[str, Tensor]:
+    """The parameters, each renamed by the first pattern that matches the beginning of its name."""
     return {_rename(key, table): value for key, value in state.items()}
 
 
@@ -72,34 +66,29 @@ def _rename(key: str, table: Renames) -> str:
     return key
 
 
-def architecture(state: dict[str, Tensor], base: Config, where: Path) -> tuple[Config, int]:
-    """``base`` with all that parameters under our names tell, and the number of classes.
+def infer_config(state: dict[str, Tensor], base: Config, where: Path) -> tuple[Config, int]:
+    """``base`` with the settings that follow from the shapes of parameters under our names, and the number of classes.
 
     Raises:
         MaskRCNNError: a parameter that a Mask R-CNN has is missing, or the backbone is none of our ResNets.
     """
     try:
-        changes, classes = _told(state)
+        changes, classes = _settings_from_shapes(state)
     except KeyError as error:
-        raise MaskRCNNError(
-            f"expected a Mask R-CNN with a feature pyramid, found no parameter that stands for {error}",
-            where=where,
-            fix="check that the file is complete, and which network it was saved from",
-        ) from None
+        found = f"no parameter that stands for {error}"
     except (IndexError, TypeError, ValueError, ZeroDivisionError):
-        raise MaskRCNNError(
-            "expected a Mask R-CNN with a feature pyramid, found its parameters in shapes that no such network has",
-            where=where,
-            fix="check which network the file was saved from",
-        ) from None
-    return base.replace(**changes), classes
+        found = "its parameters in shapes that no such network has"
+    else:
+        return base.replace(**changes), classes
+    what = f"expected a Mask R-CNN with a feature pyramid, found {found}"
+    raise MaskRCNNError(what, where=where, fix="check that the file is complete, and which network it was saved from")
 
 
-def _told(state: dict[str, Tensor]) -> tuple[dict[str, Any], int]:
+def _settings_from_shapes(state: dict[str, Tensor]) -> tuple[dict[str, Any], int]:
     fpn = state["fpn.output.0.0.weight"].shape[0]
-    len(state["rpn.logits.bias"])  # the caller reads it
-    box_convs, mask_convs = (_outputs(state, f"{head}.convs.{{}}.0.weight") for head in ("box_head", "mask_head"))
-    hidden = _outputs(state, "box_head.hidden.{}.weight")
+    len(state["rpn.logits.bias"])  # read by the caller: report it here if it is missing
+    box_convs, mask_convs = (_layer_outputs(state, f"{head}.convs.{{}}.0.weight") for head in ("box_head", "mask_head"))
+    hidden = _layer_outputs(state, "box_head.hidden.{}.weight")
     first = state["box_head.hidden.0.weight" if hidden else "box_head.logits.weight"]
     classes = len(state["box_head.logits.bias"]) - 1
     heads = ("box_head.convs.0.1.weight", "mask_head.convs.0.1.weight")
@@ -107,7 +96,7 @@ def _told(state: dict[str, Tensor]) -> tuple[dict[str, Any], int]:
         **_backbone(state),
         "fpn_channels": fpn,
         "fpn_norm": "batch" if "fpn.output.0.1.weight" in state else "none",
-        "rpn_convs": len(_outputs(state, "rpn.convs.{}.0.weight")),
+        "rpn_convs": len(_layer_outputs(state, "rpn.convs.{}.0.weight")),
         "box_bins": math.isqrt(first.shape[1] // (box_convs or (fpn,))[-1]),
         "box_convs": box_convs,
         "box_hidden": hidden,
@@ -119,8 +108,8 @@ def _told(state: dict[str, Tensor]) -> tuple[dict[str, Any], int]:
     return changes, classes
 
 
-def _outputs(state: dict[str, Tensor], pattern: str) -> tuple[int, ...]:
-    """Number of outputs of each layer of a row of them."""
+def _layer_outputs(state: dict[str, Tensor], pattern: str) -> tuple[int, ...]:
+    """Numbers of outputs of consecutive layers, numbered from 0 in the pattern."""
     outputs: list[int] = []
     while pattern.format(len(outputs)) in state:
         outputs.append(state[pattern.format(len(outputs))].shape[0])
@@ -128,15 +117,13 @@ def _outputs(state: dict[str, Tensor], pattern: str) -> tuple[int, ...]:
 
 
 def _backbone(state: dict[str, Tensor]) -> dict[str, Any]:
-    depths = tuple(len(_outputs(state, f"backbone.layer{stage}.{{}}.conv1.weight")) for stage in range(1, 5))
+    depths = tuple(len(_layer_outputs(state, f"backbone.layer{stage}.{{}}.conv1.weight")) for stage in range(1, 5))
     bottleneck = "backbone.layer1.0.conv3.weight" in state
     kinds = {(block is Bottleneck, depths): name for name, (block, depths) in RESNETS.items()}
     if (bottleneck, depths) not in kinds:
         known = ", ".join(name.replace("resnet", "-") for name in RESNETS)
-        raise MaskRCNNError(
-            f"a Mask R-CNN whose backbone is not ResNet{known} or a ResNeXt of those depths: blocks {list(depths)}",
-            fix="train one here with --preset",
-        )
+        what = f"a Mask R-CNN whose backbone is not ResNet{known} or a ResNeXt of those depths: blocks {list(depths)}"
+        raise MaskRCNNError(what, fix="train one here with --preset")
     changes: dict[str, Any] = {"backbone": kinds[bottleneck, depths]}
     if bottleneck:
         width, inputs = state["backbone.layer1.0.conv2.weight"].shape[:2]
@@ -145,6 +132,6 @@ def _backbone(state: dict[str, Tensor]) -> dict[str, Any]:
     return changes
 
 
-def rgb_order(state: dict[str, Tensor]) -> None:
-    """Turn a first layer on blue, green, red into one on red, green, blue, in place."""
+def flip_first_layer(state: dict[str, Tensor]) -> None:
+    """Make a first layer that takes BGR one that takes RGB, in place."""
     state["backbone.conv1.weight"] = state["backbone.conv1.weight"].flip(1)

@@ -30,10 +30,9 @@ COCO_NAMES = tuple(
 
 @dataclass(frozen=True)
 class CatalogEntry:
-    """A named model. AP is in percent on the data named.
+    """A published model. AP is in percent on the data named.
 
-    A fetched file is checked against what its authors publish of it: the beginning of its SHA-256 or, where there is no
-    other, of its MD5.
+    A fetched file is checked against the beginning of its SHA-256 or else its MD5, as its authors publish it.
     """
 
     name: str
@@ -44,65 +43,47 @@ class CatalogEntry:
     url: str
     sha256: str = ""
     md5: str = ""
-    config: dict[str, Any] = field(default_factory=dict)  # what the file's keys cannot tell
+    config: dict[str, Any] = field(default_factory=dict)  # settings that do not follow from the file's parameters
 
 
-_ZOO = "https://dl.fbaipublicfiles.com/detectron2/COCO-InstanceSegmentation"
-
-
-def _detectron2(name: str, what: str, run: str, md5: str, box: float, mask: float, **config: Any) -> CatalogEntry:
-    """A model of detectron2's zoo, as its MODEL_ZOO.md lists it."""
+def _torchvision(name: str, version: int, file: str, box: float, mask: float, **config: Any) -> CatalogEntry:
+    """A COCO model of torchvision; the file's name ends in the beginning of its SHA-256."""
+    run = "" if version == 1 else f" v{version}"
     return CatalogEntry(
         name,
-        f"80 everyday classes, {what} (detectron2's zoo)",
+        f"80 everyday classes, ResNet-50-FPN{run} (torchvision's v{version})",
+        "BSD-3-Clause",
+        f"COCO val2017: box AP {box}, mask AP {mask} (published)",
+        file,
+        f"https://download.pytorch.org/models/{file}",
+        sha256=Path(file).stem.rpartition("-")[2],
+        config=config,
+    )
+
+
+def _detectron2(name: str, network: str, epochs: int, run: str, md5: str, box: float, mask: float) -> CatalogEntry:
+    """A model of detectron2's zoo, as its MODEL_ZOO.md lists it."""
+    file = f"model_final_{md5}.pkl"
+    return CatalogEntry(
+        name,
+        f"80 everyday classes, {network}-FPN, {epochs} epochs (detectron2's zoo)",
         "CC BY-SA 3.0",
         f"COCO val2017: box AP {box}, mask AP {mask} (published)",
-        f"model_final_{md5}.pkl",
-        f"{_ZOO}/{run}/model_final_{md5}.pkl",
+        file,
+        f"https://dl.fbaipublicfiles.com/detectron2/COCO-InstanceSegmentation/mask_rcnn_{run}/{file}",
         md5=md5,
-        config=config,
     )
 
 
 CATALOG: dict[str, CatalogEntry] = {
     entry.name: entry
     for entry in (
-        CatalogEntry(
-            "coco",
-            "80 everyday classes, ResNet-50-FPN (torchvision's v1)",
-            "BSD-3-Clause",
-            "COCO val2017: box AP 37.9, mask AP 34.6 (published)",
-            "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
-            "https://download.pytorch.org/models/maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
-            "bf2d0c1e",
-            config={"norm_eps": 0.0},
-        ),
-        CatalogEntry(
-            "coco-v2",
-            "80 everyday classes, ResNet-50-FPN v2 (torchvision's v2)",
-            "BSD-3-Clause",
-            "COCO val2017: box AP 47.4, mask AP 41.8 (published)",
-            "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
-            "https://download.pytorch.org/models/maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
-            "73cbd019",
-        ),
-        _detectron2(
-            "coco-d2-r50-1x", "ResNet-50-FPN, 12 epochs", "mask_rcnn_R_50_FPN_1x/137260431", "a54504", 38.6, 35.2
-        ),
-        _detectron2(
-            "coco-d2-r50-3x", "ResNet-50-FPN, 37 epochs", "mask_rcnn_R_50_FPN_3x/137849600", "f10217", 41.0, 37.2
-        ),
-        _detectron2(
-            "coco-d2-r101-3x", "ResNet-101-FPN, 37 epochs", "mask_rcnn_R_101_FPN_3x/138205316", "a3ec72", 42.9, 38.6
-        ),
-        _detectron2(
-            "coco-d2-x101-3x",
-            "ResNeXt-101-32x8d-FPN, 37 epochs",
-            "mask_rcnn_X_101_32x8d_FPN_3x/139653917",
-            "2d9806",
-            44.3,
-            39.5,
-        ),
+        _torchvision("coco", 1, "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth", 37.9, 34.6, norm_eps=0.0),
+        _torchvision("coco-v2", 2, "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth", 47.4, 41.8),
+        _detectron2("coco-d2-r50-1x", "ResNet-50", 12, "R_50_FPN_1x/137260431", "a54504", 38.6, 35.2),
+        _detectron2("coco-d2-r50-3x", "ResNet-50", 37, "R_50_FPN_3x/137849600", "f10217", 41.0, 37.2),
+        _detectron2("coco-d2-r101-3x", "ResNet-101", 37, "R_101_FPN_3x/138205316", "a3ec72", 42.9, 38.6),
+        _detectron2("coco-d2-x101-3x", "ResNeXt-101-32x8d", 37, "X_101_32x8d_FPN_3x/139653917", "2d9806", 44.3, 39.5),
     )
 }
 _LICENCES = {
@@ -116,7 +97,7 @@ def bundled_names() -> list[str]:
 
 
 def find_checkpoint(source: str | Path) -> tuple[Path, CatalogEntry | None]:
-    """The file a bundled name, a catalog name or a path stands for; a catalog file is fetched and checked if need be.
+    """The file of a bundled name, a catalog name or a path; a catalog file is fetched and checked if it is missing.
 
     Raises `MaskRCNNError` for what is none of these, and when a download fails.
     """
@@ -131,9 +112,8 @@ def find_checkpoint(source: str | Path) -> tuple[Path, CatalogEntry | None]:
         path = Path(source).expanduser()
         there = path.is_file()
     except (OSError, RuntimeError, ValueError) as error:  # names too long, homes of nobody
-        raise MaskRCNNError(
-            f"no such model file: {first_line(error)}", where=shown(name), fix="check the path"
-        ) from None
+        what = f"no such model file: {first_line(error)}"
+        raise MaskRCNNError(what, where=shown(name), fix="check the path") from None
     if there:
         return path, next((entry for entry in CATALOG.values() if entry.file == path.name), None)
     known = [*bundled_names(), *CATALOG]

@@ -7,7 +7,6 @@ recipe, measured AP, licence). Nothing in the file can run.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,11 +19,11 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.output.atomic_file import make_folder
 from maskrcnn.weights.class_names import check_class_names
-from maskrcnn.weights.safetensors_file import write_tensors
-from maskrcnn.weights.weight_file import check_numbers, read_metadata, read_safetensors
+from maskrcnn.weights.safetensors_file import read_metadata, read_safetensors, write_tensors
+from maskrcnn.weights.weight_file import check_numbers
 
 FORMAT = "maskrcnn-1"
-OURS = {"names", "config", "provenance"}  # what our metadata holds beside the format
+_METADATA_KEYS = {"names", "config", "provenance"}  # beside the format
 MAX_METADATA = 2**24  # characters of one of them
 
 
@@ -63,15 +62,11 @@ def save_checkpoint(
 def is_own_checkpoint(path: Path) -> bool:
     """Whether a .safetensors carries our metadata, of whatever version. Raises `MaskRCNNError` when it is broken."""
     metadata = read_metadata(path)
-    return metadata.get("format", "").startswith("maskrcnn") or not OURS.isdisjoint(metadata)
+    return metadata.get("format", "").startswith("maskrcnn") or not _METADATA_KEYS.isdisjoint(metadata)
 
 
-def read_checkpoint(path: str | Path, names: Sequence[str] | None = None) -> Checkpoint:
+def read_checkpoint(path: str | Path) -> Checkpoint:
     """Read our .safetensors.
-
-    Args:
-        path: the file.
-        names: take these class names instead of its own.
 
     Raises:
         MaskRCNNError: it is broken, not ours, or holds values that no checkpoint has.
@@ -79,11 +74,8 @@ def read_checkpoint(path: str | Path, names: Sequence[str] | None = None) -> Che
     path = Path(path)
     metadata = read_metadata(path)
     if metadata.get("format") != FORMAT:
-        raise MaskRCNNError(
-            f"expected a checkpoint of format {FORMAT}, found metadata {shown(sorted(metadata))}",
-            where=path,
-            fix="use a .safetensors written by maskrcnn, or a torchvision .pth",
-        )
+        what = f"expected a checkpoint of format {FORMAT}, found metadata {shown(sorted(metadata))}"
+        raise MaskRCNNError(what, where=path, fix="use a .safetensors written by maskrcnn, or a torchvision .pth")
     fix = "copy the file again"
     parts: dict[str, Any] = {}
     for name, kind in (("names", list), ("config", dict), ("provenance", dict)):
@@ -97,10 +89,10 @@ def read_checkpoint(path: str | Path, names: Sequence[str] | None = None) -> Che
             what = f"not a readable checkpoint: {name} is {shown(parts[name])}"
             raise MaskRCNNError(what, where=path, fix=fix)
     try:
-        own = check_class_names(parts["names"] if names is None else names)
+        names = check_class_names(parts["names"])
         config = from_dict(parts["config"])
     except MaskRCNNError as error:
         raise MaskRCNNError(f"not a readable checkpoint: {error.what}", where=path, fix=error.fix) from None
     state = read_safetensors(path)
     check_numbers(state, path)
-    return Checkpoint(state, own, config, parts["provenance"])
+    return Checkpoint(state, names, config, parts["provenance"])

@@ -30,7 +30,6 @@ def check_class_names(names: Any) -> tuple[str, ...]:
             raise MaskRCNNError(f"class names: expected texts that are not empty, found {shown(name)}")
     twins = [name for name, count in Counter(names).items() if count > 1]
     if twins:
-        raise MaskRCNNError(
-            f"class names: {', '.join(map(shown, twins[:3]))} given more than once", fix="give each class its own name"
-        )
+        what = f"class names: {', '.join(map(shown, twins[:3]))} given more than once"
+        raise MaskRCNNError(what, fix="give each class its own name")
     return tuple(names)

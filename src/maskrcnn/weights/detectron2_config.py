@@ -1,6 +1,6 @@
-"""detectron2's yaml: the settings that parameters do not tell, and a check of those they do.
+"""detectron2's yaml: settings that do not follow from the parameters, and a check of those that do.
 
-Keys that a yaml leaves out have detectron2's values for pyramids (its Base-RCNN-FPN.yaml).
+Missing keys have the values of detectron2's Base-RCNN-FPN.yaml.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ ASSUMED: dict[str, Any] = {
 _ANY_SIZE = 10**6
 
 
-class Settings(NamedTuple):
-    """A yaml in our terms; statistics are of values 0..255 in the order the network takes them."""
+class Detectron2Settings(NamedTuple):
+    """A yaml as our settings; pixel statistics are of values 0..255, channels in the network's order."""
 
     pixel_mean: tuple[float, ...]
     pixel_std: tuple[float, ...]
@@ -44,7 +44,7 @@ class Settings(NamedTuple):
     changes: dict[str, Any]  # other fields of `Config`
 
 
-def find_yaml(path: Path) -> Path | None:
+def find_run_yaml(path: Path) -> Path | None:
     """The yaml beside a weight file: one of its name, or the config.yaml that detectron2 writes into a run's folder."""
     for beside in (path.with_suffix(".yaml"), path.with_suffix(".yml"), path.parent / "config.yaml"):
         if beside.is_file():
@@ -52,7 +52,7 @@ def find_yaml(path: Path) -> Path | None:
     return None
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_settings(path: Path) -> dict[str, Any]:
     """A yaml file of plain values. Raises `MaskRCNNError` when it is none, or no mapping."""
     content = documents.read_yaml(path)
     if not isinstance(content, dict):
@@ -60,10 +60,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def ignored(written: dict[str, Any]) -> list[str]:
-    """One line that names what a yaml says and we do not follow, of what matters to the model; none if there is none.
+def is_detectron2_yaml(written: dict[str, Any]) -> bool:
+    """Whether these are settings of detectron2, not of ours."""
+    return any(key in written for key in ("MODEL", "INPUT", "TEST", "DATASETS", "_BASE_"))
 
-    What is known to be without effect here (datasets, solver, other heads) is passed over.
+
+def ignored_keys_note(written: dict[str, Any]) -> list[str]:
+    """One line that names the keys of a yaml that would change the model and are not followed; none without such keys.
+
+    Keys without effect here (datasets, solver, other heads) are left out.
     """
     read = {*_REQUIRED, *_HARMLESS, *(key for key, _ in _FIELDS.values())}
     read |= {f"{key}_{when}" for key in _PAIRS.values() for when in ("TRAIN", "TEST")}
@@ -86,8 +91,8 @@ def _leaves(written: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         yield from _leaves(value, f"{key}.{name}" if key else str(name))
 
 
-def settings_of(written: dict[str, Any] | None, grouped: bool, where: Path) -> Settings:
-    """What a yaml says.
+def settings_from_yaml(written: dict[str, Any] | None, grouped: bool, where: Path) -> Detectron2Settings:
+    """The settings of a yaml.
 
     Args:
         written: the yaml, or None.
@@ -95,7 +100,7 @@ def settings_of(written: dict[str, Any] | None, grouped: bool, where: Path) -> S
         where: the weight file, for messages.
 
     Raises:
-        MaskRCNNError: a value is of no use to us, or of an architecture that we do not have.
+        MaskRCNNError: a value is invalid, or of an architecture that is not supported.
     """
     get = _getter(written or {})
     changes: dict[str, Any] = {}
@@ -112,20 +117,17 @@ def settings_of(written: dict[str, Any] | None, grouped: bool, where: Path) -> S
     for key, (fits, expected) in _REQUIRED.items():
         value = get(key)
         if value is not None and not fits(value):
-            raise MaskRCNNError(
-                f"yaml: {key} is {shown(value)}, an architecture we do not have; expected {expected}",
-                where=where,
-                fix="train one here from the backbone's weights, with --preset",
-            )
+            what = f"yaml: {key} is {shown(value)}, an architecture we do not have; expected {expected}"
+            raise MaskRCNNError(what, where=where, fix="train one here from the backbone's weights, with --preset")
     for part in ("POOLER_TYPE", "POOLER_SAMPLING_RATIO"):
         box, mask = (get(f"MODEL.ROI_{head}_HEAD.{part}") for head in ("BOX", "MASK"))
         if None not in (box, mask) and box != mask:
             raise MaskRCNNError(f"yaml: {part} is {box} for boxes, {mask} for masks; we have one for both", where=where)
     short, long = (_edge(get(key, usual), key, where) for key, usual in _EDGES.items())
-    # An edge of 0 means there: as the image is.
+    # In detectron2 an edge of 0 means: keep the image's size.
     size = {"short": (short, short), "long": long} if short else {"short": (1, _ANY_SIZE), "long": _ANY_SIZE}
     std = [57.375, 57.12, 58.395] if grouped and written is None else [1.0, 1.0, 1.0]
-    return Settings(
+    return Detectron2Settings(
         tuple(get("MODEL.PIXEL_MEAN", [103.53, 116.28, 123.675])),
         tuple(get("MODEL.PIXEL_STD", std)),
         get("INPUT.FORMAT", "BGR") == "BGR",
@@ -135,11 +137,11 @@ def settings_of(written: dict[str, Any] | None, grouped: bool, where: Path) -> S
     )
 
 
-def check_against(written: dict[str, Any], config: Config, classes: int, where: Path) -> None:
+def check_against_weights(written: dict[str, Any], config: Config, classes: int, where: Path) -> None:
     """Raise `MaskRCNNError`, naming both values, where a yaml and the parameters disagree."""
     get = _getter(written)
     bottleneck = config.backbone not in ("resnet18", "resnet34")
-    told: dict[str, Any] = {
+    in_weights: dict[str, Any] = {
         "MODEL.RESNETS.DEPTH": int(config.backbone.removeprefix("resnet")),
         "MODEL.FPN.OUT_CHANNELS": config.fpn_channels,
         "MODEL.ROI_HEADS.NUM_CLASSES": classes,
@@ -149,14 +151,14 @@ def check_against(written: dict[str, Any], config: Config, classes: int, where: 
         "MODEL.ROI_MASK_HEAD.NUM_CONV": len(config.mask_convs),
     }
     if bottleneck:
-        told["MODEL.RESNETS.NUM_GROUPS"] = config.backbone_groups
-        told["MODEL.RESNETS.WIDTH_PER_GROUP"] = config.backbone_group_width
+        in_weights["MODEL.RESNETS.NUM_GROUPS"] = config.backbone_groups
+        in_weights["MODEL.RESNETS.WIDTH_PER_GROUP"] = config.backbone_group_width
     if config.box_hidden:
-        told["MODEL.ROI_BOX_HEAD.FC_DIM"] = config.box_hidden[0]
+        in_weights["MODEL.ROI_BOX_HEAD.FC_DIM"] = config.box_hidden[0]
     if classes > 1:
-        told["MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG"] = config.box_class_agnostic
-        told["MODEL.ROI_MASK_HEAD.CLS_AGNOSTIC_MASK"] = config.mask_class_agnostic
-    for key, found in told.items():
+        in_weights["MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG"] = config.box_class_agnostic
+        in_weights["MODEL.ROI_MASK_HEAD.CLS_AGNOSTIC_MASK"] = config.mask_class_agnostic
+    for key, found in in_weights.items():
         value = get(key)
         if value is not None and value != found:
             raise MaskRCNNError(
@@ -181,7 +183,7 @@ def _getter(written: dict[str, Any]) -> Callable[..., Any]:
             if not isinstance(value, dict) or part not in value:
                 return default
             value = value[part]
-        # Base files write tuples, which YAML takes for text.
+        # Base files write Python tuples, which YAML reads as text.
         if isinstance(value, str) and value.startswith(("(", "[")):
             try:
                 value = ast.literal_eval(value)
@@ -267,7 +269,7 @@ _NOT_FOLLOWED: dict[str, Any] = {
     "TEST.AUG.ENABLED": False,
 }
 _FOLLOWED = {"MODEL.RPN", "MODEL.ROI_HEADS", "MODEL.ROI_BOX_HEAD", "MODEL.ROI_MASK_HEAD", "MODEL.ANCHOR_GENERATOR"}
-# Sections that have no effect here, or that the weights tell.
+# Sections without effect here, or that follow from the weights.
 _ELSEWHERE = {
     *("_BASE_", "CUDNN_BENCHMARK", "DATALOADER", "DATASETS", "FLOAT32_PRECISION", "GLOBAL", "INPUT", "OUTPUT_DIR"),
     *("SEED", "SOLVER", "TEST", "VERSION", "VIS_PERIOD"),

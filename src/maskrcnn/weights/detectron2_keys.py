@@ -1,12 +1,13 @@
-"""detectron2's Mask R-CNN checkpoints in our names, and what their parameters tell.
+"""detectron2's Mask R-CNN checkpoints: parameters under our names, settings from their shapes, buffers and yaml.
 
-Background comes last there as here. Its models take blue, green, red by default; the first layer is turned, so that
-ours stays RGB.
+Background is the last class there as here. Its models take BGR images by default; the first layer's channels are
+flipped, so that ours take RGB.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,48 +15,49 @@ from torch import Tensor
 
 from maskrcnn.config import preset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.weights.architecture import architecture, renamed, rgb_order
-from maskrcnn.weights.detectron2_config import ASSUMED, Settings, check_against, ignored, settings_of
+from maskrcnn.weights.architecture import Renames, flip_first_layer, infer_config, rename_parameters
+from maskrcnn.weights.detectron2_config import (
+    ASSUMED,
+    Detectron2Settings,
+    check_against_weights,
+    ignored_keys_note,
+    settings_from_yaml,
+)
 from maskrcnn.weights.foreign_checkpoint import ForeignCheckpoint, pixel_statistics
 
 
-def _level(name: str, part: int) -> Any:
-    """Level n of a pyramid that begins with 2."""
-    return lambda found: f"fpn.{name}.{int(found[1]) - 2}.{part}."
-
-
-def _numbered(name: str, rest: str = "", by: int = 1) -> Any:
-    """Part n of a row that begins with ``by``."""
-    return lambda found: f"{name}.{int(found[1]) - by}.{rest}"
-
-
-def _block(part: str) -> Any:
+def _block(part: str) -> Callable[[re.Match[str]], str]:
     return lambda found: f"backbone.layer{int(found[1]) - 1}.{found[2]}." + part.format(*found.groups()[2:])
 
 
+def _part(norm: str | None) -> int:
+    """Place in one of our blocks: the convolution comes first, its norm second."""
+    return 0 if norm is None else 1
+
+
 _RES = r"backbone\.bottom_up\.res(\d)\.(\d+)\."
-_RENAMES = [
+_RENAMES: Renames = [
     (r"backbone\.bottom_up\.stem\.conv1\.norm\.", "backbone.bn1."),
     (r"backbone\.bottom_up\.stem\.conv1\.", "backbone.conv1."),
     (_RES + r"shortcut\.norm\.", _block("downsample.1.")),
     (_RES + r"shortcut\.", _block("downsample.0.")),
     (_RES + r"conv(\d)\.norm\.", _block("bn{0}.")),
     (_RES + r"conv(\d)\.", _block("conv{0}.")),
-    (r"backbone\.fpn_lateral(\d)\.norm\.", _level("lateral", 1)),
-    (r"backbone\.fpn_lateral(\d)\.", _level("lateral", 0)),
-    (r"backbone\.fpn_output(\d)\.norm\.", _level("output", 1)),
-    (r"backbone\.fpn_output(\d)\.", _level("output", 0)),
-    (r"proposal_generator\.rpn_head\.conv\.conv(\d)\.", _numbered("rpn.convs", "0.", by=0)),
+    (
+        r"backbone\.fpn_(lateral|output)(\d)\.(norm\.)?",
+        lambda found: f"fpn.{found[1]}.{int(found[2]) - 2}.{_part(found[3])}.",
+    ),
+    (r"proposal_generator\.rpn_head\.conv\.conv(\d)\.", r"rpn.convs.\1.0."),
     (r"proposal_generator\.rpn_head\.conv\.", "rpn.convs.0.0."),
     (r"proposal_generator\.rpn_head\.objectness_logits\.", "rpn.logits."),
     (r"proposal_generator\.rpn_head\.anchor_deltas\.", "rpn.deltas."),
-    (r"roi_heads\.box_head\.conv(\d)\.norm\.", _numbered("box_head.convs", "1.")),
-    (r"roi_heads\.box_head\.conv(\d)\.", _numbered("box_head.convs", "0.")),
-    (r"roi_heads\.box_head\.fc(\d)\.", _numbered("box_head.hidden")),
+    (
+        r"roi_heads\.(box|mask)_head\.(?:conv|mask_fcn)(\d)\.(norm\.)?",
+        lambda found: f"{found[1]}_head.convs.{int(found[2]) - 1}.{_part(found[3])}.",
+    ),
+    (r"roi_heads\.box_head\.fc(\d)\.", lambda found: f"box_head.hidden.{int(found[1]) - 1}."),
     (r"roi_heads\.box_predictor\.cls_score\.", "box_head.logits."),
     (r"roi_heads\.box_predictor\.bbox_pred\.", "box_head.deltas."),
-    (r"roi_heads\.mask_head\.mask_fcn(\d)\.norm\.", _numbered("mask_head.convs", "1.")),
-    (r"roi_heads\.mask_head\.mask_fcn(\d)\.", _numbered("mask_head.convs", "0.")),
     (r"roi_heads\.mask_head\.deconv\.", "mask_head.upsample."),
     (r"roi_heads\.mask_head\.predictor\.", "mask_head.logits."),
 ]
@@ -68,27 +70,26 @@ def is_detectron2(state: dict[str, Tensor]) -> bool:
 
 
 def convert_detectron2(state: dict[str, Tensor], where: Path, written: dict[str, Any] | None) -> ForeignCheckpoint:
-    """The model in our terms.
+    """The checkpoint under our names and settings.
 
     Args:
         state: parameters under detectron2's names.
-        written: its yaml, if there is one.
+        written: the run's yaml, if there is one.
 
     Raises:
-        MaskRCNNError: parameters are missing, yaml and parameters disagree, or the yaml asks for what we have not.
+        MaskRCNNError: parameters are missing, yaml and parameters disagree, or the yaml asks for something unsupported.
     """
-    facts = {key: value for key, value in state.items() if re.match(r"pixel_(mean|std)$|" + _ANCHORS, key)}
-    ours = renamed({key: value for key, value in state.items() if key not in facts}, _RENAMES)
-    config, classes = architecture(ours, preset("resnet50_fpn").replace(**ASSUMED), where)
+    buffers = {key: value for key, value in state.items() if re.match(r"pixel_(mean|std)$|" + _ANCHORS, key)}
+    ours = rename_parameters({key: value for key, value in state.items() if key not in buffers}, _RENAMES)
+    config, classes = infer_config(ours, preset("resnet50_fpn").replace(**ASSUMED), where)
     notes = []
     try:
-        settings = _with_facts(settings_of(written, config.backbone_groups > 1, where), facts, written, where)
+        settings = _with_buffers(
+            settings_from_yaml(written, config.backbone_groups > 1, where), buffers, written, where
+        )
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise MaskRCNNError(
-            f"yaml: a value is of another kind than detectron2 writes: {error}",
-            where=where,
-            fix="pass the config.yaml of the run as config=",
-        ) from None
+        what = f"yaml: a value is of another kind than detectron2 writes: {error}"
+        raise MaskRCNNError(what, where=where, fix="pass the config.yaml of the run as config=") from None
     if written is None:
         notes.append(
             "no yaml beside the file: detectron2's own settings for this backbone are taken "
@@ -100,8 +101,8 @@ def convert_detectron2(state: dict[str, Tensor], where: Path, written: dict[str,
             f"yaml: _BASE_ {str(written['_BASE_'])[:100]} is not followed; detectron2's FPN settings stand for it"
         )
     if written is not None:
-        notes += ignored(written)
-        check_against(written, config, classes, where)
+        notes += ignored_keys_note(written)
+        check_against_weights(written, config, classes, where)
     config = config.replace(
         **settings.changes,
         preprocess={
@@ -111,35 +112,38 @@ def convert_detectron2(state: dict[str, Tensor], where: Path, written: dict[str,
         backbone_stride_in_1x1=settings.stride_in_1x1,
     )
     if settings.bgr:
-        rgb_order(ours)
-        notes.append("trained on BGR: the first layer's channels are turned, the model takes RGB")
+        flip_first_layer(ours)
+        notes.append("trained on BGR: the first layer's channels are flipped, the model takes RGB")
     return ForeignCheckpoint("detectron2", ours, config, classes, None, notes)
 
 
-def _stride(settings: Settings) -> str:
+def _stride(settings: Detectron2Settings) -> str:
     return "STRIDE_IN_1X1" if settings.stride_in_1x1 else "stride in the 3x3 convolutions"
 
 
-def _with_facts(settings: Settings, facts: dict[str, Tensor], written: dict[str, Any] | None, where: Path) -> Settings:
-    """The settings with what the file's buffers tell. Raises `MaskRCNNError` where a yaml says otherwise."""
+def _with_buffers(
+    settings: Detectron2Settings, buffers: dict[str, Tensor], written: dict[str, Any] | None, where: Path
+) -> Detectron2Settings:
+    """The settings with the pixel statistics and anchors of the file's buffers. Raises `MaskRCNNError` where a yaml
+    contradicts them."""
     model = (written or {}).get("MODEL") or {}
-    told: dict[str, tuple[float, ...]] = {}
+    measured: dict[str, tuple[float, ...]] = {}
     for name in ("pixel_mean", "pixel_std"):
-        if name in facts:
-            told[name] = tuple(round(float(value), 4) for value in facts[name].flatten())
+        if name in buffers:
+            measured[name] = tuple(round(float(value), 4) for value in buffers[name].flatten())
             if name.upper() in model and any(
-                abs(one - other) > 1e-2 for one, other in zip(told[name], getattr(settings, name), strict=True)
+                abs(one - other) > 1e-2 for one, other in zip(measured[name], getattr(settings, name), strict=True)
             ):
                 raise MaskRCNNError(
                     f"yaml and weights disagree: MODEL.{name.upper()} is {list(getattr(settings, name))} in the yaml, "
-                    f"{list(told[name])} in the weights",
+                    f"{list(measured[name])} in the weights",
                     where=where,
                     fix="pass the yaml of the run that wrote the weights",
                 )
-    if "pixel_mean" in told and "FORMAT" not in ((written or {}).get("INPUT") or {}):
-        # Of photographs red has the largest mean and blue the smallest.
-        settings = settings._replace(bgr=told["pixel_mean"][0] <= told["pixel_mean"][-1])
-    shapes = [facts[key] for key in sorted(facts) if re.match(_ANCHORS, key)]
+    if "pixel_mean" in measured and "FORMAT" not in ((written or {}).get("INPUT") or {}):
+        # In photographs red has the largest mean and blue the smallest.
+        settings = settings._replace(bgr=measured["pixel_mean"][0] <= measured["pixel_mean"][-1])
+    shapes = [buffers[key] for key in sorted(buffers) if re.match(_ANCHORS, key)]
     if shapes and "ANCHOR_GENERATOR" not in model:
         sides = [(shape[:, 2:] - shape[:, :2]).double() for shape in shapes]
         anchors = {
@@ -147,5 +151,5 @@ def _with_facts(settings: Settings, facts: dict[str, Tensor], written: dict[str,
             "anchor_ratios": tuple(round(float(side[1] / side[0]), 4) for side in sides[0]),
         }
         settings = settings._replace(changes={**settings.changes, **anchors})
-    mean, std = (told.get(name, getattr(settings, name)) for name in ("pixel_mean", "pixel_std"))
+    mean, std = (measured.get(name, getattr(settings, name)) for name in ("pixel_mean", "pixel_std"))
     return settings._replace(pixel_mean=mean, pixel_std=std)

@@ -1,4 +1,4 @@
-"""A checkpoint of another library once it is read: in our names and our terms."""
+"""A checkpoint of another library, converted to our parameter names and settings."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from maskrcnn.weights.catalog import COCO_NAMES
 from maskrcnn.weights.class_names import check_class_names
 
 # The 80 categories that COCO uses, in the order of their ids: how detectron2 and mmdetection number classes.
-COCO_80 = tuple(name for name in COCO_NAMES if not name.startswith("unused "))
+_COCO_80 = tuple(name for name in COCO_NAMES if not name.startswith("unused "))
 
 
 class ForeignCheckpoint(NamedTuple):
-    """Another library's model in our terms."""
+    """Another library's checkpoint under our names and settings."""
 
     library: str
     state: dict[str, Tensor]
     config: Config
     classes: int
-    names: tuple[str, ...] | None  # as the file tells them
-    notes: list[str]  # what was read from where, and what had to be assumed
+    names: tuple[str, ...] | None  # those in the file
+    notes: list[str]  # what was read from where, and what was assumed
 
 
-def class_names(
-    foreign: ForeignCheckpoint, given: Sequence[str] | None, coco: tuple[str, ...], where: Path
+def choose_class_names(
+    foreign: ForeignCheckpoint, given: Sequence[str] | None, where: Path
 ) -> tuple[tuple[str, ...], list[str]]:
     """The names of a file's classes: those given, its own, COCO's if their number is COCO's, else numbers; and a note.
 
@@ -40,6 +40,7 @@ def class_names(
     """
     notes: list[str] = []
     names = given
+    coco = COCO_NAMES if foreign.library == "torchvision" else _COCO_80
     if given is None and foreign.names is not None:
         try:
             names = check_class_names(foreign.names)
@@ -53,11 +54,8 @@ def class_names(
         names = [f"class {number}" for number in range(1, foreign.classes + 1)]
         notes.append(f"the file names no classes: {listed(names)}; pass names=[…]")
     if len(names) != foreign.classes:
-        raise MaskRCNNError(
-            f"expected {plural(foreign.classes, 'class name')}, found {len(names)}",
-            where=where,
-            fix="leave background out",
-        )
+        what = f"expected {plural(foreign.classes, 'class name')}, found {len(names)}"
+        raise MaskRCNNError(what, where=where, fix="leave background out")
     return tuple(names), notes
 
 
@@ -74,8 +72,5 @@ def pixel_statistics(mean: Sequence[float], std: Sequence[float], bgr: bool, whe
             "std": tuple(float(value) / 255 for value in std)[::step],
         }
     except (TypeError, ValueError, OverflowError):
-        raise MaskRCNNError(
-            f"expected pixel statistics in numbers, found mean {shown(mean)} and std {shown(std)}",
-            where=where,
-            fix="correct the settings that they come from",
-        ) from None
+        what = f"expected pixel statistics in numbers, found mean {shown(mean)} and std {shown(std)}"
+        raise MaskRCNNError(what, where=where, fix="correct the settings that they come from") from None

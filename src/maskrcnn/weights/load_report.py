@@ -21,6 +21,10 @@ class LoadReport:
     notes: list[str] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)  # of the checkpoint
 
+    def note_spread(self, parameter: str, channels: int) -> None:
+        """Note that a first layer on RGB was spread over other channels."""
+        self.notes.append(f"{parameter}: weights for RGB spread over {channels} channels")
+
     def lines(self) -> list[str]:
         """The report for people, a line a fact; long lists are cut."""
         lines = [f"{self.source}: {plural(self.matched, 'parameter')} matched", *self.notes]

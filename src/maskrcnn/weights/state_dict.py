@@ -1,7 +1,7 @@
-"""Where in a file the parameters lie: one dict of tensors among all that a training run saves, under any prefix.
+"""Finds a detector's parameters in the content of a file: one dict of tensors among all that a training run saves.
 
-Nothing is known of the names that trainers give their dicts. Of all places that hold tensors that one is taken whose
-names are a detector's; of several alike the one that is no average, and of these the first.
+Trainers use any keys and prefixes, so every dict or object that holds tensors is a candidate. The one whose parameter
+names are a detector's is taken; of several, one that is no average of weights, and of these the first.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from torch import Tensor
 from maskrcnn.weights.restricted_pickle import Inert
 from maskrcnn.weights.torch_archive import Stored, Unreadable
 
-# How parameters begin in the libraries that we read, whatever is put before.
+# How parameter names begin in the libraries that are read, after any prefix.
 _BEGINS = re.compile(
     r"(?:^|\.)(?=(?:roi_heads\.|rpn\.head\.|proposal_generator\.|backbone\.(?:bottom_up|body|fpn)\.|roi_head\.|rpn_head\."
     r"|neck\.|bbox_head\.|head\.cls_subnet|transformer\.))"
 )
-# What torch puts into names where it wraps a module.
+# Parts that torch adds to names where it wraps a module.
 _WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_fpw_module"}
 _HOLDERS = {"_modules", "_parameters", "_buffers"}
 _AVERAGES = {"ema", "avg", "average", "averaged", "swa", "shadow", "teacher", "polyak"}
@@ -33,15 +33,15 @@ Leaf = Tensor | Stored | Unreadable | np.ndarray | np.generic
 
 
 class FoundStateDict(NamedTuple):
-    """Parameters, by names without a prefix."""
+    """Parameters by their names without the prefix, and where they were found."""
 
     state: dict[str, Any]
-    place: str  # the keys on the way to their dict, joined by dots; empty for the file itself
+    place: str  # keys that lead to their dict, joined by dots; empty for the top level
     prefix: str
-    others: list[str]  # places of as many parameters of the same names, which are not taken
+    others: list[str]  # other places that hold parameters of the same names, and are not used
 
-    def note(self) -> list[str]:
-        """One line on what was taken, unless there was nothing to choose."""
+    def notes(self) -> list[str]:
+        """One line on which parameters were taken, unless there was only one choice."""
         if not (self.place or self.prefix or self.others):
             return []
         line = f"parameters taken from {self.place!r}" if self.place else "parameters taken"
@@ -57,13 +57,17 @@ class _Group(NamedTuple):
 
 
 def find_state_dict(content: Any) -> FoundStateDict | None:
-    """The parameters of a detector in the content of a file; those of the largest dict where none is one's; or None."""
+    """A detector's parameters in the content of a file; without one, those of the largest dict; or None."""
     groups = list(_groups(content))
     candidates = [candidate for group in groups for candidate in _candidates(group)]
     if not candidates and groups:
         candidates = _candidates(_Group("", dict(_flat(content, set()))))
+    if not candidates and groups:
+        group = min(groups, key=lambda group: (_rank(group.place), -len(group.tensors)))
+        state = {_unwrapped(key): value for key, value in group.tensors.items()}
+        return FoundStateDict(state, group.place, "", [])
     if not candidates:
-        return _largest(groups)
+        return None
     most = max(len(found.state) for found in candidates)
     alike = [found for found in candidates if len(found.state) >= 0.9 * most]
     best = min(alike, key=lambda found: (_rank(f"{found.place}.{found.prefix}"), -len(found.state)))
@@ -76,20 +80,13 @@ def find_state_dict(content: Any) -> FoundStateDict | None:
 
 
 def strip_prefix(state: dict[str, Any], wanted: Sequence[str]) -> dict[str, Any]:
-    """The parameters without the prefix that hides the wanted names, if one does."""
+    """The parameters without the prefix before the wanted names, if they have one."""
     first = wanted[0]
     for key in state:
         prefix = key.removesuffix(first)
         if key.endswith(f".{first}") and all(prefix + name in state for name in wanted):
             return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     return state
-
-
-def _largest(groups: list[_Group]) -> FoundStateDict | None:
-    if not groups:
-        return None
-    best = min(groups, key=lambda group: (_rank(group.place), -len(group.tensors)))
-    return FoundStateDict({_unwrapped(key): value for key, value in best.tensors.items()}, best.place, "", [])
 
 
 def _rank(text: str) -> int:
@@ -102,7 +99,7 @@ def _unwrapped(key: str) -> str:
 
 
 def _candidates(group: _Group) -> list[FoundStateDict]:
-    """Each prefix after which a group's names are a detector's, with what it comes before."""
+    """For each prefix after which a group's names are a detector's, the parameters with that prefix."""
     names = {key: _unwrapped(key) for key in group.tensors}
     prefixes: Counter[str] = Counter()
     shown: dict[str, str] = {}
@@ -121,7 +118,7 @@ def _candidates(group: _Group) -> list[FoundStateDict]:
 
 
 def _groups(content: Any, place: tuple[str, ...] = (), seen: set[int] | None = None) -> Iterator[_Group]:
-    """Each dict or object in the content that holds tensors, with the way to it."""
+    """Each dict or object in the content that holds tensors, with the keys that lead to it."""
     seen = set() if seen is None else seen
     if not isinstance(content, dict | list | tuple | Inert) or id(content) in seen or len(place) > _DEEPEST:
         return
@@ -130,12 +127,10 @@ def _groups(content: Any, place: tuple[str, ...] = (), seen: set[int] | None = N
         if not isinstance(content, Unreadable) and (flat := dict(_flat(content, set()))):
             yield _Group(".".join(place), flat)
         return
-    if isinstance(content, dict):
-        named = {key: value for key, value in content.items() if isinstance(key, str) and _is_parameter(key, value)}
-        if named:
-            yield _Group(".".join(place), named)
-    pairs = content.items() if isinstance(content, dict) else enumerate(content)
-    for key, value in pairs:
+    items = dict(content if isinstance(content, dict) else enumerate(content))
+    if named := {key: value for key, value in items.items() if _is_parameter(key, value)}:
+        yield _Group(".".join(place), named)
+    for key, value in items.items():
         yield from _groups(value, (*place, str(key)[:60]), seen)
 
 
@@ -148,14 +143,18 @@ def _flat(content: Any, seen: set[int], prefix: str = "", depth: int = 0) -> Ite
         return
     seen.add(id(content))
     for key, value in (content.content() if isinstance(content, Inert) else content).items():
-        hidden = key in _HOLDERS if isinstance(key, str) else False
+        hidden = isinstance(key, str) and key in _HOLDERS
         below = prefix if hidden else f"{prefix}.{key}" if prefix else str(key)
         yield from _flat(value, seen, below, depth + 1)
 
 
-def _is_parameter(key: str, value: Any) -> bool:
+def _is_parameter(key: Any, value: Any) -> bool:
     """Whether a value in a flat dict is one of the parameters, not a number beside them such as n_averaged."""
-    return _is_tensor(value) and ("." in key or isinstance(value, Unreadable) or len(value.shape) > 0)
+    return (
+        isinstance(key, str)
+        and _is_tensor(value)
+        and ("." in key or isinstance(value, Unreadable) or len(value.shape) > 0)
+    )
 
 
 def _is_tensor(value: Any) -> bool:

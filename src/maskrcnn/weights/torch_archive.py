@@ -1,6 +1,6 @@
-"""Files that torch writes, read without running anything they contain: archives of today, the format before them, tar.
+"""Files of ``torch.save``, read without running any code: zip archives, the format before them, and tar.
 
-A tensor comes as what the file says of it, `Stored`; its numbers stay in the file until they are asked for.
+A tensor is a `Stored` description; its numbers stay in the file until they are needed.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ _UNREADABLE = {
 
 
 class Unreadable(Inert):
-    """A tensor in a form that we do not take; ``what`` says which."""
+    """A tensor in an unsupported form; ``what`` names it."""
 
 
 class Storage:
-    """A row of numbers; its bytes may be told later than what is said of it."""
+    """A row of numbers; its bytes may be set later than its type and size."""
 
     __slots__ = ("count", "data", "dtype", "swap")
 
@@ -72,7 +72,7 @@ class Storage:
         self.swap = False
 
     def fill(self, content: Any, start: int, end: int) -> int:
-        """Take its bytes from ``content[start:]``; where they end."""
+        """Take its bytes from ``content[start:]`` and return their end."""
         size = self.count * self.dtype.itemsize
         if not 0 <= start <= start + size <= end:
             raise ValueError("cut off: a tensor's numbers are missing")
@@ -96,7 +96,7 @@ class Stored:
 
     Attributes:
         dtype, shape: of the tensor.
-        expanded: whether it stands for more numbers than the file holds of it.
+        expanded: whether it has more elements than its storage has numbers, as by `Tensor.expand`.
     """
 
     __slots__ = ("dtype", "offset", "shape", "storage", "stride")
@@ -114,11 +114,11 @@ class Stored:
             refuse("a tensor that reaches beyond its numbers")
 
     def __setstate__(self, state: object) -> None:
-        """Attributes of a parameter say nothing about its numbers."""
+        """Ignore attributes of a parameter."""
 
     @property
     def count(self) -> int:
-        """Numbers that it stands for."""
+        """Number of its elements."""
         return math.prod(self.shape)
 
     @property
@@ -146,7 +146,7 @@ def read_torch_file(path: Path) -> Any:
 
 
 def _names() -> dict[tuple[str, str], Any]:
-    """What of torch's stands for what of ours."""
+    """Functions of ours for torch's names."""
     names: dict[tuple[str, str], Any] = {
         ("torch._utils", "_rebuild_tensor"): Stored,
         ("torch._utils", "_rebuild_tensor_v2"): lambda storage, offset, size, stride, *_: Stored(
@@ -177,7 +177,7 @@ def _dtype(name: Any) -> torch.dtype | None:
 
 
 def _storage_of_bytes(content: Any) -> Storage:
-    """What a plain pickle keeps of a tensor: a file of the old format within the file."""
+    """The storage of a tensor in a plain pickle: a file of the old format within the file."""
     content = content.encode("latin1") if isinstance(content, str) else content
     if not isinstance(content, bytes):
         refuse("a storage of no bytes")
@@ -187,7 +187,7 @@ def _storage_of_bytes(content: Any) -> Storage:
 
 
 class _Storages:
-    """The storages that a pickle names, by their keys."""
+    """The storages that a pickle refers to, by their keys."""
 
     def __init__(self) -> None:
         self.known: dict[str, Storage] = {}

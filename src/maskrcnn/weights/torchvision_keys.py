@@ -1,7 +1,7 @@
-"""torchvision's Mask R-CNN checkpoints (v1, v2, any model of its class on a ResNet) in our names and row order.
+"""torchvision's Mask R-CNN checkpoints (v1, v2, any model of its class on a ResNet) under our names, in our row order.
 
 torchvision puts background first and gives it box deltas and a mask of its own; here background comes last among the
-logits and has neither. Both the present parameter names and those of the first published files are known.
+logits and has neither. Both today's parameter names and those of the first published files are converted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from maskrcnn.config import preset
-from maskrcnn.weights.architecture import Renames, architecture, renamed
+from maskrcnn.weights.architecture import Renames, infer_config, rename_parameters
 from maskrcnn.weights.foreign_checkpoint import ForeignCheckpoint
 
 _RENAMES: Renames = [
@@ -36,8 +36,8 @@ _RENAMES: Renames = [
     (r"roi_heads\.mask_predictor\.conv5_mask\.", "mask_head.upsample."),
     (r"roi_heads\.mask_predictor\.mask_fcn_logits\.", "mask_head.logits."),
 ]
-_UNTOLD = (
-    "a torchvision file tells neither input size, thresholds, anchor sizes nor the norms' epsilon: its defaults are "
+_ASSUMPTIONS = (
+    "a torchvision file states neither input size, thresholds, anchor sizes nor the norms' epsilon: its defaults are "
     "taken (800 to 1333, score 0.05, NMS 0.5, 100 detections, anchors 32 to 512, 1e-5). A model fine-tuned from "
     "torchvision's COCO weights of v1 has an epsilon of 0: pass config=FILE.yaml with norm_eps: 0"
 )
@@ -49,13 +49,13 @@ def is_torchvision(state: dict[str, Tensor]) -> bool:
 
 
 def convert_torchvision(state: dict[str, Tensor], where: Path) -> ForeignCheckpoint:
-    """The model in our terms, background moved last. Raises `MaskRCNNError` for backbones other than ResNets."""
-    ours = renamed(state, _RENAMES)
+    """The checkpoint under our names and settings, background last. Raises `MaskRCNNError` unless it has a ResNet."""
+    ours = rename_parameters(state, _RENAMES)
     v2 = "roi_heads.box_head.0.0.weight" in state
-    config, classes = architecture(ours, preset("resnet50_fpn_v2" if v2 else "resnet50_fpn"), where)
+    config, classes = infer_config(ours, preset("resnet50_fpn_v2" if v2 else "resnet50_fpn"), where)
     for part in ("weight", "bias"):
         logits = ours[f"box_head.logits.{part}"]
         ours[f"box_head.logits.{part}"] = torch.cat((logits[1:], logits[:1]))
         ours[f"box_head.deltas.{part}"] = ours[f"box_head.deltas.{part}"][4:]
         ours[f"mask_head.logits.{part}"] = ours[f"mask_head.logits.{part}"][1:]
-    return ForeignCheckpoint("torchvision", ours, config, classes, None, [_UNTOLD])
+    return ForeignCheckpoint("torchvision", ours, config, classes, None, [_ASSUMPTIONS])

@@ -1,26 +1,23 @@
-"""What a weight file of any library holds: tensors by name, and what was saved beside them. Nothing in it is run."""
+"""The content of a weight file of any library: tensors by name, and what was saved beside them. No code is run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.text import first_line
+from maskrcnn.weights.safetensors_file import MAX_TENSORS, read_safetensors
 from maskrcnn.weights.state_dict import find_state_dict
 from maskrcnn.weights.torch_archive import Stored, Unreadable, read_torch_file
 
-# Bytes that tensors may stand for beyond those in their file: one number repeated takes no room there.
+# Bytes that expanded tensors may take in memory: one number repeated takes no space in the file.
 MAX_EXPANDED = 2**30
-MAX_TENSORS = 100_000
 _NUMBERS = (".weight", ".bias", ".running_mean", ".running_var")
 
 
@@ -29,7 +26,7 @@ class WeightFile(NamedTuple):
 
     state: dict[str, Tensor]
     rest: dict[str, Any]
-    notes: list[str]  # where in the file the state lay, and what is wrong with its numbers
+    notes: list[str]  # where in the file the state was found, and NaN in it
 
 
 def read_weight_file(path: Path) -> WeightFile:
@@ -45,9 +42,8 @@ def read_weight_file(path: Path) -> WeightFile:
             fix="train on the same data: maskrcnn train DATA --init coco; see docs/migrate/matterport.md",
         )
     if path.suffix.lower() in (".onnx", ".xml", ".pt2"):
-        raise MaskRCNNError(
-            "expected a checkpoint, found an exported model", where=path, fix="name the checkpoint it was exported from"
-        )
+        what = "expected a checkpoint, found an exported model"
+        raise MaskRCNNError(what, where=path, fix="name the checkpoint it was exported from")
     content = read_safetensors(path, "weight file") if path.suffix.lower() == ".safetensors" else read_torch_file(path)
     if isinstance(content, dict) and isinstance(content.get("blobs"), dict):
         raise MaskRCNNError(
@@ -62,37 +58,10 @@ def read_weight_file(path: Path) -> WeightFile:
     try:
         state = {key: _as_tensor(value) for key, value in found.state.items()}
     except (ValueError, RuntimeError) as error:
-        raise MaskRCNNError(
-            f"not a readable weight file: {first_line(error)}", where=path, fix="copy it again"
-        ) from None
+        what = f"not a readable weight file: {first_line(error)}"
+        raise MaskRCNNError(what, where=path, fix="copy it again") from None
     rest = {key: value for key, value in content.items() if isinstance(key, str)} if isinstance(content, dict) else {}
-    return WeightFile(state, rest, [*found.note(), *_not_finite(state)])
-
-
-def read_safetensors(path: Path, kind: str = "checkpoint") -> dict[str, Tensor]:
-    """The tensors of a .safetensors. Raises `MaskRCNNError` when it is broken."""
-    with _opened(path, kind) as file:
-        keys = list(file.keys())
-        if len(keys) > MAX_TENSORS:
-            raise MaskRCNNError(f"expected at most {MAX_TENSORS:,} tensors, found {len(keys):,}", where=path)
-        return {key: file.get_tensor(key) for key in keys}
-
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """What a .safetensors says beside its tensors. Raises `MaskRCNNError` when it is broken."""
-    with _opened(path) as file:
-        return file.metadata() or {}
-
-
-@contextmanager
-def _opened(path: Path, kind: str = "checkpoint") -> Iterator[Any]:
-    try:
-        with safe_open(path, "pt") as file:
-            yield file
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise MaskRCNNError(
-            f"not a readable {kind}: {first_line(error)}", where=path, fix="copy the file again"
-        ) from None
+    return WeightFile(state, rest, [*found.notes(), *_divergence_note(state)])
 
 
 def check_numbers(state: dict[str, Any], path: Path) -> None:
@@ -123,14 +92,14 @@ def _is_floating(value: Any) -> bool:
     return np.issubdtype(value.dtype, np.floating)
 
 
-def _not_finite(state: dict[str, Tensor]) -> list[str]:
-    spoiled = [key for key, value in state.items() if value.is_floating_point() and not _finite(value)]
-    if not spoiled:
+def _divergence_note(state: dict[str, Tensor]) -> list[str]:
+    broken = [key for key, value in state.items() if value.is_floating_point() and not _is_finite(value)]
+    if not broken:
         return []
-    return [f"{len(spoiled)} of {len(state)} parameters hold NaN or infinity, {spoiled[0]} first: training diverged"]
+    return [f"{len(broken)} of {len(state)} parameters hold NaN or infinity, {broken[0]} first: training diverged"]
 
 
-def _finite(value: Tensor) -> bool:
+def _is_finite(value: Tensor) -> bool:
     wide = value.float() if value.dtype.itemsize == 1 else value  # torch compares no fp8
     return bool(wide.isfinite().all())
 
