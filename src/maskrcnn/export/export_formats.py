@@ -131,10 +131,8 @@ def check_request(name: str, precision: str, out: Path, calibrate: Path | None =
         )
     check_name(out)
     if precision == "int8" and calibrate is None:
-        raise MaskRCNNError(
-            "int8 needs images to learn the ranges of values from",
-            fix="pass --calibrate FOLDER with some hundred images like those the model will see",
-        )
+        what = "int8 needs images to learn the ranges of values from"
+        raise MaskRCNNError(what, fix="pass --calibrate FOLDER with some hundred images like those the model will see")
     if calibrate is not None and precision != "int8":
         raise MaskRCNNError(f"{precision} is not calibrated", fix="leave --calibrate out, or use --precision int8")
     if calibrate is not None and not calibrate.exists():
@@ -144,8 +142,6 @@ def check_request(name: str, precision: str, out: Path, calibrate: Path | None =
         extras = ",".join(dict.fromkeys(missing.values()))
         raise MaskRCNNError(f"{name} {precision} needs {', '.join(missing)}", fix=f"pip install 'maskrcnn[{extras}]'")
     if export_format.compiler and not any(map(shutil.which, COMPILERS)):
-        raise MaskRCNNError(
-            f"{name} needs a C++ compiler, found none of {', '.join(COMPILERS)}",
-            fix="install one, or use --format torch",
-        )
+        what = f"{name} needs a C++ compiler, found none of {', '.join(COMPILERS)}"
+        raise MaskRCNNError(what, fix="install one, or use --format torch")
     return export_format

@@ -51,11 +51,8 @@ class Request:
         """The format. Raises `MaskRCNNError` where the request cannot be met."""
         export_format = check_request(self.format, self.precision, self.out, self.calibrate)
         if Path(self.source).suffix.lower() in {one.suffix for one in FORMATS.values()}:
-            raise MaskRCNNError(
-                "expected a checkpoint, found a model that was exported already",
-                where=self.source,
-                fix="export the checkpoint that it was made from",
-            )
+            what = "expected a checkpoint, found a model that was exported already"
+            raise MaskRCNNError(what, where=self.source, fix="export the checkpoint that it was made from")
         if self.data is not None and self.format == "aoti":
             raise MaskRCNNError("AP is not measured for aoti", fix="leave --data out, or use --format torch")
         if self.data is not None and not self.data.exists():
@@ -121,13 +118,13 @@ def try_artifact(model: MaskRCNN, request: Request, export_format: ExportFormat,
     from maskrcnn.export.parity import TOLERANCES
     from maskrcnn.export.quantize import calibration_images
     from maskrcnn.export.scenes import scenes
-    from maskrcnn.export.trial import compare, megabytes, reference
+    from maskrcnn.export.trial import compare, reference
 
     images = calibration_images(request.calibrate, model.config.preprocess, 2) if request.calibrate else ()
     session = open_session(export_format, path)
     made = scenes(model, [image.pixels for image in images], session.smallest)
     trial = compare(reference(model), session, made, TOLERANCES[request.precision])
-    trial.megabytes = megabytes(export_format.files(path))
+    trial.megabytes = sum(file.stat().st_size for file in export_format.files(path) if file.exists()) / 1e6
     if request.data is not None and not trial.problems:
         _, dataset = Source(request.data).open_or_whole("val")
         trial.notes += [str(problem) for problem in dataset.problems if problem.check == "no-validation"]

@@ -1,7 +1,7 @@
-"""How far an artifact's results are from those of the model it came from.
+"""Differences between the results of an artifact and of its model for the same inputs, and how large they may be.
 
-Both get the same network inputs. An object of the model and one of the artifact are the same if they are of one class
-and their boxes overlap by `SAME_BOX` or more; the nearest are matched first, one to one.
+An object of the model and one of the artifact are the same if they are of one class and their boxes overlap by
+`SAME_BOX` or more; the nearest are matched first, one to one.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+
+from maskrcnn.ops.boxes import iou
 
 SAME_BOX = 0.5  # IoU
 
@@ -25,12 +28,6 @@ class Differences:
     lost: int = 0
     added: int = 0
 
-    @property
-    def found(self) -> float:
-        """Share of the model's objects that the artifact finds, 0..1; 1 where there are none."""
-        count = len(self.box) + self.lost
-        return len(self.box) / count if count else 1.0
-
     def __add__(self, other: Differences) -> Differences:
         box, score, mask = (np.concatenate(pair) for pair in zip(self.parts, other.parts, strict=True))
         return Differences(box, score, mask, self.lost + other.lost, self.added + other.added)
@@ -43,7 +40,7 @@ class Differences:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """What is still taken for the same model.
+    """Differences up to which an artifact counts as the same model.
 
     ``share`` of the objects that both find have to differ by no more than ``box`` pixels, ``score`` and ``mask``
     probabilities; ``found`` is the share of the model's objects that the artifact has to find, and of its own that the
@@ -94,7 +91,7 @@ def differences(model: Sequence[np.ndarray], artifact: Sequence[np.ndarray], sco
     """Compare one batch's boxes, scores, labels, valid and masks, `InstanceDetections` as arrays.
 
     Only the model's objects of at least ``score`` have to be found, whatever score the artifact gives them; an object
-    of the artifact is new if it reaches ``score`` and the model has nothing of the kind.
+    of the artifact is new if it reaches ``score`` and matches none of the model's.
     """
     total = Differences(np.zeros(0), np.zeros(0), np.zeros(0))
     for row in range(len(model[0])):
@@ -103,12 +100,9 @@ def differences(model: Sequence[np.ndarray], artifact: Sequence[np.ndarray], sco
 
 
 def _of_image(model: list[np.ndarray], artifact: list[np.ndarray], score: float) -> Differences:
-    ours, theirs = (
-        [part[found[3]].astype(np.float64) for part in (found[0], found[1], found[2], found[4])]
-        for found in (model, artifact)
-    )
-    overlap = _iou(ours[0], theirs[0]) * (ours[2][:, None] == theirs[2])
-    # Of objects that overlap another equally, as doubles do, those of nearest score are the same.
+    ours, theirs = ([found[part][found[3]].astype(np.float64) for part in (0, 1, 2, 4)] for found in (model, artifact))
+    overlap = iou(torch.from_numpy(ours[0]), torch.from_numpy(theirs[0])).numpy() * (ours[2][:, None] == theirs[2])
+    # Of duplicates, which overlap another object equally, the one of nearest score is the same.
     overlap = overlap - 1e-3 * np.abs(ours[1][:, None] - theirs[1])
     pairs = []
     a, b = np.nonzero(overlap >= SAME_BOX)
@@ -118,18 +112,12 @@ def _of_image(model: list[np.ndarray], artifact: list[np.ndarray], score: float)
             taken.add(one)
             given.add(other)
             pairs.append((one, other))
-    # Judged only now: an object just above the score may be just below it there.
+    # After the matching: an object just above the score in one may be just below it in the other.
     pairs = [(one, other) for one, other in pairs if ours[1][one] >= score]
     first, second = (np.array([pair[side] for pair in pairs], dtype=int) for side in (0, 1))
     box, value, mask = (np.abs(ours[part][first] - theirs[part][second]) for part in (0, 1, 3))
-    lost = sum(ours[1][place] >= score for place in range(len(ours[1])) if place not in taken)
-    added = sum(theirs[1][place] >= score for place in range(len(theirs[1])) if place not in given)
-    return Differences(box.max(1, initial=0), value, mask.max((1, 2), initial=0), int(lost), int(added))
-
-
-def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Intersection over union [N, M] of boxes [N, 4] and [M, 4]."""
-    size = np.minimum(a[:, None, 2:], b[:, 2:]) - np.maximum(a[:, None, :2], b[:, :2])
-    shared = size.clip(min=0).prod(-1)
-    areas = (a[:, 2:] - a[:, :2]).prod(-1)[:, None] + (b[:, 2:] - b[:, :2]).prod(-1)
-    return shared / np.maximum(areas - shared, 1e-9)
+    lost, added = (
+        int((np.delete(scores, list(matched)) >= score).sum())
+        for scores, matched in ((ours[1], taken), (theirs[1], given))
+    )
+    return Differences(box.max(1, initial=0), value, mask.max((1, 2), initial=0), lost, added)

@@ -99,13 +99,9 @@ def _exact_nodes(network: Any) -> list[str]:
     for node in network.get_ordered_ops():
         layer = node.get_friendly_name().split("/")[0]
         kind = node.get_type_name()
-        narrow = kind == "Convolution" and layer.startswith("backbone") and _fewest_channels(node) < NARROW
+        narrow = False
+        if kind == "Convolution" and layer.startswith("backbone"):
+            narrow = min(node.input(1).get_partial_shape().to_shape()[:2]) < NARROW  # of its output and input channels
         if narrow or layer.startswith(EXACT) or kind == "GroupConvolution" or (not layer and kind not in _HEAVY):
             names.append(node.get_friendly_name())
     return names
-
-
-def _fewest_channels(convolution: Any) -> int:
-    """The smaller of its numbers of input and output channels."""
-    outputs, inputs, *_ = convolution.input(1).get_partial_shape().to_shape()
-    return min(outputs, inputs)

@@ -1,4 +1,4 @@
-"""Inputs to try an artifact on, made for the model: photos of several sizes, a crowd, a blank image."""
+"""Test inputs for an artifact, made for its model: photos of several sizes, a crowd, a blank image."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ import numpy as np
 import torch
 
 from maskrcnn.config import Preprocess
+from maskrcnn.images.input_size import padded_size
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.model.preprocess import padded_size
+from maskrcnn.runtime.artifact_contract import DIVISOR
 
-NEVER = 2.0  # no score reaches it
+NEVER = 2.0  # an unreachable score
 
 
 @dataclass(frozen=True)
 class Scene:
     """A network input of one image: float32 [1, C, H, W], int64 [1, 2], and the lowest score asked for.
 
-    ``empty`` is one in which nothing is to be found. A model that finds something nonetheless, as one hardly trained
-    may, is asked for more than any score: all places of a uniform image score alike, and which comes first is noise.
+    An ``empty`` one should give no detections. If the model finds some nonetheless, as one hardly trained may, both are
+    asked for an unreachable score: all boxes of a uniform image score alike, and their order is noise.
     """
 
     what: str
@@ -59,14 +60,14 @@ def scenes(model: MaskRCNN, own: Sequence[np.ndarray] = (), smallest: int = 1) -
 def scene(what: str, image: np.ndarray, smallest: int = 1) -> Scene:
     """The input that holds an image [H, W, C] of stored values."""
     height, width = image.shape[:2]
-    rows, columns = padded_size([(max(height, smallest), max(width, smallest))], 32)
+    rows, columns = padded_size([(max(height, smallest), max(width, smallest))], DIVISOR)
     images = np.zeros((1, image.shape[2], rows, columns), np.float32)
     images[0, :, :height, :width] = image.transpose(2, 0, 1)
     return Scene(what, images, np.array([[height, width]], np.int64))
 
 
 def crowd(photos: Sequence[np.ndarray], height: int, width: int) -> np.ndarray:
-    """Many small photos in one image of this size: something for every model to find."""
+    """An image of this size tiled with small photos, so that any model detects many objects."""
     side = max(min(height, width) // 8, 16)
     tiles = [_resized(photo, side, side) for photo in photos]
     down, across = -(-height // side), -(-width // side)
@@ -75,14 +76,9 @@ def crowd(photos: Sequence[np.ndarray], height: int, width: int) -> np.ndarray:
 
 
 def _photos() -> list[np.ndarray]:
-    import skimage.data
+    from skimage import data
 
-    return [
-        skimage.data.astronaut(),
-        skimage.data.immunohistochemistry(),
-        skimage.data.coffee(),
-        skimage.data.chelsea(),
-    ]
+    return [data.astronaut(), data.immunohistochemistry(), data.coffee(), data.chelsea()]
 
 
 def _as_stored(photo: np.ndarray, preprocess: Preprocess) -> np.ndarray:

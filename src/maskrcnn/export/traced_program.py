@@ -39,10 +39,8 @@ def trace(model: MaskRCNN, dtype: torch.dtype = torch.float32, opaque: bool = Tr
         MaskRCNNError: not ``opaque``, and the model's RoIAlign is adaptive.
     """
     if not opaque and not model.config.roi_sampling:
-        raise MaskRCNNError(
-            "this model's RoIAlign adapts its samples to each box, which torch.export cannot trace",
-            fix="use --format onnx or openvino",
-        )
+        what = "this model's RoIAlign adapts its samples to each box, which torch.export cannot trace"
+        raise MaskRCNNError(what, fix="use --format onnx or openvino")
     program = Detect(for_inference(model, torch.device("cpu"), dtype, portable=True))
     images = torch.rand(2 if opaque else 1, model.config.preprocess.channels, 128, 192) * model.full_scale
     sizes = torch.tensor([[120, 180], [128, 192]])[: len(images)]

@@ -7,7 +7,6 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -82,7 +81,7 @@ def compare(
         feeds = graph_inputs(scene.images, scene.sizes, scene.score)
         try:
             got, theirs = _timed(functools.partial(artifact.run, feeds), repeats)
-        except Exception as error:  # whatever the runtime raises
+        except Exception as error:  # each runtime has classes of its own
             trial.problems.append(f"{scene.what}: it does not run: {first_line(error)}")
             continue
         got = [part.astype(like.dtype) for part, like in zip(got, wanted, strict=True)]
@@ -93,15 +92,10 @@ def compare(
     if trial.rows:
         trial.problems += tolerance.problems(trial.all)
         most = max(row.objects for row in trial.rows)
-        places = wanted[3].shape[1]
-        if most < min(MANY + 1, places):
+        capacity = wanted[3].shape[1]
+        if most < min(MANY + 1, capacity):
             trial.notes.append(f"no scene made the model find more than {MANY} objects: {most} at most")
     return trial
-
-
-def megabytes(files: Sequence[Path]) -> float:
-    """Size of an artifact's files together."""
-    return sum(path.stat().st_size for path in files if path.exists()) / 1e6
 
 
 def _timed(run: Callable[[], Sequence[np.ndarray]], repeats: int) -> tuple[list[np.ndarray], float]:

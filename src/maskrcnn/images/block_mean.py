@@ -31,11 +31,11 @@ def _blocks(image: np.ndarray, axis: int, step: int) -> np.ndarray:
     lines = np.moveaxis(image, axis, 0)
     number = -(-len(lines) // step)
     means = np.empty((number, *lines.shape[1:]), dtype=np.float32)
-    together = max(_BLOCK // (step * max(lines[0].size, 1)), 1)
-    for first in range(0, number, together):
-        part = lines[first * step : (first + together) * step]
+    chunk = max(_BLOCK // (step * max(lines[0].size, 1)), 1)
+    for first in range(0, number, chunk):
+        part = lines[first * step : (first + chunk) * step]
         starts = np.arange(0, len(part), step)
         counts = np.diff(np.append(starts, len(part))).astype(np.float32)
         sums = np.add.reduceat(part, starts, axis=0, dtype=np.float32)
-        means[first : first + together] = sums / counts.reshape(-1, *([1] * (lines.ndim - 1)))
+        means[first : first + chunk] = sums / counts.reshape(-1, *([1] * (lines.ndim - 1)))
     return np.moveaxis(means, 0, axis)

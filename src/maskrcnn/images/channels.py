@@ -1,7 +1,4 @@
-"""Images as a model takes them: 8-bit RGB, or as many channels of 8 or 16 bits as it was trained on.
-
-Pixels are [H, W, C]; `Preprocess` says which.
-"""
+"""Images with the channels and bits a model takes, as its `Preprocess` says, and any channels as RGB for display."""
 
 from __future__ import annotations
 
@@ -11,20 +8,19 @@ import numpy as np
 
 from maskrcnn.config import Preprocess
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images.image_limits import check_size
-from maskrcnn.images.image_reader import ReadImage, as_rgb8, read_channels, read_image
+from maskrcnn.images.image_reader import ReadImage, as_rgb8, read_channels, read_image, with_channel_axis
 
-# Of a picture's values, so many percent are left out at both ends when it is stretched.
+# Percent of a channel's values that are clipped at each end when it is stretched for display.
 _CLIPPED = 1.0
 _BLOCK = 2**22  # values that are counted at a time
 _LUMA = (0.299, 0.587, 0.114)
 
 
 def read_for_model(path: str | Path, preprocess: Preprocess, shrink: int = 1) -> ReadImage:
-    """An image file as uint8 or uint16 [H, W, C] for a model that takes images so.
+    """An image file as uint8 or uint16 [H, W, C], with the model's channels and bits.
 
     Args:
-        shrink: see `read_image`; only RGB can come smaller.
+        shrink: see `read_image`; only for RGB.
 
     Raises:
         MaskRCNNError: it cannot be read, or has other channels than the model.
@@ -38,7 +34,7 @@ def read_for_model(path: str | Path, preprocess: Preprocess, shrink: int = 1) ->
 
 
 def as_model_input(array: np.ndarray, preprocess: Preprocess) -> ReadImage:
-    """A numpy image [H, W] or [H, W, C] for a model that takes images so; of colours, one of one channel takes the
+    """A numpy image [H, W] or [H, W, C] with the model's channels and bits; for one channel, of 8-bit colours the
     brightness.
 
     Raises:
@@ -46,19 +42,11 @@ def as_model_input(array: np.ndarray, preprocess: Preprocess) -> ReadImage:
     """
     if preprocess.rgb:
         return ReadImage(*as_rgb8(array))
-    array = np.asarray(array)
-    if array.ndim >= 2:
-        check_size(array.shape[0], array.shape[1], None, array[:1, :1].nbytes)
-    array = array[..., None] if array.ndim == 2 else array
+    array = with_channel_axis(array)
     array = array * np.uint8(255) if array.dtype == bool else array
     notes: tuple[str, ...] = ()
-    if (
-        preprocess.channels == 1
-        and array.ndim == 3
-        and array.shape[2] in (3, 4)
-        and array.dtype == np.uint8
-        and array.size
-    ):
+    colours = array.ndim == 3 and array.shape[2] in (3, 4) and array.dtype == np.uint8 and array.size
+    if preprocess.channels == 1 and colours:
         array = _brightness(array)
         notes = ("colours taken as their brightness",)
     dtype = np.dtype(np.uint16 if preprocess.depth == 16 else np.uint8)
@@ -69,9 +57,8 @@ def as_model_input(array: np.ndarray, preprocess: Preprocess) -> ReadImage:
             fix="give images such as it was trained on",
         )
     if array.dtype.newbyteorder("=") != dtype:
-        raise MaskRCNNError(
-            f"the model takes {preprocess.depth}-bit images, found {array.dtype}", fix=f"convert to {dtype}"
-        )
+        what = f"the model takes {preprocess.depth}-bit images, found {array.dtype}"
+        raise MaskRCNNError(what, fix=f"convert to {dtype}")
     return ReadImage(np.ascontiguousarray(array, dtype=dtype), notes)
 
 
@@ -86,9 +73,9 @@ def _brightness(colours: np.ndarray) -> np.ndarray:
 
 
 def as_display_rgb(pixels: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Any channels [H, W, C] as something to look at, uint8 [H, W, 3], and a note.
+    """Any channels [H, W, C] as uint8 RGB [H, W, 3] for display, and a note.
 
-    Eight-bit RGB stays as it is. Of others the first three channels are red, green and blue, or the first is grey, each
+    8-bit RGB stays as it is. Otherwise the first three channels become red, green and blue, or the first one grey, each
     stretched between its 1st and 99th percentile.
     """
     if pixels.dtype == np.uint8 and pixels.shape[2] == 3:
@@ -97,13 +84,13 @@ def as_display_rgb(pixels: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     picture = np.empty((*pixels.shape[:2], 3), dtype=np.uint8)
     for channel in range(number):
         plane = pixels[..., channel]
-        picture[..., channel : channel + 3 // number] = _stretched(plane)[plane][..., None]
+        picture[..., channel : channel + 3 // number] = _percentile_table(plane)[plane][..., None]
     names = "channels 1, 2, 3 as red, green, blue" if number == 3 else "channel 1 as grey"
     return picture, (f"shown: {names}, stretched",)
 
 
-def _stretched(plane: np.ndarray) -> np.ndarray:
-    """uint8: what each value of a plane becomes."""
+def _percentile_table(plane: np.ndarray) -> np.ndarray:
+    """uint8: the new value of each value of a plane."""
     levels = np.iinfo(plane.dtype).max + 1
     counts = np.zeros(levels, dtype=np.int64)
     step = max(_BLOCK // plane.shape[1], 1)

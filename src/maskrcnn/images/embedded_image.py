@@ -1,7 +1,4 @@
-"""The picture inside a labelme file: a .json whose imageData is an image file in base64.
-
-Such a .json is read wherever an image file is.
-"""
+"""Images inside labelme files: a .json whose imageData is an image file in base64 can stand for an image file."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ _SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2"}
 
 
 def is_embedded(path: Path) -> bool:
-    """Whether a file is not an image but may hold one."""
+    """Whether this is a .json, which may hold an image."""
     return path.suffix.lower() == ".json"
 
 
@@ -44,7 +41,7 @@ def embedded_image(path: Path) -> bytes:
 
 
 def decode_base64(text: str) -> bytes:
-    """What a text in base64 holds; it may be a data URL, and broken into lines.
+    """The bytes of a base64 text, which may be a data URL and broken into lines.
 
     Raises:
         binascii.Error, ValueError: it is no base64.
@@ -54,7 +51,7 @@ def decode_base64(text: str) -> bytes:
 
 
 def image_suffix(content: bytes) -> str:
-    """The suffix that names the format of an image file, such as .png; "" for none."""
+    """The suffix for the format of an image file, such as .png; "" for an unknown format."""
     try:
         with Image.open(io.BytesIO(content), formats=PILLOW_FORMATS) as image:
             kind = image.format or ""

@@ -1,4 +1,4 @@
-"""Which image files show the same picture: the same bytes, or copies that were scaled, compressed or turned.
+"""Finds image files that show the same picture: the same bytes, or copies that were scaled, compressed or rotated.
 
 A fingerprint is a perceptual hash (Zauner 2010, pHash): the signs of the lowest 16 x 16 frequencies (discrete cosine
 transform) of a 32 x 32 grey thumbnail. Mirroring or transposing a picture flips or swaps these signs in a known way, so
@@ -33,7 +33,7 @@ _MAX_EDGES = 4_000_000
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What tells one image file from another.
+    """Identifies an image file and its picture.
 
     Attributes:
         digest: SHA-256 of the file's bytes, hexadecimal.
@@ -50,7 +50,7 @@ def fingerprint(path: str | Path) -> Fingerprint:
 
 
 def stored_pixels(path: str | Path) -> np.ndarray:
-    """uint8 or uint16 [H, W, C] as stored; as shown, where pages do not make channels. Raises as `read_image` does."""
+    """uint8 or uint16 [H, W, C] as stored, or RGB where the pages are no channels. Raises as `read_image` does."""
     try:
         return read_channels(path)
     except MaskRCNNError:
@@ -78,7 +78,7 @@ def perceptual_hash(pixels: np.ndarray) -> bytes:
 
 
 def group_similar(fingerprints: Sequence[Fingerprint], threshold: float = SIMILAR) -> list[list[int]]:
-    """Indices of the images put together that show the same picture, in any orientation; also through a third image.
+    """Indices grouped by picture, in any orientation; two images may be linked through a third.
 
     Args:
         threshold: correlation of the signs, from which two pictures count as the same; 1 for equal hashes only.

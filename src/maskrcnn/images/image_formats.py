@@ -1,7 +1,7 @@
-"""Which image files are read: the formats, their suffixes, and what is told of files of other kinds.
+"""Which image files are read: the formats, their suffixes, and a note on files of other kinds.
 
-Only formats of one picture a file are read, by Pillow's own decoders and none that starts another program (as EPS
-does); HEIC where pillow-heif is installed.
+Read are formats of one picture a file, by Pillow's own decoders and none that starts another program (as EPS does);
+HEIC where pillow-heif is installed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from PIL import features
 from maskrcnn.text import plural
 
 _HEIF = {"HEIF": (".heic", ".heif", ".hif")}
-# Pillow's names. Formats that are recognised by little come last.
+# Pillow's names. Formats without a clear signature come last.
 _PILLOW = {
     "PNG": (".png", ".apng"),
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
@@ -44,30 +44,9 @@ IMAGE_SUFFIXES = frozenset(suffix for name in PILLOW_FORMATS for suffix in _PILL
 CONVERT = "convert it to PNG, JPEG or TIFF"
 HEIF_FIX = "pip install pillow-heif, or convert it to JPEG"
 
-# What lies beside images on purpose and is none.
-_COMPANIONS = frozenset(
-    [
-        ".cfg",
-        ".csv",
-        ".db",
-        ".dat",
-        ".html",
-        ".ini",
-        ".json",
-        ".jsonl",
-        ".log",
-        ".md",
-        ".names",
-        ".py",
-        ".sh",
-        ".toml",
-        ".tsv",
-        ".txt",
-        ".xml",
-        ".xmp",
-        ".yaml",
-        ".yml",
-    ]
+_COMPANIONS = (  # suffixes of files that belong beside images
+    *(".cfg", ".csv", ".db", ".dat", ".html", ".ini", ".json", ".jsonl", ".log", ".md", ".names", ".py"),
+    *(".sh", ".toml", ".tsv", ".txt", ".xml", ".xmp", ".yaml", ".yml"),
 )
 _SHOWN = 5
 
@@ -83,7 +62,7 @@ def skipped_files_note(files: Iterable[Path]) -> str:
         path.suffix.lower()
         for path in files
         if path.suffix
-        and path.suffix.lower() not in IMAGE_SUFFIXES | _COMPANIONS
+        and path.suffix.lower() not in (*IMAGE_SUFFIXES, *_COMPANIONS)
         and not path.name.startswith(".")
         and path.is_file()
     )
@@ -93,8 +72,7 @@ def skipped_files_note(files: Iterable[Path]) -> str:
     more = f", {len(kinds) - _SHOWN} more kinds" if len(kinds) > _SHOWN else ""
     heif = not HAS_HEIF and any(suffix in kinds for suffix in _HEIF["HEIF"])
     fix = "for HEIC pip install pillow-heif; " if heif else ""
-    total = sum(kinds.values())
     return (
-        f"{plural(total, 'file')} left out, of no kind that is read: {', '.join(listed)}{more} "
+        f"{plural(sum(kinds.values()), 'file')} left out, of no kind that is read: {', '.join(listed)}{more} "
         f"({fix}{CONVERT.replace('it', 'them', 1)})"
     )

@@ -1,4 +1,4 @@
-"""What users call an image - path, address, PIL image, array, function - as pixels, or one clear error."""
+"""Anything `predict` takes for an image - path, URL, PIL image, array, function - as pixels, or one clear error."""
 
 from __future__ import annotations
 
@@ -21,26 +21,25 @@ ImageLike = str | Path | np.ndarray | Image.Image | Callable[[], np.ndarray]
 
 
 def read_image_like(image: ImageLike, preprocess: Preprocess) -> tuple[ReadImage, Path | None]:
-    """The pixels of whatever a user calls an image, as a model takes them, and its path if it has one.
+    """The pixels of an image as a model takes them, and its path if it has one.
 
     Raises:
-        MaskRCNNError: it is none, or cannot be read.
+        MaskRCNNError: it is no image, or cannot be read.
     """
     if callable(image) and not isinstance(image, type):
         image = image()
     if isinstance(image, np.ndarray):
         return as_model_input(image, preprocess), None
     if isinstance(image, Image.Image):
-        return as_model_input(_values(image), preprocess), None
+        return as_model_input(_pil_pixels(image), preprocess), None
     if isinstance(image, str | Path):
         return read_source(image, preprocess), Path(image)
-    raise MaskRCNNError(
-        f"expected a path, URL, PIL image or numpy array, found {type(image).__name__}", fix=_advice(image)
-    )
+    what = f"expected a path, URL, PIL image or numpy array, found {type(image).__name__}"
+    raise MaskRCNNError(what, fix=_fix_for(image))
 
 
 def check_image_list(images: Any) -> Iterable[Any]:
-    """What goes through images one by one. Raises `MaskRCNNError` for a single image, or what holds none."""
+    """The images, to be taken one by one. Raises `MaskRCNNError` for a single image, or for no iterable."""
     single = isinstance(images, str | bytes | bytearray | Path | Image.Image | dict)
     if single or (isinstance(images, np.ndarray) and images.ndim < 4) or not isinstance(images, Iterable):
         what = f"expected a list of images, or what gives them one by one; found {type(images).__name__}"
@@ -48,8 +47,8 @@ def check_image_list(images: Any) -> Iterable[Any]:
     return images
 
 
-def _values(image: Image.Image) -> np.ndarray:
-    """As Pillow shows it, 16 bits kept."""
+def _pil_pixels(image: Image.Image) -> np.ndarray:
+    """Its pixels with 16 bits kept; palettes become RGB."""
     try:
         # A copy: a lazy file is decoded once, and the caller's image stays as it is.
         check_size(image.height, image.width, None)
@@ -61,7 +60,7 @@ def _values(image: Image.Image) -> np.ndarray:
         raise MaskRCNNError(what, fix="open the file again and keep it open, or give its path") from error
 
 
-def _advice(image: object) -> str:
+def _fix_for(image: object) -> str:
     kind = type(image)
     if kind.__module__.split(".")[0] == "torch":
         return "of a tensor [C, H, W] of uint8 give image.permute(1, 2, 0).cpu().numpy()"

@@ -24,7 +24,7 @@ def check_image_file(path: Path) -> None:
         raise MaskRCNNError("no such image file", where=path, fix="check the path") from None
     if stat.S_ISDIR(found.st_mode):
         raise MaskRCNNError("expected an image file, found a folder", where=path, fix="name a file in it")
-    if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for somebody to write into it
+    if not stat.S_ISREG(found.st_mode):  # opening a pipe would block
         raise MaskRCNNError("expected an image file, found a pipe or device", where=path, fix="save it as a file")
     if found.st_size == 0:
         raise MaskRCNNError("the image file is empty (0 bytes)", where=path, fix="copy or download it again")
@@ -41,11 +41,8 @@ def check_size(height: int, width: int, where: object, pixel_bytes: int = 3) -> 
     """
     pixels, _ = _limits()
     if width * height > pixels:
-        raise MaskRCNNError(
-            f"expected at most {pixels:,} pixels, found {width} x {height} = {width * height:,}",
-            where=where,
-            fix="cut the image into tiles or scale it down",
-        )
+        what = f"expected at most {pixels:,} pixels, found {width} x {height} = {width * height:,}"
+        raise MaskRCNNError(what, where=where, fix="cut the image into tiles or scale it down")
     check_bytes(width * height * pixel_bytes, where)
 
 
@@ -62,9 +59,9 @@ def check_bytes(needed: int, where: object = None) -> None:
 
 def _limits() -> tuple[int, int]:
     """The largest numbers of pixels and bytes of an image."""
-    told = os.environ.get(LIMIT_VARIABLE)
-    if not told:
+    setting = os.environ.get(LIMIT_VARIABLE)
+    if not setting:
         return MAX_PIXELS, MAX_IMAGE_BYTES
-    if not told.isdecimal() or not 0 < len(told) < 16:
-        raise MaskRCNNError(f"{LIMIT_VARIABLE}: expected a number of bytes, found {shown(told)}", fix="correct it")
-    return MAX_PIXELS * int(told) // MAX_IMAGE_BYTES, int(told)
+    if not setting.isdecimal() or not 0 < len(setting) < 16:
+        raise MaskRCNNError(f"{LIMIT_VARIABLE}: expected a number of bytes, found {shown(setting)}", fix="correct it")
+    return MAX_PIXELS * int(setting) // MAX_IMAGE_BYTES, int(setting)

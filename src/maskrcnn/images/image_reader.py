@@ -1,6 +1,6 @@
-"""Image files and arrays to pixels, EXIF orientation applied once, every loss told in a note.
+"""Image files and arrays to pixels, EXIF orientation applied once, every loss stated in a note.
 
-Pixels are uint8 [H, W, 3], RGB; `read_channels` gives what is stored, uint8 or uint16 [H, W, C].
+Pixels are uint8 [H, W, 3], RGB; `read_channels` gives the stored values, uint8 or uint16 [H, W, C].
 """
 
 from __future__ import annotations
@@ -31,21 +31,20 @@ _BLOCK = 2**22  # values that are worked on as floats at a time
 
 
 class ReadImage(NamedTuple):
-    """pixels [H, W, C], uint8 RGB unless said otherwise; notes say what was changed beyond a plain conversion, one line
-    each."""
+    """Pixels [H, W, C], uint8 RGB unless stated otherwise; a note for each change beyond a plain conversion."""
 
     pixels: np.ndarray
     notes: tuple[str, ...]
 
 
 def read_image(path: str | Path, shrink: int = 1) -> ReadImage:
-    """Read one image file as it is meant to be seen.
+    """Read one image file as 8-bit RGB.
 
-    Grey is replicated, transparency composited on white, 16 bits stretched from their range to 0..255; of several
-    frames or pages the first is read.
+    Grey is replicated, transparency composited on white, 16-bit values stretched from their range to 0..255; the
+    first of several frames or pages is read.
 
     Args:
-        shrink: 1, 2, 4 or 8: a JPEG may come so many times smaller, [ceil(H / shrink), ceil(W / shrink)].
+        shrink: 1, 2, 4 or 8: a JPEG may be decoded so many times smaller, [ceil(H / shrink), ceil(W / shrink)].
 
     Raises:
         MaskRCNNError: the file is missing, a folder, empty, no image, damaged, or has more than MAX_PIXELS pixels.
@@ -58,8 +57,8 @@ def read_image(path: str | Path, shrink: int = 1) -> ReadImage:
     elif is_tiff(path):
         pages = open_tiff(path)
         number = len(pages)
-        array, told = pages[0].picture()
-        notes += told
+        array, page_notes = pages[0].picture()
+        notes += page_notes
     else:
         with open_with_pillow(path) as image:
             number, turn = frames(image), orientation(image)
@@ -76,9 +75,9 @@ def read_image(path: str | Path, shrink: int = 1) -> ReadImage:
 def read_channels(path: str | Path) -> np.ndarray:
     """The channels of an image file as stored: uint8 or uint16 [H, W, C], EXIF orientation applied.
 
-    Read are .npy arrays [H, W] or [H, W, C]; TIFF files of several samples a pixel, interleaved or in planes, of 8 or
-    16 bits, or of several grey pages of one size, each page a channel; and all that `read_image` reads, with 1 channel
-    for grey, 3 for colours and palettes, 4 for RGB with transparency. Nothing is stretched or composited.
+    Reads .npy arrays [H, W] or [H, W, C]; TIFF files of several samples a pixel, interleaved or planar, of 8 or 16
+    bits, or of several grey pages of one size, each page a channel; and all that `read_image` reads, with 1 channel for
+    grey, 3 for colours and palettes, 4 for RGB with transparency. Nothing is stretched or composited.
 
     Raises:
         MaskRCNNError: as `read_image`; or the values are no whole numbers of 8 or 16 bits, or there are more than 64
@@ -100,7 +99,7 @@ def read_channels(path: str | Path) -> np.ndarray:
 
 
 def _tiff_channels(path: Path) -> np.ndarray:
-    """Of a TIFF's first page; of several grey ones each is a channel."""
+    """The channels of a TIFF's first page, or of all its pages if they are grey, each a channel."""
     pages = open_tiff(path)
     first = pages[0]
     pages = pages if first.grey and first.samples == 1 else pages[:1]
@@ -112,7 +111,7 @@ def _tiff_channels(path: Path) -> np.ndarray:
             what = f"page 1 is {width} x {height}, page {number} {other_width} x {other_height}"
             raise MaskRCNNError(f"pages of different sizes: {what}", where=path, fix="save one image a file")
         if (page.samples, page.dtype) != (first.samples, first.dtype):
-            what = f"page 1 has {_kind(first)}, page {number} {_kind(page)}"
+            what = f"page 1 has {_sample_kind(first)}, page {number} {_sample_kind(page)}"
             raise MaskRCNNError(f"pages of different kinds: {what}", where=path, fix="save one image a file")
     if len(pages) == 1:
         return first.channels()
@@ -120,13 +119,13 @@ def _tiff_channels(path: Path) -> np.ndarray:
     return np.concatenate([page.channels() for page in pages], axis=2)
 
 
-def _kind(page: TiffPage) -> str:
+def _sample_kind(page: TiffPage) -> str:
     return f"{plural(page.samples, 'sample')} of type {page.dtype}"
 
 
 def is_multichannel(path: str | Path) -> bool:
-    """Whether a file holds channels of any meaning, not a picture's grey, colours and transparency: a .npy, or a TIFF
-    of more samples."""
+    """Whether a file holds channels of unknown meaning, beyond grey, RGB and transparency: a .npy, or a TIFF of more
+    samples."""
     path = Path(path)
     if not is_tiff(path):
         return is_npy(path)
@@ -142,41 +141,41 @@ def as_rgb8(array: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     Args:
         array: uint8, uint16 or bool; [H, W] or [H, W, C] with C 1 (grey), 3 (RGB) or 4 (RGB and alpha).
     """
-    array = np.asarray(array)
-    if array.ndim >= 2:
-        check_size(array.shape[0], array.shape[1], None, array[:1, :1].nbytes)
+    array = with_channel_axis(array)
     if array.dtype.kind == "f":
-        raise MaskRCNNError(
-            f"expected pixels of type uint8 or uint16, found {array.dtype}",
-            fix="scale to 0..255 and convert, for instance (image * 255).astype('uint8')",
-        )
+        what = f"expected pixels of type uint8 or uint16, found {array.dtype}"
+        raise MaskRCNNError(what, fix="scale to 0..255 and convert, for instance (image * 255).astype('uint8')")
     if array.dtype.kind != "b" and array.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
-        raise MaskRCNNError(
-            f"expected pixels of type uint8, uint16 or bool, found {array.dtype}", fix="convert with .astype('uint8')"
-        )
-    if array.ndim == 2:
-        array = array[..., None]
+        what = f"expected pixels of type uint8, uint16 or bool, found {array.dtype}"
+        raise MaskRCNNError(what, fix="convert with .astype('uint8')")
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or not array.size:
         turn = array.ndim == 3 and array.shape[0] in (1, 3, 4)
         fix = "use image.transpose(1, 2, 0)" if turn else "pass one image with its channels last"
         if array.ndim == 3 and array.size and 4 < array.shape[2] <= MAX_CHANNELS and not turn:
             fix = f"choose three of its channels, or train a model on {array.shape[2]}"
-        raise MaskRCNNError(
-            f"expected an image [H, W] or [H, W, C] with 1, 3 or 4 channels, found shape {list(array.shape)}", fix=fix
-        )
+        what = f"expected an image [H, W] or [H, W, C] with 1, 3 or 4 channels, found shape {list(array.shape)}"
+        raise MaskRCNNError(what, fix=fix)
     notes: list[str] = []
     if array.dtype == bool:
         array = array.astype(np.uint8) * np.uint8(255)
     if array.shape[2] == 4:
-        array, note = _on_white(array)
+        array, note = _composite_on_white(array)
         notes += note
     if array.dtype != np.uint8:
         low, high = int(array.min()), int(array.max())
-        array = _stretched(low, high)[array]
+        array = _stretch_table(low, high)[array]
         notes.append(f"16-bit values {low}..{high} stretched to 0..255")
     if array.shape[2] == 1:
         array = np.repeat(array, 3, axis=2)
     return np.ascontiguousarray(array), tuple(notes)
+
+
+def with_channel_axis(array: np.ndarray) -> np.ndarray:
+    """[H, W] as [H, W, 1], other shapes as they are. Raises `MaskRCNNError` for an image that is too large."""
+    array = np.asarray(array)
+    if array.ndim >= 2:
+        check_size(array.shape[0], array.shape[1], None, array[:1, :1].nbytes)
+    return array[..., None] if array.ndim == 2 else array
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -237,7 +236,7 @@ def read_id_map(path: str | Path, page: int = 0) -> np.ndarray:
         MaskRCNNError: as `read_image`, or the file has colours, fractions or numbers below 0 instead of ids.
     """
     path = Path(path)
-    return as_object_ids(open_id_map(path).numbers(page), path)
+    return as_object_ids(open_id_map(path).read_page(page), path)
 
 
 def find_images(folder: str | Path, recursive: bool = False) -> list[Path]:
@@ -249,13 +248,13 @@ def find_images(folder: str | Path, recursive: bool = False) -> list[Path]:
     return sorted(p for p in found if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".") and p.is_file())
 
 
-def _stretched(low: int, high: int) -> np.ndarray:
-    """uint8 [65536]: what each 16-bit value becomes; a table takes a fraction of the memory that floats would."""
+def _stretch_table(low: int, high: int) -> np.ndarray:
+    """uint8 [65536]: the new value of each 16-bit value; a table takes a fraction of the memory that floats would."""
     values = np.arange(2**16, dtype=np.float32) - low
     return np.rint(np.clip(values * np.float32(255 / max(high - low, 1)), 0, 255)).astype(np.uint8)
 
 
-def _on_white(array: np.ndarray) -> tuple[np.ndarray, list[str]]:
+def _composite_on_white(array: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Colours [H, W, 3] of the same dtype, composited on white where alpha is not full."""
     colours, alpha = array[..., :3], array[..., 3:]
     full = np.iinfo(array.dtype).max

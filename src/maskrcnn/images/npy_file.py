@@ -1,11 +1,10 @@
-"""Arrays saved by numpy as images of any number of channels: .npy files.
+"""Arrays saved by numpy (.npy) as images of any number of channels.
 
-Pixels are uint8 or uint16 [H, W, C], as stored. The size is known and checked before anything is allocated.
+Pixels are uint8 or uint16 [H, W, C], as stored. Type and size are checked before anything is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,17 +17,25 @@ MAX_CHANNELS = 64
 
 
 class NpyImage(NamedTuple):
-    """An opened file: its size, and what reads it.
+    """An opened file: its array [H, W] or [H, W, C], of which nothing but the header is read yet."""
 
-    Attributes:
-        shape: (H, W, C).
-        dtype: uint8 or uint16 in the machine's byte order.
-        read: gives the pixels [H, W, C].
-    """
+    array: np.ndarray
 
-    shape: tuple[int, int, int]
-    dtype: np.dtype[Any]
-    read: Callable[[], np.ndarray]
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, C)."""
+        height, width, *channels = self.array.shape
+        return height, width, channels[0] if channels else 1
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """uint8 or uint16 in the machine's byte order."""
+        return np.dtype(np.uint16 if self.array.dtype.itemsize == 2 else np.uint8)
+
+    def read(self) -> np.ndarray:
+        """The pixels [H, W, C]."""
+        array = self.array.reshape(self.shape)
+        return np.array(array * np.uint8(255) if array.dtype == bool else array, dtype=self.dtype, order="C")
 
 
 def is_npy(path: Path) -> bool:
@@ -36,58 +43,41 @@ def is_npy(path: Path) -> bool:
     return path.suffix.lower() == ".npy"
 
 
+def map_npy(path: Path) -> np.ndarray:
+    """The array in a file, mapped and not read. Raises `ValueError` for arrays of objects, which could run code."""
+    array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array
+
+
 def open_npy(path: Path) -> NpyImage:
-    """The array in a file, nothing but its header read.
+    """The image in a file.
 
     Raises:
         MaskRCNNError: missing, damaged, of another type than uint8 or uint16, or too large.
     """
     check_image_file(path)
     try:
-        # Mapped, not read; object arrays, which could run code, are refused.
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        axes = (0, 1, 2 if array.ndim == 3 else None) if array.ndim in (2, 3) else None
-        stack = _stack(array.shape, array.dtype, axes, lambda: np.asarray(array))
-    except MaskRCNNError as error:
-        raise MaskRCNNError(error.what, where=path, fix=error.fix) from error
+        image = NpyImage(map_npy(path))
     except Exception as error:
         raise MaskRCNNError(f"truncated or damaged file: {error}", where=path, fix="copy or export it again") from error
-    height, width, channels = stack.shape
-    check_size(height, width, path, channels * stack.dtype.itemsize)
-    return stack
-
-
-def check_channels(number: int, path: Path, what: str = "channels") -> None:
-    """Raises `MaskRCNNError` for more than MAX_CHANNELS; ``what`` they are, in its words."""
-    if number > MAX_CHANNELS:
-        raise MaskRCNNError(
-            f"expected at most {MAX_CHANNELS} {what}, found {number}", where=path, fix="save fewer, or one image a file"
-        )
-
-
-def _stack(
-    shape: tuple[int, ...], dtype: np.dtype[Any], axes: tuple[int | None, ...] | None, read: Callable[[], np.ndarray]
-) -> NpyImage:
-    """A stack whose rows, columns and channels are these axes of an array; None for a missing one."""
+    shape, dtype = image.array.shape, image.array.dtype
     if dtype.kind != "b" and dtype.newbyteorder("=") not in (np.uint8, np.uint16):
-        raise MaskRCNNError(f"expected values of type uint8 or uint16, found {dtype}", fix="convert and save it again")
-    sizes = [1 if axis is None else shape[axis] for axis in axes or ()]
-    if axes is None or not all(sizes) or sizes[2] > MAX_CHANNELS:
-        turn = len(shape) == 3 and shape[0] <= MAX_CHANNELS
+        what = f"expected values of type uint8 or uint16, found {dtype}"
+        raise MaskRCNNError(what, where=path, fix="convert and save it again")
+    if len(shape) not in (2, 3) or not all(shape) or image.shape[2] > MAX_CHANNELS:
+        channels_first = len(shape) == 3 and shape[0] <= MAX_CHANNELS
         raise MaskRCNNError(
             f"expected an image [H, W] or [H, W, C] of at most {MAX_CHANNELS} channels, found shape {list(shape)}",
-            fix="channels come last: save image.transpose(1, 2, 0)" if turn else "save one image a file",
+            where=path,
+            fix="channels come last: save image.transpose(1, 2, 0)" if channels_first else "save one image a file",
         )
-    height, width, channels = sizes
-    deep = dtype.itemsize == 2
+    height, width, channels = image.shape
+    check_size(height, width, path, channels * image.dtype.itemsize)
+    return image
 
-    def pixels() -> np.ndarray:
-        array = read()
-        kept = [axis for axis in axes if axis is not None]
-        array = array.transpose(*kept, *(axis for axis in range(array.ndim) if axis not in kept))
-        array = array.reshape(height, width, channels)
-        if array.dtype == bool:
-            array = array * np.uint8(255)
-        return np.array(array, dtype=np.uint16 if deep else np.uint8, order="C")
 
-    return NpyImage((height, width, channels), np.dtype(np.uint16 if deep else np.uint8), pixels)
+def check_channels(number: int, path: Path, noun: str = "channels") -> None:
+    """Raises `MaskRCNNError` for more than MAX_CHANNELS."""
+    if number > MAX_CHANNELS:
+        what = f"expected at most {MAX_CHANNELS} {noun}, found {number}"
+        raise MaskRCNNError(what, where=path, fix="save fewer, or one image a file")

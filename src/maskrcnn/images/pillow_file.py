@@ -1,7 +1,4 @@
-"""Image files as Pillow opens them: one clear error for whatever can go wrong, and the values that are stored.
-
-Nothing is turned or stretched here; `image_io` does that.
-"""
+"""Image files opened by Pillow: any failure is one clear error. Values are as stored; `image_reader` converts them."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ from maskrcnn.images.image_limits import check_image_file, check_size
 _LARGE = 2**24  # pixels, from which copies are made piece by piece
 ON_WHITE = "transparent pixels composited on white"
 
-_DEFLATED = 1032  # bytes that deflate makes of one at the most
+_MAX_DEFLATE_RATIO = 1032
 _PNG_BITS = {"LA": 16, "RGB": 24, "RGBA": 32, "I;16": 16}
 
 GREY16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
@@ -35,7 +32,7 @@ _limit_lock = threading.Lock()
 
 @contextmanager
 def open_with_pillow(path: Path) -> Iterator[ImageFile.ImageFile]:
-    """The image with its header read; whatever Pillow says then and in the body is told as one clear error."""
+    """The image with its header read; errors of Pillow, in the body of the ``with`` too, become a `MaskRCNNError`."""
     check_image_file(path)
     try:
         image = _header(path)
@@ -57,29 +54,28 @@ def open_with_pillow(path: Path) -> Iterator[ImageFile.ImageFile]:
         except MaskRCNNError:
             raise
         except Exception as error:
-            raise MaskRCNNError(
-                f"truncated or damaged image: {error}", where=path, fix="copy or download it again"
-            ) from error
+            what = f"truncated or damaged image: {error}"
+            raise MaskRCNNError(what, where=path, fix="copy or download it again") from error
 
 
 def _check_plausible(image: ImageFile.ImageFile, path: Path) -> None:
     """Raises `MaskRCNNError` for a PNG that is too small to hold what its header claims."""
     if image.format != "PNG" or is_embedded(path):
         return
-    # Each row begins with a byte of its own. In modes that are not listed a pixel has one bit at least.
+    # Each row has a filter byte. In modes that are not listed a pixel has at least one bit.
     row = 1 + -(-image.width * _PNG_BITS.get(image.mode, 1) // 8)
     size = path.stat().st_size
-    if image.height * row > _DEFLATED * size:
+    if image.height * row > _MAX_DEFLATE_RATIO * size:
         what = f"{size:,} bytes cannot hold the {image.width} x {image.height} pixels that its header claims"
         raise MaskRCNNError(f"truncated or damaged image: {what}", where=path, fix="copy or download it again")
 
 
 def read_pixels(image: ImageFile.ImageFile, path: Path, shrink: int = 1) -> np.ndarray:
-    """Pixels as the file has them: [H, W] grey of any depth, or uint8 or uint16 [H, W, 3 or 4], not turned.
+    """Pixels as stored: [H, W] grey of any depth, or uint8 or uint16 [H, W, 3 or 4], EXIF orientation not applied.
 
     Args:
-        shrink: 1, 2, 4 or 8. A JPEG whose EXIF data does not turn it may come so many times smaller, [ceil(H / shrink),
-            ceil(W / shrink)]: that takes a part of the time.
+        shrink: 1, 2, 4 or 8. A JPEG that needs no rotation may be decoded so many times smaller, [ceil(H / shrink),
+            ceil(W / shrink)], in a fraction of the time.
     """
     if image.format == "JPEG" and image.mode in ("L", "RGB"):
         if shrink > 1 and orientation(image) == 1:
@@ -99,13 +95,13 @@ def read_pixels(image: ImageFile.ImageFile, path: Path, shrink: int = 1) -> np.n
 
 
 def raw_values(image: Image.Image) -> np.ndarray:
-    """The stored values, palette indices included, once decoded."""
+    """The decoded values as stored; of a palette image its indices."""
     # Pillow checks a TIFF's size again while decoding.
     with no_pillow_limit() if image.format == "TIFF" else nullcontext():
         image.load()
     if image.width * image.height <= _LARGE:
         return np.array(image)
-    # Pillow's way through bytes would take twice the memory.
+    # Image.tobytes, which np.array uses, would take twice the memory.
     first = np.asarray(image.crop((0, 0, image.width, 1)))
     values = np.empty((image.height, *first.shape[1:]), dtype=first.dtype)
     step = max(_LARGE // image.width // 16, 1)
@@ -116,12 +112,12 @@ def raw_values(image: Image.Image) -> np.ndarray:
 
 
 def frames(image: ImageFile.ImageFile) -> int:
-    """Number of frames or pages; a phone's MPO holds one photo and its previews."""
+    """Number of frames or pages; an MPO counts as one photo, the others are previews."""
     return getattr(image, "n_frames", 1) if image.format != "MPO" else 1
 
 
 def orientation(image: ImageFile.ImageFile) -> int:
-    """EXIF's 1..8, as far as Pillow has not applied it yet."""
+    """EXIF's orientation 1..8; 1 where Pillow applies it itself."""
     # Pillow turns a TIFF itself, and decodes a whole PNG to look for a late EXIF chunk: there only an early one counts.
     if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
         return 1
@@ -130,7 +126,7 @@ def orientation(image: ImageFile.ImageFile) -> int:
 
 
 def apply_orientation(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """EXIF's eight orientations as mirror images and a swap of the axes."""
+    """Pixels with one of EXIF's eight orientations applied, as a view."""
     if orientation in TURNED:
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
@@ -170,9 +166,9 @@ def _start(path: Path) -> bytes:
 
 
 def _jpeg(path: Path) -> np.ndarray | None:
-    """uint8 [H, W] or [H, W, 3] by torchvision: the same values as Pillow's, in half the time. None if it declines.
+    """uint8 [H, W] or [H, W, 3] decoded by torchvision: the values of Pillow in half the time. None if it cannot.
 
-    It is only used where a model has loaded it: that takes as long as a thousand images.
+    Used only where a model has imported it already: the import takes as long as a thousand images.
     """
     torchvision = sys.modules.get("torchvision")
     if torchvision is None or is_embedded(path):
@@ -185,6 +181,7 @@ def _jpeg(path: Path) -> np.ndarray | None:
 
 
 def pixel_values(image: Image.Image) -> np.ndarray:
+    """The decoded pixels: grey of any depth, RGB or RGBA; palettes and other colour spaces become RGB."""
     values = raw_values(image)
     if image.mode in GREY16:
         fits = values.dtype.kind == "i" and values.min() >= 0 and values.max() <= 65535
@@ -197,9 +194,9 @@ def pixel_values(image: Image.Image) -> np.ndarray:
 
 
 def _swapped_tiles(image: ImageFile.ImageFile) -> list[Any]:
-    """How to decode the lower bytes of 16-bit colours; empty if the file has 8 bits.
+    """Tiles that decode the lower bytes of 16-bit colours; empty if the file has 8 bits.
 
-    Pillow keeps only the upper bytes: decoding once more with the byte order swapped yields the lower ones.
+    Pillow keeps only the upper bytes: decoding again with the byte order swapped yields the lower ones.
     """
     swapped = []
     for codec, extents, offset, args in image.tile:

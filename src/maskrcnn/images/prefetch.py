@@ -1,4 +1,4 @@
-"""Reading in the background: while one batch is in the network, the images of the next are decoded."""
+"""Prefetching: the images of the next batches are decoded in threads while one batch is in the network."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from maskrcnn.errors import MaskRCNNError
 
 T = TypeVar("T")
 U = TypeVar("U")
-MAX_HELD = 2**30  # bytes of images that wait
-READERS = 4  # decoders release Python's lock; more threads than that take cores from the network
+MAX_HELD = 2**30  # bytes of finished results that wait
+READERS = 4  # decoders release the GIL; more threads would take cores from the network
 
 
 def prefetch(
     items: Iterable[T], read: Callable[[T], U], ahead: int, held: Callable[[U], int] | None = None
 ) -> Iterator[U | MaskRCNNError]:
-    """read(item) of each, in order, up to ``ahead`` items before they are asked for.
+    """``read(item)`` of each item, in order, started up to ``ahead`` items before they are asked for.
 
-    No more is begun while those that wait take more than MAX_HELD bytes by ``held``.
+    A `MaskRCNNError`, and an error of the system while an item is read, is yielded in place of its result; the other
+    items are unaffected. A single item is read without a thread.
 
-    A `MaskRCNNError` comes as a value, and so does what the system says against reading an item. A single item is read
-    at once, without a thread.
+    Args:
+        held: bytes of a result. No further item is started while finished results hold more than MAX_HELD bytes.
     """
 
-    def tried(item: T) -> U | MaskRCNNError:
+    def read_or_error(item: T) -> U | MaskRCNNError:
         try:
             return read(item)
         except MaskRCNNError as error:
             return error
-        except (OSError, MemoryError) as error:  # a file that went meanwhile, a disk that fails
+        except (OSError, MemoryError) as error:  # a file deleted meanwhile, a failing disk
             reason = "not enough memory" if isinstance(error, MemoryError) else error.strerror or error
             where = item if isinstance(item, str | Path) else None
             return MaskRCNNError(f"cannot be read: {reason}", where=where, fix="check the file, and try again")
@@ -42,11 +43,11 @@ def prefetch(
     source = iter(items)
     first = list(itertools.islice(source, 2))
     if len(first) < 2:
-        yield from map(tried, first)
+        yield from map(read_or_error, first)
         return
     waiting: deque[Future[U | MaskRCNNError]] = deque()
 
-    def taken() -> int:
+    def waiting_bytes() -> int:
         results = [future.result() for future in waiting if future.done() and future.exception() is None]
         return sum(held(result) for result in results if held and not isinstance(result, MaskRCNNError))
 
@@ -54,12 +55,12 @@ def prefetch(
     pool = ThreadPoolExecutor(readers, "maskrcnn-read")
     try:
         for item in itertools.chain(first, source):
-            # What is not read yet has no size: no more of it than there are readers.
+            # The size of an unread item is unknown: start no more of them than there are readers.
             if held and len(undone := [future for future in waiting if not future.done()]) > readers:
                 wait(undone, return_when=FIRST_COMPLETED)
-            while waiting and taken() > MAX_HELD:
+            while waiting and waiting_bytes() > MAX_HELD:
                 yield waiting.popleft().result()
-            waiting.append(pool.submit(tried, item))
+            waiting.append(pool.submit(read_or_error, item))
             if len(waiting) > ahead:
                 yield waiting.popleft().result()
         while waiting:
@@ -69,7 +70,7 @@ def prefetch(
 
 
 def batched(items: Iterable[T], size: int, fit: Callable[[list[T]], bool] = lambda group: True) -> Iterator[list[T]]:
-    """Lists of ``size`` items, the last one perhaps shorter, and those too that would not ``fit`` with one more."""
+    """Lists of ``size`` items; shorter are the last one, and those that would not ``fit`` with one more item."""
     group: list[T] = []
     for item in items:
         if group and not fit([*group, item]):

@@ -1,4 +1,4 @@
-"""What a user points at - files, folders, patterns, web addresses - as a list of images to read.
+"""Files, folders, patterns and web addresses as a list of images to read.
 
 A missing or unreadable one becomes an error that is returned, not raised; the others are unaffected.
 """
@@ -29,9 +29,9 @@ class Source(NamedTuple):
     """One image to read.
 
     Attributes:
-        name: its file name; with as much of its folder as tells it from others of that name.
+        name: its file name, with as much of its path as distinguishes it from others of that name.
         path_or_url: a file, or an http(s) address.
-        stem: the name without suffix, different for each source of a list: what its output files are called.
+        stem: the name without suffix, unique within a list: output files are named by it.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Sources(NamedTuple):
 
 
 def resolve_sources(arguments: Sequence[str | Path]) -> Sources:
-    """Find the images behind files, folders (not their sub-folders), patterns such as "photos/**/*.jpg", and addresses.
+    """Find the images of files, folders (not their sub-folders), patterns such as "photos/**/*.jpg", and addresses.
 
     An image given twice is listed once. Nothing is read or downloaded yet.
     """
@@ -79,24 +79,22 @@ def _expand(argument: str | Path, notes: list[str], problems: list[MaskRCNNError
     if is_url(argument):
         check_address(str(argument))
         return [str(argument)]
-    if not str(argument):  # as a path it would be the folder that one is in
-        raise MaskRCNNError(
-            "expected a file, a folder, a pattern or a web address, found an empty text", fix="name one"
-        )
+    if not str(argument):  # as a path it would be the current folder
+        what = "expected a file, a folder, a pattern or a web address, found an empty text"
+        raise MaskRCNNError(what, fix="name one")
     path = Path(argument).expanduser()
     if path.is_dir():
-        return _images_of(path, notes, problems)
+        return _images_in_folder(path, notes, problems)
     if path.exists():
         return [path]
     if not glob.has_magic(str(path)):
         fix = f"its folder {path.parent} is missing too" if not path.parent.exists() else "check the name"
-        raise MaskRCNNError(
-            "expected a file, a folder, a pattern or a web address; nothing is there", where=argument, fix=fix
-        )
-    matches = sorted({Path(match) for match in _matching(str(path))})
+        what = "expected a file, a folder, a pattern or a web address; nothing is there"
+        raise MaskRCNNError(what, where=argument, fix=fix)
+    matches = sorted({Path(match) for match in _glob(str(path))})
     images = [match for match in matches if match.suffix.lower() in IMAGE_SUFFIXES and match.is_file()]
     others = skipped_files_note(matches)
-    problems += _unreadable(matches)
+    problems += _not_regular_files(matches)
     if not images:
         what = f"expected a pattern that matches images, it matches {_summary(matches)}"
         raise MaskRCNNError(f"{what}; {others}" if others else what, where=argument)
@@ -105,20 +103,20 @@ def _expand(argument: str | Path, notes: list[str], problems: list[MaskRCNNError
     return images
 
 
-def _matching(pattern: str) -> Iterable[str]:
-    """What a pattern matches; "**" goes into each folder once, whatever circles links make."""
+def _glob(pattern: str) -> Iterable[str]:
+    """Paths that match a pattern; "**" visits each folder once, even where links form a circle."""
     parts = Path(pattern).parts
     if "**" not in parts:
         return glob.iglob(pattern)  # noqa: PTH207 - absolute patterns
     place = parts.index("**")
     tops = glob.iglob(str(Path(*parts[:place]))) if place else ["."]  # noqa: PTH207
     tail = parts[place + 1 :] or ("*",)
-    folders = _folders_below(Path(top) for top in tops)
-    return (match for folder in folders for match in _matching(str(Path(glob.escape(str(folder)), *tail))))
+    folders = _walk_folders(Path(top) for top in tops)
+    return (match for folder in folders for match in _glob(str(Path(glob.escape(str(folder)), *tail))))
 
 
-def _folders_below(tops: Iterable[Path]) -> Iterator[Path]:
-    """The folders and all below them that are not hidden, each once."""
+def _walk_folders(tops: Iterable[Path]) -> Iterator[Path]:
+    """The folders and all folders below them that are not hidden, each once."""
     seen: set[str] = set()
     for top in tops:
         for folder, below, _ in os.walk(top, followlinks=True):
@@ -129,7 +127,7 @@ def _folders_below(tops: Iterable[Path]) -> Iterator[Path]:
             seen.add(place)
 
 
-def _unreadable(paths: Iterable[Path]) -> Iterator[MaskRCNNError]:
+def _not_regular_files(paths: Iterable[Path]) -> Iterator[MaskRCNNError]:
     """An error for each that is named as an image and is neither file nor folder: a broken link, a pipe, a device."""
     for path in paths:
         if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
@@ -143,12 +141,12 @@ def _unreadable(paths: Iterable[Path]) -> Iterator[MaskRCNNError]:
                 yield MaskRCNNError("expected an image file, found a pipe or device", where=path)
 
 
-def _images_of(folder: Path, notes: list[str], problems: list[MaskRCNNError]) -> list[Path]:
+def _images_in_folder(folder: Path, notes: list[str], problems: list[MaskRCNNError]) -> list[Path]:
     content = sorted(folder.iterdir())
     images = find_images(folder)
     others = skipped_files_note(content)
-    problems += _unreadable(content)
-    below = sum(_count(child) for child in content if child.is_dir())
+    problems += _not_regular_files(content)
+    below = sum(_image_count(child) for child in content if child.is_dir())
     wider = Path(glob.escape(str(folder))) / "**" / "*"
     if not images:
         found = f"{below} in its sub-folders" if below else _summary(content)
@@ -164,8 +162,8 @@ def _images_of(folder: Path, notes: list[str], problems: list[MaskRCNNError]) ->
     return images
 
 
-def _count(folder: Path) -> int:
-    """How many images are in a folder; none in one that may not be looked into."""
+def _image_count(folder: Path) -> int:
+    """The number of images in a folder; 0 in one that cannot be read."""
     try:
         return len(find_images(folder))
     except OSError:
@@ -173,13 +171,13 @@ def _count(folder: Path) -> int:
 
 
 def _summary(paths: Iterable[Path]) -> str:
-    """What there is instead of images: "3 .txt files, 1 folder"."""
+    """The kinds of paths, for messages: "3 .txt files, 1 folder"."""
     kinds = Counter("folder" if path.is_dir() else f"{path.suffix or 'suffixless'} file" for path in paths)
     return ", ".join(plural(count, kind) for kind, count in kinds.most_common(5)) or "nothing"
 
 
 def _names(items: Sequence[Path | str]) -> list[str]:
-    """File names; those that occur twice get the folders that tell them apart."""
+    """File names; those that occur twice get the folders that distinguish them."""
     parts = [url_parts(item) if isinstance(item, str) else item.resolve().parts for item in items]
     shared = Counter(part[-1] for part in parts)
     twins = [part[:-1] for part in parts if shared[part[-1]] > 1]
@@ -189,8 +187,7 @@ def _names(items: Sequence[Path | str]) -> list[str]:
 
 
 def _stems(items: Sequence[Path | str]) -> list[str]:
-    """Output names: the file's own stem, shortened if it is very long, the second of a kind numbered; case ignored, as
-    some file systems do."""
+    """Output names: the file's stem, shortened if it is very long; repeated ones (in any case) are numbered."""
     names = [url_parts(item)[-1] if isinstance(item, str) else item.name for item in items]
     wanted = [cut_to_bytes(Path(name).stem, MAX_STEM_BYTES) for name in names]
     reserved, taken, stems = {stem.casefold() for stem in wanted}, set[str](), []

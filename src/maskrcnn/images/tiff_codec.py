@@ -1,8 +1,8 @@
 """The samples of a TIFF page, exactly as stored, whatever their byte order, depth, predictor and layout.
 
-tifffile parses the page. What is compressed, libtiff decodes, which comes with Pillow: a plane of segments is handed to
-it as an 8-bit grey image whose pixels are the bytes of the rows, so that neither depth nor number of samples matters to
-it, and no segment gives more bytes than its place takes.
+tifffile parses the page. Pillow's libtiff decompresses: it gets a plane of segments as an 8-bit grey image whose pixels
+are the bytes of the rows, so that neither depth nor number of samples matters, and no segment can expand to more bytes
+than its place in the image takes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ COMPRESSIONS = {
 }
 _HORIZONTAL, _FLOATING = 2, 3
 _SEPARATE = 2
-_LOWEST_BIT_FIRST = 2
+_LSB_FIRST = 2
 _BLOCK = 2**22  # bytes that are unpacked at a time
 _KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}
 
@@ -43,7 +43,7 @@ class Segments(NamedTuple):
     Attributes:
         across, down: number of segments.
         rows, columns: pixels of a segment.
-        height: rows of all together; strips end with the image, tiles may reach beyond it.
+        height: rows of all segments; strips end with the image, tiles may reach beyond it.
         samples: in a pixel of the plane.
         row_bytes: bytes of a row of a segment.
     """
@@ -113,7 +113,7 @@ def read_samples(file: IO[bytes], page: Any, byte_order: str) -> np.ndarray:
     for plane in range(planes):
         own = where[plane * count : (plane + 1) * count]
         stored = _stored_bytes(file, page, grid, own)
-        part = _unpacked(stored, page, grid, dtype, byte_order)
+        part = _to_samples(stored, page, grid, dtype, byte_order)
         for (rows, columns), (offset, length) in zip(grid.places(), own, strict=True):
             if not (offset and length):
                 part[rows, columns.start // grid.row_bytes] = page.nodata
@@ -125,7 +125,7 @@ def read_samples(file: IO[bytes], page: Any, byte_order: str) -> np.ndarray:
 def _stored_bytes(file: IO[bytes], page: Any, grid: Segments, where: Sequence[tuple[int, int]]) -> np.ndarray:
     """The bytes of a plane, uint8 [height, across * row_bytes]; any for a segment that a sparse file leaves out."""
     if page.compression != UNCOMPRESSED:
-        return _lent(file, page, grid, where)
+        return _decompressed(file, page, grid, where)
     stored = np.zeros((grid.height, grid.across * grid.row_bytes), dtype=np.uint8)
     for (rows, columns), (offset, length) in zip(grid.places(), where, strict=True):
         if offset and length:
@@ -135,14 +135,14 @@ def _stored_bytes(file: IO[bytes], page: Any, grid: Segments, where: Sequence[tu
             if len(data) < part.size:
                 raise MaskRCNNError(f"truncated or damaged TIFF: expected {part.size} bytes, found {len(data)}")
             part[:] = np.frombuffer(data, dtype=np.uint8).reshape(part.shape)
-    if page.fillorder == _LOWEST_BIT_FIRST:
+    if page.fillorder == _LSB_FIRST:
         order = np.packbits(np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)[:, ::-1], axis=1)[:, 0]
         stored = order[stored]
     return stored
 
 
-def _lent(file: IO[bytes], page: Any, grid: Segments, where: Sequence[tuple[int, int]]) -> np.ndarray:
-    """The same of compressed segments, by libtiff."""
+def _decompressed(file: IO[bytes], page: Any, grid: Segments, where: Sequence[tuple[int, int]]) -> np.ndarray:
+    """As `_stored_bytes`, of compressed segments, decoded by libtiff."""
     present = next(((offset, length) for offset, length in where if offset and length), None)
     if present is None:
         return np.zeros((grid.height, grid.across * grid.row_bytes), dtype=np.uint8)
@@ -152,7 +152,7 @@ def _lent(file: IO[bytes], page: Any, grid: Segments, where: Sequence[tuple[int,
         start, size = (offset, length) if offset and length else present
         file.seek(start)
         data.append(file.read(size))
-    head = _as_grey(page, grid, [len(part) for part in data])
+    head = _grey_tiff_head(page, grid, [len(part) for part in data])
     try:
         with no_pillow_limit(), Image.open(io.BytesIO(b"".join((head, *data))), formats=("TIFF",)) as image:
             image.load()
@@ -163,7 +163,7 @@ def _lent(file: IO[bytes], page: Any, grid: Segments, where: Sequence[tuple[int,
         raise MaskRCNNError(what, fix="copy it again, or save it with deflate") from error
 
 
-def _as_grey(page: Any, grid: Segments, lengths: Sequence[int]) -> bytes:
+def _grey_tiff_head(page: Any, grid: Segments, lengths: Sequence[int]) -> bytes:
     """The head of a little-endian TIFF of 8-bit grey, after which the segments follow."""
     number = len(lengths)
     entries = {
@@ -200,16 +200,15 @@ def _as_grey(page: Any, grid: Segments, lengths: Sequence[int]) -> bytes:
     return head + lists[offsets] + lists[counts]
 
 
-def _unpacked(stored: np.ndarray, page: Any, grid: Segments, dtype: np.dtype[Any], byte_order: str) -> np.ndarray:
+def _to_samples(stored: np.ndarray, page: Any, grid: Segments, dtype: np.dtype[Any], byte_order: str) -> np.ndarray:
     """Bytes to samples, [height, across, columns, samples], the predictor undone."""
     shape = (grid.height, grid.across, grid.columns, grid.samples)
     bits, predictor = page.bitspersample, page.predictor
     whole = bits == 8 * dtype.itemsize
     known = predictor == 1 or (whole and (predictor == _HORIZONTAL or (predictor == _FLOATING and dtype.kind == "f")))
     if not known:
-        raise MaskRCNNError(
-            f"a TIFF with predictor {int(predictor)} on {bits}-bit samples", fix="write it without a predictor"
-        )
+        what = f"a TIFF with predictor {int(predictor)} on {bits}-bit samples"
+        raise MaskRCNNError(what, fix="write it without a predictor")
     if not whole:
         return _from_bits(stored, bits, dtype, grid).reshape(shape)
     if predictor == _FLOATING:

@@ -1,8 +1,8 @@
-"""TIFF files: which pages hold images, and their pixels as stored, as channels of a model and as a picture.
+"""TIFF files: which pages hold images, and their pixels as stored, as channels for a model and as a picture.
 
-Grey, colours and palettes of whole-number samples are decoded here (see `tiff_codec`); what needs a conversion of
-colours or a codec for pictures (YCbCr, CMYK, Lab, JPEG, fax) is Pillow's, as long as it has 8 bits, and refused
-beyond: Pillow would give other values than the file holds, or the first channel alone.
+Grey, RGB and palettes of integer samples are decoded by `tiff_codec`. Pillow decodes what needs a colour conversion or
+an image codec (YCbCr, CMYK, Lab, JPEG, fax) if it has 8 bits; with more bits it is refused, since Pillow would return
+other values than the file holds, or the first channel alone.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from maskrcnn.images.image_limits import check_image_file, check_size
 from maskrcnn.images.pillow_file import ON_WHITE, apply_orientation, open_with_pillow, pixel_values
 from maskrcnn.images.tiff_codec import COMPRESSIONS, read_samples, sample_type
 
-# What tifffile finds wrong in a file would go to standard error, beside the error that says so.
+# tifffile logs what is wrong in a file to standard error, beside the error that reports it.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
-MAX_PAGES = 4096  # that are counted
+MAX_PAGES = 4096  # further pages are ignored
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE = 0, 1, 2, 3
 _CMYK, _YCBCR, _LAB = 5, 6, 8
 _ORIENTATION, _SUB_FILES = 274, 330
@@ -39,7 +39,7 @@ _FIX = "save it as 8- or 16-bit RGB or grey, uncompressed or with deflate"
 def is_tiff(path: Path) -> bool:
     """Whether the file begins as a TIFF does, whatever its name is; False if it cannot be read."""
     try:
-        if not path.is_file():  # opening a pipe would wait for whoever writes into it
+        if not path.is_file():  # opening a pipe would block
             return False
         with path.open("rb") as file:
             return file.read(4) in _MAGIC
@@ -59,7 +59,7 @@ class TiffPage:
         bits, dtype: of a sample; dtype is what holds it.
         photometric: what the samples mean, the TIFF tag.
         extra: what each sample beyond those of the photometric interpretation means, the tag ExtraSamples.
-        ours: decoded here, not by Pillow.
+        decoded_here: by `tiff_codec`, not by Pillow.
         palette: uint8 [2^bits, 3], if the samples are indices into it.
     """
 
@@ -73,7 +73,7 @@ class TiffPage:
     dtype: np.dtype[Any]
     photometric: int
     extra: tuple[int, ...]
-    ours: bool
+    decoded_here: bool
     palette: np.ndarray | None
 
     @property
@@ -94,7 +94,7 @@ class TiffPage:
     @property
     def is_picture(self) -> bool:
         """Whether the samples are grey or colours and perhaps transparency, and nothing else."""
-        return not self.ours or self.samples - (self.alpha is not None) == (3 if self.photometric == RGB else 1)
+        return not self.decoded_here or self.samples - (self.alpha is not None) == (3 if self.photometric == RGB else 1)
 
     def stored(self) -> np.ndarray:
         """The samples [H, W, S] as stored, turned: what ids are read from.
@@ -102,7 +102,11 @@ class TiffPage:
         Raises:
             MaskRCNNError: damaged, or of a kind that is not read.
         """
-        return apply_orientation(self._samples(), self.orientation) if self.ours else self._by_pillow(inverted=False)
+        return (
+            apply_orientation(self._samples(), self.orientation)
+            if self.decoded_here
+            else self._read_with_pillow(inverted=False)
+        )
 
     def channels(self) -> np.ndarray:
         """uint8 or uint16 [H, W, C]: grey from dark to bright, colours and all extra samples; of a palette its colours.
@@ -110,15 +114,15 @@ class TiffPage:
         Raises:
             MaskRCNNError: as `stored`, or the values are no whole numbers of 8 or 16 bits.
         """
-        if not self.ours:
-            return self._by_pillow(inverted=True)
+        if not self.decoded_here:
+            return self._read_with_pillow(inverted=True)
         values = self._samples()
         if self.palette is not None:
             colours, extra = self.palette[values[..., 0]], values[..., 1:]
             values = np.concatenate((colours, extra.astype(np.uint8)), axis=2) if extra.size else colours
         else:
             inverted = self.photometric == WHITE_IS_ZERO
-            values = _of_16_bits(values, self.path, convertible=not inverted)
+            values = _as_16_bits(values, self.path, convertible=not inverted)
             if inverted:
                 shades = values[..., : self.samples - len(self.extra)]
                 np.subtract(values.dtype.type(2**self.bits - 1), shades, out=shades)
@@ -133,7 +137,7 @@ class TiffPage:
         Grey samples of no stated meaning come as they are, for the reader to refuse, unless they are three or four.
         """
         values = self.channels()
-        if not self.ours or values.shape[2] == 1:
+        if not self.decoded_here or values.shape[2] == 1:
             return values, ()
         alpha = None if self.alpha is None else values.shape[2] - len(self.extra) + self.alpha
         bands = [place for place in range(values.shape[2]) if place != alpha]
@@ -157,10 +161,10 @@ class TiffPage:
     def _samples(self) -> np.ndarray:
         from tifffile import TiffFile
 
-        with _told(self.path), TiffFile(self.path) as tiff, self.path.open("rb") as file:
+        with _as_tiff_error(self.path), TiffFile(self.path) as tiff, self.path.open("rb") as file:
             return read_samples(file, tiff.pages[self.number], tiff.byteorder)
 
-    def _by_pillow(self, inverted: bool) -> np.ndarray:
+    def _read_with_pillow(self, inverted: bool) -> np.ndarray:
         """[H, W, 1, 3 or 4], turned; ``inverted`` where white is zero."""
         with open_with_pillow(self.path) as image:
             image.seek(self.number)
@@ -171,8 +175,8 @@ class TiffPage:
         return values * np.uint8(255) if values.dtype == bool and inverted else values
 
 
-def _of_16_bits(values: np.ndarray, path: Path, convertible: bool) -> np.ndarray:
-    """Whole numbers of another type where all fit; of those, zero has no opposite."""
+def _as_16_bits(values: np.ndarray, path: Path, convertible: bool) -> np.ndarray:
+    """Integers of another type as uint16 if all values fit; not ``convertible``: samples whose white is zero."""
     if values.dtype in (np.uint8, np.uint16):
         return values
     if not convertible or values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
@@ -182,8 +186,8 @@ def _of_16_bits(values: np.ndarray, path: Path, convertible: bool) -> np.ndarray
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Whatever goes wrong inside is one clear error that names the file."""
+def _as_tiff_error(path: Path) -> Iterator[None]:
+    """Report any error inside as a `MaskRCNNError` that names the file."""
     fix = "copy or export it again"
     try:
         yield
@@ -194,10 +198,10 @@ def _told(path: Path) -> Iterator[None]:
 
 
 def open_tiff(path: Path) -> list[TiffPage]:
-    """The images of a TIFF file in their order; smaller copies and masks of them are no images.
+    """The images of a TIFF file in their order, without reduced copies and masks.
 
     Raises:
-        MaskRCNNError: missing, damaged, too large, or of a kind that is not read; what the first page is decides.
+        MaskRCNNError: missing, damaged, too large, or of a kind that is not read, by its first page.
     """
     check_image_file(path)
     try:
@@ -205,7 +209,7 @@ def open_tiff(path: Path) -> list[TiffPage]:
     except ImportError as error:
         what = "a TIFF needs tifffile, which is not installed"
         raise MaskRCNNError(what, where=path, fix="pip install tifffile, or convert it to PNG") from error
-    with _told(path), TiffFile(path) as tiff:
+    with _as_tiff_error(path), TiffFile(path) as tiff:
         pages: list[tuple[int, Any]] = list(enumerate(itertools.islice(tiff.pages, MAX_PAGES)))
         full = [(number, page) for number, page in pages if not int(page.subfiletype) & (_REDUCED | _MASK)]
         if not full and _SUB_FILES in pages[0][1].tags:
@@ -214,41 +218,30 @@ def open_tiff(path: Path) -> list[TiffPage]:
 
 
 def _page(path: Path, number: int, page: Any) -> TiffPage:
-    """What a tifffile page says of itself, once it is known how it can be read."""
+    """A tifffile page as ours. Raises `MaskRCNNError` for a kind that is not read."""
     photometric, extra = int(page.photometric), tuple(int(kind) for kind in page.extrasamples)
     dtype, samples = sample_type(page), page.samplesperpixel
     colours = {RGB: 3, PALETTE: 1}.get(photometric, 1)
-    ours = (
+    decoded_here = (
         page.compression in COMPRESSIONS
         and photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE)
         and dtype is not None
         and page.imagedepth == 1
         and samples >= colours + len(extra)
     )
-    if not ours and not _is_pillows(page, photometric):
+    if not decoded_here and not _pillow_reads(page, photometric):
         raise MaskRCNNError(f"a TIFF of a kind that is not read: {_described(page)}", fix=_FIX)
     tag = page.tags.get(_ORIENTATION)
     orientation = tag.value if tag is not None and tag.value in range(1, 9) else 1
-    dtype = dtype if ours and dtype is not None else np.dtype(np.uint8)
+    dtype = dtype if decoded_here and dtype is not None else np.dtype(np.uint8)
     check_size(page.imagelength, page.imagewidth, path, samples * dtype.itemsize)
-    palette = _palette(page) if ours and photometric == PALETTE else None
-    return TiffPage(
-        path,
-        number,
-        page.imagelength,
-        page.imagewidth,
-        orientation,
-        samples,
-        page.bitspersample if ours else 8,
-        dtype,
-        photometric,
-        extra,
-        ours,
-        palette,
-    )
+    palette = _palette(page) if decoded_here and photometric == PALETTE else None
+    bits = page.bitspersample if decoded_here else 8
+    size = page.imagelength, page.imagewidth
+    return TiffPage(path, number, *size, orientation, samples, bits, dtype, photometric, extra, decoded_here, palette)
 
 
-def _is_pillows(page: Any, photometric: int) -> bool:
+def _pillow_reads(page: Any, photometric: int) -> bool:
     """Whether Pillow reads all of the page."""
     samples = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, _CMYK: 4, _YCBCR: 3, _LAB: 3}.get(photometric)
     transparent = photometric == RGB and tuple(page.extrasamples) in ((), (_SEPARATE,))
@@ -271,14 +264,8 @@ def _palette(page: Any) -> np.ndarray:
 
 
 def _described(page: Any) -> str:
-    parts = [
-        f"{page.samplesperpixel} samples",
-        f"of {page.bitspersample} bits",
-        f"photometric {_word(page.photometric)}",
-        f"compression {_word(page.compression)}",
-    ]
-    return " ".join(parts[:2]) + ", " + ", ".join(parts[2:])
-
-
-def _word(value: Any) -> str:
-    return str(getattr(value, "name", value))
+    photometric, compression = (getattr(value, "name", value) for value in (page.photometric, page.compression))
+    return (
+        f"{page.samplesperpixel} samples of {page.bitspersample} bits, "
+        f"photometric {photometric}, compression {compression}"
+    )

@@ -1,12 +1,12 @@
-"""Images behind web addresses: http and https, within limits of size and time."""
+"""Downloads of images by http and https, within limits of size and time."""
 
 from __future__ import annotations
 
 import http.client
 import re
 import time
-import urllib.error
-import urllib.request
+from urllib import request
+from urllib.error import HTTPError
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from maskrcnn.errors import MaskRCNNError
@@ -24,7 +24,7 @@ def url_parts(url: str) -> tuple[str, ...]:
     """Host and path of an address, each part safe as a file name; ends with "image" where the address names none.
 
     Raises:
-        MaskRCNNError: it is no address.
+        MaskRCNNError: it is no web address.
     """
     check_address(url)
     split = urlsplit(url)
@@ -35,12 +35,12 @@ def url_parts(url: str) -> tuple[str, ...]:
 def check_address(url: str) -> None:
     """Raises `MaskRCNNError` for what is no web address."""
     try:
-        _as_sent(url)
+        _encoded(url)
     except ValueError as error:
         raise MaskRCNNError(f"cannot be reached: {error}", where=url, fix="check the address") from None
 
 
-def _as_sent(url: str) -> str:
+def _encoded(url: str) -> str:
     """The address as servers understand it: spaces and letters beyond ASCII are percent-encoded.
 
     Raises:
@@ -62,37 +62,31 @@ def _as_sent(url: str) -> str:
     return urlunsplit((parts.scheme, f"{user}{at}{host}", *quoted, ""))
 
 
-def _opener() -> urllib.request.OpenerDirector:
-    """What asks servers, by http and https alone: a redirect to ftp, file or anything else ends there."""
-    opener = urllib.request.OpenerDirector()
+def _opener() -> request.OpenerDirector:
+    """An opener for http and https alone: redirects to ftp, file or anything else fail."""
+    opener = request.OpenerDirector()
     for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
-        urllib.request.HTTPRedirectHandler(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.UnknownHandler(),
+        *(request.ProxyHandler, request.HTTPHandler, request.HTTPSHandler, request.HTTPRedirectHandler),
+        *(request.HTTPDefaultErrorHandler, request.HTTPErrorProcessor, request.UnknownHandler),
     ):
-        opener.add_handler(handler)
+        opener.add_handler(handler())
     return opener
 
 
 def download(url: str, *, max_bytes: int = MAX_DOWNLOAD_BYTES, seconds: float = DOWNLOAD_SECONDS) -> bytes:
-    """The bytes behind an http(s) address.
+    """The content of an http(s) address.
 
     Raises:
         MaskRCNNError: it is no address, cannot be reached or refuses, holds more than max_bytes, or takes too long.
     """
-    too_large = MaskRCNNError(
-        f"more than the {max_bytes:,} bytes allowed", where=url, fix="download it and give the file"
-    )
-    too_slow = MaskRCNNError(f"not downloaded within {seconds:g} s", where=url, fix="download it and give the file")
+    fix = "download it and give the file"
+    too_large = MaskRCNNError(f"more than the {max_bytes:,} bytes allowed", where=url, fix=fix)
+    too_slow = MaskRCNNError(f"not downloaded within {seconds:g} s", where=url, fix=fix)
     deadline = time.monotonic() + seconds
     chunks, size = [], 0
     try:
-        request = urllib.request.Request(_as_sent(url), headers={"User-Agent": "maskrcnn"})
-        with _opener().open(request, timeout=min(20.0, seconds)) as response:
+        asked = request.Request(_encoded(url), headers={"User-Agent": "maskrcnn"})
+        with _opener().open(asked, timeout=min(20.0, seconds)) as response:
             if int(response.headers.get("Content-Length") or 0) > max_bytes:
                 raise too_large
             while chunk := response.read1(2**16):
@@ -102,16 +96,13 @@ def download(url: str, *, max_bytes: int = MAX_DOWNLOAD_BYTES, seconds: float = 
                     raise too_large
                 if time.monotonic() > deadline:
                     raise too_slow
-    except urllib.error.HTTPError as error:
+    except HTTPError as error:
         answer = (str(error.reason).splitlines() or [""])[0][:200]
-        raise MaskRCNNError(
-            f"the server answered {error.code} {answer}".rstrip(), where=url, fix="check the address"
-        ) from error
+        what = f"the server answered {error.code} {answer}".rstrip()
+        raise MaskRCNNError(what, where=url, fix="check the address") from error
     except TimeoutError as error:
         raise too_slow from error
     except (OSError, ValueError, EOFError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        raise MaskRCNNError(
-            f"cannot be reached: {reason}", where=url, fix="check the address and the network"
-        ) from error
+        what = f"cannot be reached: {getattr(error, 'reason', error)}"
+        raise MaskRCNNError(what, where=url, fix="check the address and the network") from error
     return b"".join(chunks)

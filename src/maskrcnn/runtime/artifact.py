@@ -135,7 +135,7 @@ def _check_graph(session: Session, config: Config, path: Path) -> None:
         raise MaskRCNNError(what, where=path, fix="export the model again")
     _, channels, height, width = session.shape
     if channels not in (None, config.preprocess.channels):
-        what = f"its settings tell of {config.preprocess.channels} channels, its graph takes {channels}"
+        what = f"its settings are of {config.preprocess.channels} channels, its graph takes {channels}"
         raise MaskRCNNError(what, where=path, fix="export the model again")
     if height is not None or width is not None:
         what = f"expected a graph of any height and width, found one of {height or 'any'} x {width or 'any'} pixels"

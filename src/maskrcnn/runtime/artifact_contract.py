@@ -86,7 +86,7 @@ class ArtifactMetadata(NamedTuple):
 
     @classmethod
     def from_json(cls, text: str, path: Path) -> ArtifactMetadata:
-        """What `to_json` wrote, into whatever file.
+        """Parse what `to_json` wrote.
 
         Args:
             path: the file, for messages.

@@ -206,7 +206,7 @@ def _values(file: Path, size: tuple[int, int]) -> np.ndarray:
         opened = open_id_map(file)
         found = opened.size
         if found == size:
-            return opened.numbers(0)
+            return opened.read_page(0)
     except MaskRCNNError as error:
         try:
             found = image_size(file)
