@@ -18,6 +18,7 @@ from maskrcnn.inference.loading import load
 from maskrcnn.inference.predictor import Predictor
 from maskrcnn.predict.prediction_options import PredictionOptions
 from maskrcnn.results.result import Result
+from tests.predictor_contract import PredictorContract
 
 
 @pytest.fixture(scope="module")
@@ -43,21 +44,12 @@ def photo() -> np.ndarray:
     return cells(240, 200)
 
 
-def test_every_input_gives_the_same_result(nuclei: Predictor, photo: np.ndarray, tmp_path: Path) -> None:
-    path = tmp_path / "cell.png"
-    Image.fromarray(photo).save(path)
-    rgb = np.repeat(photo[..., None], 3, axis=2)
-    inputs = [path, str(path), photo, rgb, Image.open(path), photo.astype(np.uint16) * 257]
-    results = nuclei.predict(inputs, score=0.8)
-    assert len(results) == len(inputs)
-    for result in results:
-        assert result.size == photo.shape
-        assert len(result) == len(results[0]) > 5
-        np.testing.assert_allclose(result.boxes, results[0].boxes, atol=2)
-    assert results[0].path == path
-    assert results[2].path is None
-    single = nuclei.predict(path, score=0.8)
-    np.testing.assert_array_equal(single.boxes, results[0].boxes)
+class TestPredictor(PredictorContract):
+    """`nuclei`, which finds the cells of the contract's photo."""
+
+    @pytest.fixture
+    def predictor(self, nuclei: Predictor) -> Predictor:
+        return nuclei
 
 
 def test_a_batch_of_mixed_sizes_keeps_order_and_frames(nuclei: Predictor) -> None:
@@ -72,15 +64,6 @@ def test_a_batch_of_mixed_sizes_keeps_order_and_frames(nuclei: Predictor) -> Non
         assert len(one) == len(many)
         np.testing.assert_allclose(np.sort(one.boxes, 0), np.sort(many.boxes, 0), atol=1)
     assert nuclei.predict([]) == []
-
-
-def test_scores_filter(nuclei: Predictor, photo: np.ndarray) -> None:
-    everything = nuclei.predict(photo, score=0.0)
-    some = nuclei.predict(photo, score=0.6)
-    assert (some.scores >= 0.6).all()
-    np.testing.assert_array_equal(everything.scores[everything.scores >= 0.6], some.scores)
-    with pytest.raises(MaskRCNNError, match="score"):
-        nuclei.predict(photo, score=1.5)
 
 
 def test_half_precision_finds_the_same_objects(nuclei: Predictor, photo: np.ndarray) -> None:
@@ -114,26 +97,6 @@ def test_what_is_no_image(nuclei: Predictor) -> None:
 
 def kinds(results: Iterable[Result | MaskRCNNError]) -> list[str | tuple[int, int]]:
     return [str(result) if isinstance(result, MaskRCNNError) else result.size for result in results]
-
-
-@pytest.mark.parametrize("batch_size", [None, 2, 10])
-def test_a_broken_image_costs_no_other(
-    nuclei: Predictor, photo: np.ndarray, tmp_path: Path, batch_size: int | None
-) -> None:
-    broken, missing = tmp_path / "broken.png", tmp_path / "missing.png"
-    broken.write_bytes(b"no image")
-    images = [broken, photo, missing, photo[:100], photo[:, :90], broken]
-    found = list(nuclei.stream(iter(images), 0.8, batch_size))
-    assert [isinstance(result, MaskRCNNError) for result in found] == [True, False, True, False, False, True]
-    assert [result.size for result in found if not isinstance(result, MaskRCNNError)] == [
-        (240, 200),
-        (100, 200),
-        (240, 90),
-    ]
-    for place, path in ((0, broken), (2, missing), (5, broken)):
-        assert str(path) in str(found[place])
-    with pytest.raises(MaskRCNNError, match="missing"):
-        nuclei.predict([photo[:64], missing], batch_size=batch_size)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("out of\nmemory"), MemoryError(), MaskRCNNError("no such graph")])
@@ -215,19 +178,6 @@ def test_a_stream_takes_images_as_they_are_needed(nuclei: Predictor) -> None:
     seen = len(taken)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("maskrcnn-read")]
     assert len(taken) == seen
-
-
-def test_images_of_one_size_are_found_the_same_in_any_batch(nuclei: Predictor, photo: np.ndarray) -> None:
-    images = [photo, photo[::-1], photo[::-1, ::-1]]
-    alone = [nuclei.predict(image, score=0.7) for image in images]
-    assert min(map(len, alone)) > 5
-    for size in (2, 4):
-        for one, many in zip(alone, nuclei.stream(images, 0.7, size), strict=True):
-            assert isinstance(many, Result)
-            np.testing.assert_array_equal(many.labels, one.labels)
-            np.testing.assert_allclose(many.boxes, one.boxes, atol=1e-2)
-            np.testing.assert_allclose(many.scores, one.scores, atol=1e-4)
-            assert (many.masks.dense() != one.masks.dense()).mean() < 1e-3
 
 
 def test_images_of_many_sizes_in_one_batch(nuclei: Predictor) -> None:

@@ -20,8 +20,10 @@ from torch.export import Dim, export, save
 import maskrcnn
 from maskrcnn.config import preset, to_dict
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.predict.image_predictor import ImagePredictor
 from maskrcnn.runtime import Runtime
 from tests.command import run
+from tests.predictor_contract import PredictorContract
 
 SHARES = torch.tensor([[0.1, 0.2, 0.5, 0.6], [0.5, 0.5, 1.0, 1.0]])
 
@@ -49,6 +51,14 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save(whole, folder / "model.pt2", extra_files={"maskrcnn.json": json.dumps(note)})
     save(whole, folder / "foreign.pt2")
     return folder / "model.pt2"
+
+
+class TestTorchProgram(PredictorContract):
+    """Two objects in any image, the brighter of which the contract's photo decides."""
+
+    @pytest.fixture
+    def predictor(self, program: Path) -> ImagePredictor:
+        return maskrcnn.load(program, trust=True)
 
 
 @pytest.mark.parametrize("size", [(64, 96), (33, 33), (1, 1), (300, 200)])

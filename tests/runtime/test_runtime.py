@@ -17,8 +17,10 @@ from maskrcnn import runtime
 from maskrcnn.config import Config
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks import decode
+from maskrcnn.predict.image_predictor import ImagePredictor
 from maskrcnn.predict.prediction_options import PredictionOptions
 from maskrcnn.runtime.__main__ import main
+from tests.predictor_contract import PredictorContract
 
 SHARES = np.array([[0.1, 0.2, 0.5, 0.6], [0.5, 0.5, 1.0, 1.0], [0.0, 0.0, 0.25, 1.0]])
 Make = Callable[..., Path]
@@ -28,6 +30,14 @@ def photo(height: int, width: int, brightest: int = 255) -> np.ndarray:
     pixels = np.full((height, width, 3), brightest // 2, np.uint8)
     pixels[: -(-height // 2)] = brightest
     return pixels
+
+
+class TestRuntime(PredictorContract):
+    """Three objects in any image, in ONNX Runtime and in OpenVINO."""
+
+    @pytest.fixture
+    def predictor(self, artifact: Path) -> ImagePredictor:
+        return runtime.load(artifact, threads=1)
 
 
 @pytest.mark.parametrize("size", [(480, 640), (33, 33), (1, 1), (700, 20), (64, 96)])
@@ -58,53 +68,11 @@ def test_masks_fill_the_left_half_of_each_box(artifact: Path) -> None:
         assert bitmap.sum() == mask.sum()
 
 
-def test_every_kind_of_image_gives_the_same_result(artifact: Path, tmp_path: Path) -> None:
-    model = runtime.load(artifact, threads=1)
-    pixels = photo(60, 90)
-    turned = Image.fromarray(np.rot90(pixels))  # EXIF says: to be turned clockwise
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    turned.save(tmp_path / "turned.png", exif=exif)
-    Image.fromarray(pixels).save(tmp_path / "plain.png")
-    grey = pixels[..., 0]
-    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "deep.png")
-    images = [
-        tmp_path / "turned.png",
-        str(tmp_path / "plain.png"),
-        tmp_path / "deep.png",
-        pixels,
-        grey,
-        grey.astype(np.uint16) * 257,
-        np.dstack((pixels, np.full((60, 90), 255, np.uint8))),
-        Image.fromarray(pixels),
-        Image.fromarray(grey),
-        Image.open(tmp_path / "deep.png"),
-        Image.fromarray(pixels).convert("P"),
-    ]
-    for batch_size in (None, 4):
-        for image, result in zip(images, model.predict(images, 0.5, batch_size), strict=True):
-            assert result.size == (60, 90), image
-            assert result.scores.tolist() == pytest.approx([0.9, 0.6, 1.0], abs=1e-3)
-
-
 def test_a_picture_reaches_the_graph_as_it_is_stored(artifact: Path) -> None:
     model = runtime.load(artifact, threads=1)
     for brightest in (20, 100, 251):
         (score,) = model.predict(photo(70, 80, brightest), 0.0)[2].scores
         assert score == pytest.approx(brightest / 255, abs=1e-4)
-
-
-def test_scores_filter_down_to_nothing(artifact: Path) -> None:
-    model = runtime.load(artifact, threads=1)
-    assert len(model.predict(photo(64, 64, 100), score=0.7)) == 1
-    nothing = model.predict(photo(64, 64, 100), score=1.0)
-    assert len(nothing) == 0
-    assert nothing.masks.dense().shape == (0, 64, 64)
-    assert nothing.to_coco(1) == nothing.masks.rle() == []
-    assert nothing.draw().size == (64, 64)
-    for score in (-0.1, 1.5, float("nan")):
-        with pytest.raises(MaskRCNNError, match="score"):
-            model.predict(photo(64, 64), score)
 
 
 def test_a_graph_of_one_image_takes_batches_too(writer: Make, small: Callable[..., Config], tmp_path: Path) -> None:
@@ -126,14 +94,6 @@ def test_models_of_other_channels(writer: Make, small: Callable[..., Config], tm
         assert result.scores[2] == pytest.approx(30_000 / 65_535, abs=1e-4)
     with pytest.raises(MaskRCNNError, match="5 channels"):
         model.predict(photo(64, 64))
-
-
-def test_a_broken_image_costs_no_other(artifact: Path, tmp_path: Path) -> None:
-    (tmp_path / "broken.jpg").write_bytes(b"no image")
-    images = [tmp_path / "broken.jpg", photo(64, 64), tmp_path / "missing.jpg"]
-    found = list(runtime.load(artifact, threads=1).stream(images))
-    assert [isinstance(one, MaskRCNNError) for one in found] == [True, False, True]
-    assert "broken.jpg" in str(found[0])
 
 
 def test_what_a_call_may_ask_for_and_what_is_part_of_the_graph(artifact: Path) -> None:
