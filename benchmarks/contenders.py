@@ -131,7 +131,7 @@ class Ours:
             "FPN": [(model.fpn, "forward")],
             "RPN": [(model.rpn, "forward")],
             "proposals": [(model.rpn, "propose")],
-            "RoIAlign": [(model, "_rois"), (story.Pyramid, "of")],
+            "RoIAlign": [(story.Pyramid, "roi_align"), (story.Pyramid, "of")],
             "box head": [(model.box_head, "forward")],
             "detections": [(story, "select_detections")],
             "mask head": [(model.mask_head, "of_class")],
@@ -198,7 +198,7 @@ def _timed(owner: Any, name: str, stage: str, spent: dict[str, float], device: t
         spent[stage] += time.perf_counter() - start
         return result
 
-    setattr(owner, name, staticmethod(wrapped) if isinstance(owner, type) else wrapped)
+    setattr(owner, name, staticmethod(wrapped) if isinstance(own, classmethod) else wrapped)
     try:
         yield
     finally:

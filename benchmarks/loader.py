@@ -34,7 +34,7 @@ from maskrcnn.annotations.labels import Labels, StoredAnnotations
 from maskrcnn.config import Preprocess
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.source import open_dataset
-from maskrcnn.masks.patch import resample
+from maskrcnn.masks.patch import resample_patch
 from maskrcnn.train.samples.augment import Augmentation
 from maskrcnn.train.samples.instances import make_instances
 from maskrcnn.train.samples.loader import Collate
@@ -180,7 +180,7 @@ def as_dense(sample: Sample, k: int) -> np.ndarray:
     rows, columns = sample.patches[k].shape
     box = (0.0, 0.0, float(columns), float(rows))
     mask = np.zeros((height, width), dtype=np.uint8)
-    mask[y1:y2, x1:x2] = resample(sample.patches[k], box, (int(y2 - y1), int(x2 - x1))) > 127
+    mask[y1:y2, x1:x2] = resample_patch(sample.patches[k], box, (int(y2 - y1), int(x2 - x1))) > 127
     return mask
 
 

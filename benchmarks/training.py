@@ -30,7 +30,7 @@ from peer import as_float, build, photos, weights_file
 from maskrcnn.config import preset
 from maskrcnn.inference.device import PRECISIONS
 from maskrcnn.masks.crop import crop_of
-from maskrcnn.masks.patch import limited
+from maskrcnn.masks.patch import to_patch
 from maskrcnn.model.batch import Batch
 from maskrcnn.ops.allocator import keep_freed_memory
 from maskrcnn.train.learner import Learner
@@ -183,7 +183,7 @@ def our_batch(images: list[np.ndarray], masks: list[np.ndarray]) -> Batch:
     samples = []
     for seed, (image, one) in enumerate(zip(images, masks, strict=True)):
         boxes, labels = boxes_and_labels(one)
-        patches = [limited(crop_of(mask).bitmap, 112) for mask in one]
+        patches = [to_patch(crop_of(mask).bitmap, 112) for mask in one]
         areas = one.sum((1, 2)).astype(np.float32)
         crowd = np.zeros((0, 4), dtype=np.float32)
         samples.append(Sample(image, boxes, boxes, patches, labels, areas, crowd, seed))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from maskrcnn.export.operators import OPAQUE_OPERATORS, onnx_translations
 from maskrcnn.export.quantize import disable_telemetry
-from maskrcnn.model.roi_align import Pyramid, assign_levels, pyramid_roi_align
+from maskrcnn.model.pyramid import Pyramid, assign_levels
 from maskrcnn.ops.nms import nms
 from maskrcnn.ops.opaque_ops import opaque_operator, use_opaque_operators
 from maskrcnn.runtime.openvino_session import openvino_core
@@ -31,7 +31,7 @@ class Align(nn.Module):
         self.sampling, self.aligned = sampling, aligned
 
     def forward(self, fine: Tensor, coarse: Tensor, boxes: Tensor, image: Tensor) -> Tensor:
-        return pyramid_roi_align(Pyramid.of([fine, coarse], (4, 8)), boxes, image, 7, self.sampling, self.aligned)
+        return Pyramid.of([fine, coarse], (4, 8), self.sampling, self.aligned).roi_align(boxes, image, 7)
 
 
 def run(module: nn.Module, path: Path, inputs: Sequence[Tensor]) -> list[list[np.ndarray]]:

@@ -11,11 +11,11 @@ from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.ops import FrozenBatchNorm2d
 
-from maskrcnn.config import PRESETS, Config
+from maskrcnn.config import PRESETS
 from maskrcnn.inference.fused_model import FusedConv2d, WinogradConv2d, _fused, for_inference
-from maskrcnn.model.batch import Batch
 from maskrcnn.model.detections import InstanceDetections
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from tests.networks import batch_of, quick, trained
 
 CPU = torch.device("cpu")
 # Shortcuts, depthwise convolutions, gates, layer norm, groups, and activations that timm keeps in its norms.
@@ -25,7 +25,7 @@ MODELS = (*PRESETS, "lite resnet50", *(f"timm:{name}" for name in TIMM))
 
 @pytest.fixture(scope="module", params=MODELS)
 def model(
-    request: pytest.FixtureRequest, quick: Callable[..., Config], trained: Callable[[Config], MaskRCNN]
+    request: pytest.FixtureRequest,
 ) -> MaskRCNN:
     name, _, body = request.param.partition(" ")
     if body:  # bottlenecks, which the quick presets lack
@@ -44,7 +44,7 @@ def close(found: InstanceDetections, wanted: InstanceDetections) -> None:
 
 
 @torch.no_grad()
-def test_it_detects_what_the_network_does(model: MaskRCNN, batch_of: Callable[..., Batch]) -> None:
+def test_it_detects_what_the_network_does(model: MaskRCNN) -> None:
     fast = for_inference(model, CPU, torch.float32)
     assert any(isinstance(module, FusedConv2d | WinogradConv2d) for module in fast.modules())
     for images, sizes in (batch_of([3, 2])[:2], (torch.rand(1, 3, 64, 160) * 255, torch.tensor([[64, 150]]))):
@@ -54,7 +54,7 @@ def test_it_detects_what_the_network_does(model: MaskRCNN, batch_of: Callable[..
 
 
 @torch.no_grad()
-def test_nothing_changes_in_the_network_it_is_made_of(model: MaskRCNN, batch_of: Callable[..., Batch]) -> None:
+def test_nothing_changes_in_the_network_it_is_made_of(model: MaskRCNN) -> None:
     model.train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     wants = {name: value.requires_grad for name, value in model.named_parameters()}
@@ -75,7 +75,7 @@ def test_nothing_changes_in_the_network_it_is_made_of(model: MaskRCNN, batch_of:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_no_norm_of_a_preset_is_left(
-    name: str, quick: Callable[..., Config], trained: Callable[[Config], MaskRCNN]
+    name: str,
 ) -> None:
     def norms(network: nn.Module) -> int:
         return sum(isinstance(module, FrozenBatchNorm2d | _BatchNorm) for module in network.modules())
@@ -86,20 +86,20 @@ def test_no_norm_of_a_preset_is_left(
 
 
 @torch.no_grad()
-def test_half_precision_is_near_and_scores_in_fp32(model: MaskRCNN, batch_of: Callable[..., Batch]) -> None:
+def test_half_precision_is_near_and_scores_in_fp32(model: MaskRCNN) -> None:
     images, sizes = batch_of([3, 2])[:2]
     fast = for_inference(model, CPU, torch.bfloat16)
-    assert fast.dtype == torch.bfloat16
+    assert fast.mask_head.logits.weight.dtype == torch.bfloat16
     for layer in (fast.rpn.logits, fast.rpn.deltas, fast.box_head.logits, fast.box_head.deltas):
         assert {value.dtype for value in layer.parameters()} == {torch.float32}
-    assert {fast.rpn.anchors.shapes.dtype, fast.mean.dtype, fast.std.dtype} == {torch.float32}
+    assert {fast.rpn.anchors.shapes.dtype, fast.normalise.mean.dtype, fast.normalise.std.dtype} == {torch.float32}
     halves = [value for value in fast.parameters() if value.dtype == torch.bfloat16]
     assert sum(value.numel() for value in halves) > 0.8 * sum(value.numel() for value in fast.parameters())
     wanted, found = model.detect(images, sizes), fast.detect(images, sizes)
     assert all(part.isfinite().all() for part in (found.boxes, found.scores, found.masks))
     assert {found.boxes.dtype, found.scores.dtype, found.masks.dtype} == {torch.float32}
     # Random scores lie close together, so that their order is another; the raw maps tell how near it is.
-    raw, fast_raw = (network.rpn(network.features(images, sizes), (128, 128)) for network in (model, fast))
+    raw, fast_raw = (network.rpn(network.features(images, sizes).levels, (128, 128)) for network in (model, fast))
     for one, other in zip((*fast_raw.logits, *fast_raw.deltas), (*raw.logits, *raw.deltas), strict=True):
         assert one.dtype == torch.float32
         assert (one - other).abs().mean() < 0.06 * other.abs().mean()
@@ -111,7 +111,8 @@ def test_half_precision_is_near_and_scores_in_fp32(model: MaskRCNN, batch_of: Ca
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("name", ["resnet50_fpn", "lite"])
 def test_the_smallest_image_in_half_precision(
-    name: str, dtype: torch.dtype, quick: Callable[..., Config], trained: Callable[[Config], MaskRCNN]
+    name: str,
+    dtype: torch.dtype,
 ) -> None:
     """Maps of a single cell are of no memory layout that operators could tell."""
     fast = for_inference(trained(quick(name)), CPU, dtype)
@@ -120,9 +121,7 @@ def test_the_smallest_image_in_half_precision(
 
 
 @torch.no_grad()
-def test_what_cannot_be_folded_runs_in_half_precision(
-    quick: Callable[..., Config], trained: Callable[[Config], MaskRCNN]
-) -> None:
+def test_what_cannot_be_folded_runs_in_half_precision() -> None:
     model = trained(quick("lite", backbone="timm:tf_efficientnet_lite0"))  # its padding follows from the sizes
     images, sizes = torch.rand(1, 3, 96, 128) * 255, torch.tensor([[96, 128]])
     close(for_inference(model, CPU, torch.float32).detect(images, sizes), model.detect(images, sizes))
@@ -130,11 +129,11 @@ def test_what_cannot_be_folded_runs_in_half_precision(
     norms = [module for module in fast.backbone.modules() if isinstance(module, _BatchNorm)]
     assert len(norms) > 40
     assert all(norm.running_var is not None and norm.running_var.dtype == torch.float32 for norm in norms)
-    for one, other in zip(fast.features(images, sizes), model.features(images, sizes), strict=True):
+    for one, other in zip(fast.features(images, sizes).levels, model.features(images, sizes).levels, strict=True):
         assert (one - other).abs().mean() < 0.1 * other.abs().mean()
 
 
-def test_anchors_are_in_no_checkpoint_and_move_with_the_model(quick: Callable[..., Config]) -> None:
+def test_anchors_are_in_no_checkpoint_and_move_with_the_model() -> None:
     model = MaskRCNN(quick("lite"), ["cat"])
     assert not [name for name in model.state_dict() if "anchors" in name or name in ("mean", "std")]
     moved = model.to("meta")
@@ -144,7 +143,7 @@ def test_anchors_are_in_no_checkpoint_and_move_with_the_model(quick: Callable[..
 @torch.no_grad()
 @pytest.mark.parametrize("name", ["lite", "resnet50_fpn"])
 def test_a_higher_score_asked_for_changes_nothing_above_it(
-    name: str, quick: Callable[..., Config], trained: Callable[[Config], MaskRCNN], batch_of: Callable[..., Batch]
+    name: str,
 ) -> None:
     images, sizes = batch_of([3, 2])[:2]
     network = for_inference(trained(quick(name)), CPU, torch.float32)
@@ -358,9 +357,7 @@ def test_what_cannot_be_traced_stays_as_it_is() -> None:
 
 
 @torch.no_grad()
-def test_wide_convolutions_with_a_shortcut_go_winograds_way(
-    quick: Callable[..., Config], trained: Callable[[Config], MaskRCNN]
-) -> None:
+def test_wide_convolutions_with_a_shortcut_go_winograds_way() -> None:
     model = trained(quick("resnet50_fpn"))  # a ResNet-18: its blocks end in a 3×3 convolution and a sum
     fast = for_inference(model, CPU, torch.float32)
     assert count(fast.backbone, WinogradConv2d) >= 6

@@ -72,5 +72,5 @@ def test_values_are_shares_of_full_scale(depth: int) -> None:
 def test_every_kind_of_backbone(backbone: str) -> None:
     model = network(7, 8, backbone)
     with torch.no_grad():
-        levels = model.features(images(7, 8), torch.tensor([[96, 128], [96, 128]]))
+        levels = model.features(images(7, 8), torch.tensor([[96, 128], [96, 128]])).levels
     assert [level.shape[-1] for level in levels[:4]] == [32, 16, 8, 4]

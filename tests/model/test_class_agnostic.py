@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import torch
 
-from maskrcnn.config import Config
-from maskrcnn.model.batch import Batch
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from tests.networks import batch_of, quick
 
 
 @pytest.fixture
-def pair(quick: Callable[..., Config]) -> tuple[MaskRCNN, MaskRCNN]:
+def pair() -> tuple[MaskRCNN, MaskRCNN]:
     """A network with class-agnostic heads, and one whose heads repeat them for each of three classes."""
     torch.manual_seed(0)
     names = ["cat", "dog", "cow"]
@@ -33,7 +30,7 @@ def pair(quick: Callable[..., Config]) -> tuple[MaskRCNN, MaskRCNN]:
     return one, each
 
 
-def test_detections_are_the_same(pair: tuple[MaskRCNN, MaskRCNN], batch_of: Callable[..., Batch]) -> None:
+def test_detections_are_the_same(pair: tuple[MaskRCNN, MaskRCNN]) -> None:
     batch = batch_of([2, 2])
     with torch.no_grad():
         found, expected = (model.detect(batch.images, batch.sizes) for model in pair)
@@ -44,9 +41,7 @@ def test_detections_are_the_same(pair: tuple[MaskRCNN, MaskRCNN], batch_of: Call
 
 
 @pytest.mark.parametrize("counts", [[2, 3], [0, 0]])
-def test_losses_are_the_same(
-    pair: tuple[MaskRCNN, MaskRCNN], batch_of: Callable[..., Batch], counts: list[int]
-) -> None:
+def test_losses_are_the_same(pair: tuple[MaskRCNN, MaskRCNN], counts: list[int]) -> None:
     batch = batch_of(counts)
     found, expected = (model.train().losses(batch) for model in pair)
     for part, want in zip(found, expected, strict=True):

@@ -6,26 +6,20 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+import skimage.data
 import torch
 from torch import Tensor, nn
 
 import maskrcnn.model
 from maskrcnn.config import PRESETS, Config, preset
-from maskrcnn.model.backbone import STRIDES
+from maskrcnn.inference.fused_model import for_inference
 from maskrcnn.model.batch import Batch
-from maskrcnn.model.detections import InstanceDetections
+from maskrcnn.model.detections import InstanceDetections, select_detections
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.model.roi_align import Pyramid
+from maskrcnn.model.preprocess import prepare
 from maskrcnn.model.rpn import Proposals
 from maskrcnn.ops.boxes import intersection_over_first
-
-# A ResNet-18 body and few proposals keep the ResNet presets quick; their heads, norms and rules are the preset's.
-QUICK = {"proposals": (60, 40), "rpn_before_nms": (60, 40), "max_detections": 12, "roi_samples": 32}
-
-
-def quick(name: str, **changes: object) -> Config:
-    config = preset(name).replace(**QUICK, **changes)
-    return config if name == "lite" else config.replace(backbone="resnet18", box_hidden=config.box_hidden and (64,))
+from tests.networks import batch_of, quick, trained
 
 
 @pytest.fixture(scope="module", params=[*PRESETS, "timm"])
@@ -40,27 +34,6 @@ def model(request: pytest.FixtureRequest) -> MaskRCNN:
         network.box_head.logits.bias[-1] = -2
         network.rpn.logits.weight.normal_(std=0.1)
     return network
-
-
-def batch_of(counts: list[int], crowd: int = 0, masks: bool = True, seed: int = 0) -> Batch:
-    """Images of different sizes with ``counts`` objects each."""
-    generator = torch.Generator().manual_seed(3)
-    images, objects = len(counts), max(counts)
-    corner = torch.rand(images, objects, 2, generator=generator) * 60
-    boxes = torch.cat((corner, corner + 10 + torch.rand(images, objects, 2, generator=generator) * 40), -1)
-    sizes = torch.tensor([[96, 128], [128, 100]])[:images]
-    return Batch(
-        images=torch.randint(0, 256, (images, 3, 128, 128), generator=generator, dtype=torch.uint8),
-        sizes=sizes,
-        boxes=boxes,
-        labels=torch.randint(0, 3, (images, objects), generator=generator),
-        valid=torch.arange(objects) < torch.tensor(counts)[:, None],
-        frames=boxes,
-        patches=torch.full((images, objects, 9, 9), 255, dtype=torch.uint8),
-        patch_sizes=torch.full((images, objects, 2), 9 if masks else 0),
-        crowd=torch.tensor([[[0.0, 0.0, 128.0, 128.0]]]).expand(images, crowd, 4),
-        seeds=torch.arange(images) + 10 * seed,
-    )
 
 
 def run(model: MaskRCNN, images: Tensor, sizes: Tensor) -> InstanceDetections:
@@ -129,11 +102,11 @@ def test_objects_without_masks_do_not_touch_the_mask_loss(model: MaskRCNN) -> No
     part = both._replace(patch_sizes=both.patch_sizes * torch.tensor([1, 0])[None, :, None])
     seen = []
     for batch in (both, part):
-        pyramid = Pyramid.of(model.features(batch.images, batch.sizes), STRIDES)
+        pyramid = model.features(batch.images, batch.sizes)
         rois = model.box_head.select(Proposals(batch.boxes, batch.valid), batch)
-        logits, deltas = model._classify(pyramid, rois.boxes)
+        logits, deltas = model.classify(pyramid, rois.boxes)
         losses = model.box_head.losses(logits.flatten(0, 1), deltas.flatten(0, 1), rois, batch)
-        masks = model._mask_logits(pyramid, rois.boxes, rois.labels, rois.foreground).flatten(0, 1)
+        masks = model.mask_logits(pyramid, rois.boxes, rois.labels, rois.foreground).flatten(0, 1)
         first = rois._replace(foreground=rois.foreground & (rois.matched == 0))
         terms = (*losses, *(model.mask_head.loss(masks, part, batch) for part in (rois, first)))
         seen.append(torch.stack([term.mean for term in terms]))
@@ -141,6 +114,91 @@ def test_objects_without_masks_do_not_touch_the_mask_loss(model: MaskRCNN) -> No
     assert torch.equal(part_seen[:2], both_seen[:2])
     assert torch.equal(part_seen[2], both_seen[3])
     assert not torch.equal(part_seen[2], both_seen[2])
+
+
+@torch.no_grad()
+def by_steps(
+    model: MaskRCNN, images: Tensor, sizes: Tensor, score: float, max_detections: int | None
+) -> InstanceDetections:
+    """`detect` as its four steps, composed by hand."""
+    pyramid = model.features(images, sizes)
+    proposals = model.propose(pyramid, sizes)
+    logits, deltas = model.classify(pyramid, proposals.boxes)
+    found = select_detections(logits, deltas, proposals, sizes, model.config, score, max_detections)
+    return InstanceDetections(*found, masks=model.masks_in(pyramid, found.boxes, found.labels, found.valid))
+
+
+@pytest.mark.parametrize("agnostic", [False, True])
+@pytest.mark.parametrize("name", ["resnet50_fpn", "lite"])
+def test_the_steps_composed_by_hand_are_detect(name: str, agnostic: bool) -> None:
+    network = trained(quick(name, box_class_agnostic=agnostic, mask_class_agnostic=agnostic))
+    batch = batch_of([3, 2])
+    # An image of 0×0 pixels has no proposals.
+    sizes = torch.cat((batch.sizes, torch.zeros(1, 2, dtype=torch.long)))
+    images = torch.cat((batch.images, batch.images[:1]))
+    for model in (network, for_inference(network, torch.device("cpu"), torch.float32)):
+        for count in (1, 2, 3):
+            for score, most in ((0.0, None), (0.3, 5), (1.0, None)):
+                with torch.no_grad():
+                    want = model.detect(images[:count], sizes[:count], score, most)
+                found = by_steps(model, images[:count], sizes[:count], score, most)
+                assert all(torch.equal(*pair) for pair in zip(found, want, strict=True))
+                assert found.valid[:2].any() == (score < 1)
+        assert not found.valid[2:].any()
+
+
+@torch.no_grad()
+def test_masks_in_given_boxes_are_those_of_detections(model: MaskRCNN) -> None:
+    """Of all boxes at once, of some, in another order, or of none: a mask depends on its box and label alone."""
+    images, sizes = batch_of([3, 2])[:2]
+    found, pyramid = model.detect(images, sizes), model.features(images, sizes)
+    masks = model.masks_in(pyramid, found.boxes, found.labels)
+    assert masks.shape == (2, 12, 28, 28)
+    torch.testing.assert_close(masks[found.valid], found.masks[found.valid])
+    turned = model.masks_in(pyramid, found.boxes.flip(1)[:, :3], found.labels.flip(1)[:, :3])
+    torch.testing.assert_close(turned, masks.flip(1)[:, :3])
+    other = model.masks_in(pyramid, found.boxes, (found.labels + 1) % 3)
+    assert (other - masks).abs().max() > 1e-3
+    none = model.masks_in(pyramid, found.boxes[:, :0], found.labels[:, :0])
+    assert none.shape == (2, 0, 28, 28)
+
+
+@torch.no_grad()
+def test_boxes_from_anywhere_are_classified(model: MaskRCNN) -> None:
+    """A box's logits and deltas do not depend on the other boxes; boxes may be few, many, outside, empty or none."""
+    images, sizes = batch_of([3, 2])[:2]
+    pyramid = model.features(images, sizes)
+    proposals = model.propose(pyramid, sizes).boxes
+    logits, deltas = model.classify(pyramid, proposals)
+    odd = torch.tensor([[-50.0, -50, -10, -10], [5, 5, 5, 5], [-1e6, -1e6, 1e6, 1e6]]).expand(2, 3, 4)
+    mixed_logits, mixed_deltas = model.classify(pyramid, torch.cat((odd, proposals[:, 5:9]), dim=1))
+    assert mixed_logits.isfinite().all()
+    torch.testing.assert_close(mixed_logits[:, 3:], logits[:, 5:9], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(mixed_deltas[:, 3:], deltas[:, 5:9], atol=1e-4, rtol=1e-4)
+    no_logits, no_deltas = model.classify(pyramid, proposals[:, :0])
+    assert no_logits.shape == (2, 0, 4)
+    nothing = Proposals(proposals[:, :0], torch.zeros(2, 0, dtype=torch.bool))
+    assert select_detections(no_logits, no_deltas, nothing, sizes, model.config).boxes.shape == (2, 0, 4)
+
+
+@torch.inference_mode()
+def test_a_box_drawn_by_hand_gives_a_mask_and_a_class() -> None:
+    """On a photo of a person: the bundled model need not have proposed the box."""
+    predictor = maskrcnn.load("people", device="cpu")
+    photo = torch.from_numpy(skimage.data.astronaut()).permute(2, 0, 1)
+    images, sizes = prepare([photo], predictor.preprocess)
+    for network in (predictor.model, for_inference(predictor.model, torch.device("cpu"), torch.float32)):
+        pyramid = network.features(images, sizes)
+        person = torch.tensor([5.0, 2, 462, 510])
+        sky = torch.tensor([480.0, 400, 510, 505])
+        boxes = torch.stack((person, sky))[None] * (sizes[0, 0] / 512)
+        logits, _ = network.classify(pyramid, boxes)
+        scores = logits.softmax(-1)[0, :, 0]
+        assert scores[0] > 0.8
+        assert scores[1] < 0.2
+        mask = network.masks_in(pyramid, boxes, torch.zeros(1, 2, dtype=torch.long))[0, 0]
+        assert mask[8:20, 10:16].min() > 0.5  # face and chest
+        assert mask[:5, -5:].max() < 0.5  # the corner beside the head
 
 
 def test_losses_follow_the_seeds(model: MaskRCNN) -> None:
@@ -156,7 +214,7 @@ def test_crowds_are_not_background(model: MaskRCNN) -> None:
     """With the whole image a crowd, no anchor and no RoI may serve as background."""
     batch = batch_of([2, 2], crowd=1)
     pyramid = model.features(batch.images, batch.sizes)
-    predictions = model.rpn(pyramid, (128, 128))
+    predictions = model.rpn(pyramid.levels, pyramid.image_size)
     anchors = torch.cat(predictions.anchors)
     index, valid, positive, _ = model.rpn.select(anchors, batch)
     background = anchors[index[valid & ~positive]]

@@ -26,6 +26,7 @@ from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.ops import fused_conv, host, kernels, nms
 from maskrcnn.ops.boxes import iou
 from maskrcnn.ops.linear import linear_form
+from tests.networks import batch_of, quick, trained
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
@@ -128,7 +129,7 @@ NETWORKS = (
 
 
 @pytest.fixture(params=NETWORKS, ids=lambda pair: "-".join([pair[0], *pair[1]]))
-def config(request: pytest.FixtureRequest, quick: Callable[..., Config]) -> Config:
+def config(request: pytest.FixtureRequest) -> Config:
     name, changes = request.param
     return quick(name, **changes)
 
@@ -181,7 +182,7 @@ def test_the_watch_sees_what_would_wait() -> None:
 
 @pytest.mark.usefixtures("as_on_a_device")
 def test_detecting_reads_no_value(
-    config: Config, trained: Callable[[Config], MaskRCNN], batch_of: Callable[..., Batch]
+    config: Config,
 ) -> None:
     model, (images, sizes) = trained(config), batch_of([3, 2])[:2]
     score = torch.full((), 0.1)
@@ -200,7 +201,8 @@ def test_detecting_reads_no_value(
 @pytest.mark.usefixtures("as_on_a_device")
 @pytest.mark.parametrize("counts", [[3, 1], [2, 0], [0, 0]])
 def test_learning_reads_no_value(
-    config: Config, counts: list[int], trained: Callable[[Config], MaskRCNN], batch_of: Callable[..., Batch]
+    config: Config,
+    counts: list[int],
 ) -> None:
     model, batch = trained(config).train(), wide_patches(batch_of(counts))
     with Watch() as watch:
@@ -214,9 +216,6 @@ def test_learning_reads_no_value(
 
 @pytest.mark.usefixtures("as_on_a_device")
 def test_places_without_reading_give_the_same_masks(
-    trained: Callable[[Config], MaskRCNN],
-    quick: Callable[..., Config],
-    batch_of: Callable[..., Batch],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What a device computes for all places is what the CPU computes for the wanted ones."""
@@ -258,9 +257,7 @@ def moved(model: MaskRCNN) -> MaskRCNN:
 
 
 @pytest.mark.parametrize("counts", [[3, 1], [0, 0]])
-def test_nothing_comes_from_the_host(
-    config: Config, counts: list[int], batch_of: Callable[..., Batch], fake_cuda: FakeTensorMode
-) -> None:
+def test_nothing_comes_from_the_host(config: Config, counts: list[int], fake_cuda: FakeTensorMode) -> None:
     model, batch = MaskRCNN(config, ["cat", "dog"]), batch_of(counts)
     with fake_cuda:
         model, batch = moved(model), on_cuda(batch)
@@ -274,7 +271,7 @@ def test_nothing_comes_from_the_host(
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_nothing_comes_from_the_host_in_the_copy_for_inference(
-    config: Config, dtype: torch.dtype, batch_of: Callable[..., Batch], fake_cuda: FakeTensorMode
+    config: Config, dtype: torch.dtype, fake_cuda: FakeTensorMode
 ) -> None:
     fast, batch = for_inference(MaskRCNN(config, ["cat", "dog"]), torch.device("cpu"), dtype), batch_of([1, 1])
     with fake_cuda, torch.no_grad():
@@ -298,8 +295,6 @@ def watched() -> Iterator[Callable[[], None]]:
 @needs_cuda
 def test_detecting_does_not_wait(
     config: Config,
-    trained: Callable[[Config], MaskRCNN],
-    batch_of: Callable[..., Batch],
     watched: Callable[[], None],
 ) -> None:
     images, sizes = (part.cuda() for part in batch_of([3, 2])[:2])
@@ -319,8 +314,6 @@ def test_detecting_does_not_wait(
 def test_learning_does_not_wait(
     config: Config,
     counts: list[int],
-    trained: Callable[[Config], MaskRCNN],
-    batch_of: Callable[..., Batch],
     watched: Callable[[], None],
 ) -> None:
     model, batch = trained(config).train().cuda(), wide_patches(batch_of(counts)).to("cuda")
@@ -336,7 +329,7 @@ def test_learning_does_not_wait(
 @needs_cuda
 @torch.inference_mode()
 def test_a_recording_gives_what_detect_gives(
-    config: Config, trained: Callable[[Config], MaskRCNN], batch_of: Callable[..., Batch]
+    config: Config,
 ) -> None:
     fast = for_inference(trained(config), torch.device("cuda"), torch.float32)
     replayed = ReplayedDetect(fast)
@@ -361,8 +354,6 @@ def test_a_recording_gives_what_detect_gives(
 @needs_cuda
 def test_kernels_give_what_the_plain_forms_give(
     config: Config,
-    trained: Callable[[Config], MaskRCNN],
-    batch_of: Callable[..., Batch],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = trained(dataclasses.replace(config, max_detections=40)).cuda()

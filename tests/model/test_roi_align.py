@@ -11,7 +11,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from maskrcnn.model import roi_align as module
-from maskrcnn.model.roi_align import Pyramid, assign_levels, pyramid_roi_align, roi_align, roi_pool
+from maskrcnn.model.pyramid import Pyramid, assign_levels
+from maskrcnn.model.roi_align import roi_align, roi_pool
 
 coordinate = st.floats(-60, 160, width=32) | st.floats(-1000, 1000, width=32)
 
@@ -128,7 +129,7 @@ def test_a_pyramid_reads_each_roi_from_torchvisions_level(aligned: bool) -> None
     side = 12 * 2 ** (torch.rand(2, 40, 2, generator=generator) * 7)
     boxes = torch.cat((centre - side / 2, centre + side / 2), -1)
     image = torch.arange(2).repeat_interleave(40)
-    got = pyramid_roi_align(Pyramid.of(pyramid, strides), boxes.flatten(0, 1), image, 7, 2, aligned)
+    got = Pyramid.of(pyramid, strides, 2, aligned).roi_align(boxes.flatten(0, 1), image, 7)
     levels = assign_levels(boxes.reshape(-1, 4), strides)
     mapper = torchvision.ops.poolers.LevelMapper(2, 5)
     assert torch.equal(levels, mapper([boxes.reshape(-1, 4)]))

@@ -127,10 +127,10 @@ def test_norms_are_synchronised_under_their_names(prepared: Build, shapes: Path,
     built, _ = prepared(shapes, tmp_path / "run", model={"backbone": "timm:test_resnet", "backbone_norm": "batch"})
     model = built.learner.model.eval()
     images, sizes = torch.randint(0, 256, (1, 3, 64, 64)), torch.tensor([[64, 64]])
-    before, names = model.features(images, sizes), list(model.state_dict())
+    before, names = model.features(images, sizes).levels, list(model.state_dict())
     converted = convert_sync_batchnorm(model)
     assert any(isinstance(module, torch.nn.SyncBatchNorm) for module in converted.modules())
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in converted.modules())
     assert list(converted.state_dict()) == names
-    for one, other in zip(converted.features(images, sizes), before, strict=True):
+    for one, other in zip(converted.features(images, sizes).levels, before, strict=True):
         torch.testing.assert_close(one, other)

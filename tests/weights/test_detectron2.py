@@ -86,8 +86,8 @@ def test_features_and_proposals_are_detectron2s(model: Predictor) -> None:
     batch, sizes = prepare([torch.from_numpy(photo("astronaut")).permute(2, 0, 1)], model.preprocess)
     assert batch.shape[1:] == tuple(want["network_input"])
     with torch.inference_mode():
-        levels = network.features(batch, sizes)
-        proposals = network.rpn.propose(network.rpn(levels, batch.shape[-2:]), sizes).boxes[0, :200]
-    np.testing.assert_allclose(levels[0][0, :8, :16, :16], want["feature_p2_corner"], atol=2e-4, rtol=1e-4)
+        pyramid = network.features(batch, sizes)
+        proposals = network.propose(pyramid, sizes).boxes[0, :200]
+    np.testing.assert_allclose(pyramid.levels[0][0, :8, :16, :16], want["feature_p2_corner"], atol=2e-4, rtol=1e-4)
     apart = np.abs(proposals.numpy()[:, None] - want["proposals"]).max(-1).min(0)
     assert (apart <= 0.01).mean() >= 0.98

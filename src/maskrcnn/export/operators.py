@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from maskrcnn.model.roi_align import Pyramid, pyramid_roi_align
+from maskrcnn.model.pyramid import Pyramid
 from maskrcnn.ops.nms import float32_below, nms
 
 
@@ -41,7 +41,7 @@ def opaque_roi_align(
     aligned: bool,
 ) -> Tensor:
     """RoIAlign of boxes [R, 4], each on its level [R] of maps [B, F, H_l, W_l] → [R, F, bins, bins]."""
-    return pyramid_roi_align(Pyramid.of(levels, strides), boxes, image_index, bins, sampling, aligned)
+    return Pyramid.of(levels, strides, sampling, aligned).roi_align(boxes, image_index, bins)
 
 
 @opaque_roi_align.register_fake

@@ -42,7 +42,8 @@ def trace(model: MaskRCNN, dtype: torch.dtype = torch.float32, opaque: bool = Tr
         what = "this model's RoIAlign adapts its samples to each box, which torch.export cannot trace"
         raise MaskRCNNError(what, fix="use --format onnx or openvino")
     program = Detect(for_inference(model, torch.device("cpu"), dtype, portable=True))
-    images = torch.rand(2 if opaque else 1, model.config.preprocess.channels, 128, 192) * model.full_scale
+    preprocess = model.config.preprocess
+    images = torch.rand(2 if opaque else 1, preprocess.channels, 128, 192) * preprocess.full_scale
     sizes = torch.tensor([[120, 180], [128, 192]])[: len(images)]
     height, width = (
         DIVISOR * Dim(name, min=1 if opaque else MIN_PROGRAM_SIDE // DIVISOR, max=MAX_SIDE // DIVISOR)

@@ -1,4 +1,7 @@
-"""From images of any size to one padded batch. `maskrcnn.runtime.resize` is the same in numpy."""
+"""From images of any size to one padded batch, and to normalised network input.
+
+`maskrcnn.runtime.resize` resizes and pads in the same way with numpy.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from maskrcnn.config import Preprocess
 from maskrcnn.images.block_mean import shrink_by_blocks
@@ -33,6 +36,25 @@ def prepare(
             image = _resized(image, (rows, columns), preprocess, device)
         place[:, :rows, :columns] = _sent(image, device)
     return batch, _sent(torch.tensor(sizes), device)
+
+
+class Normalise(nn.Module):
+    """Values as stored [B, C, H, W] → (value / full scale - mean) / std for each channel, 0 in the padding."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, preprocess: Preprocess) -> None:
+        super().__init__()
+        self.full_scale = preprocess.full_scale
+        self.register_buffer("mean", torch.tensor(preprocess.mean)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(preprocess.std)[:, None, None], persistent=False)
+
+    def forward(self, images: Tensor, sizes: Tensor) -> Tensor:
+        height, width = images.shape[-2:]
+        row = torch.arange(height, device=images.device)[:, None] < sizes[:, 0, None, None]
+        column = torch.arange(width, device=images.device) < sizes[:, 1, None, None]
+        return (images.float() / self.full_scale - self.mean) / self.std * (row & column)[:, None]
 
 
 def _resized(image: Tensor, size: tuple[int, int], preprocess: Preprocess, device: torch.device | str) -> Tensor:

@@ -14,7 +14,6 @@ Shapes: R RoIs, F channels, boxes in continuous pixels of the input image, origi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -23,7 +22,6 @@ from torch import Tensor
 
 from maskrcnn.ops import kernels
 from maskrcnn.ops.bilinear import GridTaps, dense_weights, grid_taps
-from maskrcnn.ops.opaque_ops import opaque_operator
 from maskrcnn.ops.weighted_rows import weighted_rows
 
 TAP_BUDGET = 2**23
@@ -69,59 +67,7 @@ def roi_align(
     height, width = features.shape[-2:]
     rows = torch.ones_like(image_index)
     maps = Maps(table, image_index * (height * width), rows * height, rows * width)
-    return _sample(maps, boxes * scale, bins, sampling, aligned, mode)
-
-
-class Pyramid(NamedTuple):
-    """L maps [B, F, H_l, W_l], finest first, as one table of feature rows in the order level, image, row, column."""
-
-    table: Tensor  # [P, F]
-    sizes: list[tuple[int, int]]  # (H_l, W_l)
-    strides: Sequence[int]
-    images: int
-    levels: Sequence[Tensor]
-
-    @classmethod
-    def of(cls, levels: Sequence[Tensor], strides: Sequence[int]) -> Pyramid:
-        """The first ``len(strides)`` levels."""
-        levels = levels[: len(strides)]
-        table = torch.cat([level.permute(0, 2, 3, 1).reshape(-1, level.shape[1]) for level in levels])
-        return cls(table, [(level.shape[2], level.shape[3]) for level in levels], strides, levels[0].shape[0], levels)
-
-
-def pyramid_roi_align(
-    pyramid: Pyramid, boxes: Tensor, image_index: Tensor, bins: int, sampling: int = 2, aligned: bool = False
-) -> Tensor:
-    """RoIAlign on the pyramid level that fits each RoI's size (FPN, equation 1): all levels and images in one call.
-
-    Args:
-        boxes: float [R, 4], pixels of the padded input. Those that nobody will read may hold anything.
-        image_index: int [R], the image each box belongs to.
-
-    Returns:
-        [R, F, bins, bins].
-    """
-    boxes = boxes.nan_to_num()
-    level = assign_levels(boxes, pyramid.strides)
-    if (one := opaque_operator("roi align")) is not None:
-        return one(pyramid.levels, pyramid.strides, boxes, level, image_index, bins, sampling, aligned)
-    origin, height, width = (torch.zeros_like(level) for _ in range(3))
-    scale = torch.zeros_like(boxes[:, 0])
-    start = 0
-    for index, ((rows, columns), stride) in enumerate(zip(pyramid.sizes, pyramid.strides, strict=True)):
-        here = level == index
-        origin = torch.where(here, start + image_index * (rows * columns), origin)
-        height, width = torch.where(here, rows, height), torch.where(here, columns, width)
-        scale = torch.where(here, 1.0 / stride, scale)
-        start = start + pyramid.images * rows * columns
-    return _sample(Maps(pyramid.table, origin, height, width), boxes * scale[:, None], bins, sampling, aligned, "avg")
-
-
-def assign_levels(boxes: Tensor, strides: Sequence[int]) -> Tensor:
-    """Level index [R] for boxes [R, 4]: a 224-pixel RoI goes to stride 16, half that size one level finer."""
-    size = ((boxes[:, 2] - boxes[:, 0]).clamp(min=0) * (boxes[:, 3] - boxes[:, 1]).clamp(min=0)).sqrt()
-    level = torch.floor(torch.log2(size / 224 + 1e-30) + 1e-6) + (4 - (strides[0].bit_length() - 1))
-    return level.clamp(0, len(strides) - 1).long()
+    return align_rois(maps, boxes * scale, bins, sampling, aligned, mode)
 
 
 def crop_patches(
@@ -182,7 +128,7 @@ def _axes(
     return rows, columns, samples.flip(-1)
 
 
-def _sample(
+def align_rois(
     maps: Maps, boxes: Tensor, bins: int | tuple[int, int], sampling: int, aligned: bool, mode: Literal["avg", "max"]
 ) -> Tensor:
     """RoIs boxes [R, 4] in map cells → [R, F, rows, columns], at most ``TAP_BUDGET`` taps (or one RoI) at a time."""

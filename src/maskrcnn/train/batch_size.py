@@ -121,7 +121,7 @@ def crowded_batch(model: MaskRCNN, images: int, canvas: int) -> Batch:
         crowd=torch.zeros(images, 0, 4),
         seeds=torch.arange(images),
     )
-    return batch.to(model.mean.device)
+    return batch.to(model.normalise.mean.device)
 
 
 def _try_cuda(objective: Objective, learner: Learner, canvas: int) -> tuple[int, str]:
