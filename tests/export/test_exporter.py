@@ -25,9 +25,11 @@ from maskrcnn.export import exporter, onnx_file, openvino_file
 from maskrcnn.export.export_formats import FORMATS
 from maskrcnn.export.exporter import Request, export, export_model
 from maskrcnn.export.trial import Trial
+from maskrcnn.inference.loading import load_exported
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.runtime.artifact_contract import KEY, METADATA_FILE
 from maskrcnn.runtime.openvino_session import openvino_core
+from tests.threads import check_two_threads
 
 Exported = Callable[..., tuple[Path, Trial]]
 FP32 = pytest.mark.parametrize("name", ["onnx", "openvino", "torch"])
@@ -136,6 +138,11 @@ def test_load_takes_it_and_it_tells_what_it_is(name: str, model: MaskRCNN, expor
     assert len(want) > 10
     np.testing.assert_allclose(got.boxes, want.boxes, atol=0.05)
     np.testing.assert_array_equal(got.labels, want.labels)
+
+
+@FP32
+def test_two_threads_get_what_one_gets(name: str, exported: Exported) -> None:
+    check_two_threads(load_exported(exported(name)[0], trust=True))
 
 
 def test_onnx_carries_its_metadata_as_agreed(model: MaskRCNN, exported: Exported) -> None:

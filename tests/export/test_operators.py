@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from maskrcnn.export.operators import OPAQUE_OPERATORS, onnx_translations
 from maskrcnn.export.quantize import disable_telemetry
 from maskrcnn.model.pyramid import Pyramid, assign_levels
 from maskrcnn.ops.nms import nms
-from maskrcnn.ops.opaque_ops import opaque_operator, use_opaque_operators
+from maskrcnn.ops.opaque_ops import has_opaque_operators, opaque_operator, use_opaque_operators
 from maskrcnn.runtime.openvino_session import openvino_core
 
 
@@ -108,6 +109,9 @@ def test_operators_are_kept_whole_only_within() -> None:
     assert opaque_operator("nms") is None
     with use_opaque_operators(OPAQUE_OPERATORS):
         assert opaque_operator("nms") is OPAQUE_OPERATORS["nms"]
+        with ThreadPoolExecutor(1) as pool:  # which may predict meanwhile, or trace without them
+            assert pool.submit(opaque_operator, "nms").result() is None
+            assert pool.submit(has_opaque_operators).result() is False
     with pytest.raises(ValueError, match="stop"), use_opaque_operators(OPAQUE_OPERATORS):
         raise ValueError("stop")
     assert opaque_operator("nms") is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ from maskrcnn.predict.image_predictor import ImagePredictor
 from maskrcnn.runtime import Runtime
 from tests.command import run
 from tests.predictor_contract import PredictorContract
+from tests.threads import assert_equal
 
 SHARES = torch.tensor([[0.1, 0.2, 0.5, 0.6], [0.5, 0.5, 1.0, 1.0]])
 
@@ -222,3 +224,11 @@ def test_evaluate_asks_for_trust(program: Path, shapes: Path, tmp_path: Path) ->
     # The model has other classes than the data, which is found out once it is opened.
     code, text = run(*command, "--trust")
     assert (code, "classes" in text) == (2, True), text
+
+
+def test_a_program_is_pickled_as_where_it_came_from(program: Path) -> None:
+    model = maskrcnn.load(program, size=96, trust=True)
+    again = pickle.loads(pickle.dumps(model))
+    image = np.full((50, 60, 3), 90, np.uint8)
+    assert_equal(model.predict(image, 0.0), again.predict(image, 0.0))
+    assert again.preprocess.short == (96, 96)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +25,7 @@ from maskrcnn.predict.image_predictor import ImagePredictor
 from maskrcnn.predict.prediction_options import PredictionOptions
 from maskrcnn.runtime.__main__ import main
 from tests.predictor_contract import PredictorContract
+from tests.threads import assert_equal, check_two_threads
 
 SHARES = np.array([[0.1, 0.2, 0.5, 0.6], [0.5, 0.5, 1.0, 1.0], [0.0, 0.0, 0.25, 1.0]])
 Make = Callable[..., Path]
@@ -112,6 +117,35 @@ def test_what_a_call_may_ask_for_and_what_is_part_of_the_graph(artifact: Path) -
         with pytest.raises(AttributeError, match="config"):
             owner.config = owner.config.replace(max_detections=2)  # type: ignore[misc]
     assert runtime.load(artifact, threads=1, size=32).preprocess.short == (32, 32)
+
+
+def test_a_model_is_loaded_again_in_another_process(artifact: Path) -> None:
+    model = runtime.load(artifact, threads=1, size=32)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        assert_equal(model.predict(photo(64, 96), 0.0), pool.submit(model.predict, photo(64, 96), 0.0).result(120))
+    again = pickle.loads(pickle.dumps(model))
+    assert (again.preprocess.short, again.names) == ((32, 32), model.names)
+    beside = artifact.with_suffix(".bin") if artifact.suffix == ".xml" else artifact
+    before = beside.stat().st_mtime_ns
+    os.utime(beside, ns=(before, before + 1))
+    try:
+        with pytest.raises(MaskRCNNError, match=f"model.{beside.suffix[1:]}: the file changed since"):
+            pickle.dumps(model)
+    finally:
+        os.utime(beside, ns=(before, before))
+    with pytest.raises(MaskRCNNError, match="not loaded from a file"):
+        pickle.dumps(runtime.Runtime(model.model))
+
+
+def test_two_threads_get_what_one_gets(artifact: Path) -> None:
+    check_two_threads(runtime.load(artifact, threads=1))
+
+
+def test_models_are_opened_by_several_threads_at_once(artifact: Path, capsys: pytest.CaptureFixture) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        assert {len(model.names) for model in pool.map(lambda _: runtime.load(artifact, threads=1), range(8))} == {2}
+    print("standard output is still there")
+    assert capsys.readouterr().out == "standard output is still there\n"
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".xml"])

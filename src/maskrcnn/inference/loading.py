@@ -12,6 +12,8 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.inference.predictor import Predictor
 from maskrcnn.inference.torch_program import PROGRAM, open_program
 from maskrcnn.predict.image_predictor import ImagePredictor
+from maskrcnn.predict.origin import Origin
+from maskrcnn.weights.catalog import CATALOG, bundled_names, find_checkpoint
 from maskrcnn.weights.load import load_model
 
 
@@ -42,12 +44,26 @@ def load(
     if not isinstance(source, str | Path):
         raise MaskRCNNError(f"expected a model's name or path, found {shown(source)}", fix='such as load("coco")')
     if not is_exported(source):
+        origin = _origin(source, device, precision, names, config, size)
         model, report = load_model(source, names, config)
-        return Predictor(model, device, precision, report, size)
+        predictor = Predictor(model, device, precision, report, size)
+        predictor.origin = origin
+        return predictor
     if names is not None or config is not None:
         what = "an exported model has its own names and settings, which cannot be changed"
         raise MaskRCNNError(what, where=source, fix="load the checkpoint that it was made from")
     return load_exported(source, device, precision, trust, size)
+
+
+def _origin(source: str | Path, device: str, precision: str, names: Any, config: Any, size: int | None) -> Origin:
+    """Where a checkpoint is and how it is loaded. Bundled and catalog names stand for themselves in any process."""
+    files: list[Path] = []
+    if str(source) not in (*bundled_names(), *CATALOG):
+        files.append(source := find_checkpoint(source)[0].absolute())
+    if isinstance(config, str | Path):
+        files.append(config := Path(config).absolute())
+    arguments = {"device": device, "precision": precision, "names": names, "config": config, "size": size}
+    return Origin.of(load, *files, source=source, **arguments)
 
 
 def is_exported(source: str | Path) -> bool:
@@ -69,7 +85,10 @@ def load_exported(
     """
     path = Path(path)
     if path.suffix.lower() == PROGRAM:
+        file = path.absolute()
+        origin = Origin.of(load_exported, file, path=file, device=device, precision=precision, trust=trust, size=size)
         predictor = runtime.Runtime(open_program(path, device, trust), size)
+        predictor.origin = origin
     else:
         predictor = runtime.load(path, device, size=size)
     own = predictor.model.precision

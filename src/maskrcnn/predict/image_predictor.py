@@ -23,6 +23,7 @@ from maskrcnn.images.input_size import padded_size, resized_size
 from maskrcnn.images.prefetch import batched, prefetch
 from maskrcnn.masks import Masks
 from maskrcnn.predict.network import DetectionArrays, Network, PendingDetections
+from maskrcnn.predict.origin import Origin
 from maskrcnn.predict.prediction_options import PredictionOptions
 from maskrcnn.results.result import Result
 from maskrcnn.text import first_line
@@ -45,6 +46,9 @@ class WeightReport(Protocol):
 class ImagePredictor:
     """Images in, results out. May be used from several threads at once.
 
+    One that was loaded from a file can be pickled: what is sent to another process is where it came from and how it was
+    loaded, and it is loaded again there.
+
     Args:
         network: finds the objects.
         size: shortest edge of the network input in pixels; the model's own unless given.
@@ -53,9 +57,14 @@ class ImagePredictor:
         max_batch_pixels: of the padded input of a batch; a larger batch is split.
         report: how the weights were loaded, if they were.
 
+    Attributes:
+        origin: where it was loaded from, if it was.
+
     Raises:
         MaskRCNNError: the model does not take images of this size.
     """
+
+    origin: Origin | None = None
 
     def __init__(
         self,
@@ -71,6 +80,13 @@ class ImagePredictor:
         self._defaults = PredictionOptions(batch_size=batch_size, size=size)
         self._batches_in_flight, self._max_batch_pixels = batches_in_flight, max_batch_pixels
         self._preprocess = self._defaults.preprocess(network.config)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.origin is None:
+            what = "a predictor that was not loaded from a file cannot be pickled"
+            raise MaskRCNNError(what, fix="save the model, and send a predictor that maskrcnn.load gives of the file")
+        self.origin.check()
+        return Origin.reload, (self.origin,)
 
     @property
     def config(self) -> Config:

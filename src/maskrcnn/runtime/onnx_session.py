@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,10 +59,9 @@ def open_onnx(path: Path, device: str = "auto", threads: int | None = None) -> A
                 where=path,
                 fix=f"make it one file: onnx.save(onnx.load({name}), {name}, save_as_external_data=False)",
             )
-        # Of a model that it cannot read onnxruntime tells on standard output too, unless that is of a GPU.
-        quiet = contextlib.redirect_stdout(io.StringIO()) if providers == [_CPU] else contextlib.nullcontext()
-        with quiet:
-            opened = onnxruntime.InferenceSession(str(path), options, providers=providers)
+        # From the CPU there is nothing to fall back to: onnxruntime would print its error, and fail all the same.
+        fallback = int(providers != [_CPU])
+        opened = onnxruntime.InferenceSession(str(path), options, providers=providers, enable_fallback=fallback)
         session = OnnxSession(opened, onnxruntime.__version__)
         metadata = opened.get_modelmeta().custom_metadata_map.get(KEY)
     except MaskRCNNError:

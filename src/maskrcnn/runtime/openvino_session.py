@@ -19,14 +19,21 @@ from maskrcnn.text import first_line
 # gives it.
 SETTINGS = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
 
+_opening = threading.Lock()
 
-@functools.cache
+
 def openvino_core() -> Any:
     """The one Core of this process, which stays. Raises `ImportError` without openvino.
 
     A Core's CPU plugin gives the thread a stack for signals and, when it goes, puts back the one that it found. If that
     one's plugin went before it, the next Ctrl-C is a segmentation fault.
     """
+    with _opening:
+        return _core()
+
+
+@functools.cache
+def _core() -> Any:
     import openvino
 
     core = openvino.Core()
@@ -35,7 +42,7 @@ def openvino_core() -> Any:
 
 
 class OpenVINOSession:
-    """A `Session` of OpenVINO. Calls from several threads wait for each other."""
+    """A `Session` of OpenVINO. Calls from several threads take turns: one request has all the cores."""
 
     smallest = 1
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.predict.image_predictor import ImagePredictor
+from maskrcnn.predict.origin import Origin
 from maskrcnn.runtime.artifact import Artifact
 from maskrcnn.runtime.onnx_session import open_onnx
 from maskrcnn.runtime.openvino_session import open_openvino
@@ -53,4 +54,9 @@ def load(path: str | Path, device: str = "auto", threads: int | None = None, siz
         raise MaskRCNNError("no such model file", where=path, fix="check the path")
     if threads is not None and threads < 1:
         raise MaskRCNNError(f"threads: expected 1 or more, found {threads}")
-    return Runtime(opener(path, device, threads), size)
+    file = path.absolute()
+    files = (file, file.with_suffix(".bin")) if file.suffix.lower() == ".xml" else (file,)
+    origin = Origin.of(load, *files, path=file, device=device, threads=threads, size=size)
+    predictor = Runtime(opener(path, device, threads), size)
+    predictor.origin = origin
+    return predictor
