@@ -18,6 +18,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from maskrcnn.annotations.problem import Problem
+from maskrcnn.annotations.problem_log import ProblemLog
 from maskrcnn.errors import SOME_SKIPPED, MaskRCNNError
 from maskrcnn.output.atomic_file import write_text
 from maskrcnn.text import discard_rest, visible
@@ -73,6 +75,14 @@ def say(*parts: str | Text) -> None:
 def warn(line: str, label: str = "note", style: str = "yellow") -> None:
     """One line on standard error on what was skipped, changed or went wrong."""
     errors.show(_line((styled(label, style), " ", line)), wrap=False)
+
+
+def show_problems(problems: Iterable[Problem]) -> bool:
+    """Warn of each problem once; whether images or objects were lost."""
+    log = ProblemLog(problems)
+    for problem in log:
+        warn(str(problem))
+    return bool(log.images_lost or log.objects_lost)
 
 
 def fail(error: object) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maskrcnn.annotations.problem_log import ProblemLog
-from maskrcnn.cli.console import say, show_table, warn
+from maskrcnn.cli.console import say, show_problems, show_table, warn
 from maskrcnn.cli.options import Data
 from maskrcnn.cli.output_claim import own_file, own_folder
 from maskrcnn.cli.progress import bar
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from maskrcnn.annotations.problem import Problem
     from maskrcnn.datasets.dataset import Dataset
     from maskrcnn.datasets.formats.registry import DataFormat
-    from maskrcnn.datasets.survey.split import SplitPlan
 
 app = typer.Typer(help="Look at data sets, split and convert them.", no_args_is_help=True)
 
@@ -88,11 +87,11 @@ def split(
     if copies:
         groups = plural(len(copies), "group")
         say(f"near-duplicates stay together: {plural(sum(map(len, copies)), 'image')}, {groups}")
-    show_table(_split_rows(plan, whole.names))
-    for line in _missing_classes(plan, whole.names):
+    show_table(plan.table())
+    for line in plan.missing_classes():
         warn(line)
     say(f"{target.title} → {folder}")
-    _tell([*whole.problems, *plan.problems, *done.problems, *done.omissions])
+    _finish(whole.problems, plan.problems, done.problems, done.omissions)
 
 
 @app.command()
@@ -135,7 +134,7 @@ def stats(
         say("There are no objects to derive settings from.")
     for path in files:
         say(f"→ {path}")
-    _tell([*dataset.problems, *surveyed.problems])
+    _finish(dataset.problems, surveyed.problems)
 
 
 @app.command()
@@ -184,7 +183,7 @@ def view(
                 say(f"→ {page}")
                 advance()
     say(f"{len(chosen):,} of {plural(len(dataset), 'image')}")
-    _tell([*dataset.problems, *sheets.problems])
+    _finish(dataset.problems, sheets.problems)
 
 
 def _format(name: str) -> DataFormat:
@@ -193,25 +192,6 @@ def _format(name: str) -> DataFormat:
     if name not in BY_NAME:
         raise MaskRCNNError(f"unknown format {name!r}", fix=suggestion(name, BY_NAME))
     return BY_NAME[name]
-
-
-def _split_rows(plan: SplitPlan, names: Sequence[str]) -> list[tuple[str, ...]]:
-    """A head, and images and objects of each part; of several classes also each class, the most frequent first."""
-    counts = [plan.counts[indices].sum(axis=0) for indices in plan.parts.values()]
-    rows: list[tuple[str, ...]] = [("", *plan.parts)]
-    rows.append(("images", *(f"{len(indices):,}" for indices in plan.parts.values())))
-    rows.append(("objects", *(f"{count.sum():,}" for count in counts)))
-    order = plan.counts.sum(axis=0).argsort(kind="stable")[::-1] if len(names) > 1 else []
-    return rows + [(names[k], *(f"{count[k]:,}" for count in counts)) for k in order]
-
-
-def _missing_classes(plan: SplitPlan, names: Sequence[str]) -> Iterator[str]:
-    """A line for each part without any object of some classes that the data has."""
-    for part, indices in plan.parts.items():
-        missing = (plan.counts.sum(axis=0) > 0) & (plan.counts[indices].sum(axis=0) == 0)
-        if missing.any():
-            classes = ", ".join(name for name, gone in zip(names, missing, strict=True) if gone)
-            yield f"{part} has no object of {classes}: too few images, or all of them near-duplicates"
 
 
 @app.command()
@@ -241,7 +221,7 @@ def convert(
         images, objects = plural(written.images, "image"), plural(written.objects, "object")
         say(f"{name or 'all'}: {images}, {objects}{crowd}")
     say(f"{form.title} → {folder}")
-    _tell([*done.problems, *done.omissions])
+    _finish(done.problems, done.omissions)
 
 
 def _opened(data: Path, split: str | None) -> Dataset:
@@ -263,10 +243,7 @@ def _labels(words: Sequence[str], dataset: Dataset) -> set[int]:
     return {dataset.names.index(word) for word in words}
 
 
-def _tell(problems: Sequence[Problem]) -> None:
-    """Every problem on a line of its own; exit code 1 if something was lost."""
-    log = ProblemLog(problems)
-    for problem in log:
-        warn(str(problem))
-    if log.images_lost or log.objects_lost:
+def _finish(*problems: Iterable[Problem]) -> None:
+    """Show all problems; exit code 1 if something was lost."""
+    if show_problems(chain(*problems)):
         raise typer.Exit(SOME_SKIPPED)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maskrcnn.cli.console import bold, deliver_json, say, warn
+from maskrcnn.cli.console import bold, deliver_json, say, show_problems
 from maskrcnn.cli.metrics_tables import show_class_metrics, show_metrics
 from maskrcnn.cli.options import Data, Device, JsonFile, MaxDetections, Model, Precision, Size, Trust, output
 from maskrcnn.cli.output_claim import own_file, own_folder
@@ -50,8 +50,7 @@ def evaluate(
         split, dataset = source.open_or_whole("val") if split is None else (split, source.open(split))
         with bar("evaluate", len(dataset)) as advance:
             evaluation = run(predictor, dataset, max_detections, advance, analyse=True)
-        for problem in (*evaluation.data_problems, *evaluation.problems, *evaluation.notes):
-            warn(str(problem))
+        lost = show_problems((*evaluation.data_problems, *evaluation.problems, *evaluation.notes))
         if json_out != "-":
             _show(evaluation)
         predictions = DatasetPredictor(predictor, dataset, max_detections)
@@ -60,8 +59,7 @@ def evaluate(
         if json_out != "-":
             say(f"report → {report}")
         deliver_json(content, json_out)
-    lost = evaluation.data_problems.images_lost or evaluation.data_problems.objects_lost
-    if lost or evaluation.problems:
+    if lost:
         raise typer.Exit(SOME_SKIPPED)
 
 

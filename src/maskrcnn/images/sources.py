@@ -25,7 +25,7 @@ from maskrcnn.text import cut_to_bytes, plural
 MAX_STEM_BYTES = 200  # of 255 that most file systems take: there is room for a number and a suffix
 
 
-class Source(NamedTuple):
+class ImageSource(NamedTuple):
     """One image to read.
 
     Attributes:
@@ -39,7 +39,7 @@ class Source(NamedTuple):
     stem: str
 
 
-class Sources(NamedTuple):
+class ImageSources(NamedTuple):
     """The images found.
 
     Attributes:
@@ -48,12 +48,12 @@ class Sources(NamedTuple):
         notes: lines on what was left out on purpose.
     """
 
-    images: list[Source]
+    images: list[ImageSource]
     problems: list[MaskRCNNError]
     notes: list[str]
 
 
-def resolve_sources(arguments: Sequence[str | Path]) -> Sources:
+def resolve_sources(arguments: Sequence[str | Path]) -> ImageSources:
     """Find the images of files, folders (not their sub-folders), patterns such as "photos/**/*.jpg", and addresses.
 
     An image given twice is listed once. Nothing is read or downloaded yet.
@@ -72,7 +72,8 @@ def resolve_sources(arguments: Sequence[str | Path]) -> Sources:
             problems.append(MaskRCNNError(f"cannot be read: {reason}", where=argument))
     items = list(found.values())
     names = _names(items)
-    return Sources([Source(*parts) for parts in zip(names, items, _stems(items), strict=True)], problems, notes)
+    images = [ImageSource(*parts) for parts in zip(names, items, _stems(items), strict=True)]
+    return ImageSources(images, problems, notes)
 
 
 def _expand(argument: str | Path, notes: list[str], problems: list[MaskRCNNError]) -> list[Path] | list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskrcnn.errors import ALL_FAILED, SOME_SKIPPED, MaskRCNNError
-from maskrcnn.images.sources import Source, resolve_sources
+from maskrcnn.images.sources import ImageSource, resolve_sources
 from maskrcnn.predict.image_predictor import ImagePredictor
 from maskrcnn.results.prediction_writer import PredictionWriter
 from maskrcnn.text import plural
@@ -31,7 +31,7 @@ class Outcome:
         return 0 if not self.skipped else SOME_SKIPPED if self.images else ALL_FAILED
 
 
-def find_images(sources: Sequence[str | Path], purpose: str, warn: Say) -> tuple[list[Source], int]:
+def find_images(sources: Sequence[str | Path], purpose: str, warn: Say) -> tuple[list[ImageSource], int]:
     """The images of the sources, and the number of sources that gave none; problems and notes go to ``warn``.
 
     Args:

@@ -31,16 +31,35 @@ class SplitPlan:
     """Which image belongs to which part.
 
     Attributes:
+        names: C class names.
         parts: name → indices of its images in the data set, sorted.
         groups: indices of images that show the same picture; most groups have one member.
         counts: sparse int64 [N, C], objects of each class in each image, crowds left out.
         problems: images in no part, because they cannot be read, and objects that are left out.
     """
 
+    names: tuple[str, ...]
     parts: dict[str, list[int]]
     groups: list[list[int]]
     counts: csr_array
     problems: list[Problem]
+
+    def table(self) -> list[tuple[str, ...]]:
+        """A head, then images and objects of each part; with several classes also each class, most frequent first."""
+        counts = [self.counts[indices].sum(axis=0) for indices in self.parts.values()]
+        rows: list[tuple[str, ...]] = [("", *self.parts)]
+        rows.append(("images", *(f"{len(indices):,}" for indices in self.parts.values())))
+        rows.append(("objects", *(f"{count.sum():,}" for count in counts)))
+        order = self.counts.sum(axis=0).argsort(kind="stable")[::-1] if len(self.names) > 1 else []
+        return rows + [(self.names[k], *(f"{count[k]:,}" for count in counts)) for k in order]
+
+    def missing_classes(self) -> Iterator[str]:
+        """A line for each part without any object of some classes that the data has."""
+        for part, indices in self.parts.items():
+            missing = (self.counts.sum(axis=0) > 0) & (self.counts[indices].sum(axis=0) == 0)
+            if missing.any():
+                classes = ", ".join(name for name, gone in zip(self.names, missing, strict=True) if gone)
+                yield f"{part} has no object of {classes}: too few images, or all of them near-duplicates"
 
 
 def plan_split(
@@ -92,7 +111,7 @@ def plan_split(
         name: sorted(i for group, part in zip(groups, assigned, strict=True) if part == place for i in group)
         for place, name in enumerate(shares)
     }
-    return SplitPlan(parts, groups, surveyed.counts, problems)
+    return SplitPlan(dataset.names, parts, groups, surveyed.counts, problems)
 
 
 def stratify(
