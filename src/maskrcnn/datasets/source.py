@@ -83,8 +83,8 @@ class Source:
         if self._manifest is not None:
             return self._open_places(self._manifest, key)
         form, locations = self._detected
-        location = locations[key]._replace(keypoints=keypoints)
-        dataset = Dataset(without_reserved(form.read(location, names), str(location.path)))
+        location = locations[key]._replace(names=names, keypoints=keypoints)
+        dataset = Dataset(without_reserved(form.read(location), str(location.path)))
         folders = sorted({record.path.parent for record in dataset.records})
         skipped = skipped_files_note(file for folder in folders if folder.is_dir() for file in folder.iterdir())
         notes = [Problem("left-out", str(self.path), skipped, severity="note")] if skipped else []

@@ -9,6 +9,7 @@ from PIL import Image
 
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.formats import binmask
+from maskrcnn.datasets.formats.location import Location
 from maskrcnn.datasets.formats.registry import detect
 from maskrcnn.datasets.source import Source, open_dataset
 from maskrcnn.errors import MaskRCNNError
@@ -171,7 +172,7 @@ def test_another_layout_is_none_of_these(tmp_path: Path) -> None:
     assert not binmask.fits(tmp_path)
     assert not binmask.fits(tmp_path / "gone")
     with pytest.raises(MaskRCNNError, match="none of 0 images"):
-        Dataset(binmask.read(tmp_path / "id"))
+        Dataset(binmask.read(Location(tmp_path / "id")))
 
 
 def test_workers_get_a_copy(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pycocotools.coco import COCO
 
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.formats import coco
+from maskrcnn.datasets.formats.location import Location
 from maskrcnn.datasets.source import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks import Masks
@@ -59,7 +60,7 @@ def test_every_form_of_segmentation(tmp_path: Path) -> None:
         annotation(id=7, iscrowd=1, segmentation={"size": [H, W], "counts": counts}),
         annotation(id=8, bbox=...),
     )
-    dataset = Dataset(coco.read(path))
+    dataset = Dataset(coco.read(Location(path)))
     objects = dataset.objects(0)
     assert dataset.names == ("cat", "dog")
     assert (Masks(objects.crops, (H, W)).dense() == mask.astype(bool)).all()
@@ -102,7 +103,7 @@ def test_every_form_of_segmentation(tmp_path: Path) -> None:
 )
 def test_one_bad_annotation_is_one_line_and_the_rest_survives(tmp_path: Path, changes: dict, told: str) -> None:
     path = write(tmp_path, annotation(id=41), annotation(id=42, **changes), annotation(id=43))
-    dataset = Dataset(coco.read(path))
+    dataset = Dataset(coco.read(Location(path)))
     for _ in range(2):
         assert used(dataset) == [41, 43]
         assert len(problems_of(dataset)) == 1
@@ -116,14 +117,14 @@ def test_one_bad_annotation_is_one_line_and_the_rest_survives(tmp_path: Path, ch
 
 
 def test_an_entry_that_is_no_object(tmp_path: Path) -> None:
-    dataset = Dataset(coco.read(write(tmp_path, "nonsense", None, annotation())))
+    dataset = Dataset(coco.read(Location(write(tmp_path, "nonsense", None, annotation()))))
     assert used(dataset) == [1]
     assert lost(dataset)[1] == len(problems_of(dataset)) == 2
 
 
 def test_a_wrong_bbox_gives_way_to_the_mask(tmp_path: Path) -> None:
     corners = annotation(id=3, segmentation=[[12, 9, 18, 9, 18, 15, 12, 15]], bbox=[12, 9, 18, 15])
-    dataset = Dataset(coco.read(write(tmp_path, corners, annotation(id=4, bbox=[1.5, 3.4, 7.0, 5.1]))))
+    dataset = Dataset(coco.read(Location(write(tmp_path, corners, annotation(id=4, bbox=[1.5, 3.4, 7.0, 5.1])))))
     boxes = dataset.objects(0).boxes
     assert boxes[0].tolist() == [12, 9, 18, 15]
     assert boxes[1].tolist() == pytest.approx([1.5, 3.4, 8.5, 8.5])
@@ -135,7 +136,7 @@ def test_a_wrong_bbox_gives_way_to_the_mask(tmp_path: Path) -> None:
 @pytest.mark.parametrize("box", [[0, 0, 0, 0], [2, 3, 6, -1], [2, 3, float("nan"), 6], [2, 3, 6], "?", [99, 99, 6, 6]])
 @pytest.mark.parametrize("mask", [[SQUARE], SQUARE, {"size": [H, W], "counts": [43, 6, H * W - 49]}])
 def test_a_box_that_is_none_gives_way_to_the_mask(tmp_path: Path, box: object, mask: object) -> None:
-    dataset = Dataset(coco.read(write(tmp_path, annotation(bbox=box, segmentation=mask))))
+    dataset = Dataset(coco.read(Location(write(tmp_path, annotation(bbox=box, segmentation=mask)))))
     expected = [2, 3, 8, 9] if isinstance(mask, list) else [2, 3, 3, 9]
     for _ in range(2):
         assert dataset.objects(0).boxes.tolist() == [expected]
@@ -145,14 +146,14 @@ def test_a_box_that_is_none_gives_way_to_the_mask(tmp_path: Path, box: object, m
 
 def test_a_polygon_that_is_the_box_again_is_no_mask(tmp_path: Path) -> None:
     corners, sides = annotation(id=1, segmentation=[[2, 3, 8, 9]]), annotation(id=2, segmentation=[2, 3, 6, 6])
-    objects = Dataset(coco.read(write(tmp_path, corners, sides))).objects(0)
+    objects = Dataset(coco.read(Location(write(tmp_path, corners, sides)))).objects(0)
     assert objects.boxes.tolist() == [[2, 3, 8, 9]] * 2
     assert objects.crops == [None, None]
 
 
 def test_a_box_and_polygon_partly_outside_are_clipped(tmp_path: Path) -> None:
     out = annotation(segmentation=[[-5, -5, 6, -5, 6, 4, -5, 4]], bbox=[-5, -5, 11, 9])
-    dataset = Dataset(coco.read(write(tmp_path, out)))
+    dataset = Dataset(coco.read(Location(write(tmp_path, out))))
     assert dataset.objects(0).boxes.tolist() == [[0, 0, 6, 4]]
     assert problems_of(dataset) == []
 
@@ -167,7 +168,7 @@ def test_images(tmp_path: Path) -> None:
         "nonsense",
     ]
     path = write(tmp_path, annotation(id=1), annotation(id=2, image_id=2), annotation(id=3, image_id=4), images=images)
-    dataset = Dataset(coco.read(path))
+    dataset = Dataset(coco.read(Location(path)))
     assert [(r.id, r.path.name, r.height, r.width) for r in dataset.records] == [(1, "a.png", H, W), (4, "b.png", H, W)]
     assert [dataset.objects(i).ids.tolist() for i in range(2)] == [[1], [3]]
     assert lost(dataset)[0] == len(problems_of(dataset)) == 4
@@ -191,7 +192,7 @@ def test_images(tmp_path: Path) -> None:
 def test_an_image_entry_that_cannot_be(tmp_path: Path, entry: dict, told: str) -> None:
     good = {"id": 2, "file_name": "b.png", "height": H, "width": W}
     images = [{"id": 1, "file_name": "a.png", "height": H, "width": W} | entry, good]
-    dataset = Dataset(coco.read(write(tmp_path, annotation(image_id=2), images=images)))
+    dataset = Dataset(coco.read(Location(write(tmp_path, annotation(image_id=2), images=images))))
     assert len(dataset) == lost(dataset)[0] == 1
     assert told in problems_of(dataset)[0].what
 
@@ -200,7 +201,9 @@ def test_an_image_entry_that_cannot_be(tmp_path: Path, entry: dict, told: str) -
 @pytest.mark.parametrize("place", ["bbox", "segmentation", "area", "id", "category_id", "image_id"])
 def test_numbers_beyond_all_bounds_are_no_crash(tmp_path: Path, place: str, huge: object) -> None:
     value = {"bbox": [2, 3, huge, 6], "segmentation": [[huge, 1, 2, 3, 4, 5]]}.get(place, huge)
-    dataset = Dataset(coco.read(write(tmp_path, annotation(id=41), annotation(**({"id": 42} | {place: value})))))
+    dataset = Dataset(
+        coco.read(Location(write(tmp_path, annotation(id=41), annotation(**({"id": 42} | {place: value})))))
+    )
     assert 41 in used(dataset)
     # A box gives way to the mask beside it.
     assert lost(dataset)[1] == (place not in ("area", "id", "bbox"))
@@ -210,7 +213,9 @@ def test_numbers_as_text_are_numbers(tmp_path: Path) -> None:
     text = annotation(
         bbox=["2", "3", "6.0", "6"], segmentation=[[str(v) for v in SQUARE]], image_id="1", category_id="7"
     )
-    dataset = Dataset(coco.read(write(tmp_path, text, annotation(id=2, iscrowd="0"), annotation(id=3, iscrowd="1"))))
+    dataset = Dataset(
+        coco.read(Location(write(tmp_path, text, annotation(id=2, iscrowd="0"), annotation(id=3, iscrowd="1"))))
+    )
     assert dataset.objects(0).boxes.tolist() == [[2, 3, 8, 9]] * 3
     assert dataset.objects(0).crowd.tolist() == [False, False, True]
     assert problems_of(dataset) == []
@@ -230,7 +235,7 @@ def test_ids_and_sizes_in_any_type(tmp_path: Path) -> None:
         images=images,
         categories=categories,
     )
-    dataset = Dataset(coco.read(path))
+    dataset = Dataset(coco.read(Location(path)))
     assert dataset.names == ("cat", "no", "0")
     assert [(record.id, record.size) for record in dataset.records] == [(3, (H, W)), (2, (H, W))]
     assert [dataset.objects(i).labels.tolist() for i in range(2)] == [[0], [2, 1]]
@@ -243,7 +248,9 @@ def test_ids_and_sizes_in_any_type(tmp_path: Path) -> None:
 )
 def test_one_bad_category_is_one_line(tmp_path: Path, bad: object) -> None:
     categories = [{"id": 7, "name": "cat"}, bad]
-    dataset = Dataset(coco.read(write(tmp_path, annotation(), annotation(id=2, category_id=8), categories=categories)))
+    dataset = Dataset(
+        coco.read(Location(write(tmp_path, annotation(), annotation(id=2, category_id=8), categories=categories)))
+    )
     assert dataset.names == ("cat",)
     assert used(dataset) == [1]
     assert [problem.check for problem in problems_of(dataset)] == ["bad-category", "unknown-category"]
@@ -275,7 +282,7 @@ LEAF = {"id": 7, "name": "cat", "supercategory": "pets"}
 def test_a_category_above_all_is_no_class(
     tmp_path: Path, categories: list[dict[str, Any]], category_id: object, names: tuple[str, ...]
 ) -> None:
-    dataset = Dataset(coco.read(write(tmp_path, annotation(category_id=category_id), categories=categories)))
+    dataset = Dataset(coco.read(Location(write(tmp_path, annotation(category_id=category_id), categories=categories))))
     assert dataset.names == names
     assert used(dataset) == [1]
     assert [problem.check for problem in problems_of(dataset)] == ["root-category"] * (len(names) < len(categories))
@@ -286,7 +293,7 @@ def test_a_huge_size_is_compared_with_the_image(tmp_path: Path) -> None:
         {"id": 1, "file_name": "a.png", "height": 14000, "width": 14000},
         {"id": 2, "file_name": "b.png", "height": H, "width": W},
     ]
-    dataset = Dataset(coco.read(write(tmp_path, annotation(), images=images)))
+    dataset = Dataset(coco.read(Location(write(tmp_path, annotation(), images=images))))
     assert [record.id for record in dataset.records] == [2]
     assert [(p.check, p.images_lost, p.objects_lost) for p in problems_of(dataset)] == [("size-mismatch", 1, 1)]
 
@@ -322,7 +329,7 @@ def test_images_in_folders_of_their_split(tmp_path: Path) -> None:
     path = write(tmp_path).rename(tmp_path / "instances_val.json")
     (tmp_path / "images" / "Validation" / "cam1").mkdir(parents=True)
     (tmp_path / "images" / "a.png").rename(tmp_path / "images" / "Validation" / "cam1" / "a.png")
-    (record,) = Dataset(coco.read(path)).records
+    (record,) = Dataset(coco.read(Location(path))).records
     assert record.path == tmp_path / "images" / "Validation" / "cam1" / "a.png"
 
 
@@ -331,7 +338,7 @@ def test_large_files_stay_small_in_memory(tmp_path: Path) -> None:
     polygon = np.random.default_rng(0).uniform(0, 20, 60).round(2).tolist()
     path = write(tmp_path, *(annotation(id=k, segmentation=[polygon]) for k in range(1, 4001)))
     tracemalloc.start()
-    dataset = Dataset(coco.read(path))
+    dataset = Dataset(coco.read(Location(path)))
     now, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(dataset.annotations(0)[0]) == 4000
@@ -342,11 +349,11 @@ def test_large_files_stay_small_in_memory(tmp_path: Path) -> None:
 def test_an_image_of_another_size_is_told_when_read(tmp_path: Path) -> None:
     path = write(tmp_path, images=[{"id": 1, "file_name": "a.png", "height": H, "width": W + 1}])
     with pytest.raises(MaskRCNNError, match=r"labels are for 20 x 31 .* the image has 20 x 30"):
-        Dataset(coco.read(path)).pixels(0)
+        Dataset(coco.read(Location(path))).pixels(0)
 
 
 def test_no_object_in_an_image(tmp_path: Path) -> None:
-    objects = Dataset(coco.read(write(tmp_path))).objects(0)
+    objects = Dataset(coco.read(Location(write(tmp_path)))).objects(0)
     assert objects.boxes.shape == (0, 4)
     assert objects.crops == []
     assert len(objects.labels) == len(objects.crowd) == len(objects.ids) == 0
@@ -359,7 +366,7 @@ def test_equal_ids_and_names_are_noted(tmp_path: Path) -> None:
         annotation(id=3, category_id=8),
         categories=[{"id": 7, "name": "cat"}, {"id": 8, "name": "cat"}],
     )
-    dataset = Dataset(coco.read(path))
+    dataset = Dataset(coco.read(Location(path)))
     assert dataset.names == ("cat",)
     assert dataset.objects(0).labels.tolist() == [0, 0]
     assert len(problems_of(dataset)) == 2
@@ -386,12 +393,12 @@ def test_a_file_that_is_not_coco_is_one_error(tmp_path: Path, text: str, told: s
     path = tmp_path / "a.json"
     path.write_text(text)
     with pytest.raises(MaskRCNNError, match=told) as caught:
-        Dataset(coco.read(path))
+        Dataset(coco.read(Location(path)))
     assert str(path) in str(caught.value)
 
 
 def test_workers_get_a_copy(tmp_path: Path) -> None:
-    dataset = Dataset(coco.read(write(tmp_path, annotation())))
+    dataset = Dataset(coco.read(Location(write(tmp_path, annotation()))))
     assert used(pickle.loads(pickle.dumps(dataset))) == [1]
 
 

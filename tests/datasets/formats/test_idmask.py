@@ -10,6 +10,7 @@ from PIL import Image
 from maskrcnn.annotations.objects import draw_all
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.formats import idmask
+from maskrcnn.datasets.formats.location import Location
 from maskrcnn.datasets.source import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks import Masks
@@ -30,7 +31,7 @@ def write(folder: Path, stem: str = "a", ids: np.ndarray | None = IDS, suffix: s
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "tiff"])
 def test_a_small_map_by_hand(tmp_path: Path, suffix: str) -> None:
-    dataset = Dataset(idmask.read(write(tmp_path, suffix=suffix)))
+    dataset = Dataset(idmask.read(Location(write(tmp_path, suffix=suffix))))
     objects = dataset.objects(0)
     assert dataset.names == ("object",)
     assert objects.ids.tolist() == [1, 3, 300]
@@ -62,7 +63,7 @@ def test_masks_are_the_pixels_of_each_id(ids: np.ndarray, factor: int) -> None:
 
 
 def test_an_empty_map_is_an_image_without_objects(tmp_path: Path) -> None:
-    objects = Dataset(idmask.read(write(tmp_path, ids=np.zeros((3, 4), dtype=np.uint8)))).objects(0)
+    objects = Dataset(idmask.read(Location(write(tmp_path, ids=np.zeros((3, 4), dtype=np.uint8))))).objects(0)
     assert objects.boxes.shape == (0, 4)
     assert objects.crops == []
 
@@ -73,7 +74,7 @@ def test_more_ids_than_16_bits(tmp_path: Path) -> None:
     (tmp_path / "masks").mkdir()
     Image.new("L", (300, 300)).save(tmp_path / "images" / "a.png")
     Image.fromarray(ids).save(tmp_path / "masks" / "a.tif")
-    objects = Dataset(idmask.read(tmp_path)).objects(0)
+    objects = Dataset(idmask.read(Location(tmp_path))).objects(0)
     assert objects.ids[-1] == 300 * 300 - 1
     assert len(objects.crops) == 300 * 300 - 1
 
@@ -84,7 +85,7 @@ def test_pairs_that_do_not_fit_are_dropped_with_a_line(tmp_path: Path) -> None:
     write(tmp_path, "larger", ids=np.zeros((5, 4), dtype=np.uint8))
     write(tmp_path, "broken")
     (tmp_path / "masks" / "broken.png").write_bytes(b"not an image")
-    dataset = Dataset(idmask.read(tmp_path))
+    dataset = Dataset(idmask.read(Location(tmp_path)))
     assert [record.path.stem for record in dataset.records] == ["good"]
     assert lost(dataset)[0] == len(problems_of(dataset)) == 3
     told = "\n".join(map(str, problems_of(dataset)))
@@ -95,11 +96,11 @@ def test_pairs_that_do_not_fit_are_dropped_with_a_line(tmp_path: Path) -> None:
 
 def test_no_usable_pair_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(MaskRCNNError, match=r"1 image and 0 masks .*no masks/a.png"):
-        Dataset(idmask.read(write(tmp_path, ids=None)))
+        Dataset(idmask.read(Location(write(tmp_path, ids=None))))
 
 
 def test_a_mask_of_colours_is_an_error_when_read(tmp_path: Path) -> None:
-    dataset = Dataset(idmask.read(write(tmp_path, ids=np.zeros((3, 4, 3), dtype=np.uint8))))
+    dataset = Dataset(idmask.read(Location(write(tmp_path, ids=np.zeros((3, 4, 3), dtype=np.uint8)))))
     with pytest.raises(MaskRCNNError, match="one channel"):
         dataset.objects(0)
 
@@ -107,11 +108,11 @@ def test_a_mask_of_colours_is_an_error_when_read(tmp_path: Path) -> None:
 def test_the_class_name_is_read_from_names_txt(tmp_path: Path) -> None:
     folder = write(tmp_path / "train")
     (tmp_path / "names.txt").write_text("nucleus\nrest\n", encoding="utf-8-sig")
-    assert Dataset(idmask.read(folder)).names == ("nucleus",)
-    assert [problem.check for problem in problems_of(Dataset(idmask.read(folder)))] == ["class-unsaid"]
+    assert Dataset(idmask.read(Location(folder))).names == ("nucleus",)
+    assert [problem.check for problem in problems_of(Dataset(idmask.read(Location(folder))))] == ["class-unsaid"]
     (folder / "names.txt").write_text("cell\n")
-    assert Dataset(idmask.read(folder)).names == ("cell",)
-    assert problems_of(Dataset(idmask.read(folder))) == []
+    assert Dataset(idmask.read(Location(folder))).names == ("cell",)
+    assert problems_of(Dataset(idmask.read(Location(folder)))) == []
 
 
 def test_classes_and_crowds_come_from_a_table(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from maskrcnn.datasets.conversion.conversion import convert
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.formats import labelme
 from maskrcnn.datasets.formats.labelme_shapes import annotations_of
+from maskrcnn.datasets.formats.location import Location
 from maskrcnn.datasets.formats.registry import BY_NAME, detect
 from maskrcnn.datasets.source import Source, open_dataset
 from maskrcnn.errors import MaskRCNNError
@@ -214,7 +215,7 @@ def test_no_usable_file_is_an_error(tmp_path: Path) -> None:
 
 def test_workers_get_a_copy(tmp_path: Path) -> None:
     write(tmp_path, shape())
-    assert pickle.loads(pickle.dumps(Dataset(labelme.read(tmp_path)))).objects(0).ids.tolist() == [1]
+    assert pickle.loads(pickle.dumps(Dataset(labelme.read(Location(tmp_path))))).objects(0).ids.tolist() == [1]
 
 
 @given(st.floats(-6, W + 3), st.floats(-6, H + 3), st.integers(0, 2**30))

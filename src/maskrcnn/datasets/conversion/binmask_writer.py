@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from maskrcnn.datasets.conversion.class_table_writer import ClassTableWriter
-from maskrcnn.datasets.conversion.dataset_writer import DatasetWriter, LabelledImage
-from maskrcnn.datasets.conversion.omissions import Omissions
+from maskrcnn.datasets.conversion.class_table_writer import MaskFolderWriter
+from maskrcnn.datasets.conversion.dataset_writer import LabelledImage
 from maskrcnn.output.atomic_file import replacing
 
 
-class BinmaskWriter(DatasetWriter):
+class BinmaskWriter(MaskFolderWriter):
     """train/images/a.jpg with train/masks/a/<class>_1.png, and so on."""
 
-    takes_boxes = False
-
-    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], omissions: Omissions) -> None:
-        super().__init__(folder, names, splits, omissions)
-        self.table = ClassTableWriter(folder, names, splits)
+    def start(self) -> None:
+        super().start()
         # classes.csv has the exact names.
-        self.prefixes = [re.sub(r"[^\w. -]", "-", name) for name in names]
-
-    def image_folder(self, split: str) -> Path:
-        return self.folder / split / "images"
+        self.prefixes = [re.sub(r"[^\w. -]", "-", name) for name in self.names]
 
     def add(self, image: LabelledImage) -> None:
         folder = self.folder / image.split / "masks" / image.path.stem
@@ -45,6 +36,3 @@ class BinmaskWriter(DatasetWriter):
                 Image.fromarray(mask).save(file, format="PNG", compress_level=1)
             part[:] = 0
             self.table.add(image.split, image.path.stem, name, drawn.annotation.label, drawn.annotation.crowd)
-
-    def close(self) -> None:
-        self.table.close()

@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from maskrcnn.datasets.conversion.dataset_writer import DatasetWriter
 from maskrcnn.datasets.formats.class_table import COLUMNS, TABLE_FILE
 from maskrcnn.output.atomic_file import write_text
 
@@ -35,3 +36,18 @@ class ClassTableWriter:
             writer.writerow((*COLUMNS, "crowd"))
             writer.writerows(rows)
             write_text(place / TABLE_FILE, text.getvalue())
+
+
+class MaskFolderWriter(DatasetWriter):
+    """A folder a split with images/ and masks/, and the classes in a table."""
+
+    takes_boxes = False
+
+    def start(self) -> None:
+        self.table = ClassTableWriter(self.folder, self.names, self.splits)
+
+    def image_folder(self, split: str) -> Path:
+        return self.folder / split / "images"
+
+    def close(self) -> None:
+        self.table.close()

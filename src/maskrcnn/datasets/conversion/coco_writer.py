@@ -14,7 +14,6 @@ from typing import Any, TextIO
 
 from maskrcnn.annotations.objects import Drawn
 from maskrcnn.datasets.conversion.dataset_writer import DatasetWriter, LabelledImage, polygons_of, xywh
-from maskrcnn.datasets.conversion.omissions import Omissions
 from maskrcnn.masks.rle import encode
 
 
@@ -57,9 +56,10 @@ class _SplitFile:
 class CocoWriter(DatasetWriter):
     """COCO instance annotations."""
 
-    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], omissions: Omissions) -> None:
-        super().__init__(folder, names, splits, omissions)
-        self.files = {split: _SplitFile(self.open(folder / f"{self.file_stem(split)}.json")) for split in splits}
+    def start(self) -> None:
+        self.files = {
+            split: _SplitFile(self.open(self.folder / f"{self.file_stem(split)}.json")) for split in self.splits
+        }
 
     def file_stem(self, split: str) -> str:
         """The name of a split's .json file."""

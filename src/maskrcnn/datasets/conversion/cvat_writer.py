@@ -5,7 +5,6 @@ Polygons are written where they can say the mask, masks for those with holes, bo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
@@ -13,20 +12,18 @@ import numpy as np
 
 from maskrcnn.annotations.objects import Drawn
 from maskrcnn.datasets.conversion.dataset_writer import DatasetWriter, LabelledImage, polygons_of
-from maskrcnn.datasets.conversion.omissions import Omissions
 from maskrcnn.datasets.formats.cvat import CROWD
 
 
 class CvatWriter(DatasetWriter):
     """annotations.xml with images/train and so on."""
 
-    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], omissions: Omissions) -> None:
-        super().__init__(folder, names, splits, omissions)
+    def start(self) -> None:
         self.count = 0
-        self.stream = self.open(folder / "annotations.xml")
+        self.stream = self.open(self.folder / "annotations.xml")
         self.stream.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n')
         self.stream.write("<meta><task><labels>\n")
-        for name in names:
+        for name in self.names:
             self.stream.write(
                 f"<label><name>{escape(name)}</name><attributes><attribute><name>{CROWD}</name><mutable>False</mutable>"
                 "<input_type>checkbox</input_type><default_value>false</default_value><values>false</values>"

@@ -56,6 +56,10 @@ class DatasetWriter(ABC):
     def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], omissions: Omissions) -> None:
         self.folder, self.names, self.splits, self.omissions = folder, list(names), list(splits), omissions
         self.streams = ExitStack()
+        self.start()
+
+    def start(self) -> None:
+        """Write what comes before the first image."""
 
     def __enter__(self) -> DatasetWriter:
         return self

@@ -5,30 +5,17 @@ Objects that overlap go to further pages of a TIFF. Objects without a mask canno
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import numpy as np
 from PIL import Image
 
-from maskrcnn.datasets.conversion.class_table_writer import ClassTableWriter
-from maskrcnn.datasets.conversion.dataset_writer import DatasetWriter, LabelledImage
+from maskrcnn.datasets.conversion.class_table_writer import MaskFolderWriter
+from maskrcnn.datasets.conversion.dataset_writer import LabelledImage
 from maskrcnn.datasets.conversion.id_maps import draw_ids
-from maskrcnn.datasets.conversion.omissions import Omissions
 from maskrcnn.output.atomic_file import replacing
 
 
-class IdmaskWriter(DatasetWriter):
+class IdmaskWriter(MaskFolderWriter):
     """train/images and train/masks, and so on; object k of an image is k in its map."""
-
-    takes_boxes = False
-
-    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], omissions: Omissions) -> None:
-        super().__init__(folder, names, splits, omissions)
-        self.table = ClassTableWriter(folder, names, splits)
-
-    def image_folder(self, split: str) -> Path:
-        return self.folder / split / "images"
 
     def add(self, image: LabelledImage) -> None:
         layers = draw_ids(image.objects, image.record.size, self.omissions)
@@ -46,6 +33,3 @@ class IdmaskWriter(DatasetWriter):
                 first.save(file, format="PNG")
         for number, drawn in enumerate(image.objects, start=1):
             self.table.add(image.split, image.path.stem, str(number), drawn.annotation.label, drawn.annotation.crowd)
-
-    def close(self) -> None:
-        self.table.close()

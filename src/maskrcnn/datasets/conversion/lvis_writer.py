@@ -6,15 +6,12 @@ Data of other formats counts as marked in full: every class without an object is
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from maskrcnn.annotations.objects import Drawn
 from maskrcnn.datasets.conversion.coco_writer import CocoWriter
 from maskrcnn.datasets.conversion.dataset_writer import LabelledImage
-from maskrcnn.datasets.conversion.omissions import Omissions
 
 # From how many training images on a class counts as common, and as frequent.
 _COMMON, _FREQUENT = 11, 101
@@ -25,11 +22,11 @@ class LvisWriter(CocoWriter):
 
     takes_verdicts = True
 
-    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], omissions: Omissions) -> None:
-        super().__init__(folder, names, splits, omissions)
-        self.ids = {name: label + 1 for label, name in enumerate(names)}
-        self.images_with: dict[str, Counter[int]] = {split: Counter() for split in splits}
-        self.objects_of: dict[str, Counter[int]] = {split: Counter() for split in splits}
+    def start(self) -> None:
+        super().start()
+        self.ids = {name: label + 1 for label, name in enumerate(self.names)}
+        self.images_with: dict[str, Counter[int]] = {split: Counter() for split in self.splits}
+        self.objects_of: dict[str, Counter[int]] = {split: Counter() for split in self.splits}
 
     def file_stem(self, split: str) -> str:
         return f"lvis_v1_{split}" if split else "lvis_v1"

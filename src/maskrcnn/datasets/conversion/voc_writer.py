@@ -13,7 +13,6 @@ import numpy as np
 
 from maskrcnn.datasets.conversion.dataset_writer import DatasetWriter, LabelledImage
 from maskrcnn.datasets.conversion.id_maps import draw_ids
-from maskrcnn.datasets.conversion.omissions import Omissions
 from maskrcnn.datasets.formats.voc_map import VOID, colours, number_of, write_map
 from maskrcnn.datasets.formats.voc_objects import SIDES
 from maskrcnn.output.atomic_file import write_text
@@ -26,11 +25,10 @@ class VocWriter(DatasetWriter):
 
     takes_boxes = False
 
-    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], omissions: Omissions) -> None:
-        super().__init__(folder, names, splits, omissions)
-        self.stems: dict[str, list[str]] = {split: [] for split in splits}
+    def start(self) -> None:
+        self.stems: dict[str, list[str]] = {split: [] for split in self.splits}
         for place in ("SegmentationObject", "SegmentationClass", "Annotations"):
-            (folder / place).mkdir(exist_ok=True)
+            (self.folder / place).mkdir(exist_ok=True)
 
     def image_folder(self, split: str) -> Path:
         return self.folder / "JPEGImages"

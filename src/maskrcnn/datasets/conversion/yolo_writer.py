@@ -5,7 +5,6 @@ An object of several parts or with holes becomes one polygon, joined by bridges 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ import yaml
 
 from maskrcnn.annotations.objects import Drawn
 from maskrcnn.datasets.conversion.dataset_writer import DatasetWriter, LabelledImage
-from maskrcnn.datasets.conversion.omissions import Omissions
 from maskrcnn.masks.crop import Crop
 from maskrcnn.masks.outline import join, outline
 from maskrcnn.masks.polygons import rasterise
@@ -25,8 +23,7 @@ class YoloWriter(DatasetWriter):
 
     takes_crowds = False
 
-    def __init__(self, folder: Path, names: Sequence[str], splits: Sequence[str], omissions: Omissions) -> None:
-        super().__init__(folder, names, splits, omissions)
+    def start(self) -> None:
         self.masks = self.boxes = 0
 
     def image_folder(self, split: str) -> Path:

@@ -27,9 +27,9 @@ from maskrcnn.datasets.formats.class_table import (
     read_names,
     read_table,
 )
-from maskrcnn.datasets.formats.location import Location, locations
+from maskrcnn.datasets.formats.location import Location, split_folders_that
 from maskrcnn.datasets.formats.reader_checks import require_images
-from maskrcnn.datasets.formats.split_names import split_folders, subfolders
+from maskrcnn.datasets.formats.split_names import subfolders
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.id_map_file import open_id_map
 from maskrcnn.images.image_reader import find_images, image_size, read_image
@@ -50,10 +50,7 @@ class _Masks(NamedTuple):
 
 def find(path: Path) -> dict[str, Location]:
     """The folders of the splits of a folder, or the folder itself."""
-    found = locations({name: place for name, place in split_folders(path).items() if fits(place)}, path)
-    if not found and fits(path):
-        return {"": Location(path)}
-    return found
+    return split_folders_that(fits, path)
 
 
 def fits(folder: Path) -> bool:
@@ -117,17 +114,12 @@ def _by_number(file: Path) -> tuple[int, str]:
     return int(number[0]) if number else 0, file.stem
 
 
-def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Labels:
+def read(place: Location) -> Labels:
     """The data set of a folder in one of the layouts.
-
-    Args:
-        location: of the folder.
-        names: not used, see above.
 
     Raises:
         MaskRCNNError: no image there can be used.
     """
-    place = Location.of(location)
     pairs = _pairs(place.path) or []
     table, problems = read_table(place.path)
     records: list[ImageRecord] = []

@@ -79,17 +79,13 @@ def _only(folder: Path, kinds: tuple[str, ...]) -> Path | None:
     return None
 
 
-def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Labels:
+def read(location: Location) -> Labels:
     """The data set of a COCO or LVIS .json; its images are looked for in the folders such files usually lie beside.
-
-    Args:
-        location: of the .json file.
-        names: not used, the file has its own.
 
     Raises:
         MaskRCNNError: the file is no COCO file, or none of its images exists.
     """
-    file = Location.of(location).path
+    file = location.path
     content = _content(file)
     entries = content["annotations"]
     classes = read_categories(content["categories"], entries, file)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import mmap
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 from xml.etree.ElementTree import Element
@@ -82,17 +82,12 @@ def _image_names(file: Path, subset: str) -> Iterator[str]:
                 yield said.get(b"name", "")
 
 
-def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Labels:
+def read(place: Location) -> Labels:
     """The data set of one subset of an .xml file.
-
-    Args:
-        location: of the file, and the subset's name as it has it.
-        names: not used, the file has its labels.
 
     Raises:
         MaskRCNNError: the file is no such XML, or none of its images can be used.
     """
-    place = Location.of(location)
     reader = _Reader(place)
     for element in elements(place.path, ("meta", "image", "track"), _MAX_BYTES):
         if element.tag == "meta":

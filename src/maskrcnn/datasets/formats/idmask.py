@@ -19,11 +19,10 @@ from maskrcnn.annotations.labels import ImageRecord, Labels
 from maskrcnn.annotations.problem import DataError, Problem
 from maskrcnn.datasets.formats import binmask
 from maskrcnn.datasets.formats.class_table import ClassTable, names_of, read_names, read_table
-from maskrcnn.datasets.formats.location import Location, locations
+from maskrcnn.datasets.formats.location import Location, split_folders_that
 from maskrcnn.datasets.formats.mask_pairs import pairs
 from maskrcnn.datasets.formats.reader_checks import paired, require_images
 from maskrcnn.datasets.formats.shape_groups import union
-from maskrcnn.datasets.formats.split_names import split_folders
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.id_map_file import open_id_map
 from maskrcnn.images.image_reader import read_id_map
@@ -35,27 +34,19 @@ _MAX_PAGES = 64
 
 def find(path: Path) -> dict[str, Location]:
     """The folders with images and masks of the splits of a folder, or the folder itself."""
-    found = locations({name: place for name, place in split_folders(path).items() if _fits(place)}, path)
-    if not found and _fits(path):
-        return {"": Location(path)}
-    return found
+    return split_folders_that(_fits, path)
 
 
 def _fits(folder: Path) -> bool:
     return pairs(folder) is not None and not binmask.fits(folder)
 
 
-def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Labels:
+def read(place: Location) -> Labels:
     """The data set of a folder of images and masks.
-
-    Args:
-        location: of the folder.
-        names: not used, see `class_table`.
 
     Raises:
         MaskRCNNError: no image there has a usable mask.
     """
-    place = Location.of(location)
     folder = place.path
     found = pairs(folder) or []
     records: list[ImageRecord] = []

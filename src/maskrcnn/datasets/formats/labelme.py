@@ -17,10 +17,9 @@ from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
 from maskrcnn.annotations.problem import DataError, Problem
 from maskrcnn.datasets.formats.image_finder import ImageFinder
 from maskrcnn.datasets.formats.labelme_shapes import annotations_of, label_of
-from maskrcnn.datasets.formats.location import Location, json_kind, locations
+from maskrcnn.datasets.formats.location import Location, json_kind, split_folders_that
 from maskrcnn.datasets.formats.reader_checks import boxes_only, checked_size, require_images
 from maskrcnn.datasets.formats.reserved_names import BACKGROUND, NO_CLASS
-from maskrcnn.datasets.formats.split_names import split_folders
 from maskrcnn.documents import read_json, shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.embedded_image import MAX_BYTES, is_embedded
@@ -33,11 +32,7 @@ def find(path: Path) -> dict[str, Location]:
     """The folders of .json files of the splits of a folder, the folder itself, or one such file."""
     if path.is_file():
         return {"": Location(path)} if path.suffix.lower() == ".json" and json_kind(path) == "labelme" else {}
-    found = locations({name: place for name, place in split_folders(path).items() if _is_labelme(place)}, path)
-    for place in (path, path / "annotations", path / "ann"):
-        if not found and _is_labelme(place):
-            return {"": Location(place)}
-    return found
+    return split_folders_that(_is_labelme, path, "annotations", "ann")
 
 
 def _is_labelme(folder: Path) -> bool:
@@ -51,17 +46,12 @@ def _files(place: Path) -> list[Path]:
     return sorted(file for file in place.iterdir() if file.suffix.lower() == ".json")
 
 
-def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Labels:
+def read(place: Location) -> Labels:
     """The data set of a folder of .json files; images are found by imagePath, beside the file, or in images/.
-
-    Args:
-        location: of the folder, or of one .json file.
-        names: not used, shapes have their labels.
 
     Raises:
         MaskRCNNError: no image there can be used.
     """
-    place = Location.of(location)
     files = _files(place.path)
     contents = [_parsed(file) for file in files]
     classes = _classes(place, contents)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from maskrcnn.datasets.formats.split_names import split_folders
 
 _SNIFFED = 1 << 16
 _JSON_KEYS = re.compile(rb'"(shapes|imagePath|imageData|images|annotations|categories)"\s*:')
@@ -20,6 +22,7 @@ class Location(NamedTuple):
         split: what the files themselves call the split; "" where they do not divide.
         root: the folder that holds all splits, for formats that list their classes once; None for `path` alone.
         siblings: the paths of all splits there, for formats whose classes are those that any split uses.
+        names: of the classes, for formats that only number them; "" for a number without a class, None if unknown.
         keypoints: of pose labels, how many follow each box and how many numbers each has; None for other labels.
     """
 
@@ -27,17 +30,21 @@ class Location(NamedTuple):
     split: str = ""
     root: Path | None = None
     siblings: tuple[Path, ...] = ()
+    names: Sequence[str] | None = None
     keypoints: tuple[int, int] | None = None
-
-    @classmethod
-    def of(cls, place: Location | str | Path) -> Location:
-        """A location, or a path as one."""
-        return place if isinstance(place, Location) else cls(Path(place))
 
 
 def locations(paths: Mapping[str, Path], root: Path) -> dict[str, Location]:
     """The locations of splits that lie in one root, which know of each other."""
     return {name: Location(path, "", root, tuple(paths.values())) for name, path in paths.items()}
+
+
+def split_folders_that(fits: Callable[[Path], bool], path: Path, *inside: str) -> dict[str, Location]:
+    """The folders of splits that fit a format; else the folder itself, or the first of those `inside` that fits."""
+    if found := {name: place for name, place in split_folders(path).items() if fits(place)}:
+        return locations(found, path)
+    whole = next((place for place in (path, *(path / name for name in inside)) if fits(place)), None)
+    return {} if whole is None else {"": Location(whole)}
 
 
 def json_kind(file: Path) -> str:

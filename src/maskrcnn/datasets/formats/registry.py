@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,45 +19,28 @@ class DataFormat(NamedTuple):
         title: what its users call it.
         layout: the files by which it is recognised, for messages.
         find: the splits in a folder, or in a label file, by name ("" if undivided); empty if it is another format.
-        read: the labels of one of them; class names are passed for formats that only number their classes.
+        read: the labels of one of them.
     """
 
     name: str
     title: str
     layout: str
     find: Callable[[Path], dict[str, Location]]
-    read: Callable[[Location, Sequence[str] | None], Labels]
+    read: Callable[[Location], Labels]
 
 
-# In this order they are looked for: first those that a label file alone gives away.
-FORMATS = (
-    DataFormat(
-        "coco",
-        "COCO",
-        "train.json beside train/, or annotations/instances_train.json beside train/",
-        coco.find,
-        coco.read,
-    ),
-    DataFormat("lvis", "LVIS", "lvis_v1_train.json beside train/ or train2017/", lvis.find, lvis.read),
-    DataFormat("cvat", "CVAT for images", "annotations.xml beside images/", cvat.find, cvat.read),
-    DataFormat("voc", "Pascal VOC", "JPEGImages, SegmentationObject and ImageSets", voc.find, voc.read),
-    DataFormat(
-        "idmask",
-        "id masks",
-        "train/images and train/masks, or images and masks, or a.png and a_masks.png",
-        idmask.find,
-        idmask.read,
-    ),
-    DataFormat(
-        "binmask",
-        "one mask file an object",
-        "images/a.jpg and masks/a/*.png, or a/images and a/masks",
-        binmask.find,
-        binmask.read,
-    ),
-    DataFormat("yolo", "YOLO-seg", "data.yaml, or images/train and labels/train with .txt files", yolo.find, yolo.read),
-    DataFormat("labelme", "labelme", "images with a .json beside each", labelme.find, labelme.read),
+_READERS = (
+    # In this order they are looked for: first those that a label file alone gives away.
+    ("coco", "COCO", "train.json beside train/, or annotations/instances_train.json beside train/", coco),
+    ("lvis", "LVIS", "lvis_v1_train.json beside train/ or train2017/", lvis),
+    ("cvat", "CVAT for images", "annotations.xml beside images/", cvat),
+    ("voc", "Pascal VOC", "JPEGImages, SegmentationObject and ImageSets", voc),
+    ("idmask", "id masks", "train/images and train/masks, or images and masks, or a.png and a_masks.png", idmask),
+    ("binmask", "one mask file an object", "images/a.jpg and masks/a/*.png, or a/images and a/masks", binmask),
+    ("yolo", "YOLO-seg", "data.yaml, or images/train and labels/train with .txt files", yolo),
+    ("labelme", "labelme", "images with a .json beside each", labelme),
 )
+FORMATS = tuple(DataFormat(name, title, layout, form.find, form.read) for name, title, layout, form in _READERS)
 BY_NAME = {form.name: form for form in FORMATS}
 
 

@@ -50,17 +50,12 @@ def find(path: Path) -> dict[str, Location]:
     return {"": Location(roots[0], whole)}
 
 
-def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Labels:
+def read(place: Location) -> Labels:
     """The data set of one image set of a VOC folder.
-
-    Args:
-        location: of the folder; its split names the set, "" all object maps.
-        names: of the numbers 1, 2, … in class maps, where no file names them.
 
     Raises:
         MaskRCNNError: no image there can be used, or its class maps have too many colours that nothing names.
     """
-    place = Location.of(location)
     root, objects = place.path, maps_folder(place.path, OBJECTS)
     problems: list[Problem] = []
     records: list[ImageRecord] = []
@@ -83,7 +78,7 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
             records.append(pair)
     what = f"none of {plural(len(stems), 'image')} can be used"
     require_images(records, what, problems, root, "check ImageSets/Segmentation")
-    classes = find_classes(root, names)
+    classes = find_classes(root, place.names)
     return Labels(classes.names, records, _Maps(root, classes), [*problems, *classes.problems])
 
 

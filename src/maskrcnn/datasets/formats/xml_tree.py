@@ -40,12 +40,8 @@ def elements(file: Path, tags: tuple[str, ...], max_bytes: int) -> Iterator[Elem
         yield from collector.take()
     except OSError as error:
         raise MaskRCNNError(f"cannot be read: {error}", where=file, fix="check the file") from error
-    except (expat.ExpatError, LookupError, ValueError, _RefusedError) as error:
+    except (expat.ExpatError, LookupError, ValueError) as error:
         raise MaskRCNNError(f"not usable XML: {error}", where=file, fix="export the annotations again") from error
-
-
-class _RefusedError(Exception):
-    """The XML is well-formed, but nothing that annotations need."""
 
 
 class _Collector:
@@ -67,18 +63,18 @@ class _Collector:
         return done
 
     def refuse(self, name: str, *_: Any) -> None:
-        raise _RefusedError(f"it declares a document type ({name!r}), which annotations do not need")
+        raise ValueError(f"it declares a document type ({name!r}), which annotations do not need")
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         self.depth += 1
         if self.depth > _MAX_DEPTH:
-            raise _RefusedError(f"more than {_MAX_DEPTH} levels of nesting")
+            raise ValueError(f"more than {_MAX_DEPTH} levels of nesting")
         if self.builder is None and tag in self.tags:
             self.builder, self.built_at, self.parts = TreeBuilder(), self.depth, 0
         if self.builder is not None:
             self.parts += 1
             if self.parts > _MAX_PARTS:
-                raise _RefusedError(f"more than {_MAX_PARTS:,} elements in one {self.tags}")
+                raise ValueError(f"more than {_MAX_PARTS:,} elements in one {self.tags}")
             self.builder.start(tag, attributes)
 
     def end(self, tag: str) -> None:

@@ -10,7 +10,7 @@ come from the YAML file, from classes.txt, or are the numbers themselves. A .txt
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from maskrcnn.annotations.labels import ImageRecord, Labels
@@ -56,17 +56,12 @@ def _lists(path: Path) -> dict[str, Location]:
     return found if labelled else {}
 
 
-def read(location: Location | str | Path, names: Sequence[str] | None = None) -> Labels:
+def read(place: Location) -> Labels:
     """The data set of a folder of images, or of a .txt that lists them, whose labels lie in the folder beside it.
-
-    Args:
-        location: of the images.
-        names: class names; looked for in files beside the data unless given.
 
     Raises:
         MaskRCNNError: no image there can be used.
     """
-    place = Location.of(location)
     images, problems = _images(place)
     missing = sum(problem.images_lost for problem in problems)
     label_folders = {folder: _label_folder(folder) for folder in {image.parent for image in images}}
@@ -89,8 +84,7 @@ def read(location: Location | str | Path, names: Sequence[str] | None = None) ->
     if place.keypoints is not None:
         what = f"pose data: each line is a box and {place.keypoints[0]} keypoints, the box is read and no mask"
         problems.append(Problem("pose-data", str(place.path), what, "add outlines if you have them", "note"))
-    if names is None:
-        names = _names(place)
+    names = _names(place) if place.names is None else place.names
     problems += doubled_names(names, place.path)
     classes = {name: label for label, name in enumerate(dict.fromkeys(name for name in names if name))}
     return Labels(list(classes), records, LabelFiles([classes.get(name) for name in names], place.keypoints), problems)
