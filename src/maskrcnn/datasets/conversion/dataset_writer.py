@@ -58,7 +58,7 @@ class DatasetWriter(ABC):
         self.streams = ExitStack()
         self.start()
 
-    def start(self) -> None:
+    def start(self) -> None:  # noqa: B027, most formats need none
         """Write what comes before the first image."""
 
     def __enter__(self) -> DatasetWriter:
