@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maskrcnn.cli.console import bold, deliver_json, paragraph, say, show_report, show_table, warn
-from maskrcnn.cli.options import SOURCES_HELP, Device, JsonFile, Model, Score, Trust
+from maskrcnn.cli.options import SOURCES_HELP, Device, JsonFile, Model, Score, Trust, comma_separated
 from maskrcnn.cli.output_claim import own_file
 from maskrcnn.cli.progress import ProgressBar
 from maskrcnn.errors import SOME_SKIPPED, MaskRCNNError
@@ -64,7 +64,7 @@ def benchmark(
     from maskrcnn.runtime import Artifact
 
     with own_file(json_out):
-        loaded = load_benchmarked(model, device, None if precision == "all" else _parts(precision), trust)
+        loaded = load_benchmarked(model, device, None if precision == "all" else comma_separated([precision]), trust)
         network, where, preprocess = loaded.model, loaded.device, loaded.model.config.preprocess
         batches = batches or ([1, 8] if where.type == "cuda" else [1])
         variants = make_variants(preprocess, loaded.precisions, edges, batches, loaded.exact)
@@ -109,11 +109,7 @@ def _show(comparison: SpeedComparison, advice: Advice, title: str) -> None:
 
 
 def _numbers(name: str, text: str, expected: str) -> list[int]:
-    parts = _parts(text)
+    parts = comma_separated([text])
     if not parts or not all(part.isascii() and part.isdigit() and 0 < int(part) <= 10_000 for part in parts):
         raise MaskRCNNError(f"{name}: expected {expected}, found {text!r}")
     return sorted({int(part) for part in parts})
-
-
-def _parts(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",")]

@@ -25,6 +25,7 @@ from maskrcnn.output.atomic_file import write_text
 from maskrcnn.text import discard_rest, visible
 
 if TYPE_CHECKING:
+    from maskrcnn.annotations.problem import Problem
     from maskrcnn.predict.image_predictor import WeightReport
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maskrcnn.cli.console import say, show_report, show_table
+from maskrcnn.cli.options import comma_separated
 from maskrcnn.cli.output_claim import own_file
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.text import plural
@@ -41,7 +42,7 @@ def convert(
     from maskrcnn.weights.checkpoint import save_checkpoint
     from maskrcnn.weights.load import load_model
 
-    given = [name.strip() for name in names.split(",")] if names is not None else None
+    given = comma_separated([names]) if names is not None else None
     with own_file(target):
         model, report = load_model(source, given, config)
         keys = [key for key in model.state_dict() if not key.endswith("num_batches_tracked")]

@@ -46,8 +46,7 @@ def evaluate(
 
     with own_folder(folder), own_file(json_out):
         predictor = load(model, device, precision, size=size, trust=trust)
-        source = Source(data)
-        split, dataset = source.open_or_whole("val") if split is None else (split, source.open(split))
+        split, dataset = Source(data).open_or_default(split, "val")
         with bar("evaluate", len(dataset)) as advance:
             evaluation = run(predictor, dataset, max_detections, advance, analyse=True)
         lost = show_problems((*evaluation.data_problems, *evaluation.problems, *evaluation.notes))

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import typer
 
-from maskrcnn.cli import benchmark, convert, dataset, demo, doctor, evaluate, export, models, predict, train
+from maskrcnn.cli.benchmark import benchmark
 from maskrcnn.cli.console import closing, fail, say
+from maskrcnn.cli.convert import convert
+from maskrcnn.cli.dataset_convert import dataset_convert
+from maskrcnn.cli.dataset_split import dataset_split
+from maskrcnn.cli.dataset_stats import dataset_stats
+from maskrcnn.cli.dataset_view import dataset_view
+from maskrcnn.cli.demo import demo
+from maskrcnn.cli.doctor import doctor
+from maskrcnn.cli.evaluate import evaluate
+from maskrcnn.cli.export import export
+from maskrcnn.cli.models import models
+from maskrcnn.cli.predict import predict
+from maskrcnn.cli.train import train
 from maskrcnn.errors import ALL_FAILED, EXPECTED_ENDS, message_and_code
 from maskrcnn.text import write_anyway
 
@@ -20,19 +32,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for verb in (
-    predict.predict,
-    demo.demo,
-    train.train,
-    evaluate.evaluate,
-    doctor.doctor,
-    benchmark.benchmark,
-    export.export,
-    models.models,
-    convert.convert,
-):
+dataset = typer.Typer(help="Look at data sets, split and convert them.", no_args_is_help=True)
+verb: Callable[..., None]
+for verb in (predict, demo, train, evaluate, doctor, benchmark, export, models, convert):
     app.command()(verb)
-app.add_typer(dataset.app, name="dataset")
+for verb in (dataset_split, dataset_stats, dataset_view, dataset_convert):
+    dataset.command(verb.__name__.removeprefix("dataset_"))(verb)
+app.add_typer(dataset, name="dataset")
 
 
 @app.callback(invoke_without_command=True)

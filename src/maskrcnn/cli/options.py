@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,6 +57,9 @@ Trust = Annotated[
 MaxDetections = Annotated[
     int | None, typer.Option(min=1, help="Most objects in an image (maxDets); the model's own limit unless given.")
 ]
+Split = Annotated[str | None, typer.Option(help="Which part of the data; train unless given, if there is one.")]
+Seed = Annotated[int, typer.Option(min=0, help="Equal seeds give equal results.")]
+Link = Annotated[bool, typer.Option("--link/--copy", help="Link the image files instead of copying them.")]
 JsonFile = Annotated[
     str | None,
     typer.Option("--json", help="Also write all results to this file, as JSON; - for standard output."),
@@ -66,3 +69,9 @@ JsonFile = Annotated[
 def output(help: str) -> Any:
     """The option --out of a verb, with what is written there."""
     return typer.Option("--out", help=help)
+
+
+def comma_separated(values: Sequence[str], known: Collection[str] = ()) -> list[str]:
+    """The parts of an option's values, such as "cat,dog"; a known name may hold commas."""
+    parts = [part for value in values for part in ([value] if value in known else value.split(","))]
+    return [part if part in known else part.strip() for part in parts]

@@ -115,6 +115,10 @@ class Source:
             problem = self._undivided(what, "warning")
         return only, dataset.with_problems([problem])
 
+    def open_or_default(self, split: str | None, default: str) -> tuple[str, Dataset]:
+        """The split that a user names, or where none is named the default one or what `open_or_whole` takes for it."""
+        return self.open_or_whole(default) if split is None else (split, self.open(split))
+
     def open_for_training(self) -> tuple[Dataset, Dataset | None]:
         """The train split, and the val split if there is one; with a problem if they share images."""
         train = self.open("train")

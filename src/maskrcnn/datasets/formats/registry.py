@@ -9,6 +9,8 @@ from typing import NamedTuple
 from maskrcnn.annotations.labels import Labels
 from maskrcnn.datasets.formats import binmask, coco, cvat, idmask, labelme, lvis, voc, yolo
 from maskrcnn.datasets.formats.location import Location
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.text import suggestion
 
 
 class DataFormat(NamedTuple):
@@ -52,6 +54,13 @@ def detect(path: Path) -> tuple[DataFormat, dict[str, Location]] | None:
     # A damaged .json may be COCO: its reader says what is wrong.
     damaged = coco.find(path, kinds=("",))
     return (BY_NAME["coco"], damaged) if damaged else None
+
+
+def format_named(name: str) -> DataFormat:
+    """The format of this name. Raises `MaskRCNNError` for an unknown one."""
+    if name not in BY_NAME:
+        raise MaskRCNNError(f"unknown format {name!r}", fix=suggestion(name, BY_NAME))
+    return BY_NAME[name]
 
 
 def expected() -> str:

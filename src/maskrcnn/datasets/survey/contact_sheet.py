@@ -24,7 +24,7 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import EMPTY, Crop
 from maskrcnn.output.atomic_file import make_folder, replacing
 from maskrcnn.results.overlay import FEW, PAPER, RGB, count_line, draw_objects
-from maskrcnn.text import visible
+from maskrcnn.text import suggestion, visible
 
 Sort = Literal["random", "smallest", "most-objects"]
 SHEET: RGB = (38, 41, 48)
@@ -202,6 +202,14 @@ def choose_images(
     key = {"random": np.zeros(len(dataset)), "smallest": smallest, "most-objects": -objects}[sort]
     order = order[np.argsort(key[order], kind="stable")]
     return [int(i) for i in order if objects[i] or labels is None][:count]
+
+
+def find_labels(dataset: Dataset, names: Sequence[str]) -> set[int]:
+    """The labels of classes. Raises `MaskRCNNError` for a name that the data set has not."""
+    for name in names:
+        if name not in dataset.names:
+            raise MaskRCNNError(f"the data has no class {name!r}", fix=suggestion(name, dataset.names, 8))
+    return {dataset.names.index(name) for name in names}
 
 
 def find_images_by_id(dataset: Dataset, wanted: Sequence[str]) -> list[int]:

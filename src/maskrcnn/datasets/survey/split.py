@@ -62,6 +62,15 @@ class SplitPlan:
                 yield f"{part} has no object of {classes}: too few images, or all of them near-duplicates"
 
 
+def split_shares(val: float, test: float) -> dict[str, float]:
+    """Name → share of train, val and test, those above 0. Raises `MaskRCNNError` unless there are two at least."""
+    shares = {"train": round(1 - val - test, 9), "val": val, "test": test}
+    shares = {name: share for name, share in shares.items() if share}
+    if len(shares) < 2:
+        raise MaskRCNNError("expected shares for two parts at least", fix="for instance --val 0.2")
+    return shares
+
+
 def plan_split(
     dataset: Dataset,
     shares: Mapping[str, float],

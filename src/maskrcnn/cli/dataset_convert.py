@@ -1,0 +1,46 @@
+"""`maskrcnn dataset convert DATA DST`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maskrcnn.cli.console import say, show_problems
+from maskrcnn.cli.options import Data, Link
+from maskrcnn.cli.output_claim import own_folder
+from maskrcnn.cli.progress import bar
+from maskrcnn.errors import SOME_SKIPPED
+from maskrcnn.text import plural
+
+
+def dataset_convert(
+    data: Data,
+    folder: Annotated[Path, typer.Argument(metavar="DST", help="Folder of the new data set.")],
+    to: Annotated[str, typer.Option("--format", help="coco, lvis, yolo, labelme, cvat, voc, idmask or binmask.")],
+    split: Annotated[
+        list[str] | None, typer.Option(help="Part to convert; may be given several times. All unless given.")
+    ] = None,
+    link: Link = False,
+    force: Annotated[bool, typer.Option("--force", help="Write into a folder that is not empty.")] = False,
+) -> None:
+    """Write a data set in another format.
+
+    Says in one line each what that format cannot hold.
+    """
+    from maskrcnn.datasets.conversion.conversion import convert as write
+    from maskrcnn.datasets.formats.registry import format_named
+    from maskrcnn.datasets.source import Source
+
+    form, source = format_named(to), Source(data)
+    datasets = {name: source.open(name) for name in split or source.splits}
+    with own_folder(folder), bar("convert", sum(map(len, datasets.values()))) as advance:
+        done = write(datasets, folder, form, link, force, advance)
+    for name, written in done.splits.items():
+        crowd = f", {plural(written.crowd, 'crowd region')}" if written.crowd else ""
+        images, objects = plural(written.images, "image"), plural(written.objects, "object")
+        say(f"{name or 'all'}: {images}, {objects}{crowd}")
+    say(f"{form.title} → {folder}")
+    if show_problems([*done.problems, *done.omissions]):
+        raise typer.Exit(SOME_SKIPPED)
