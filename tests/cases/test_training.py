@@ -55,7 +55,7 @@ class People(Predictor):
         super().__init__(MaskRCNN(config, ("person",)), "cpu", "fp32")
         self.data = open_dataset(data, "val")
 
-    def stream(self, images: Any, score: float = 0.5, batch_size: int | None = None) -> Iterator[Any]:
+    def stream(self, images: Any, score: float = 0.5, batch_size: int | None = None, **_: Any) -> Iterator[Any]:
         for index, read in enumerate(images):
             objects = self.data.objects(index)
             scores = np.where((objects.labels == 0) & (np.arange(len(objects.labels)) == 0), 0.99, 0.8)

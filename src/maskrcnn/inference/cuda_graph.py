@@ -1,8 +1,8 @@
-"""CUDA graphs of `detect`: some hundred kernels launched as one, for input shapes that come again.
+"""CUDA graphs of `detect`: some hundred kernels launched as one, for input shapes that recur.
 
 Between pixels and detections nothing waits for the host and no shape depends on what an image shows, so a recording of
-one batch is right for every batch of that shape. A shape is run as it is the first time and recorded the second time;
-a few recordings are kept, of the shapes that come most often.
+one batch is valid for every batch of that shape. A shape is run eagerly the first time and recorded the second time;
+a few recordings are kept, those of the most frequent shapes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _recording = threading.Lock()
 
 
 class ReplayedDetect:
-    """`model.detect`, recorded for shapes that come again. Calls must take turns.
+    """`model.detect`, recorded for shapes that recur. Not for several threads at once.
 
     Args:
         record: makes a `Replay` from a call's arguments; tests give their own.
@@ -61,7 +61,7 @@ class ReplayedDetect:
         return self._replays[key](images, sizes, score)
 
     def _worth_recording(self, key: Hashable) -> bool:
-        """Whether a shape has come again, and twice as often as the rarest that is recorded, whose place it takes."""
+        """Whether a shape recurs; once `KEPT` are recorded, twice as often as the rarest, which it replaces."""
         if self.trouble or self._uses[key] < 2:
             return False
         if len(self._replays) == KEPT:

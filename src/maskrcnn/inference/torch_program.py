@@ -1,7 +1,7 @@
 """Programs of `torch.export` (.pt2), which torch runs.
 
-A program is opened on the caller's word alone. torch evaluates text of the archive as Python (the expressions of its
-shapes, its guards), imports modules that its trees name, and which text that is changes with torch's version.
+A program is opened only if the caller trusts it. torch evaluates text of the archive as Python (the expressions of its
+shapes, its guards) and imports modules that its trees name; which text that is changes with torch's version.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ def open_program(path: Path, device: str, trust: bool) -> Artifact:
 def _refuse_pickles(path: Path) -> None:
     """Raises for an archive that holds what no program of ours does: pickles, or machine code.
 
-    Tensors lie in ours as plain bytes, described in JSON. What is not such a tensor torch unpickles, and where a pickle
-    asks for more than tensors it lets it have its way.
+    Ours store tensors as plain bytes, described in JSON. torch unpickles everything else, and does not restrict what
+    those pickles may run.
     """
     with zipfile.ZipFile(path) as archive:
         names = [name.partition("/")[2] for name in archive.namelist()]

@@ -21,14 +21,14 @@ _HALF = np.float32(0.5)
 
 
 class Taps(NamedTuple):
-    """One axis: new[i] = sum over t of weights[i, t] * old[places[i, t]].
+    """One axis: new[i] = sum over t of weights[i, t] * old[indices[i, t]].
 
     Attributes:
-        places: int64 [new, T].
+        indices: int64 [new, T].
         weights: float32 [new, T], each row adds up to 1.
     """
 
-    places: np.ndarray
+    indices: np.ndarray
     weights: np.ndarray
 
 
@@ -45,8 +45,8 @@ def prepare(images: Sequence[np.ndarray], preprocess: Preprocess, smallest: int 
     sizes = [resized_size(image.shape[0], image.shape[1], preprocess) for image in images]
     height, width = padded_size([*sizes, (smallest, smallest)], preprocess.divisor)
     batch = np.zeros((len(images), preprocess.channels, height, width), dtype=np.float32)
-    for place, image, (rows, columns) in zip(batch, images, sizes, strict=True):
-        place[:, :rows, :columns] = _resized(image, (rows, columns), preprocess).transpose(2, 0, 1)
+    for padded, image, (rows, columns) in zip(batch, images, sizes, strict=True):
+        padded[:, :rows, :columns] = _resized(image, (rows, columns), preprocess).transpose(2, 0, 1)
     return batch, np.array(sizes, dtype=np.int64)
 
 
@@ -56,11 +56,10 @@ def resample(image: np.ndarray, size: tuple[int, int], antialias: bool) -> np.nd
     Args:
         antialias: average over the source pixels under each new one when shrinking, instead of reading four of them.
     """
-    rows, columns = (taps(old, new, antialias) for old, new in zip(image.shape[:2], size, strict=True))
     # The axis that shrinks most goes first: the other has less to do then.
-    if size[0] * image.shape[1] <= image.shape[0] * size[1]:
-        return _along_columns(_along_rows(image, rows), columns)
-    return _along_rows(_along_columns(image, columns), rows)
+    for axis in (0, 1) if size[0] * image.shape[1] <= image.shape[0] * size[1] else (1, 0):
+        image = _along(axis, image, taps(image.shape[axis], size[axis], antialias))
+    return image
 
 
 def taps(old: int, new: int, antialias: bool) -> Taps:
@@ -70,9 +69,9 @@ def taps(old: int, new: int, antialias: bool) -> Taps:
     if antialias:
         return _triangle(scale * steps, max(scale, np.float32(1)), old)
     # Product and difference are one instruction there, rounded once.
-    place = np.maximum(scale.astype(np.float64) * steps - 0.5, 0).astype(np.float32)
-    first = np.minimum(place.astype(np.int64), old - 1)
-    share = np.clip(place - first.astype(np.float32), np.float32(0), np.float32(1))
+    position = np.maximum(scale.astype(np.float64) * steps - 0.5, 0).astype(np.float32)
+    first = np.minimum(position.astype(np.int64), old - 1)
+    share = np.clip(position - first.astype(np.float32), np.float32(0), np.float32(1))
     index = np.stack((first, np.minimum(first + 1, old - 1)), axis=1)
     return Taps(index, np.stack((np.float32(1) - share, share), axis=1))
 
@@ -88,18 +87,12 @@ def _triangle(centres: np.ndarray, reach: np.float32, old: int) -> Taps:
     return Taps(np.minimum(index, old - 1), weights)
 
 
-def _along_rows(image: np.ndarray, taps: Taps) -> np.ndarray:
-    return _weighted(image, taps, 0, (-1, 1, 1))
-
-
-def _along_columns(image: np.ndarray, taps: Taps) -> np.ndarray:
-    return _weighted(image, taps, 1, (1, -1, 1))
-
-
-def _weighted(image: np.ndarray, taps: Taps, axis: int, spread: tuple[int, int, int]) -> np.ndarray:
-    total = np.take(image, taps.places[:, 0], axis) * taps.weights[:, 0].reshape(spread)
-    for number in range(1, taps.places.shape[1]):
-        total += np.take(image, taps.places[:, number], axis) * taps.weights[:, number].reshape(spread)
+def _along(axis: int, image: np.ndarray, taps: Taps) -> np.ndarray:
+    """An image [h, w, C] resampled along one axis."""
+    shape = (-1, 1, 1) if axis == 0 else (1, -1, 1)
+    total = np.take(image, taps.indices[:, 0], axis) * taps.weights[:, 0].reshape(shape)
+    for number in range(1, taps.indices.shape[1]):
+        total += np.take(image, taps.indices[:, number], axis) * taps.weights[:, number].reshape(shape)
     return total
 
 
