@@ -41,7 +41,7 @@ def evaluate(
     from maskrcnn.datasets.source import Source
     from maskrcnn.evaluation.dataset_predictor import DatasetPredictor
     from maskrcnn.evaluation.evaluator import evaluate as run
-    from maskrcnn.evaluation.report import write_report
+    from maskrcnn.evaluation.report.report_files import write_report
     from maskrcnn.inference.loading import load
 
     with own_folder(folder), own_file(json_out):

@@ -21,17 +21,17 @@ DEFAULT_SCORE = 0.5
 
 @dataclass(frozen=True)
 class Analysis:
-    """What C classes of objects in I images were taken for.
+    """The analysis of the detections of C classes in I images.
 
     Attributes:
-        tables: the rows that all was counted from.
-        matches: detections and objects at an IoU of 0.5, of masks, or of boxes where no object has a mask.
-        threshold: the score from which detections are kept below: the highest F1 of all classes together.
+        tables: the rows that everything is counted from.
+        matches: detections and objects at an IoU of 0.5, of masks, or of boxes if no object has a mask.
+        threshold: the score threshold of the figures below: that of the highest F1 of all classes together.
         overall: precision and recall of all classes together.
         curves: the same for each class.
         confusion: int64 [C + 1, C + 1], labelled class by detected class, the last of each is "nothing".
-        errors: what costs how much AP50.
-        calibration: what a score promises.
+        errors: the kinds of errors and how much AP50 they cost.
+        calibration: how scores compare with accuracy.
         counting: objects counted in each image.
         boundary: float64 [10 IoUs, C], boundary AP in percent, NaN without objects.
         saturated: images with as many detections as the limit allows.
@@ -57,21 +57,21 @@ class Analysis:
     def per_class(self) -> list[dict[str, float]]:
         """For each class: objects, boundary_AP, its best score threshold, and at the common threshold precision,
         recall, f1 and how many objects were missed, taken for another class, and how many detections are false."""
-        rows = []
-        for label, curve in enumerate(self.curves):
-            row, column = self.confusion[label], self.confusion[:, label]
-            rows.append(
-                {
-                    "objects": float(curve.objects),
-                    "boundary_AP": known_mean(self.boundary[:, label]),
-                    "best_threshold": curve.best,
-                    **(curve.at(self.threshold)),
-                    "missed": float(row[-1]),
-                    "misnamed": float(row[:-1].sum() - row[label]),
-                    "false_alarms": float(column.sum() - column[label]),
-                }
-            )
-        return rows
+        right = np.diag(self.confusion)
+        missed, misnamed = self.confusion[:, -1], self.confusion[:, :-1].sum(axis=1) - right
+        false_alarms = self.confusion.sum(axis=0) - right
+        return [
+            {
+                "objects": float(curve.objects),
+                "boundary_AP": known_mean(self.boundary[:, label]),
+                "best_threshold": curve.best,
+                **curve.at(self.threshold),
+                "missed": float(missed[label]),
+                "misnamed": float(misnamed[label]),
+                "false_alarms": float(false_alarms[label]),
+            }
+            for label, curve in enumerate(self.curves)
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """All of it but the tables, as plain data."""
@@ -101,11 +101,8 @@ class Analysis:
                 },
             },
             "calibration": {
-                "error": self.calibration.error,
-                "bias": self.calibration.bias,
-                "counts": self.calibration.counts.tolist(),
-                "scores": _rounded(self.calibration.scores),
-                "accuracy": _rounded(self.calibration.accuracy),
+                name: _rounded(value) if isinstance(value, np.ndarray) else value
+                for name, value in vars(self.calibration).items()
             },
             "counting": {
                 "bias": counting.bias,

@@ -1,4 +1,4 @@
-"""Whether a score of 0.8 means right in 80 % of cases."""
+"""Whether detections with a score of 0.8 are right in 80 % of cases."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Calibration:
         scores: float64 [10], their mean score; NaN in an empty bin.
         accuracy: float64 [10], share of them that finds an object at an IoU of 0.5; NaN in an empty bin.
         error: expected calibration error (ECE), 0..1: mean |accuracy - score| over the detections; NaN without any.
-        bias: mean score minus accuracy over the detections: above 0 the scores promise too much.
+        bias: mean score minus accuracy over the detections; above 0 the scores are overconfident.
     """
 
     counts: np.ndarray

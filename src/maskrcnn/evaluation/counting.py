@@ -1,4 +1,4 @@
-"""How many objects were counted in each image, against how many there are."""
+"""Numbers of objects counted in each image, compared with the labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from maskrcnn.evaluation.tables import Tables
 
 @dataclass(frozen=True)
 class Counting:
-    """Objects in each of I images; detections from a score threshold on count, but not those that lie in a region.
+    """Objects in each of I images, at a score threshold; detections in a region are not counted.
 
     Attributes:
         truth: int64 [I], objects labelled.
@@ -26,7 +26,7 @@ class Counting:
 
     @property
     def bias(self) -> float:
-        """Mean of counted - truth: above 0 the model counts too many."""
+        """Mean of counted - truth; above 0 the model counts too many."""
         return float((self.counted - self.truth).mean()) if len(self.truth) else float("nan")
 
     @property
@@ -47,7 +47,7 @@ class Counting:
         return np.where(total > 0, 2 * self.found / np.maximum(total, 1), 1.0)
 
     def worst(self, limit: int) -> np.ndarray:
-        """int64 [<= limit]: the images with a mistake, the lowest F1 first, of equal ones that with most mistakes."""
+        """int64 [<= limit]: images with errors, the lowest F1 first, of equal ones that with most errors."""
         mistakes = self.truth + self.counted - 2 * self.found
         order = np.lexsort((-mistakes, self.f1))
         return order[mistakes[order] > 0][:limit]

@@ -1,4 +1,4 @@
-"""Precision, recall and F1 against the score threshold, and the threshold that serves best."""
+"""Precision, recall and F1 against the score threshold, and the best threshold."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from maskrcnn.evaluation.matching import DetectionMatches
+from maskrcnn.evaluation.matching import DetectionMatches, judged_by_class
 from maskrcnn.evaluation.tables import Tables
 
 THRESHOLDS = np.arange(100) / 100
@@ -15,7 +15,7 @@ RECALLS = np.linspace(0, 1, 101)
 
 @dataclass(frozen=True)
 class Curve:
-    """One class, or all together, at one IoU threshold.
+    """One class, or all classes together, at one IoU threshold.
 
     Attributes:
         objects: how many there were to find.
@@ -34,7 +34,7 @@ class Curve:
 
     @property
     def best(self) -> float:
-        """The score threshold with the highest F1, in the middle of its plateau; NaN if nothing is right."""
+        """The score threshold with the highest F1, in the middle of its plateau; NaN if no detection is right."""
         if not self.f1.max() > 0:
             return float("nan")
         top = self.f1 >= self.f1.max() - 1e-12
@@ -73,10 +73,6 @@ def curve(scores: np.ndarray, correct: np.ndarray, objects: int) -> Curve:
 
 def all_curves(tables: Tables, matches: DetectionMatches) -> tuple[Curve, list[Curve]]:
     """The curve of all classes together, and of each."""
-    judged = matches.judged
-    labels, scores, correct = tables.detections["label"][judged], tables.detections["score"][judged], matches.correct
-    correct = correct[judged]
-    wanted = tables.truths["label"][~matches.region]
-    objects = np.bincount(wanted, minlength=len(tables.names))
-    each = [curve(scores[labels == k], correct[labels == k], int(count)) for k, count in enumerate(objects)]
-    return curve(scores, correct, len(wanted)), each
+    judged, objects = matches.judged, int((~matches.region).sum())
+    overall = curve(tables.detections["score"][judged], matches.correct[judged], objects)
+    return overall, [curve(*part) for part in judged_by_class(tables, matches)]

@@ -67,18 +67,9 @@ def evaluate(
         done += 1
         advance()
     if not done:
-        first = f"the first: {problems[0]}" if problems else "there is none"
-        raise MaskRCNNError(f"no image could be evaluated; {first}")
-    evaluation = Evaluation(
-        metrics.compute(),
-        metrics.per_class,
-        done,
-        predictions.limit,
-        problems,
-        predictions.notes(),
-        known=predictions.known,
-        data_problems=data_problems,
-    )
+        raise MaskRCNNError(f"no image could be evaluated; the first: {problems[0] if problems else 'there is none'}")
+    figures, notes = (metrics.compute(), metrics.per_class, done, predictions.limit), predictions.notes()
+    evaluation = Evaluation(*figures, problems, notes, known=predictions.known, data_problems=data_problems)
     if analyse:
         explain(evaluation, builder.tables(), probe, predictions)
     return evaluation

@@ -1,12 +1,15 @@
 """Which detection finds which labelled object, by COCO's rule, and the average precision that follows.
 
-In each image and class the detection with the highest score chooses first. It takes the free object that it overlaps
+In each image and class the detection with the highest score comes first. It finds the free object that it overlaps
 most, if the IoU reaches the threshold; one that finds none but lies in a region (a crowd) is not judged.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 from hotcoco import metrics as library
@@ -21,7 +24,7 @@ class DetectionMatches:
     """The outcome for D detections and T labelled objects at one IoU threshold.
 
     Attributes:
-        truth: int64 [D], the row of the object found, or of the region lain in; -1 for none.
+        truth: int64 [D], the row of the object found, or of the region it lies in; -1 for none.
         region: bool [T], objects that are regions.
     """
 
@@ -59,31 +62,29 @@ def match_detections(tables: Tables, kind: Kind, threshold: float = 0.5) -> Dete
     same = tables.detections["label"][pairs["detection"]] == tables.truths["label"][pairs["truth"]]
     pairs = pairs[same & (pairs[kind] >= min(threshold, 1 - 1e-10))]
     truth = np.full(len(tables.detections), -1, dtype=np.int64)
-    free = (~region).tolist()
     is_region = region.tolist()
-    best: dict[int, tuple[float, int]] = {}
-    previous = -1
-    # Pairs come detection by detection: what the one before took is settled first.
-    for detection, other, overlap in zip(*(pairs[c].tolist() for c in ("detection", "truth", kind)), strict=True):
-        if detection != previous:
-            _take(best, previous, truth, free)
-            previous = detection
-        group = 0 if free[other] else 1 if is_region[other] else 2
-        # Of equal overlaps COCO takes the last.
-        if group < 2 and (group not in best or overlap >= best[group][0]):
-            best[group] = (overlap, other)
-    _take(best, previous, truth, free)
+    taken: set[int] = set()
+    rows = zip(*(pairs[column].tolist() for column in ("detection", kind, "truth")), strict=True)
+    for detection, overlaps in groupby(rows, itemgetter(0)):
+        # An object goes before a region; of equal overlaps COCO takes the last.
+        free = [(not is_region[other], overlap, other) for _, overlap, other in overlaps if other not in taken]
+        if free:
+            is_object, _, other = max(free)
+            truth[detection] = other
+            if is_object:
+                taken.add(other)
     return DetectionMatches(truth, region)
 
 
-def _take(best: dict[int, tuple[float, int]], detection: int, truth: np.ndarray, free: list[bool]) -> None:
-    """Settle one detection: an object goes before a region."""
-    if best:
-        group = min(best)
-        _, other = best[group]
-        truth[detection] = other
-        free[other] = False
-        best.clear()
+def judged_by_class(tables: Tables, matches: DetectionMatches) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+    """For each class the scores of its K judged detections, float64 [K], which are correct, bool [K], and how many
+    objects there were to find."""
+    judged = matches.judged
+    labels, scores, correct = *(tables.detections[c][judged] for c in ("label", "score")), matches.correct[judged]
+    objects = np.bincount(tables.truths["label"][~matches.region], minlength=len(tables.names))
+    for label, count in enumerate(objects.tolist()):
+        own = labels == label
+        yield scores[own], correct[own], count
 
 
 def average_precision(scores: np.ndarray, correct: np.ndarray, objects: int) -> float:
@@ -99,15 +100,7 @@ def average_precision(scores: np.ndarray, correct: np.ndarray, objects: int) -> 
 
 def class_precisions(tables: Tables, matches: DetectionMatches) -> np.ndarray:
     """float64 [C]: AP of each class in percent, NaN without objects."""
-    judged = matches.judged
-    labels, scores, correct = tables.detections["label"][judged], tables.detections["score"][judged], matches.correct
-    correct = correct[judged]
-    objects = np.bincount(tables.truths["label"][~matches.region], minlength=len(tables.names))
-    values = np.full(len(tables.names), np.nan)
-    for label in np.flatnonzero(objects):
-        own = labels == label
-        values[label] = average_precision(scores[own], correct[own], int(objects[label]))
-    return values * 100
+    return 100 * np.array([average_precision(*part) for part in judged_by_class(tables, matches)])
 
 
 def boundary_precisions(tables: Tables) -> np.ndarray:

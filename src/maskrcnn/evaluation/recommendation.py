@@ -20,6 +20,3 @@ class Recommendation:
     what: str
     evidence: str
     action: str
-
-    def __str__(self) -> str:
-        return f"{self.what} {self.action}"

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal
 
 import numpy as np
 
 from maskrcnn.evaluation.boundary_iou import band, band_width
 from maskrcnn.evaluation.evaluated_image import EvaluatedImage
-from maskrcnn.masks.crop import Crop, crop_iou
+from maskrcnn.masks.crop import EMPTY, crop_iou
 
 Kind = Literal["box", "mask", "boundary"]
 # Below it, an overlap counts as none (Bolya et al. 2020, t_b).
@@ -123,19 +124,14 @@ def _inverse(order: np.ndarray) -> np.ndarray:
 
 def _boundary_overlap(image: EvaluatedImage, rows: np.ndarray, columns: np.ndarray, mask_iou: np.ndarray) -> np.ndarray:
     """float64 [P]: the smaller of mask and boundary IoU of each pair; a region's overlap; 0 where none can match."""
-    overlap = np.where((image.truth.crowd | ~image.masked)[columns], mask_iou, 0.0)
+    masks, crops, crowd = image.masks, image.truth.crops, image.truth.crowd
+    overlap = np.where((crowd | ~image.masked)[columns], mask_iou, 0.0)
     same = image.labels[rows] == image.truth.labels[columns]
-    wanted = same & (mask_iou >= _BOUNDARY_FROM) & image.masked[columns] & ~image.truth.crowd[columns]
+    wanted = same & (mask_iou >= _BOUNDARY_FROM) & image.masked[columns] & ~crowd[columns]
     width = band_width(image.size)
-    detected: dict[int, Crop] = {}
-    labelled: dict[int, Crop] = {}
+    found_band = cache(lambda row: band(masks[row], width) if masks is not None else EMPTY)
+    truth_band = cache(lambda column: band(crops[column] or EMPTY, width))
     for place in np.flatnonzero(wanted).tolist():
-        row, column = int(rows[place]), int(columns[place])
-        assert image.masks is not None
-        if row not in detected:
-            detected[row] = band(image.masks[row], width)
-        truth = image.truth.crops[column]
-        if column not in labelled and truth is not None:
-            labelled[column] = band(truth, width)
-        overlap[place] = min(mask_iou[place], crop_iou(detected[row], labelled[column]))
+        bands = found_band(int(rows[place])), truth_band(int(columns[place]))
+        overlap[place] = min(mask_iou[place], crop_iou(*bands))
     return overlap

@@ -72,10 +72,8 @@ class LabelLayout:
         for crop, box in zip(crops, boxes, strict=True):
             self.points.append(_extreme_points(crop, box))
             sampled = crop.bitmap[-crop.y % cell :: cell, -crop.x % cell :: cell]
-            row, column = -(-crop.y // cell), -(-crop.x // cell)
-            self.share[row : row + sampled.shape[0], column : column + sampled.shape[1]] += sampled / max(
-                sampled.sum(), 1
-            )
+            (height, width), row, column = sampled.shape, -(-crop.y // cell), -(-crop.x // cell)
+            self.share[row : row + height, column : column + width] += sampled / max(sampled.sum(), 1)
 
     def place(self, chips: Sequence[tuple[int, int]], order: np.ndarray, gap: float) -> list[tuple[int, int] | None]:
         """The position of each label, or None if there is no room for it.

@@ -22,8 +22,8 @@ from maskrcnn.evaluation.dataset_predictor import DatasetPredictor
 from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.evaluation.evaluator import evaluate, explain
-from maskrcnn.evaluation.report import write_report
 from maskrcnn.evaluation.report.page import Page
+from maskrcnn.evaluation.report.report_files import write_report
 from maskrcnn.evaluation.tables import TableBuilder
 from maskrcnn.evaluation.zero_ap import BoxProbe
 from maskrcnn.inference.predictor import Predictor

@@ -56,7 +56,13 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         f'<tr><th scope="row">{escape(row[0])}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in row[1:])}</tr>'
         for row in rows
     )
-    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    return _frame("", top, body)
+
+
+def _frame(kind: str, head: str, body: str) -> str:
+    """A table of a class of the style sheet that scrolls sideways, from the cells of its head and its rows."""
+    start = f'<table class="{kind}">' if kind else "<table>"
+    return f'<div class="scroll">{start}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def sortable_table(columns: Sequence[Column], rows: Sequence[Sequence[str | float]]) -> str:
@@ -67,9 +73,7 @@ def sortable_table(columns: Sequence[Column], rows: Sequence[Sequence[str | floa
         for column in columns
     )
     body = "".join(f"<tr>{''.join(map(_cell, columns, row))}</tr>" for row in rows)
-    return (
-        f'<div class="scroll"><table class="sortable"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
-    )
+    return _frame("sortable", top, body)
 
 
 def _cell(column: Column, value: str | float) -> str:
@@ -97,5 +101,4 @@ def confusion_table(names: Sequence[str], counts: Sequence[Sequence[int]], merge
             for column, count in enumerate(line)
         )
         body.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
-    head = f"<thead><tr><th>labelled ↓ detected →</th>{top}</tr></thead>"
-    return f'<div class="scroll"><table class="confusion{many}">{head}<tbody>{"".join(body)}</tbody></table></div>'
+    return _frame(f"confusion{many}", f"<th>labelled ↓ detected →</th>{top}", "".join(body))
