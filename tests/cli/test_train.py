@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
-from maskrcnn.train.learner import Learner
 from maskrcnn.train.recipe import Recipe
 from tests import command
+from tests.training import LEARNER, interrupt_at
 
-TINY = {
-    "backbone": "timm:test_resnet",
-    "backbone_norm": "batch",
-    "fpn_channels": 64,
-    "anchor_sizes": [16, 32, 64, 128, 256],
-    "roi_samples": 64,
-    "box_hidden": [128],
-    "mask_convs": [64, 64],
-    "rpn_before_nms": [200, 200],
-    "proposals": [200, 200],
-    "max_detections": 10,
-    "preprocess": {"short": [128, 128], "long": 128},
-}
+TINY = {**LEARNER, "backbone_norm": "batch"}
 HERE = ["--set", f"model={json.dumps(TINY)}", "--workers", "0", "--device", "cpu", "--precision", "fp32"]
 QUICK = [*HERE, "--canvas", "64", "--batch-size", "2"]
 
@@ -36,26 +20,12 @@ def run(*words: object) -> tuple[int, str]:
     return command.run("train", *words)
 
 
-def interrupt_at(number: int, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Ctrl-C in the n-th step."""
-    update, calls = Learner.update, []
-
-    def signalled(self: Learner, rate: float) -> torch.Tensor:
-        calls.append(rate)
-        if len(calls) == number:
-            os.kill(os.getpid(), signal.SIGINT)
-        return update(self, rate)
-
-    monkeypatch.setattr(Learner, "update", signalled)
-    return monkeypatch.undo
-
-
 def test_stopped_and_resumed_from_the_folder_alone(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    undo = interrupt_at(3, monkeypatch)
-    code, text = run(shapes, "--out", tmp_path / "run", "--epochs", 4, "--evaluations", 1, *QUICK)
-    undo()
+    with monkeypatch.context() as patch:
+        interrupt_at(3, patch)
+        code, text = run(shapes, "--out", tmp_path / "run", "--epochs", 4, "--evaluations", 1, *QUICK)
     assert code == 130, text
     assert f"go on with: maskrcnn train --resume {tmp_path / 'run'}" in text.replace("\n", "")
     code, text = run(shapes, "--out", tmp_path / "run", *QUICK)

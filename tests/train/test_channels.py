@@ -19,20 +19,9 @@ from maskrcnn.evaluation.evaluator import evaluate
 from maskrcnn.images.sources import resolve_sources
 from maskrcnn.inference.loading import load
 from maskrcnn.train.trainer import TrainingResult
+from tests.training import LEARNER
 
 Train = Callable[..., tuple[TrainingResult, Any]]
-LEARNER: dict[str, Any] = {
-    "backbone": "timm:test_resnet",
-    "fpn_channels": 64,
-    "anchor_sizes": [16, 32, 64, 128, 256],
-    "roi_samples": 64,
-    "box_hidden": [128],
-    "mask_convs": [64, 64],
-    "rpn_before_nms": [200, 200],
-    "proposals": [200, 200],
-    "max_detections": 10,
-    "preprocess": {"short": [128, 128], "long": 128},
-}
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ which convolutions round differently for batches of another size, and one RoI mo
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import signal
@@ -25,10 +24,10 @@ from timm.layers import convert_sync_batchnorm
 from maskrcnn.model.losses import Losses
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.train.batch_size import crowded_batch
-from maskrcnn.train.learner import Learner
 from maskrcnn.train.parallel import Objective, Processes
 from maskrcnn.train.preparation import PreparedRun
 from maskrcnn.train.trainer import TrainingResult
+from tests.training import history, interrupt_at
 
 Train = Callable[..., tuple[TrainingResult, Any]]
 Build = Callable[..., tuple[PreparedRun, Any]]
@@ -53,8 +52,7 @@ def difference(one: Path, two: Path) -> float:
 
 
 def losses(folder: Path) -> list[list[float]]:
-    with (folder / "history.csv").open(newline="") as file:
-        return [[float(row[name]) for name in Losses._fields] for row in csv.DictReader(file) if row["mask"]]
+    return [[float(row[name]) for name in Losses._fields] for row in history(folder) if row["mask"]]
 
 
 def test_two_processes_equal_one_with_twice_the_batch(
@@ -87,16 +85,8 @@ def test_a_run_goes_on_in_more_processes(
     """Stopped in one process, resumed in two with half the batch: optimiser and stream position come along."""
     settings = {**SETTINGS, "model": {**tiny, **ALL_ROIS}, "evaluations": 0, "accumulate": 2, "batch_size": 2}
     train(shapes, tmp_path / "one", **settings)
-    update, calls = Learner.update, []
-
-    def signalled(self: Learner, rate: float) -> torch.Tensor:
-        calls.append(rate)
-        if len(calls) == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return update(self, rate)
-
     with monkeypatch.context() as patch:
-        patch.setattr(Learner, "update", signalled)
+        interrupt_at(2, patch, signal.SIGTERM)
         train(shapes, tmp_path / "two", **settings)
     text = under_torchrun(2, "--resume", tmp_path / "two", "--batch-size", 1)
     assert "going on after step 2" in text

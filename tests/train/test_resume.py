@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -22,18 +20,13 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.batch import Batch
 from maskrcnn.model.losses import Term
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.train.learner import Learner
 from maskrcnn.train.preparation import PreparedRun
 from maskrcnn.train.state import read_state
 from maskrcnn.train.trainer import TrainingResult
+from tests.training import at_update, history, interrupt_at
 
 Train = Callable[..., tuple[TrainingResult, Any]]
 COMMAND = [sys.executable, "-c", "from maskrcnn.cli.main import main; main()", "train"]
-
-
-def history(folder: Path) -> list[dict[str, str]]:
-    with (folder / "history.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def kill_between_saves(folder: Path, process: subprocess.Popen[bytes]) -> tuple[int, int]:
@@ -84,23 +77,10 @@ def test_killed_in_mid_epoch_the_losses_go_on_to_the_bit(
     assert resumed.seconds > 0
 
 
-def at_update(number: int, then: Callable[[], None], patch: pytest.MonkeyPatch) -> None:
-    """Do something just before the n-th step's weights move."""
-    update, calls = Learner.update, []
-
-    def updated(self: Learner, rate: float) -> torch.Tensor:
-        calls.append(rate)
-        if len(calls) == number:
-            then()
-        return update(self, rate)
-
-    patch.setattr(Learner, "update", updated)
-
-
 def stopped(train: Train, data: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
     """A run stopped by Ctrl-C after two steps."""
     with monkeypatch.context() as patch:
-        at_update(2, lambda: os.kill(os.getpid(), signal.SIGINT), patch)
+        interrupt_at(2, patch)
         assert train(data, folder, **settings)[0].interrupted
 
 

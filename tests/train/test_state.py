@@ -12,16 +12,15 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.train import state
-from maskrcnn.train.learner import Learner
 from maskrcnn.train.metrics_log import read_metrics_csv
 from maskrcnn.train.preparation import PreparedRun
 from maskrcnn.train.run_folder import PREVIOUS_STATE, STATE
 from maskrcnn.train.state import RunState, read_state, save_state
 from maskrcnn.train.trainer import Trainer
+from tests.training import at_update
 
 ABOUT = {"recipe": {}, "config": {}, "images_a_step": 8, "data": 0, "source": ""}
 
@@ -129,16 +128,8 @@ def test_a_full_disk_ends_a_run_that_can_go_on(
     room: int,
 ) -> None:
     """From the third step on no file can be larger than ``room`` bytes."""
-    update, calls = Learner.update, []
-
-    def filling(self: Learner, rate: float) -> Tensor:
-        calls.append(rate)
-        if len(calls) == 3:
-            file_size_limit(room)
-        return update(self, rate)
-
     folder = tmp_path / "run"
-    monkeypatch.setattr(Learner, "update", filling)
+    at_update(3, lambda: file_size_limit(room), monkeypatch)
     built, display = prepared(shapes, folder, epochs=3, save_minutes=1e-9)
     with pytest.raises(MaskRCNNError, match=r"File too large; the state saved before is kept.*--resume .*run"):
         Trainer(built).run()

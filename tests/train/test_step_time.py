@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.state import RunState
 from maskrcnn.train.step_time import FEW_STEPS, StepTimer, duration_text
 from maskrcnn.train.trainer import TrainingResult
+from tests.training import at_update, history
 
 Train = Callable[..., tuple[TrainingResult, Any]]
 
@@ -89,8 +89,7 @@ class Clock:
 
 
 def rates(folder: Path) -> list[float]:
-    with (folder / "history.csv").open(newline="") as file:
-        return [float(row["lr"]) for row in csv.DictReader(file) if row["lr"]]
+    return [float(row["lr"]) for row in history(folder) if row["lr"]]
 
 
 def test_eight_minutes_of_slow_steps_leave_warm_up_and_say_that_they_are_few(
@@ -135,16 +134,12 @@ def test_a_run_by_the_clock_goes_on_at_the_rates_it_would_have_had(
     clock = Clock(monkeypatch, 6.0)
     settings: dict[str, Any] = {"minutes": 2, "warmup_steps": 100, "save_minutes": 0, "epochs": None}
     train(shapes, tmp_path / "whole", **settings)
-    update, calls = Learner.update, []
 
-    def dies(learner: Learner, rate: float) -> torch.Tensor:
-        calls.append(rate)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return update(learner, rate)
+    def die() -> None:
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Learner, "update", dies)
+        at_update(2, die, patch)
         with pytest.raises(KeyboardInterrupt):
             train(shapes, tmp_path / "run", **settings)
     clock.now += 12345

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import importlib.util
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.train.learner import Learner
 from maskrcnn.train.trackers import require
 from maskrcnn.train.trainer import TrainingResult
+from tests.training import history, interrupt_at
 
 Train = Callable[..., tuple[TrainingResult, Any]]
 
@@ -30,26 +26,13 @@ def events(folder: Path) -> dict[str, dict[int, float]]:
     return {name: {event.step: event.value for event in read.Scalars(name)} for name in read.Tags()["scalars"]}
 
 
-def history(folder: Path) -> list[dict[str, str]]:
-    with (folder / "history.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def test_tensorboard_shows_what_the_history_says(
     shapes: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a run that was stopped and resumed: each step once, with the numbers of the CSV file."""
     settings: dict[str, Any] = {"epochs": 3, "evaluations": 2, "track": ("tensorboard",)}
-    update, calls = Learner.update, []
-
-    def signalled(self: Learner, rate: float) -> torch.Tensor:
-        calls.append(rate)
-        if len(calls) == 2:
-            os.kill(os.getpid(), signal.SIGINT)
-        return update(self, rate)
-
     with monkeypatch.context() as patch:
-        patch.setattr(Learner, "update", signalled)
+        interrupt_at(2, patch)
         train(shapes, tmp_path / "run", **settings)
     train(shapes, tmp_path / "run", resume=True, **settings)
     shown = events(tmp_path / "run" / "maskrcnn")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
@@ -18,27 +17,11 @@ from maskrcnn.datasets.source import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.evaluator import evaluate
 from maskrcnn.inference.loading import load
-from maskrcnn.train.learner import Learner
 from maskrcnn.train.trainer import Trainer, TrainingResult
+from tests.training import LEARNER, at_update, history, interrupt_at
 
 Train = Callable[..., tuple[TrainingResult, Any]]
-LEARNER: dict[str, Any] = {
-    "backbone": "timm:test_resnet",
-    "fpn_channels": 64,
-    "anchor_sizes": [16, 32, 64, 128, 256],
-    "roi_samples": 64,
-    "box_hidden": [128],
-    "mask_convs": [64, 64],
-    "rpn_before_nms": [200, 200],
-    "proposals": [200, 200],
-    "max_detections": 10,
-    "preprocess": {"short": [128, 128], "long": 128, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]},
-}
-
-
-def history(run: TrainingResult) -> list[dict[str, str]]:
-    with (run.folder / "history.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+MODEL = {**LEARNER, "preprocess": {**LEARNER["preprocess"], "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}}
 
 
 def weights(run: TrainingResult) -> dict[str, torch.Tensor]:
@@ -48,7 +31,7 @@ def weights(run: TrainingResult) -> dict[str, torch.Tensor]:
 def test_four_images_can_be_learned_by_heart(shapes: Path, tmp_path: Path, train: Train) -> None:
     """The proof that losses, targets, decoding, masks and metrics fit together: mask AP of 90 in half a minute."""
     run, display = train(
-        shapes, tmp_path / "run", model=LEARNER, canvas=128, epochs=300, batch_size=4, lr_batch=4, colour=0, flip=False,
+        shapes, tmp_path / "run", model=MODEL, canvas=128, epochs=300, batch_size=4, lr_batch=4, colour=0, flip=False,
         scale_jitter=(1.0, 1.0), lr=1e-3, ema=0.9, evaluations=15, target_ap=90,
     )  # fmt: skip
     assert run.best["mask_AP"] > 90
@@ -60,7 +43,7 @@ def test_four_images_can_be_learned_by_heart(shapes: Path, tmp_path: Path, train
     assert again.metrics["mask_AP"] == pytest.approx(run.best["mask_AP"], abs=1e-6)
     result = model.predict(shapes / "val" / "1.png")
     assert len(result) == len(open_dataset(shapes, "val").objects(0).labels)
-    rows = history(run)
+    rows = history(run.folder)
     assert sorted({int(row["step"]) for row in rows}) == [*range(1, run.steps + 1)]
     assert float(rows[-1]["mask_AP"]) == pytest.approx(run.best["mask_AP"])
 
@@ -100,19 +83,11 @@ def test_a_val_image_that_cannot_be_read_counts(shapes: Path, tmp_path: Path, tr
 def test_a_signal_saves_and_says_how_to_go_on(
     shapes: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    update, calls = Learner.update, []
-
-    def signalled(self: Learner, rate: float) -> torch.Tensor:
-        calls.append(rate)
-        if len(calls) == 2:
-            os.kill(os.getpid(), number)
-        return update(self, rate)
-
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(Learner, "update", signalled)
     for number in (signal.SIGINT, signal.SIGTERM):
-        calls.clear()
-        run, display = train(shapes, tmp_path / number.name, epochs=50)
+        with monkeypatch.context() as patch:
+            interrupt_at(2, patch, number)
+            run, display = train(shapes, tmp_path / number.name, epochs=50)
         assert run.interrupted
         assert run.steps == 2
         assert weights(run)
@@ -124,12 +99,12 @@ def test_a_signal_saves_and_says_how_to_go_on(
 def test_a_second_ctrl_c_stops_at_once(
     shapes: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def signalled(self: Learner, rate: float) -> torch.Tensor:
+    def twice() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
         raise AssertionError("still running")
 
-    monkeypatch.setattr(Learner, "update", signalled)
+    at_update(1, twice, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         train(shapes, tmp_path / "run", epochs=50)
 
@@ -181,7 +156,7 @@ def test_accumulated_batches_are_one_step_of_all_their_images(shapes: Path, tmp_
     assert run.steps == 6
     assert run.images == 12
     whole, _ = train(shapes, tmp_path / "whole", epochs=3, batch_size=2)
-    for one, other in zip(history(run), history(whole), strict=True):
+    for one, other in zip(history(run.folder), history(whole.folder), strict=True):
         assert one["lr"] == other["lr"]
         for name in ("objectness", "rpn_box", "classification"):  # sampled in equal numbers from each image
             assert float(one[name]) == pytest.approx(float(other[name]), rel=0.05), name
@@ -238,7 +213,7 @@ def test_one_image_and_more_objects_than_any_limit(tmp_path: Path, train: Train)
     model = {**LEARNER, "preprocess": {"short": [256, 256], "long": 320}}
     run, _ = train(folder, tmp_path / "run", epochs=4, batch_size=2, canvas=320, model=model)
     assert run.steps == 2
-    assert all(float(row["mask"]) > 0 for row in history(run))
+    assert all(float(row["mask"]) > 0 for row in history(run.folder))
 
 
 def test_fine_tuning_copies_rows_by_name_and_renames_classes(
