@@ -14,6 +14,7 @@ import numpy as np
 from maskrcnn.annotations.annotation import Annotation
 from maskrcnn.annotations.problem import DataError, Problem
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.masks.box_geometry import box_areas, rounded_xywh
 from maskrcnn.masks.crop import Box, Crop
 from maskrcnn.masks.polygons import rasterise
 from maskrcnn.masks.rle import decode
@@ -99,7 +100,9 @@ def draw_each(
             problems.append(missing.problem(source, 0, 1, annotation.id))
             continue
         if crop is not None and not _agree(box, crop.box):
-            what = f"bbox {_xywh(box)} does not enclose its mask {_xywh(crop.box)}, the mask's is used"
+            what = (
+                f"bbox {rounded_xywh(box, 1)} does not enclose its mask {rounded_xywh(crop.box, 1)}, the mask's is used"
+            )
             fix = "bbox is [x, y, width, height]"
             problems.append(Problem("box-mask-disagree", str(source), what, fix, "warning", annotation=annotation.id))
             box = crop.box
@@ -124,7 +127,7 @@ def draw_all(annotations: Sequence[Annotation], size: tuple[int, int], source: o
 
 
 def _area(crop: Crop | None, box: Box) -> float:
-    return crop.area if crop is not None else (box[2] - box[0]) * (box[3] - box[1])
+    return crop.area if crop is not None else float(box_areas(box))
 
 
 def _agree(box: Box, tight: Box) -> bool:
@@ -132,7 +135,3 @@ def _agree(box: Box, tight: Box) -> bool:
     slack_y = max(_BOX_PIXELS, _BOX_SHARE * (tight[3] - tight[1]))
     slack = (slack_x, slack_y, slack_x, slack_y)
     return all(abs(a - b) <= s for a, b, s in zip(box, tight, slack, strict=True))
-
-
-def _xywh(box: Box) -> list[float]:
-    return [round(value, 1) for value in (box[0], box[1], box[2] - box[0], box[3] - box[1])]

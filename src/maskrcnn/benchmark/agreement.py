@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from maskrcnn.masks.box_geometry import match_one_to_one, pairwise_iou
 from maskrcnn.masks.crop import crop_iou
 from maskrcnn.results.result import Result
 
@@ -31,26 +32,12 @@ class Agreement:
 
 
 def agree(exact: Result, other: Result, iou: float = SAME_OBJECT) -> Agreement:
-    """Match the objects of one image one to one: of the same class, masks that overlap by ``iou`` or more, the most
-    alike first."""
-    ours, theirs = np.nonzero(exact.labels[:, None] == other.labels)
-    pairs = [(_overlap(exact, int(a), other, int(b)), int(a), int(b)) for a, b in zip(ours, theirs, strict=True)]
-    taken, given = set[int](), set[int]()
-    for overlap, a, b in sorted(pairs, key=lambda pair: -pair[0]):
-        if overlap >= iou and a not in taken and b not in given:
-            taken.add(a)
-            given.add(b)
-    return Agreement(len(taken), len(exact) - len(taken), len(other) - len(given))
-
-
-def _overlap(a: Result, i: int, b: Result, j: int) -> float:
-    """IoU of two masks; of their boxes where both masks are empty."""
-    top_left, bottom_right = np.maximum(a.boxes[i, :2], b.boxes[j, :2]), np.minimum(a.boxes[i, 2:], b.boxes[j, 2:])
-    if not (top_left < bottom_right).all():
-        return 0.0
-    one, two = a.masks[i], b.masks[j]
-    if one.bitmap.any() or two.bitmap.any():
-        return crop_iou(one, two)
-    shared = float(np.prod(bottom_right - top_left))
-    areas = float(np.prod(a.boxes[i, 2:] - a.boxes[i, :2]) + np.prod(b.boxes[j, 2:] - b.boxes[j, :2]))
-    return shared / (areas - shared)
+    """Match the objects of one image one to one: of one class, with masks of an IoU of at least ``iou``, the most alike
+    first. Where both masks are empty, the IoU is that of their boxes."""
+    overlap = pairwise_iou(exact.boxes, other.boxes) * (exact.labels[:, None] == other.labels)
+    for a, b in np.argwhere(overlap > 0).tolist():
+        one, two = exact.masks[a], other.masks[b]
+        if one.bitmap.any() or two.bitmap.any():
+            overlap[a, b] = crop_iou(one, two)
+    kept = len(match_one_to_one(overlap, iou))
+    return Agreement(kept, len(exact) - kept, len(other) - kept)

@@ -16,6 +16,7 @@ from hotcoco import mask as coco_mask
 from maskrcnn.annotations.objects import Objects
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks import Masks, encode
+from maskrcnn.masks.box_geometry import to_xywh
 
 
 @dataclass(eq=False)
@@ -119,9 +120,3 @@ class EvaluatedImage:
             return np.zeros(shape)
         overlap: np.ndarray = coco_mask.iou(self.rle, self.truth_rle, self.truth.crowd | ~self.masked)
         return overlap.reshape(shape)
-
-
-def to_xywh(boxes: np.ndarray) -> np.ndarray:
-    """(x1, y1, x2, y2) [N, 4] as x, y, width, height: float64 [N, 4]."""
-    boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
-    return np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), axis=1)

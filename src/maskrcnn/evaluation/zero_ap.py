@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from hotcoco import mask as coco_mask
 
-from maskrcnn.evaluation.evaluated_image import EvaluatedImage, to_xywh
+from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.evaluation.recommendation import Recommendation
 from maskrcnn.evaluation.tables import Tables
+from maskrcnn.masks.box_geometry import to_xywh
 from maskrcnn.text import plural, quoted
 
 _IMAGES, _BOXES = 64, 100

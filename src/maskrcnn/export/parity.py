@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from maskrcnn.ops.boxes import iou
+from maskrcnn.masks.box_geometry import match_one_to_one, pairwise_iou
 
 SAME_BOX = 0.5  # IoU
 
@@ -101,23 +100,15 @@ def differences(model: Sequence[np.ndarray], artifact: Sequence[np.ndarray], sco
 
 def _of_image(model: list[np.ndarray], artifact: list[np.ndarray], score: float) -> Differences:
     ours, theirs = ([found[part][found[3]].astype(np.float64) for part in (0, 1, 2, 4)] for found in (model, artifact))
-    overlap = iou(torch.from_numpy(ours[0]), torch.from_numpy(theirs[0])).numpy() * (ours[2][:, None] == theirs[2])
+    overlap = pairwise_iou(ours[0], theirs[0]) * (ours[2][:, None] == theirs[2])
     # Of duplicates, which overlap another object equally, the one of nearest score is the same.
     overlap = overlap - 1e-3 * np.abs(ours[1][:, None] - theirs[1])
-    pairs = []
-    a, b = np.nonzero(overlap >= SAME_BOX)
-    taken, given = set[int](), set[int]()
-    for one, other in sorted(zip(a.tolist(), b.tolist(), strict=True), key=lambda pair: -overlap[pair]):
-        if one not in taken and other not in given:
-            taken.add(one)
-            given.add(other)
-            pairs.append((one, other))
-    # After the matching: an object just above the score in one may be just below it in the other.
-    pairs = [(one, other) for one, other in pairs if ours[1][one] >= score]
-    first, second = (np.array([pair[side] for pair in pairs], dtype=int) for side in (0, 1))
-    box, value, mask = (np.abs(ours[part][first] - theirs[part][second]) for part in (0, 1, 3))
+    matched = np.array(match_one_to_one(overlap, SAME_BOX), dtype=int).reshape(-1, 2)
     lost, added = (
-        int((np.delete(scores, list(matched)) >= score).sum())
-        for scores, matched in ((ours[1], taken), (theirs[1], given))
+        int((np.delete(scores, found) >= score).sum())
+        for scores, found in zip((ours[1], theirs[1]), matched.T, strict=True)
     )
+    # After the matching: an object just above the score in one may be just below it in the other.
+    first, second = matched[ours[1][matched[:, 0]] >= score].T
+    box, value, mask = (np.abs(ours[part][first] - theirs[part][second]) for part in (0, 1, 3))
     return Differences(box.max(1, initial=0), value, mask.max((1, 2), initial=0), lost, added)

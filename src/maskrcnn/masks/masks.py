@@ -10,11 +10,12 @@ import numpy as np
 from maskrcnn.arguments import is_whole
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.masks.box_geometry import box_sides, clip_to_image
 from maskrcnn.masks.crop import Crop
 from maskrcnn.masks.paste import paste_mask
 from maskrcnn.masks.rle import RLE, encode
 
-KEPT_BYTES = 2**26  # of pasted crops that are kept for whoever asks again
+CACHED_BYTES = 2**26  # pixels of pasted crops that are kept for the next call
 
 
 class Masks:
@@ -59,28 +60,27 @@ class Masks:
     def crops(self) -> list[Crop]:
         """The exact masks, one crop an object."""
         if self._crops is None:
-            self._crops = list(self._pasted())
+            self._crops = list(self._paste_each())
         return self._crops
 
-    def _pasted(self) -> Iterator[Crop]:
+    def _paste_each(self) -> Iterator[Crop]:
         assert self.probs is not None
         assert self.boxes is not None
         for prob, box in zip(self.probs, self.boxes, strict=True):
             yield paste_mask(prob, box, self.size, self.threshold, self.quantize)
 
-    def _one_by_one(self) -> Iterable[Crop]:
-        """The crops, kept for the next who asks if they are small together; else each is gone when the next is made."""
+    def _iter_crops(self) -> Iterable[Crop]:
+        """The crops, cached if they are small in total; otherwise each is freed when the next is made."""
         if self._crops is None and self.boxes is not None:
-            limit = np.array([self.size[1], self.size[0]] * 2, dtype=np.float64)
-            x1, y1, x2, y2 = np.clip(np.nan_to_num(self.boxes.astype(np.float64)), 0, limit).T
-            if ((x2 - x1).clip(0) * (y2 - y1).clip(0)).sum() > KEPT_BYTES:
-                return self._pasted()
+            boxes = clip_to_image(np.nan_to_num(self.boxes.astype(np.float64)), self.size)
+            if box_sides(boxes).clip(0).prod(-1).sum() > CACHED_BYTES:
+                return self._paste_each()
         return self.crops
 
     def rle(self) -> list[RLE]:
         """COCO run-length encodings, one dict an object. Never holds more than one large mask at a time."""
         encoded, areas = [], []
-        for crop in self._one_by_one():
+        for crop in self._iter_crops():
             encoded.append(encode(crop, self.size))
             areas.append(crop.area)
         self._areas = np.array(areas, dtype=np.int64)
@@ -93,7 +93,7 @@ class Masks:
             MaskRCNNError: the array would need more than `max_bytes`.
         """
         masks = self._zeros("dense", self.size[1], bool, max_bytes)
-        for mask, (bitmap, x, y) in zip(masks, self._one_by_one(), strict=True):
+        for mask, (bitmap, x, y) in zip(masks, self._iter_crops(), strict=True):
             mask[y : y + bitmap.shape[0], x : x + bitmap.shape[1]] = bitmap
         return masks
 
@@ -105,7 +105,7 @@ class Masks:
             MaskRCNNError: the array would need more than `max_bytes`.
         """
         masks = self._zeros("packed", -(-self.size[1] // 8), np.uint8, max_bytes)
-        for mask, (bitmap, x, y) in zip(masks, self._one_by_one(), strict=True):
+        for mask, (bitmap, x, y) in zip(masks, self._iter_crops(), strict=True):
             rows = np.packbits(np.pad(bitmap, ((0, 0), (x % 8, 0))), axis=1)
             mask[y : y + rows.shape[0], x // 8 : x // 8 + rows.shape[1]] = rows
         return masks
@@ -126,7 +126,7 @@ class Masks:
     def area(self) -> np.ndarray:
         """Pixels set in each mask, int64 [N]."""
         if self._areas is None:
-            self._areas = np.array([crop.area for crop in self._one_by_one()], dtype=np.int64)
+            self._areas = np.array([crop.area for crop in self._iter_crops()], dtype=np.int64)
         return self._areas
 
     def __len__(self) -> int:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from maskrcnn.annotations.objects import Drawn
-from maskrcnn.datasets.conversion.dataset_writer import DatasetWriter, LabelledImage, polygons_of, xywh
+from maskrcnn.datasets.conversion.dataset_writer import DatasetWriter, LabelledImage, polygons_of
+from maskrcnn.masks.box_geometry import box_areas, rounded_xywh
 from maskrcnn.masks.rle import encode
 
 
@@ -87,8 +88,8 @@ class CocoWriter(DatasetWriter):
     def object_entry(self, drawn: Drawn, image: LabelledImage) -> dict[str, Any]:
         """What an annotation's entry holds beside its ids."""
         annotation, crop, box = drawn
-        entry: dict[str, Any] = {"bbox": xywh(box), "iscrowd": int(annotation.crowd)}
-        area = (box[2] - box[0]) * (box[3] - box[1]) if crop is None else crop.area
+        entry: dict[str, Any] = {"bbox": rounded_xywh(box, 6), "iscrowd": int(annotation.crowd)}
+        area = float(box_areas(box)) if crop is None else crop.area
         entry["area"] = annotation.area or area
         if crop is not None:
             raster = isinstance(annotation.segmentation, dict) or annotation.crowd

@@ -14,7 +14,6 @@ import numpy as np
 from maskrcnn.annotations.labels import ImageRecord
 from maskrcnn.annotations.objects import Drawn
 from maskrcnn.datasets.conversion.omissions import Omissions
-from maskrcnn.masks.crop import Box
 from maskrcnn.masks.outline import outline
 from maskrcnn.output.atomic_file import replacing
 
@@ -99,8 +98,3 @@ def polygons_of(drawn: Drawn) -> list[np.ndarray] | None:
     assert drawn.crop is not None
     parts, holes = outline(drawn.crop)
     return None if holes else parts
-
-
-def xywh(box: Box) -> list[float]:
-    """[x, y, width, height] without the noise that subtraction adds to decimals."""
-    return [round(value, 6) for value in (box[0], box[1], box[2] - box[0], box[3] - box[1])]

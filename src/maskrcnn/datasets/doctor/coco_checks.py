@@ -20,6 +20,7 @@ from maskrcnn.datasets.doctor.examined_image import ExaminedImage
 from maskrcnn.datasets.doctor.id_gaps import missing_ids
 from maskrcnn.datasets.formats.coco_images import file_name
 from maskrcnn.images.image_reader import find_images
+from maskrcnn.masks.box_geometry import rounded_xywh
 from maskrcnn.text import listed
 
 _ROUNDING = 1.0  # pixels
@@ -141,7 +142,7 @@ def _boxes(annotations: list[dict[str, Any]], file: CocoFile) -> Iterator[Proble
         elif _is_corners(sides, tight):
             what = (
                 f"bbox {_rounded(sides)} is [x1, y1, x2, y2] of its mask; "
-                f"[x, y, width, height] is {_rounded((*tight[:2], tight[2] - tight[0], tight[3] - tight[1]))}"
+                f"[x, y, width, height] is {rounded_xywh(tight, 1)}"
             )
             yield problem_of("xyxy-box", image.path, what, entry["id"])
         else:

@@ -10,7 +10,8 @@ import numpy as np
 from maskrcnn.annotations.objects import Drawn
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.datasets.doctor.checks import SAME_BOX, SAME_MASK, problem_of
-from maskrcnn.masks.crop import Box, crop_iou
+from maskrcnn.masks.box_geometry import pairwise_iou
+from maskrcnn.masks.crop import crop_iou
 
 _SLACK = 1e-6  # pixels
 _BOX_IOU = 0.7  # masks that share 0.9 of their pixels have boxes that share this
@@ -60,7 +61,7 @@ def _overlap(first: Drawn, second: Drawn, names: Sequence[str], file: Path) -> P
     if a_crop is not None and b_crop is not None:
         overlap, kind, least = crop_iou(a_crop, b_crop), "mask", SAME_MASK
     elif a_crop is None and b_crop is None:
-        overlap, kind, least = _box_iou(a_box, b_box), "box", SAME_BOX
+        overlap, kind, least = float(pairwise_iou(a_box, b_box)[0, 0]), "box", SAME_BOX
     else:
         return None
     if overlap < least:
@@ -72,9 +73,3 @@ def _overlap(first: Drawn, second: Drawn, names: Sequence[str], file: Path) -> P
         return None  # people ride horses
     what = f"it is {names[b.label]}, annotation {a.id} with mask IoU {overlap:.3f} is {names[a.label]}"
     return problem_of("conflicting-labels", file, what, b.id)
-
-
-def _box_iou(a: Box, b: Box) -> float:
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    shared = max(width, 0.0) * max(height, 0.0)
-    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)

@@ -14,6 +14,7 @@ from maskrcnn.datasets.doctor.examined_image import ExaminedImage, ExaminedSplit
 from maskrcnn.datasets.doctor.id_gaps import missing_ids
 from maskrcnn.datasets.survey.survey import FINEST_STRIDE, network_scale
 from maskrcnn.images.image_formats import IMAGE_SUFFIXES
+from maskrcnn.masks.box_geometry import box_areas, box_sides
 from maskrcnn.text import listed, plural
 
 _PARTS_USUAL = 0.05  # share of masks in several pieces, from which objects are often hidden in part
@@ -86,7 +87,7 @@ def _id_maps(maps: Sequence[ExaminedImage], source: str | Path) -> Iterator[Prob
         ids = np.append(image.ids, 255) if image.ids.max() > 255 else image.ids
         if is_map and (missing := missing_ids(ids, 1)):
             yield problem_of("id-gaps", image.path, f"the ids of its objects {missing}")
-        areas = (image.boxes[:, 2:] - image.boxes[:, :2]).prod(axis=1)
+        areas = box_areas(image.boxes)
         far = (image.gaps > np.sqrt(areas)) & (image.gaps > 2) & ~image.crowd
         for row in np.flatnonzero(far & (not usual)):
             what = f"{image.parts[row]} pieces, the two largest {image.gaps[row]:.0f} pixels apart"
@@ -110,7 +111,7 @@ def _network_sizes(images: Sequence[ExaminedImage], config: Config) -> Iterator[
         if single.sum() > config.max_detections:
             what = f"{int(single.sum()):,} objects, the {config.preset} preset returns at most {config.max_detections}"
             yield problem_of("crowded-image", image.path, what)
-        sides = (image.boxes[:, 2:] - image.boxes[:, :2]) * scale
+        sides = box_sides(image.boxes) * scale
         for row in np.flatnonzero(single & (sides.max(axis=1, initial=0) < FINEST_STRIDE)):
             what = (
                 f"its box is {sides[row, 0]:.1f} x {sides[row, 1]:.1f} pixels at the input size of the "

@@ -28,7 +28,8 @@ from maskrcnn.datasets.formats.voc_map import CLASSES, OBJECTS, VOID, maps_folde
 from maskrcnn.datasets.formats.voc_objects import VocObject, read_objects
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.image_formats import IMAGE_SUFFIXES
-from maskrcnn.masks.crop import Box, Crop
+from maskrcnn.masks.box_geometry import box_areas, intersections, pairwise_iou
+from maskrcnn.masks.crop import Crop
 from maskrcnn.text import plural
 
 # Wider than the borders around objects.
@@ -156,8 +157,9 @@ class _Maps:
         names = self.classes.names
         if len(names) == 1:
             return 0
-        best = max(written, key=lambda other: _shared(found.box, other.box)[0], default=None)
-        if best is None or best.name not in names or _shared(found.box, best.box)[0] < 0.5:
+        overlap = pairwise_iou(found.box or (), [other.box for other in written]).ravel()
+        best = written[int(overlap.argmax())] if overlap.size else None
+        if best is None or best.name not in names or overlap.max() < 0.5:
             what = "no class map names it, and no object of the .xml fits"
             raise DataError("unknown-category", what, fix="draw its class, and list the names in class_names.txt")
         return names.index(best.name)
@@ -168,8 +170,9 @@ class _Maps:
         difficult = [found for found in written if found.difficult and found.name in names]
         parts: dict[int, list[Crop]] = {}
         for region in regions:
-            inside = [i for i, found in enumerate(difficult) if _shared(region.box, found.box)[1] >= 0.5]
-            best = max(inside, key=lambda i: _shared(region.box, difficult[i].box)[0], default=-1)
+            boxes = [found.box for found in difficult]
+            inside = intersections(region.box, boxes)[0] >= 0.5 * box_areas(region.box)
+            best = int((pairwise_iou(region.box, boxes)[0] * inside).argmax()) if inside.any() else -1
             parts.setdefault(best, []).append(region)
         unknown = [(label, region) for region in parts.pop(-1, ()) for label in range(len(names))]
         return [(names.index(difficult[i].name), union(crops)) for i, crops in parts.items()] + unknown
@@ -181,14 +184,3 @@ def _regions(void: np.ndarray, alone: np.ndarray) -> list[Crop]:
         return []
     numbered, _ = ndimage.label(ndimage.binary_opening(void, _REGION) | alone, np.ones((3, 3)))
     return [found.segmentation for found in annotations_of(numbered) if isinstance(found.segmentation, Crop)]
-
-
-def _shared(one: Box | None, other: Box) -> tuple[float, float]:
-    """IoU of two boxes, and the share of the first that lies in the other."""
-    if one is None:
-        return 0.0, 0.0
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    both = max(width, 0) * max(height, 0)
-    area, other_area = ((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
-    return both / max(area + other_area - both, 1e-9), both / max(area, 1e-9)

@@ -13,6 +13,7 @@ import numpy as np
 
 from maskrcnn.config import Preprocess
 from maskrcnn.images.input_size import resize_scale
+from maskrcnn.masks.box_geometry import box_areas
 from maskrcnn.train.samples.colour import ColourChange, sample_change
 from maskrcnn.train.samples.sample import Sample, mirror, quarter_turn
 from maskrcnn.train.samples.view import View, largest_shrink
@@ -109,7 +110,7 @@ class Augmentation:
         low, high = np.zeros(2), image - window
         if len(boxes) and high.any() and rng.random() < self.object_crops:
             # An object of a sixteenth of the area is sampled twice as often.
-            weights = np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(axis=1), 1) ** -0.25
+            weights = np.maximum(box_areas(boxes), 1) ** -0.25
             box = boxes[rng.choice(len(boxes), p=weights / weights.sum())]
             # From the first window that reaches the object's end to the last that reaches its beginning; the other way
             # round for an object larger than the window.

@@ -16,6 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from maskrcnn.masks.box_geometry import clip_to_image
 from maskrcnn.masks.patch import resample_patch, to_patch
 from maskrcnn.train.samples.sample import PATCH_LIMIT, Sample
 
@@ -64,18 +65,17 @@ def paste(sample: Sample, source: Sample, offset: np.ndarray) -> Sample:
 
 def _arrivals(sample: Sample, source: Sample, offset: np.ndarray) -> Sample:
     """The source's objects in the pixels of the sample, cut at its edges; without those that mostly lie outside."""
-    height, width = sample.image.shape[:2]
-    limits = np.array([width, height, width, height], dtype=np.float32)
+    size = sample.image.shape[:2]
     shift = np.tile(offset, 2).astype(np.float32)
     frames = source.frames + shift
-    inside = np.clip(frames, 0, limits)
+    inside = clip_to_image(frames, size)
     patches = []
     for patch, before, now in zip(source.patches, frames.astype(np.int64), inside.astype(np.int64), strict=True):
         (x, y, _, _), (x1, y1, x2, y2) = before.tolist(), now.tolist()
         patches.append(patch[y1 - y : y2 - y, x1 - x : x2 - x])
     whole, part = ([int(patch.sum(dtype=np.int64)) for patch in each] for each in (source.patches, patches))
     keep = np.flatnonzero([b and b >= INSIDE_SHARE * a for a, b in zip(whole, part, strict=True)])
-    boxes = np.clip(source.boxes + shift, 0, limits)
+    boxes = clip_to_image(source.boxes + shift, size)
     moved = replace(source, boxes=boxes, frames=inside, patches=patches).select(keep)
     return moved.cut(np.flatnonzero((frames != inside).any(axis=1)[keep]))
 

@@ -13,6 +13,7 @@ import numpy as np
 from maskrcnn.annotations.annotation import Annotation
 from maskrcnn.annotations.objects import draw_each
 from maskrcnn.annotations.problem import Problem
+from maskrcnn.masks.box_geometry import box_areas, clip_to_image
 from maskrcnn.masks.coverage import Polygons
 from maskrcnn.masks.crop import Crop
 
@@ -65,15 +66,14 @@ def make_instances(
         areas[:first] = np.add.reduceat(polygons.areas, starts)
     crops = {}
     for place, (_, crop, box) in enumerate(single, start=first):
-        boxes[place], areas[place] = box, (box[2] - box[0]) * (box[3] - box[1])
+        boxes[place], areas[place] = box, box_areas(box)
         if crop is not None:
             crops[place] = crop.tight()
             boxes[place], areas[place] = crops[place].box, crop.area
-    limits = np.array([size[1], size[0]] * 2, dtype=np.float64)
     labels = [a.label for a, usable in zip(rest, outlined, strict=True) if usable]
     labels += [one.annotation.label for one in single]
     instances = Instances(
-        np.minimum(np.maximum(boxes, 0), limits),
+        clip_to_image(boxes, size),
         areas,
         np.array(labels, dtype=np.int64),
         polygons,

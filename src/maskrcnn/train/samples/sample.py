@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from maskrcnn.masks.box_geometry import box_areas, clip_to_image
 from maskrcnn.masks.coverage import Polygons, coverage_patches
 from maskrcnn.masks.patch import resample_patch
 from maskrcnn.train.samples.instances import Instances
@@ -68,7 +69,7 @@ class Sample:
         """The visible share of an object, and the tight box of that part."""
         patch, box = self.patches[k], self.boxes[k]
         if not patch.size:
-            return min(float((box[2:] - box[:2]).prod() / self.areas[k]), 1.0), box
+            return min(float(box_areas(box) / self.areas[k]), 1.0), box
         x1, y1, x2, y2 = self.frames[k].tolist()
         # A thin object covers no cell of a coarse patch by half.
         seen: np.ndarray = patch > min(127, int(patch.max()) // 2)
@@ -110,7 +111,7 @@ def make_samples(batch: Sequence[SampleInputs]) -> list[Sample]:
     patches = iter(_object_patches(batch, visible))
     samples = []
     for (_, instances, view, *_), image, seen in zip(batch, pixels, visible, strict=True):
-        crowd = _clipped(view.to_sample(instances.crowd), view.size).astype(np.float32)
+        crowd = clip_to_image(view.to_sample(instances.crowd), view.size).astype(np.float32)
         sample = Sample(
             image,
             seen.boxes.astype(np.float32),
@@ -144,7 +145,7 @@ class _VisibleObjects(NamedTuple):
     @classmethod
     def of(cls, inputs: SampleInputs) -> _VisibleObjects:
         whole = inputs.view.to_sample(inputs.instances.boxes)
-        boxes = _clipped(whole, inputs.view.size)
+        boxes = clip_to_image(whole, inputs.view.size)
         objects = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
         whole, boxes = whole[objects], boxes[objects]
         frames = np.concatenate((np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])), axis=1)
@@ -176,11 +177,6 @@ def _object_patches(batch: Sequence[SampleInputs], visible: Sequence[_VisibleObj
             rows, columns = sizes[place].tolist()
             patches[place] = resample_patch(crop.bitmap, (x1, y1, x2, y2), (rows, columns))
     return patches
-
-
-def _clipped(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The part of boxes [N, 4] inside an image of ``size`` (H, W)."""
-    return np.minimum(np.maximum(boxes, 0), [size[1], size[0], size[1], size[0]])
 
 
 def mirror(sample: Sample) -> Sample:
