@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,9 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from maskrcnn.annotations.annotation import Annotation
 from maskrcnn.annotations.labels import ImageRecord
-from maskrcnn.annotations.objects import Drawn, draw_each
+from maskrcnn.annotations.objects import Drawn
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.doctor.checks import catalogued, problem_of
@@ -94,43 +92,35 @@ def examine_image(dataset: Dataset, index: int) -> ExaminedImage:
     record = dataset.records[index]
     file = examine_file(record)
     problems = list(file.problems)
-    annotations: Sequence[Annotation] = ()
-    unreadable: Sequence[Problem] = ()
+    objects: list[Drawn] = []
+    lost: list[Problem] = []
     readable = True
     try:
-        annotations, unreadable = dataset.annotations(index)
+        objects, lost = dataset.drawn(index)
     except MaskRCNNError as error:
         readable = False
         problem = problem_of("unreadable-labels", record.labels or record.path, error.what)
         problems.append(replace(problem, fix=error.fix or problem.fix))
-    objects, undrawable = draw_each(annotations, record.size, record.path)
-    lost = [*unreadable, *undrawable]
     problems += [replace(catalogued(problem), file=str(record.path)) for problem in lost]
     for drawn in objects:
         problems += check_shape(drawn, record.size, record.path)
     problems += check_overlaps(objects, dataset.names, record.path)
-    return _measured(record, file, problems, readable, sum(problem.objects_lost for problem in lost), objects)
-
-
-def _measured(
-    record: ImageRecord, file: ExaminedFile, problems: list[Problem], readable: bool, lost: int, objects: list[Drawn]
-) -> ExaminedImage:
-    raster = any(isinstance(drawn.annotation.segmentation, Crop) for drawn in objects)
-    counted = [pieces(drawn.crop) if raster and drawn.crop is not None else (1, 0.0) for drawn in objects]
-    nothing = (np.nan,) * 4
-    tight = [nothing if drawn.crop is None else drawn.crop.box for drawn in objects]
+    annotations, crops = [drawn.annotation for drawn in objects], [drawn.crop for drawn in objects]
+    raster = any(isinstance(annotation.segmentation, Crop) for annotation in annotations)
+    counted = [pieces(crop) if raster and crop is not None else (1, 0.0) for crop in crops]
+    tight = [(np.nan,) * 4 if crop is None else crop.box for crop in crops]
     return ExaminedImage(
         record,
         file,
         problems,
         readable,
-        lost,
-        ids=np.array([drawn.annotation.id for drawn in objects], dtype=np.int64),
-        labels=np.array([drawn.annotation.label for drawn in objects], dtype=np.int64),
-        crowd=np.array([drawn.annotation.crowd for drawn in objects], dtype=bool),
+        sum(problem.objects_lost for problem in lost),
+        ids=np.array([annotation.id for annotation in annotations], dtype=np.int64),
+        labels=np.array([annotation.label for annotation in annotations], dtype=np.int64),
+        crowd=np.array([annotation.crowd for annotation in annotations], dtype=bool),
         boxes=np.array([drawn.box for drawn in objects], dtype=np.float32).reshape(-1, 4),
         tight=np.array(tight, dtype=np.float32).reshape(-1, 4),
-        rectangle=np.array([drawn.crop is not None and is_rectangle(drawn.crop) for drawn in objects], dtype=bool),
+        rectangle=np.array([crop is not None and is_rectangle(crop) for crop in crops], dtype=bool),
         raster=raster,
         parts=np.array([count for count, _ in counted], dtype=np.int64),
         gaps=np.array([gap for _, gap in counted], dtype=np.float64),

@@ -53,11 +53,8 @@ def find_channel_layout(dataset: Dataset, images: int = LOOKED_AT) -> ChannelLay
     for index, pixels in _some_images(dataset, images):
         path, count, depth = dataset.records[index].path, pixels.shape[2], 8 * pixels.dtype.itemsize
         # A picture's fourth channel is its transparency, that of a stack can be anything.
-        if depth == 8 and (count in (1, 3) or (count == 4 and not is_multichannel(path))):
-            kind = ChannelLayout(3, 8, True)
-        else:
-            kind = ChannelLayout(count, depth, False)
-        found.setdefault(kind, path)
+        picture = depth == 8 and (count in (1, 3) or (count == 4 and not is_multichannel(path)))
+        found.setdefault(ChannelLayout(3, 8, True) if picture else ChannelLayout(count, depth, False), path)
     if len(found) > 1:
         (first, path), (second, other), *_ = found.items()
         raise MaskRCNNError(

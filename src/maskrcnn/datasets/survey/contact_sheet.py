@@ -221,15 +221,12 @@ def find_images_by_id(dataset: Dataset, wanted: Sequence[str]) -> list[int]:
     rows = {str(record.id): row for row, record in enumerate(dataset.records)}
     rows |= {record.path.stem: row for row, record in enumerate(dataset.records)}
     rows |= {record.path.name: row for row, record in enumerate(dataset.records)}
-    missing = [word for word in wanted if word not in rows]
-    if missing:
-        ids = [record.id for record in dataset.records]
-        raise MaskRCNNError(
-            f"no image has the id or file name {missing[0]!r}; ids go from {min(ids)} to {max(ids)}"
-            if ids
-            else "there are no images",
-            fix="name images such as " + ", ".join(record.path.name for record in dataset.records[:2]),
-        )
+    for word in wanted:
+        if word not in rows:
+            ids = [record.id for record in dataset.records]
+            span = f"; ids go from {min(ids)} to {max(ids)}" if ids else ""
+            fix = "name images such as " + ", ".join(record.path.name for record in dataset.records[:2])
+            raise MaskRCNNError(f"no image has the id or file name {word!r}{span}", fix=fix)
     return [rows[word] for word in wanted]
 
 

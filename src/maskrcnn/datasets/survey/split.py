@@ -112,7 +112,7 @@ def plan_split(
         )
         raise MaskRCNNError(
             f"expected at least {len(shares)} different images for {' and '.join(shares)}, found {len(usable)}{same}",
-            where=problems[0].where if problems else None,
+            where=next((problem.where for problem in problems if problem.images_lost), None),
             fix="add images, or raise the similarity from which images count as copies",
         )
     assigned = stratify(groups, _tags(surveyed), list(shares.values()), seed, classes=len(dataset.names))

@@ -181,35 +181,27 @@ def _object_patches(batch: Sequence[SampleInputs], visible: Sequence[_VisibleObj
 
 def mirror(sample: Sample) -> Sample:
     """Left becomes right."""
-    width = sample.image.shape[1]
-
-    def moved(boxes: np.ndarray) -> np.ndarray:
-        return np.stack((width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]), axis=1)
-
-    return _moved(sample, _tensor(sample.image).flip(1), [patch[:, ::-1] for patch in sample.patches], moved)
+    width, patches = sample.image.shape[1], [patch[:, ::-1] for patch in sample.patches]
+    return _moved(
+        sample, _tensor(sample.image).flip(1), patches, lambda x1, y1, x2, y2: (width - x2, y1, width - x1, y2)
+    )
 
 
 def quarter_turn(sample: Sample) -> Sample:
     """A quarter turn counter-clockwise."""
-    width = sample.image.shape[1]
-
-    def moved(boxes: np.ndarray) -> np.ndarray:
-        return np.stack((boxes[:, 1], width - boxes[:, 2], boxes[:, 3], width - boxes[:, 0]), axis=1)
-
-    return _moved(sample, _tensor(sample.image).rot90(), [np.rot90(patch) for patch in sample.patches], moved)
+    width, patches = sample.image.shape[1], [np.rot90(patch) for patch in sample.patches]
+    return _moved(
+        sample, _tensor(sample.image).rot90(), patches, lambda x1, y1, x2, y2: (y1, width - x2, y2, width - x1)
+    )
 
 
 def _moved(
-    sample: Sample, image: torch.Tensor, patches: list[np.ndarray], moved: Callable[[np.ndarray], np.ndarray]
+    sample: Sample, image: torch.Tensor, patches: list[np.ndarray], move: Callable[..., tuple[np.ndarray, ...]]
 ) -> Sample:
-    return replace(
-        sample,
-        image=image.numpy().view(sample.image.dtype),
-        boxes=moved(sample.boxes),
-        frames=moved(sample.frames),
-        patches=patches,
-        crowd=moved(sample.crowd),
-    )
+    """The sample with other pixels and patches, and its boxes moved by their coordinates x1, y1, x2, y2."""
+    boxes, frames, crowd = (np.stack(move(*boxes.T), axis=1) for boxes in (sample.boxes, sample.frames, sample.crowd))
+    pixels = image.numpy().view(sample.image.dtype)
+    return replace(sample, image=pixels, boxes=boxes, frames=frames, patches=patches, crowd=crowd)
 
 
 def _tensor(image: np.ndarray) -> torch.Tensor:
