@@ -15,14 +15,14 @@ from maskrcnn.masks.crop import Box, Crop
 
 
 class Annotation(NamedTuple):
-    """One object as its file has it, checked for sense but not drawn.
+    """One object as written in its file: validated, not rasterised.
 
     Attributes:
-        id: number by which people find it again.
+        id: its number in the file, or the place of its entry.
         label: into the data set's names.
-        crowd: whether it marks a group as one region.
+        crowd: whether it marks a group of objects as one region.
         box: as written, clipped to the image; None where the format has none or left it out.
-        area: as written, by which metrics tell small from large; None for that of the mask.
+        area: as written, by which metrics call objects small or large; None for the area of the mask.
         segmentation: polygons as flat float64 arrays x0, y0, x1, y1, …, a COCO run-length dict, a drawn crop, or None
             for an object that has a box only.
     """
@@ -39,7 +39,7 @@ def clipped_box(bbox: Any, size: tuple[int, int]) -> Box | None:
     """(x1, y1, x2, y2) of a written [x, y, width, height], clipped to an image of `size` (H, W); None for none.
 
     Raises:
-        DataError: it is no four numbers, has no area, or lies outside the image.
+        DataError: it is not four numbers, has no area, or lies outside the image.
     """
     if bbox is None or (isinstance(bbox, list) and not bbox):
         return None
@@ -60,10 +60,10 @@ def clipped_box(bbox: Any, size: tuple[int, int]) -> Box | None:
 
 
 def checked_polygons(segmentation: Any) -> list[np.ndarray]:
-    """Flat float64 arrays of those polygons that have 3 points.
+    """The polygons that have 3 or more points, as flat float64 arrays.
 
     Raises:
-        DataError: none has, or they are no lists of numbers.
+        DataError: there is none, or they are no lists of numbers.
     """
     try:
         polygons = [np.asarray(polygon, dtype=np.float64) for polygon in segmentation]

@@ -16,12 +16,12 @@ class ImageRecord:
     """One image of a data set.
 
     Attributes:
-        id: number by which people find it again.
+        id: its number in the data set.
         path: the image file.
         height, width: in pixels, after EXIF orientation.
         labels: the file that its labels come from.
-        absent: names of the classes that were looked for and are not there; None if every object is labelled.
-        partial: names of the classes of which some objects may not be labelled.
+        absent: names of the classes that were checked and have no object; None if all classes were checked.
+        partial: names of the classes of which some objects may be unlabelled.
     """
 
     id: int
@@ -49,7 +49,7 @@ class AnnotationReader(Protocol):
 
 
 class StoredAnnotations:
-    """The annotations of formats that are read at once; a class, so that it can be sent to worker processes."""
+    """Annotations that were all read on opening; a class, so that it can be pickled for worker processes."""
 
     def __init__(self, annotations: Sequence[Sequence[Annotation]]) -> None:
         self.annotations = annotations

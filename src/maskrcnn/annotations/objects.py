@@ -32,10 +32,10 @@ class Objects:
     Attributes:
         boxes: float32 [N, 4], image pixels.
         labels: int64 [N], into the dataset's names.
-        crowd: bool [N], True where a group is marked as one region.
+        crowd: bool [N], True where a group of objects is marked as one region.
         crops: N masks; None where an object has a box and no mask.
         ids: int64 [N], annotation ids, or the values of an id map.
-        areas: float64 [N], pixels by which metrics tell small from large; None means those of the masks.
+        areas: float64 [N], pixels by which metrics call objects small or large; None for the areas of the masks.
         problems: one for each object that was left out or changed.
     """
 
@@ -68,7 +68,7 @@ def draw(annotation: Annotation, size: tuple[int, int]) -> Crop | None:
 
 
 class Drawn(NamedTuple):
-    """One annotation with its tight mask (None if it has a box only) and the box that holds for it."""
+    """One annotation with its tight mask (None if it has a box only) and its box, from the file or around the mask."""
 
     annotation: Annotation
     crop: Crop | None
@@ -80,7 +80,7 @@ def draw_each(
 ) -> tuple[list[Drawn], list[Problem]]:
     """The annotations of one image of `size` (H, W), drawn, and a problem for each that is left out or changed.
 
-    A box that does not enclose its mask is replaced by the mask's. `source` is the file that problems name.
+    A box that does not enclose its mask is replaced by the box of the mask. `source` is the file that problems name.
     """
     problems: list[Problem] = []
     kept: list[Drawn] = []
@@ -99,7 +99,7 @@ def draw_each(
             missing = DataError("no-shape", "it has neither a mask nor a box", fix="draw or remove it")
             problems.append(missing.problem(source, 0, 1, annotation.id))
             continue
-        if crop is not None and not _agree(box, crop.box):
+        if crop is not None and not _boxes_agree(box, crop.box):
             what = (
                 f"bbox {rounded_xywh(box, 1)} does not enclose its mask {rounded_xywh(crop.box, 1)}, the mask's is used"
             )
@@ -130,7 +130,7 @@ def _area(crop: Crop | None, box: Box) -> float:
     return crop.area if crop is not None else float(box_areas(box))
 
 
-def _agree(box: Box, tight: Box) -> bool:
+def _boxes_agree(box: Box, tight: Box) -> bool:
     slack_x = max(_BOX_PIXELS, _BOX_SHARE * (tight[2] - tight[0]))
     slack_y = max(_BOX_PIXELS, _BOX_SHARE * (tight[3] - tight[1]))
     slack = (slack_x, slack_y, slack_x, slack_y)

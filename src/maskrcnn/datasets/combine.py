@@ -1,4 +1,4 @@
-"""Several data sets as one: classes united by name, or reduced to those that are asked for."""
+"""Several data sets as one: classes are merged by name, and may be reduced to a selection."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from maskrcnn.text import listed
 
 
 def renamed(dataset: Dataset, names: Mapping[str, str]) -> Dataset:
-    """The same data with some classes called otherwise; two classes of one new name become one.
+    """The same data with some classes renamed; two classes of one new name are merged.
 
     Raises:
         MaskRCNNError: the data has no class of an old name.
@@ -59,11 +59,11 @@ def combined(
     records = [record for dataset in datasets for record in dataset.records]
     problems = [problem for dataset in datasets for problem in dataset.problems]
     numbered = [replace(record, id=number) for number, record in enumerate(records, start=1)]
-    return Dataset(Labels(kept, numbered, _Combined(datasets, labels), problems))
+    return Dataset(Labels(kept, numbered, _CombinedReader(datasets, labels), problems))
 
 
-class _Combined:
-    """Reads the annotations of the data set that an image came from."""
+class _CombinedReader:
+    """Reads annotations from the data set that an image belongs to, and maps their labels."""
 
     def __init__(self, datasets: Sequence[Dataset], labels: Sequence[np.ndarray]) -> None:
         self.datasets, self.labels = list(datasets), list(labels)

@@ -27,8 +27,8 @@ class Dataset:
         labels: as the format's reader gave them.
         names: class names.
         records: the images that can be used.
-        problems: what was dropped or changed on opening. What only shows when an image's labels are read or drawn, is
-            returned with them.
+        problems: what was dropped or changed on opening. Problems that only appear when the labels of an image are
+            read or drawn are returned with them.
     """
 
     def __init__(self, labels: Labels) -> None:
@@ -49,7 +49,7 @@ class Dataset:
 
         Args:
             preprocess: what the model takes; RGB unless given.
-            shrink: 1, 2, 4 or 8: the image may come so many times smaller, see `read_image`.
+            shrink: 1, 2, 4 or 8: by this factor the image may be decoded smaller, see `read_image`.
 
         Raises:
             MaskRCNNError: the file cannot be read, or its size is not the one the labels were made for.
@@ -79,7 +79,7 @@ class Dataset:
             return pixels
 
     def annotations(self, index: int) -> tuple[Sequence[Annotation], Sequence[Problem]]:
-        """The annotations of one image as written, and a problem for each that makes no sense and is left out.
+        """The annotations of one image as written, and a problem for each that is invalid and left out.
 
         Raises:
             MaskRCNNError: the labels of this image cannot be read.
@@ -87,14 +87,14 @@ class Dataset:
         return self.labels.reader(index, self.records[index])
 
     def objects(self, index: int) -> Objects:
-        """The objects of one image, drawn, with a problem for each that is left out or changed; raises as above."""
+        """The objects of one image, drawn, with a problem for each that is left out or changed. Raises as above."""
         annotations, problems = self.annotations(index)
         record = self.records[index]
         objects = draw_all(annotations, record.size, record.labels or record.path)
         return replace(objects, problems=(*problems, *objects.problems))
 
     def drawn(self, index: int) -> tuple[list[Drawn], list[Problem]]:
-        """As `objects`, one by one, each with the annotation that it comes from; and the problems."""
+        """As `objects`, but a list of masks with their annotations; and the problems."""
         annotations, problems = self.annotations(index)
         record = self.records[index]
         drawn, more = draw_each(annotations, record.size, record.labels or record.path)

@@ -1,4 +1,4 @@
-"""A YAML file that names data: which folders make up each split, and what their classes are called.
+"""A YAML file that describes data: which folders make up each split, and the names of their classes.
 
 path: /data                # where relative paths start; the YAML's own folder unless given
 train:                     # one place, or a list of places that are used together
@@ -8,7 +8,7 @@ val: coco
 classes: [person]          # keep these alone; the images of other objects stay, without them
 names: [person]            # instead: other names for the classes, in the order of their ids, or {0: person, 7: dog}
 
-Names are the text that stands in the file, such as no or 02146. Of YOLO's data.yaml kpt_shape and nc are read as well.
+Names are read as text, so that no stays no and 02146 keeps its zero. Of YOLO's data.yaml, kpt_shape and nc are read too.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _MAX_KEYPOINTS = 10_000
 
 
 class Place(NamedTuple):
-    """A folder or label file; which split of it is meant, if it is said; and other names for some of its classes."""
+    """A folder or label file, the split to use of it (None if not given), and new names for some of its classes."""
 
     path: Path
     split: str | None
@@ -43,17 +43,17 @@ class Place(NamedTuple):
 
 
 class Manifest:
-    """What a YAML file says of data.
+    """A parsed YAML file.
 
     Attributes:
-        file: the YAML.
-        splits: the names of those that it has places for.
-        names: of the classes, "" for a number without one; None where it has none.
+        file: its path.
+        splits: the names of the splits that it has places for.
+        names: of the classes by number, "" for a number without a class; None if it lists none.
         classes: those to keep; None for all.
         keypoints: how many follow each box of pose labels, and the numbers of each; None for other labels.
 
     Raises:
-        MaskRCNNError: it names no split, or names and numbers that make no sense.
+        MaskRCNNError: it names no split, or its names or keypoints are invalid.
     """
 
     def __init__(self, file: Path, content: dict[Any, Any]) -> None:
@@ -67,21 +67,21 @@ class Manifest:
         self.keypoints = _keypoints(self._content.get("kpt_shape"), file)
 
     def places(self, split: str) -> list[Place]:
-        """Those of a split. Raises `MaskRCNNError` if they are written in no form that is known."""
+        """The places of a split. Raises `MaskRCNNError` if an entry is invalid."""
         return _places(_of_split(self._content, split), split, _root(self._content, self.file), self.file)
 
     def united(self, datasets: Sequence[tuple[Dataset, Mapping[str, str]]]) -> Dataset:
         """The data sets of all places of a split as one, with the classes of the manifest.
 
         Args:
-            datasets: each with the names of its place that are changed.
+            datasets: each with the new names that its place gives to classes.
 
         Raises:
-            MaskRCNNError: the manifest does not name as many classes as a data set has, or keeps one that none has.
+            MaskRCNNError: a data set has more or fewer classes than there are names, or none has one of `classes`.
         """
         problems, called = self._count_fault(), []
         for dataset, rename in datasets:
-            given, doubled = self._given(dataset)
+            given, doubled = self._names_for(dataset)
             problems += doubled
             called.append([rename.get(name, name) for name in given])
         if len(datasets) == 1 and self.classes is None and len(set(called[0])) == len(called[0]):
@@ -89,8 +89,8 @@ class Manifest:
         kept = None if self.classes is None else list(filter(None, self.classes))
         return combined([dataset for dataset, _ in datasets], called, kept).with_problems(problems)
 
-    def _given(self, dataset: Dataset) -> tuple[list[str], list[Problem]]:
-        """What the names call the classes of a data set, and a problem if they call two the same."""
+    def _names_for(self, dataset: Dataset) -> tuple[list[str], list[Problem]]:
+        """The names for the classes of a data set, and a problem if two are equal."""
         own = list(dataset.names)
         named = [name for name in self.names or () if name and name not in NO_CLASS]
         if self.names is None or own == list(dict.fromkeys(named)):
@@ -116,7 +116,7 @@ def manifest_at(path: Path) -> Manifest | None:
     """The YAML at a path: the file itself, or one in the folder that names classes and splits, as YOLO's data.yaml.
 
     Raises:
-        MaskRCNNError: it is broken.
+        MaskRCNNError: it is not valid YAML, or not a manifest although the path names it.
     """
     if path.is_file():
         if path.suffix.lower() not in _SUFFIXES:
@@ -140,7 +140,7 @@ def manifest_at(path: Path) -> Manifest | None:
 
 
 def _root(content: dict[str, Any], path: Path) -> Path:
-    """Where places start. YOLO files may name a folder of another machine; then it is the YAML's own."""
+    """The folder that relative paths start from: the YAML's own if `path` is of another machine, as in YOLO files."""
     written = str(content.get("path") or "")
     roots = (path.parent / spelling for spelling in (written, written.replace("\\", "/")))
     return next((root for root in roots if exists(root) and root.is_dir()), path.parent)
@@ -177,7 +177,7 @@ def _places(value: Any, key: str, root: Path, path: Path) -> list[Place]:
 
 
 def _located(written: str, root: Path) -> Path:
-    """A written place; if its folders are of another machine, without as many of them as it takes."""
+    """The path that an entry means; leading folders of another machine are dropped until the rest exists."""
     where = root / written
     forward = written.replace("\\", "/")
     if exists(where) or (exists((root / forward).parent) and not forward.startswith("../")):
@@ -188,7 +188,7 @@ def _located(written: str, root: Path) -> Path:
 
 
 def _names(value: Any, path: Path) -> list[str] | None:
-    """Class names by their number, "" for a number without one; None if there are none."""
+    """Class names by number, "" for a number without a class; None if the key is absent."""
     if value is None:
         return None
     listed = _by_number(value) if isinstance(value, dict) else [value] if isinstance(value, str) else value
@@ -204,7 +204,7 @@ def _names(value: Any, path: Path) -> list[str] | None:
 
 
 def _by_number(value: dict[Any, Any]) -> list[Any]:
-    """The names of a dictionary {0: cat, 7: dog}; empty if it is none."""
+    """The names in a dictionary {0: cat, 7: dog}; empty if its keys or values are invalid."""
     numbers = {number: name for key, name in value.items() if (number := whole(key)) is not None}
     last = max(numbers, default=-1)
     if len(numbers) < len(value) or not 0 <= min(numbers, default=-1) <= last < _MAX_CLASSES:

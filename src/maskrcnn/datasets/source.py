@@ -56,7 +56,7 @@ class Source:
 
     @property
     def format(self) -> DataFormat:
-        """That of the folder; COCO for a YAML alone, whose places may have several."""
+        """The format of the folder; COCO for a YAML file, whose places may have different formats."""
         if self._manifest is None:
             return self._detected[0]
         try:
@@ -93,13 +93,13 @@ class Source:
         return dataset.with_problems(notes)
 
     def open_or_whole(self, split: str) -> tuple[str, Dataset]:
-        """A split that nobody has named; where it is absent, all that there is, with a problem that says so.
+        """The default split; if it is absent, the only split or all of undivided data, with a problem that says so.
 
         Returns:
-            The name of the split that was opened, and its images.
+            The name of the split that was opened, "" for undivided data, and its data set.
 
         Raises:
-            MaskRCNNError: it is absent, and there are several others.
+            MaskRCNNError: it is absent, and there are several other splits.
         """
         if self.splits != [""] and self.has(split):
             return split, self.open(split)
@@ -120,7 +120,7 @@ class Source:
         return self.open_or_whole(default) if split is None else (split, self.open(split))
 
     def open_for_training(self) -> tuple[Dataset, Dataset | None]:
-        """The train split, and the val split if there is one; with a problem if they share images."""
+        """The train split, and the val split or None; with a problem if they share images."""
         train = self.open("train")
         if not self.has("val"):
             return train, None
@@ -168,7 +168,7 @@ class Source:
         return manifest.united(datasets)
 
     def _find(self, manifest: Manifest, place: Place, key: str) -> tuple[Source, str | None]:
-        """The data at a place of a manifest, and which split of it is meant; None for all of it."""
+        """The source of a place in a manifest, and the split to open of it; None for all of it."""
         try:
             source = self._source(manifest, place.path)
         except MaskRCNNError:

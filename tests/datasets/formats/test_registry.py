@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -50,3 +51,23 @@ def test_no_format_stumbles_over_a_folder_of_anything(tmp_path: Path, form: obje
             (place / name).write_bytes(b"\xff\x00junk")
     found = form.find(tmp_path)  # type: ignore[attr-defined]
     assert isinstance(found, dict)
+
+
+@pytest.mark.parametrize("split", ["", "Train"])
+@pytest.mark.parametrize("form", ["idmask", "binmask", "yolo"])
+def test_folders_may_be_capitalised(tmp_path: Path, form: str, split: str) -> None:
+    """On file systems that tell cases apart, Images/ is not images/."""
+    root = tmp_path / "Images" / split if form == "yolo" else tmp_path / split / "Images"
+    labels = Path(str(root).replace("Images", "Labels" if form == "yolo" else "Masks"))
+    for folder in (root, labels / "a" if form == "binmask" else labels):
+        folder.mkdir(parents=True)
+    Image.new("RGB", (8, 6)).save(root / "a.png")
+    if form == "yolo":
+        (labels / "a.txt").write_text("0 0.1 0.1 0.9 0.1 0.9 0.9\n")
+    else:
+        mask = Image.fromarray(np.eye(6, 8, dtype=np.uint8))
+        mask.save(labels / "a" / "1.png" if form == "binmask" else labels / "a.png")
+    found = detect(tmp_path)
+    assert found is not None
+    assert (found[0].name, list(found[1])) == (form, [split.lower()])
+    assert open_dataset(tmp_path).objects(0).ids.tolist() == [1]

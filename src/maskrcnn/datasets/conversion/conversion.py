@@ -1,7 +1,7 @@
-"""From data sets of any format to a new one of a given format.
+"""Converts data sets of any format to another.
 
-Images are copied or linked, never encoded again. What the new format cannot say is told in one line a kind; images and
-objects that cannot be read are left out and told one by one.
+Image files are copied or linked, never encoded again. What the new format cannot express is reported in one line a
+kind; images and objects that cannot be read are left out and reported one by one.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _UNWRITABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 @dataclass
 class Written:
-    """What was written of one split: images, single objects, and crowd regions."""
+    """How many images, single objects and crowd regions were written of one split."""
 
     images: int = 0
     objects: int = 0
@@ -50,12 +50,12 @@ class Written:
 
 @dataclass
 class Conversion:
-    """What became of the data.
+    """The result of a conversion.
 
     Attributes:
         splits: what was written, by split.
-        omissions: what the format cannot say, one a kind.
-        problems: what could not be read, and what the readers told.
+        omissions: what the format cannot express, one problem a kind.
+        problems: what could not be read, and the problems of the readers.
     """
 
     splits: dict[str, Written]
@@ -96,7 +96,7 @@ def write_into(
     link: bool = False,
     advance: Callable[[], object] = lambda: None,
 ) -> Conversion:
-    """As `convert`, into a folder that is there, whatever it holds."""
+    """As `convert`, into an existing folder, whatever it holds."""
     omissions = Omissions(form.title)
     called = {name: _clean(name.strip()) or "unnamed" for dataset in datasets.values() for name in dataset.names}
     names = list(dict.fromkeys(called.values()))
@@ -105,7 +105,7 @@ def write_into(
     problems = ProblemLog(problem for dataset in datasets.values() for problem in dataset.problems)
     splits = {split: Written() for split in datasets}
     try:
-        images = _Images(link, omissions)
+        images = _ImageCopier(link, omissions)
         with WRITERS[form.name](folder, names, list(datasets), omissions) as writer:
             for split, dataset in datasets.items():
                 labels = [place_of[called[name]] for name in dataset.names]
@@ -113,17 +113,17 @@ def write_into(
                     try:
                         drawn, found = dataset.drawn(index)
                     except MaskRCNNError as error:
-                        problems.add([_lost(error, "unreadable-labels", record)])
+                        problems.add([_lost_image(error, "unreadable-labels", record)])
                         advance()
                         continue
                     problems.add(found)
                     try:
                         images.check(record)
                     except MaskRCNNError as error:
-                        problems.add([_lost(error, "unreadable-image", record, len(drawn))])
+                        problems.add([_lost_image(error, "unreadable-image", record, len(drawn))])
                     else:
-                        image = images.place(record, writer.image_folder(split))
-                        objects = _sayable(drawn, labels, writer)
+                        image = images.copy(record, writer.image_folder(split))
+                        objects = _writable_objects(drawn, labels, writer)
                         if not writer.takes_verdicts and (record.absent is not None or record.partial):
                             omissions.add("verdicts")
                         writer.add(LabelledImage(split, image, record, objects))
@@ -136,11 +136,11 @@ def write_into(
 
 
 def _clean(text: str) -> str:
-    """Text that every label file can hold: no control characters, and no bytes that are not UTF-8."""
+    """The text with characters replaced that some label files cannot hold: control characters, half surrogates."""
     return _UNWRITABLE.sub("_", text)
 
 
-def _lost(error: MaskRCNNError, check: str, record: ImageRecord, objects: int = 0) -> Problem:
+def _lost_image(error: MaskRCNNError, check: str, record: ImageRecord, objects: int = 0) -> Problem:
     """The record of an image that is left out, with its objects."""
     check = error.check if isinstance(error, DataError) else check
     return Problem(check, str(error.where or record.path), error.what, error.fix, "error", 1, objects)
@@ -159,8 +159,8 @@ def _check(folder: Path, datasets: Mapping[str, Dataset], force: bool) -> None:
         raise MaskRCNNError("the data lies in the folder itself", where=folder, fix="choose another folder")
 
 
-def _sayable(drawn: list[Drawn], labels: list[int], writer: DatasetWriter) -> list[Drawn]:
-    """The objects that the format can say, with the labels of the new data set."""
+def _writable_objects(drawn: list[Drawn], labels: list[int], writer: DatasetWriter) -> list[Drawn]:
+    """The objects that the format can express, with the labels of the new data set."""
     kept = []
     for annotation, crop, box in drawn:
         if annotation.crowd and not writer.takes_crowds:
@@ -170,7 +170,7 @@ def _sayable(drawn: list[Drawn], labels: list[int], writer: DatasetWriter) -> li
             if not annotation.crowd:
                 writer.omissions.add("box-only")
                 continue
-            # A region that is given by its box is all of the box.
+            # A crowd region without a mask is its whole box.
             x1, y1, x2, y2 = (round(side) for side in box)
             crop = Crop(np.ones((max(y2 - y1, 0), max(x2 - x1, 0)), dtype=bool), x1, y1)
         kept.append(Drawn(annotation._replace(label=labels[annotation.label]), crop, box))
@@ -184,12 +184,12 @@ def _count(written: Written, objects: list[Drawn]) -> None:
     written.crowd += crowd
 
 
-class _Images:
-    """Puts image files into their places, each under a stem of its own."""
+class _ImageCopier:
+    """Copies or links image files into the new folders, each under a unique stem."""
 
     def __init__(self, link: bool, omissions: Omissions) -> None:
         self.link, self.omissions = link, omissions
-        self.taken: dict[Path, set[str]] = {}
+        self.used_stems: dict[Path, set[str]] = {}
 
     def check(self, record: ImageRecord) -> None:
         """Raises `MaskRCNNError` if the image cannot be read, or has another size than its labels are for."""
@@ -200,13 +200,13 @@ class _Images:
             raise DataError("size-mismatch", what, where=record.path, fix="make both the same size")
         self.omissions.add("turned", int(header.orientation != 1))
 
-    def place(self, record: ImageRecord, folder: Path) -> Path:
+    def copy(self, record: ImageRecord, folder: Path) -> Path:
         """The new file of an image. Raises `MaskRCNNError` or `OSError` if it cannot be written."""
-        if folder not in self.taken:
+        if folder not in self.used_stems:
             folder.mkdir(parents=True, exist_ok=True)
         picture = embedded_image(record.path) if is_embedded(record.path) else None
         name = record.path if picture is None else record.path.with_suffix(image_suffix(picture))
-        target = folder / self._name(name, self.taken.setdefault(folder, set()))
+        target = folder / self._name(name, self.used_stems.setdefault(folder, set()))
         if not (target.exists() and target.samefile(record.path)):
             if target.is_symlink():  # writing would change the file that it links to
                 target.unlink()
@@ -216,13 +216,13 @@ class _Images:
                 write_bytes(target, picture)
         return target
 
-    def _name(self, path: Path, taken: set[str]) -> str:
+    def _name(self, path: Path, used_stems: set[str]) -> str:
         first = stem = cut_to_bytes(_clean(path.stem), MAX_STEM_BYTES)
         number = 1
-        while alike(stem) in taken:
+        while alike(stem) in used_stems:
             number += 1
             stem = f"{first}_{number}"
-        taken.add(alike(stem))
+        used_stems.add(alike(stem))
         self.omissions.add("renamed", int(stem != path.stem))
         return stem + path.suffix
 

@@ -1,4 +1,4 @@
-"""What every format's writer is: it gets one image after another, and knows where image files go."""
+"""The base of all writers: takes one labelled image after another, and says where image files go."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class LabelledImage(NamedTuple):
 
     Attributes:
         split: its split, "" where the data does not divide.
-        path: the image file in the new data set; its stem is unique there, whatever the case.
-        record: the image it was, with its size after EXIF orientation.
+        path: the image file in the new data set; its stem is unique there, ignoring case.
+        record: the original image, with its size after EXIF orientation.
         objects: labels point into the writer's names.
     """
 
@@ -35,18 +35,18 @@ class LabelledImage(NamedTuple):
 
 
 class DatasetWriter(ABC):
-    """Writes one data set, all splits; `close` completes its files. An error in its `with` block leaves no part of one.
+    """Writes all splits of one data set; `close` completes its files. Errors in the `with` block remove partial files.
 
     Args:
         folder: of the new data set; it exists.
         names: class names.
         splits: names of the splits; [""] where the data does not divide.
-        omissions: where a writer counts what the format cannot say.
+        omissions: counts what the format cannot express.
 
     Attributes:
-        takes_crowds: it can mark a group as one region, or deals with such regions itself.
-        takes_boxes: it can say that an object has a box and no mask.
-        takes_verdicts: it can say which classes were looked for in an image.
+        takes_crowds: it can write regions that mark groups.
+        takes_boxes: it can write objects that have a box and no mask.
+        takes_verdicts: it can write which classes were checked in an image.
     """
 
     takes_crowds = takes_boxes = True
@@ -69,7 +69,7 @@ class DatasetWriter(ABC):
         self.streams.__exit__(kind, error, trace)
 
     def open(self, path: Path) -> TextIO:
-        """A file to write in parts; `self.streams.close()` puts it into its place, an error before that removes it."""
+        """A temporary file that `self.streams.close()` renames to `path`; an error before that removes it."""
         part = self.streams.enter_context(replacing(path))
         return self.streams.enter_context(part.open("w", encoding="utf-8", newline="\n"))
 
@@ -79,15 +79,15 @@ class DatasetWriter(ABC):
 
     @abstractmethod
     def add(self, image: LabelledImage) -> None:
-        """Write the labels of one image, whose file is in its place."""
+        """Write the labels of one image, whose file is already copied."""
 
     @abstractmethod
     def close(self) -> None:
-        """Write what can be written only at the end."""
+        """Write what is only known at the end."""
 
 
 def polygons_of(drawn: Drawn) -> list[np.ndarray] | None:
-    """The polygons of an object, as its source had them or traced; None if it has holes, which polygons cannot say.
+    """The polygons of an object, original or traced; None if it has holes, which polygons cannot express.
 
     Args:
         drawn: an object with a mask.

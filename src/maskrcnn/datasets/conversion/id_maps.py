@@ -1,4 +1,4 @@
-"""The objects of an image as maps of numbers, for formats that give each pixel of a map to one object."""
+"""The objects of an image as id maps, for formats in which a pixel belongs to one object."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 from maskrcnn.annotations.objects import Drawn
 from maskrcnn.datasets.conversion.omissions import Omissions
 
-# A bound on memory; that many masks over one pixel are a fault of the data.
+# Bounds memory; more masks over one pixel are a fault of the data.
 _MAX_LAYERS = 16
 
 
 def draw_ids(
     objects: Sequence[Drawn], size: tuple[int, int], omissions: Omissions, max_layers: int = _MAX_LAYERS
 ) -> list[np.ndarray]:
-    """One or more layers int32 [H, W]: 0, or the place from 1 on of the object that a pixel belongs to.
+    """One or more layers int32 [H, W]: 0 for background, else the number of the object, counted from 1.
 
     Where masks overlap, the smaller object has the pixels of the first layer, and single objects have them before
     crowds, so that as few objects as possible vanish from it; what they cover goes to further layers. `omissions`

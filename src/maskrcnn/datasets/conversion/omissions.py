@@ -1,4 +1,4 @@
-"""What a conversion cannot carry over, counted by kind and told in one line each."""
+"""What a conversion cannot carry over, counted by kind and reported in one line each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from maskrcnn.annotations.problem import Problem, Severity
 
 
 class _Kind(NamedTuple):
-    """A line with {count}, {pixels} and {format}; whether the counted objects are not in the new data set."""
+    """A message with {count}, {pixels} and {format}; `lost` if the counted objects are not in the new data set."""
 
     line: str
     fix: str = ""
@@ -70,7 +70,7 @@ _KINDS = {
 
 
 class Omissions:
-    """Counts by kind."""
+    """Counts of what is omitted, by kind."""
 
     def __init__(self, title: str) -> None:
         self.title = title
@@ -84,11 +84,11 @@ class Omissions:
             self.pixels[kind] += pixels
 
     def problems(self, where: object) -> list[Problem]:
-        """A line for each kind that occurred; `where` is the new data set."""
-        told = []
+        """One problem for each kind that occurred; `where` is the new data set."""
+        problems = []
         for kind, (line, fix, lost) in _KINDS.items():
             if count := self.counts[kind]:
                 what = line.format(count=f"{count:,}", pixels=self.pixels[kind], format=self.title)
                 severity: Severity = "warning" if lost else "note"
-                told.append(Problem(f"convert-{kind}", str(where), what, fix, severity, 0, count if lost else 0))
-        return told
+                problems.append(Problem(f"convert-{kind}", str(where), what, fix, severity, 0, count if lost else 0))
+        return problems

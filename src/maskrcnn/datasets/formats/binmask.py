@@ -4,7 +4,7 @@
     images/<stem>.*       with  masks/<stem>/*.png         (written here)
     images/<stem>.*       with  masks/<stem>_<k>.png
 
-Mask files have the image's size; pixels above half of the largest value belong to the object. Its class is told by
+Mask files have the image's size; pixels above half of the largest value belong to the object. Its class is named by
 classes.csv (see `class_table`), else by a folder masks/<stem>/<class>/, else by the file's name, as in cat_3.png.
 """
 
@@ -29,7 +29,7 @@ from maskrcnn.datasets.formats.class_table import (
 )
 from maskrcnn.datasets.formats.location import Location, split_folders_that
 from maskrcnn.datasets.formats.reader_checks import require_images
-from maskrcnn.datasets.formats.split_names import subfolders
+from maskrcnn.datasets.formats.split_names import subfolder, subfolders
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.id_map_file import open_id_map
 from maskrcnn.images.image_reader import find_images, image_size, read_image
@@ -40,8 +40,8 @@ _CLASS_AND_NUMBER = re.compile(r"(.*[^\d_. -])[_. -]+\d+")
 _NO_CLASS = ("mask", "masks", "instance", "obj", "label")
 
 
-class _Masks(NamedTuple):
-    """An image, the folder of its masks or masks/, and the mask files: each with the class that its name tells."""
+class _ImageMasks(NamedTuple):
+    """An image, the folder of its masks, and its mask files, each with the class in its name ("" for none)."""
 
     image: Path
     folder: Path
@@ -58,15 +58,15 @@ def fits(folder: Path) -> bool:
     return _pairs(folder) is not None
 
 
-def _pairs(folder: Path) -> list[_Masks] | None:
-    """The images with their masks; an image without any has none. None if the folder has another layout."""
-    masks = folder / "masks"
-    if (folder / "images").is_dir() and masks.is_dir():
-        beside = find_images(folder / "images")
+def _pairs(folder: Path) -> list[_ImageMasks] | None:
+    """The images with their masks, which may be none; None if the folder has another layout."""
+    masks, pictures = subfolder(folder, "masks"), subfolder(folder, "images")
+    if pictures.is_dir() and masks.is_dir():
+        beside = find_images(pictures)
         folders = {place.name for place in subfolders(masks)}
         if any(image.stem in folders for image in beside):
-            return [_Masks(image, masks / image.stem, list(_in(masks / image.stem))) for image in beside]
-        return _beside(beside, masks)
+            return [_ImageMasks(image, masks / image.stem, list(_mask_files(masks / image.stem))) for image in beside]
+        return _files_by_stem(beside, masks)
     places = [place for place in subfolders(folder) if (place / "images").is_dir() and (place / "masks").is_dir()]
     found = {place: find_images(place / "images") for place in places}
     # Folders of several images are data sets of their own.
@@ -74,36 +74,36 @@ def _pairs(folder: Path) -> list[_Masks] | None:
         return None
     if max(map(len, found.values())) > 1:
         return None
-    # An image that is not there is told when it is read.
+    # An image that is not there is named when it is read.
     images = {place: own[0] if own else place / "images" / f"{place.name}.png" for place, own in found.items()}
-    return [_Masks(image, place / "masks", list(_in(place / "masks"))) for place, image in images.items()]
+    return [_ImageMasks(image, place / "masks", list(_mask_files(place / "masks"))) for place, image in images.items()]
 
 
-def _in(folder: Path) -> Iterator[tuple[Path, str]]:
+def _mask_files(folder: Path) -> Iterator[tuple[Path, str]]:
     """The mask files of one image's folder, and of folders of classes in it."""
     if folder.is_dir():
         for file in sorted(find_images(folder), key=_by_number):
-            yield file, _told(file.stem.removeprefix(folder.name))
+            yield file, _class_in_name(file.stem.removeprefix(folder.name))
         for place in subfolders(folder):
             for file in sorted(find_images(place), key=_by_number):
                 yield file, place.name
 
 
-def _beside(images: Sequence[Path], masks: Path) -> list[_Masks] | None:
-    """masks/<stem>_<k>.png; the longest stem that fits is meant."""
-    pairs = {image.stem: _Masks(image, masks, []) for image in images}
+def _files_by_stem(images: Sequence[Path], masks: Path) -> list[_ImageMasks] | None:
+    """Masks named <stem>_<k>.png, matched to the longest stem of an image."""
+    pairs = {image.stem: _ImageMasks(image, masks, []) for image in images}
     for file in sorted(find_images(masks), key=_by_number):
         if file.stem in pairs:
             return None
         ends = [place.start() for place in re.finditer(r"[_-]", file.stem)]
         stem = next((file.stem[:end] for end in reversed(ends) if file.stem[:end] in pairs), None)
         if stem is not None and re.search(r"\d$", file.stem):
-            pairs[stem].files.append((file, _told(file.stem[len(stem) :])))
+            pairs[stem].files.append((file, _class_in_name(file.stem[len(stem) :])))
     return list(pairs.values()) if any(pair.files for pair in pairs.values()) else None
 
 
-def _told(stem: str) -> str:
-    """The class that a mask file's name tells: cat of cat_3; "" for none."""
+def _class_in_name(stem: str) -> str:
+    """The class in the name of a mask file: cat of cat_3; "" for none."""
     found = _CLASS_AND_NUMBER.fullmatch(stem.strip("_- "))
     return found[1] if found and found[1].lower() not in _NO_CLASS else ""
 
@@ -140,7 +140,7 @@ def read(place: Location) -> Labels:
     fix = "arrange them as images/<name>.png and masks/<name>/1.png, 2.png, …"
     require_images(records, what, problems, place.path, fix)
     classes = _names(place, table)
-    return Labels(classes, records, _Files(files, table, classes), problems)
+    return Labels(classes, records, _MaskFileReader(files, table, classes), problems)
 
 
 def _names(place: Location, table: ClassTable) -> list[str]:
@@ -149,11 +149,11 @@ def _names(place: Location, table: ClassTable) -> list[str]:
         return names_of(place.path, siblings)
     if names := read_names(place.path):
         return names
-    told = {name for sibling in siblings for pair in _pairs(sibling) or () for _, name in pair.files}
-    return sorted(name or DEFAULT_NAME for name in told) or [DEFAULT_NAME]
+    named = {name for sibling in siblings for pair in _pairs(sibling) or () for _, name in pair.files}
+    return sorted(name or DEFAULT_NAME for name in named) or [DEFAULT_NAME]
 
 
-class _Files:
+class _MaskFileReader:
     """Reads the mask files of an image."""
 
     def __init__(self, files: Sequence[list[tuple[Path, str]]], table: ClassTable, names: Sequence[str]) -> None:
@@ -162,9 +162,9 @@ class _Files:
 
     def __call__(self, index: int, record: ImageRecord) -> tuple[list[Annotation], list[Problem]]:
         annotations, problems = [], []
-        for number, (file, told) in enumerate(self.files[index], start=1):
+        for number, (file, named) in enumerate(self.files[index], start=1):
             try:
-                label, crowd = self._class(record.path.stem, file.stem, told)
+                label, crowd = self._class(record.path.stem, file.stem, named)
                 crop = _read_mask(file, record.size)
             except DataError as error:
                 problems.append(error.problem(str(file), objects_lost=1))
@@ -172,10 +172,10 @@ class _Files:
             annotations.append(Annotation(number, label, crowd, crop.box, None, crop))
         return annotations, problems
 
-    def _class(self, image: str, mask: str, told: str) -> tuple[int, bool]:
+    def _class(self, image: str, mask: str, named: str) -> tuple[int, bool]:
         if self.table.rows is not None or len(self.labels) == 1:
             return self.table.of(image, mask, self.labels)
-        name = told or DEFAULT_NAME
+        name = named or DEFAULT_NAME
         if name not in self.labels:
             raise DataError("unknown-category", f"names.txt has no class {name!r}", fix="add it, or rename the file")
         return self.labels[name], False

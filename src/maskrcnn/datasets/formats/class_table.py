@@ -21,7 +21,7 @@ DEFAULT_NAME = "object"
 
 
 class Class(NamedTuple):
-    """The class of one object: its name, and whether it is a crowd region."""
+    """The class of one object, and whether it is a crowd region."""
 
     name: str
     crowd: bool

@@ -42,7 +42,7 @@ def find(path: Path, kinds: tuple[str, ...] = ("coco",)) -> dict[str, Location]:
         return {"": Location(path)} if path.suffix.lower() == ".json" and json_kind(path) in kinds else {}
     if _named(path, kinds):
         return _named(path, (*kinds, ""))
-    whole = _only(path, kinds)
+    whole = _only_json(path, kinds)
     return {"": Location(whole)} if whole else {}
 
 
@@ -55,7 +55,7 @@ def _named(root: Path, kinds: tuple[str, ...]) -> dict[str, Location]:
         ranked = sorted(own, key=lambda file: (file.parent != root, _first(patterns, file.name.lower())))
         file = next((file for file in ranked if json_kind(file) in kinds), None)
         folder = split_folders(root).get(name)
-        file = file or (_only(folder, kinds) if folder else None)
+        file = file or (_only_json(folder, kinds) if folder else None)
         if file is not None:
             found[name] = Location(file)
     return found
@@ -69,7 +69,7 @@ def _jsons(folder: Path) -> list[Path]:
     return sorted(file for file in folder.iterdir() if file.suffix.lower() == ".json") if folder.is_dir() else []
 
 
-def _only(folder: Path, kinds: tuple[str, ...]) -> Path | None:
+def _only_json(folder: Path, kinds: tuple[str, ...]) -> Path | None:
     """The one .json of a folder, or the one of these kinds among a few."""
     for place in (folder, folder / "annotations"):
         files = _jsons(place)
@@ -156,7 +156,7 @@ def _compact(entry: dict[str, Any]) -> dict[str, Any]:
         if isinstance(counts := entry.get("counts"), list):
             entry["counts"] = np.array(counts)
     except (TypeError, ValueError, OverflowError):
-        pass  # told later, with the annotation's id
+        pass  # reported later, with the annotation's id
     return entry
 
 
@@ -171,7 +171,7 @@ def _annotation(entry: dict[str, Any], number: int, classes: Categories, record:
     try:
         box = clipped_box(written, record.size)
     except DataError as error:
-        if not _enters(segmentation, record.size):
+        if not _reaches_image(segmentation, record.size):
             raise
         box, fault = None, error.what
     if isinstance(segmentation, dict):
@@ -189,7 +189,7 @@ def _annotation(entry: dict[str, Any], number: int, classes: Categories, record:
     ), fault
 
 
-def _enters(segmentation: Any, size: tuple[int, int]) -> bool:
+def _reaches_image(segmentation: Any, size: tuple[int, int]) -> bool:
     """Whether a segmentation, as far as can be seen without drawing it, covers a part of an image of `size` (H, W)."""
     if not isinstance(segmentation, list):
         return isinstance(segmentation, dict)

@@ -1,4 +1,4 @@
-"""The classes of a COCO file: which of its categories are classes, and what the ids of annotations mean."""
+"""The classes of a COCO file, and the labels that category ids stand for."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Categories(NamedTuple):
         names: in the order of their ids.
         labels: number of an id → label; ids of one name share a label.
         ids: numbers of the ids.
-        problems: categories that are none, or not clear.
+        problems: categories that are invalid, ambiguous or not used as classes.
     """
 
     names: list[str]

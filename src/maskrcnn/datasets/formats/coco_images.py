@@ -78,7 +78,7 @@ def file_name(entry: Any) -> str:
 
 
 def entry_id(entry: Any, place: int) -> str:
-    """The id of an entry for messages, or its place in the list."""
+    """The id of an entry for messages, or its position in the list."""
     value = entry.get("id") if isinstance(entry, dict) else None
     if value is None:
         return f"number {place}"
@@ -87,7 +87,7 @@ def entry_id(entry: Any, place: int) -> str:
 
 
 def _finder(entries: list[Any], file: Path) -> ImageFinder:
-    """Looks first where most of the first images are, among the folders that such files usually lie beside."""
+    """Searches the usual folders, starting with the one that holds most of the first images."""
     stem, split = file.stem.removeprefix("instances_").removeprefix("lvis_v1_"), split_of(file.stem)
     roots = (file.parent, file.parent.parent)
     folders = [root / part for root in roots for part in (stem, f"images/{stem}", "images", "data", "")]
@@ -100,7 +100,7 @@ def _finder(entries: list[Any], file: Path) -> ImageFinder:
 
 
 def _of_split(place: Path, split: str) -> list[Path]:
-    """The folders in a place that are named after a split, under whatever name it goes."""
+    """The folders in a place that are named after a split, under any of its aliases."""
     return [folder for name, folder in split_folders(place).items() if name in aliases(split)]
 
 

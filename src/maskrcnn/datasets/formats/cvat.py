@@ -33,7 +33,7 @@ from maskrcnn.text import plural
 _MAX_BYTES = 2**31
 CROWD = "is_crowd"
 _IMAGE = re.compile(rb"<image\s[^>]*>")
-_SAID = re.compile(rb"\s(name|subset)=(?:\"([^\"]*)\"|'([^']*)')")
+_IMAGE_ATTRIBUTES = re.compile(rb"\s(name|subset)=(?:\"([^\"]*)\"|'([^']*)')")
 _SUBSET = re.compile(rb"<image\b(?:[^<>]*?\ssubset=(?:\"([^\"]*)\"|'([^']*)'))?")
 # A split's name becomes a folder's: it says nothing of other folders.
 _NO_FOLDER = re.compile(r"[^\w -]")
@@ -46,14 +46,14 @@ def find(path: Path) -> dict[str, Location]:
     """The splits that an .xml file names, or the .xml files of the splits of a folder."""
     if path.is_file():
         return _subsets(path) if path.suffix.lower() == ".xml" and is_cvat(path) else {}
-    file = _only(path)
+    file = _only_xml(path)
     if file is not None:
         return _subsets(file)
-    files = {name: found for name, place in split_folders(path).items() if (found := _only(place))}
+    files = {name: found for name, place in split_folders(path).items() if (found := _only_xml(place))}
     return {name: Location(file, next(iter(_subsets(file).values())).split) for name, file in files.items()}
 
 
-def _only(folder: Path) -> Path | None:
+def _only_xml(folder: Path) -> Path | None:
     files = [folder / "annotations.xml"] if (folder / "annotations.xml").is_file() else sorted(folder.glob("*.xml"))
     return files[0] if len(files) == 1 and is_cvat(files[0]) else None
 
@@ -77,7 +77,10 @@ def _image_names(file: Path, subset: str) -> Iterator[str]:
     """The names of the images of a subset."""
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
         for tag in _IMAGE.finditer(content):
-            said = {key: unescape((a or b).decode("utf-8", errors="replace")) for key, a, b in _SAID.findall(tag[0])}
+            said = {
+                key: unescape((a or b).decode("utf-8", errors="replace"))
+                for key, a, b in _IMAGE_ATTRIBUTES.findall(tag[0])
+            }
             if said.get(b"subset", "") == subset:
                 yield said.get(b"name", "")
 
@@ -88,7 +91,7 @@ def read(place: Location) -> Labels:
     Raises:
         MaskRCNNError: the file is no such XML, or none of its images can be used.
     """
-    reader = _Reader(place)
+    reader = _CvatParser(place)
     for element in elements(place.path, ("meta", "image", "track"), _MAX_BYTES):
         if element.tag == "meta":
             reader.meta(element)
@@ -99,7 +102,7 @@ def read(place: Location) -> Labels:
     return reader.dataset()
 
 
-class _Reader:
+class _CvatParser:
     """Collects the images of one subset while the file is parsed."""
 
     def __init__(self, place: Location) -> None:

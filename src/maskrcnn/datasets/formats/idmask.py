@@ -69,10 +69,10 @@ def read(place: Location) -> Labels:
         what = f"names.txt has {len(listed)} names and no classes.csv tells which object is which: all are the first"
         problems.append(Problem("class-unsaid", str(folder), what, "add classes.csv: image,object,class", "warning"))
     classes = names_of(folder, place.siblings)
-    return Labels(classes, records, _Maps(table, classes), problems)
+    return Labels(classes, records, _IdMapReader(table, classes), problems)
 
 
-class _Maps:
+class _IdMapReader:
     """Reads the id map of an image."""
 
     def __init__(self, table: ClassTable, names: Sequence[str]) -> None:
@@ -94,7 +94,7 @@ class _Maps:
                 )
             layers.append(annotations_of(ids))
         annotations, problems = [], []
-        for annotation in _united(layers):
+        for annotation in _union_by_id(layers):
             try:
                 label, crowd = self.table.of(record.path.stem, str(annotation.id), self.labels)
             except DataError as error:
@@ -119,7 +119,7 @@ def annotations_of(ids: np.ndarray) -> list[Annotation]:
     return found
 
 
-def _united(layers: Sequence[list[Annotation]]) -> list[Annotation]:
+def _union_by_id(layers: Sequence[list[Annotation]]) -> list[Annotation]:
     """The objects of several maps; those of one number are one object."""
     if len(layers) == 1:
         return layers[0]

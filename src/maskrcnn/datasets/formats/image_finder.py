@@ -1,4 +1,4 @@
-"""Finds the image file that a label file means, however the name was spelled on the machine of origin."""
+"""Finds the image file for a name in a label file, however it was spelled on the machine of origin."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from maskrcnn.images.image_formats import IMAGE_SUFFIXES
 # A tree of more files is not searched: names must be right there.
 _MAX_FILES = 300_000
 _MAX_NAME = 4096
-# Folders before a file's name by which two are told apart.
+# So many of the last parts of a path are compared.
 _MAX_PARTS = 8
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://[^/]*/")
 _SERVER = re.compile(r"^[\\/]{2,}")
@@ -27,7 +27,7 @@ _URL_TAIL = re.compile(r"[?#]")
 
 
 class _File(NamedTuple):
-    """An image file: `rank` is the place of its folder in the order, `alone` whether its base name is enough."""
+    """An image file; `rank` is the order of its folder, `alone` whether its base name alone may match."""
 
     path: Path
     rank: int
@@ -60,9 +60,9 @@ class ImageFinder:
     ) -> None:
         self.folders = list(dict.fromkeys(folders))
         self._names, self._trees, self._root = names, list(dict.fromkeys(trees)), root
-        self._passed = other_splits(split)
+        self._skipped_splits = other_splits(split)
         self._files: dict[tuple[str, ...], list[_File]] | None = None
-        self._sharing: dict[tuple[str, ...], int] | None = None
+        self._shared_tails: dict[tuple[str, ...], int] | None = None
 
     def find(self, name: str) -> Path | None:
         """The file of that name."""
@@ -75,27 +75,27 @@ class ImageFinder:
         """The file of that name.
 
         Raises:
-            DataError: there is none, or it cannot be told which.
+            DataError: there is none, or it cannot be missing which.
         """
         ways = list(spellings(name)) if len(name) <= _MAX_NAME else []
         for spelling in ways:
             for folder in self.folders:
                 if _is_file(folder / spelling):
                     return folder / spelling
-        told = f"no file {_cut(name)} in {self.folders[0]}" if self.folders else f"no file {_cut(name)}"
+        missing = f"no file {_cut(name)} in {self.folders[0]}" if self.folders else f"no file {_cut(name)}"
         for parts in dict.fromkeys(map(_parts, ways)):
-            files, depth = self._fitting(parts)
+            files, depth = self._best_matches(parts)
             if not files:
                 continue
             tail = tuple(map(alike, parts[-depth:]))
             if self._shared(tail):
-                what = f"{told}; {'/'.join(parts[-depth:])} is ambiguous: other entries end so too"
+                what = f"{missing}; {'/'.join(parts[-depth:])} is ambiguous: other entries end so too"
             elif len(files) > 1:
-                what = f"{told}; it is ambiguous: it may be {files[0].path} or {files[1].path}"
+                what = f"{missing}; it is ambiguous: it may be {files[0].path} or {files[1].path}"
             else:
                 return files[0].path
             raise DataError("missing-image", what, fix="put the images into the folders that the entries name")
-        raise DataError("missing-image", told, fix="add the file or remove the entry")
+        raise DataError("missing-image", missing, fix="add the file or remove the entry")
 
     def directly(self, name: str) -> bool:
         """Whether a file of that name, or of its base name, lies in one of the folders."""
@@ -108,10 +108,10 @@ class ImageFinder:
         """Whether other entries have the same base name, in other folders."""
         return any(self._shared((alike(parts[-1]),)) for parts in map(_parts, spellings(name[:_MAX_NAME])) if parts)
 
-    def _fitting(self, parts: tuple[str, ...]) -> tuple[list[_File], int]:
+    def _best_matches(self, parts: tuple[str, ...]) -> tuple[list[_File], int]:
         """The files that fit as many of the last parts of a name as any, and how many those are."""
         if self._files is None:
-            self._files = self._listed()
+            self._files = self._index_files()
         wanted = tuple(map(alike, parts[-_MAX_PARTS:]))
         if near := self._files.get(wanted[-2:], []) if len(wanted) > 1 else []:
             depths = [_common(wanted, file.path) for file in near]
@@ -125,8 +125,8 @@ class ImageFinder:
         return (exact if len(exact) == 1 else fitting), depth
 
     def _shared(self, tail: tuple[str, ...]) -> bool:
-        """Whether several entries end in these parts."""
-        if self._sharing is None:
+        """Whether the names of several entries end in these parts."""
+        if self._shared_tails is None:
             entries = {tuple(dict.fromkeys(map(_parts, spellings(name)))) for name in self._names}
             bases = Counter(base for ways in entries for base in {alike(parts[-1]) for parts in ways if parts})
             tails: Counter[tuple[str, ...]] = Counter()
@@ -138,17 +138,17 @@ class ImageFinder:
                     for depth in range(1, min(len(parts), _MAX_PARTS) + 1)
                 }
                 tails.update(ends)
-            self._sharing = {end: count for end, count in tails.items() if count > 1}
-        return tail in self._sharing
+            self._shared_tails = {end: count for end, count in tails.items() if count > 1}
+        return tail in self._shared_tails
 
-    def _listed(self) -> dict[tuple[str, ...], list[_File]]:
+    def _index_files(self) -> dict[tuple[str, ...], list[_File]]:
         """Image files by their base name, and by that with the folder they lie in."""
         ranks = {folder: rank for rank, folder in enumerate(self.folders)}
         searched = [(folder, True, False) for folder in self.folders] + [(tree, True, True) for tree in self._trees]
         searched += [(self._root, False, True)] if self._root is not None else []
         files: dict[Path, _File] = {}
         for folder, alone, deep in sorted(searched, key=lambda search: ranks.get(search[0], len(ranks))):
-            for path in _images_in(folder, self._passed) if deep else _images_in(folder):
+            for path in _images_in(folder, self._skipped_splits) if deep else _images_in(folder):
                 key = path.absolute()
                 if key not in files or (alone and not files[key].alone):
                     files[key] = _File(path, ranks.get(folder, len(ranks)), alone)
@@ -161,12 +161,12 @@ class ImageFinder:
 
 
 def alike(name: str) -> str:
-    """A form in which names that differ only in case or in the encoding of accents are equal."""
+    """A key that is equal for names that differ only in case or in the encoding of accents."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def means(name: str, path: Path) -> bool:
-    """Whether a written name, without its folders, can be that of the file."""
+    """Whether the base name of a written path matches the file."""
     return any(parts and alike(parts[-1]) == alike(path.name) for parts in map(_parts, spellings(name)))
 
 

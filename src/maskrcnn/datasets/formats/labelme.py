@@ -75,13 +75,13 @@ def read(place: Location) -> Labels:
         problems += bad
     what = f"none of {len(files)} .json files can be used"
     require_images(records, what, problems, place.path, "export them from labelme")
-    problems += _unlabelled(place.path, records) + boxes_only(annotations, place.path)
-    problems += _assumed(place.path, records, contents)
+    problems += _unlabelled_note(place.path, records) + boxes_only(annotations, place.path)
+    problems += _assumption_notes(place.path, records, contents)
     return Labels(list(classes), records, StoredAnnotations(annotations), problems)
 
 
 def _parsed(file: Path) -> Any:
-    """The content without its copy of the image, or the error that there is none."""
+    """The content without its copy of the image, or the error of a file that cannot be read."""
     try:
         content = read_json(file, max_bytes=MAX_BYTES)
     except MaskRCNNError as error:
@@ -165,7 +165,7 @@ def _size(image: Path) -> tuple[int, int] | None:
         return None
 
 
-def _unlabelled(folder: Path, records: Sequence[ImageRecord]) -> list[Problem]:
+def _unlabelled_note(folder: Path, records: Sequence[ImageRecord]) -> list[Problem]:
     """One line for the images beside the .json files that have none."""
     there = {path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES} if folder.is_dir() else set()
     copied = {record.path.stem for record in records if is_embedded(record.path)}
@@ -179,15 +179,17 @@ def _unlabelled(folder: Path, records: Sequence[ImageRecord]) -> list[Problem]:
     ]
 
 
-def _assumed(folder: Path, records: Sequence[ImageRecord], contents: Sequence[Any]) -> list[Problem]:
+def _assumption_notes(folder: Path, records: Sequence[ImageRecord], contents: Sequence[Any]) -> list[Problem]:
     """One line for the pictures that are taken out of label files, one for the shapes that mark the background."""
-    told = []
+    problems = []
     copies = sum(is_embedded(record.path) for record in records)
     if copies:
         what = f"{copies:,} of {plural(len(records), 'image')} read from imageData of the .json"
-        told.append(Problem("embedded-image", str(folder), what, "maskrcnn dataset convert writes them out", "note"))
+        problems.append(
+            Problem("embedded-image", str(folder), what, "maskrcnn dataset convert writes them out", "note")
+        )
     nothing = sum(label == BACKGROUND for content in contents for label in _labels(content))
     if nothing:
         what = f"{plural(nothing, 'shape')} labelled {BACKGROUND}, no objects, left out"
-        told.append(Problem("background-shape", str(folder), what, "", "note"))
-    return told
+        problems.append(Problem("background-shape", str(folder), what, "", "note"))
+    return problems

@@ -1,4 +1,4 @@
-"""Where the labels of a split lie, and the looks at first bytes by which label files are told apart."""
+"""Where the labels of a split are, and which format a label file has, from its first bytes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Location(NamedTuple):
 
 
 def locations(paths: Mapping[str, Path], root: Path) -> dict[str, Location]:
-    """The locations of splits that lie in one root, which know of each other."""
+    """The locations of the splits in one root."""
     return {name: Location(path, "", root, tuple(paths.values())) for name, path in paths.items()}
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from maskrcnn.annotations.problem import Problem
+from maskrcnn.datasets.formats.split_names import subfolder
 from maskrcnn.images.id_map_file import ID_MAP_SUFFIXES, SAVE_AS
 from maskrcnn.images.image_reader import find_images
 
@@ -26,7 +27,7 @@ _PREDICTED = "cp_masks"
 
 
 class MaskPair(NamedTuple):
-    """An image, the map of its objects if there is one, and what to say of it."""
+    """An image, its id map or None, and a problem if there is none or more than one."""
 
     image: Path
     mask: Path | None
@@ -35,8 +36,9 @@ class MaskPair(NamedTuple):
 
 def pairs(folder: Path) -> list[MaskPair] | None:
     """The images of a folder with their masks; None if it does not hold pairs."""
-    if (folder / "images").is_dir() and (folder / "masks").is_dir():
-        return list(_matched(find_images(folder / "images"), _files(folder / "masks"), "masks/{}.png"))
+    pictures, maps = subfolder(folder, "images"), subfolder(folder, "masks")
+    if pictures.is_dir() and maps.is_dir():
+        return list(_matched(find_images(pictures), _files(maps), "masks/{}.png"))
     files = _files(folder)
     named = {file for file in files if _is_mask(file)}
     # With label files beside them, images of such names are images like others.
@@ -57,8 +59,8 @@ def _files(folder: Path) -> list[Path]:
 
 def _is_mask(file: Path) -> bool:
     """Whether a name alone says that a file is a mask."""
-    told = _ENDING.search(file.stem) or _MASK_PREFIX.match(file.stem)
-    return _is_pickle(file) or (told is not None and file.suffix.lower() in ID_MAP_SUFFIXES)
+    named = _ENDING.search(file.stem) or _MASK_PREFIX.match(file.stem)
+    return _is_pickle(file) or (named is not None and file.suffix.lower() in ID_MAP_SUFFIXES)
 
 
 def _is_pickle(file: Path) -> bool:
@@ -66,7 +68,7 @@ def _is_pickle(file: Path) -> bool:
 
 
 def _key(stem: str) -> str:
-    """What the names of an image and its mask have in common."""
+    """The part that the names of an image and its mask share."""
     for pattern in (_ASIDE, _ENDING, _IMAGE_ENDING, _MASK_PREFIX, _IMAGE_PREFIX):
         stem = pattern.sub("", stem)
     return stem
@@ -82,7 +84,7 @@ def _matched(images: Sequence[Path], files: Sequence[Path], expected: str) -> It
     of_key = Counter(_key(image.stem) for image in images)
     for image in images:
         key = _key(image.stem)
-        # Of two images that a name may mean, none is taken.
+        # A key that two images share matches neither.
         alike = by_key.get(key, []) if of_key[key] == 1 else []
         found = list(dict.fromkeys([*by_stem.get(image.stem, []), *alike]))
         usable = [file for file in found if file.suffix.lower() in ID_MAP_SUFFIXES and not _is_pickle(file)]

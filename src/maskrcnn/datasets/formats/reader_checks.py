@@ -1,4 +1,4 @@
-"""What readers of several formats check and tell in the same words."""
+"""Checks that readers of several formats share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from maskrcnn.images.image_limits import MAX_PIXELS
 from maskrcnn.images.image_reader import image_size
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,19}(\.0*)?")
-# Pixels up to which the size that a label file claims is taken as it is.
+# Up to this many pixels, the size in a label file is trusted.
 _BELIEVED = 2**25
 
 
@@ -35,7 +35,7 @@ def whole(value: Any) -> int | None:
 def checked_size(height: Any, width: Any, image: Path) -> tuple[int, int]:
     """(H, W) as a label file claims it, or from the image's header where it claims none.
 
-    A size that masks could fill the memory with is compared with the header.
+    A size so large that masks could fill the memory is compared with the header.
 
     Raises:
         DataError: it claims more pixels than are read or than the image has, or the image cannot be read either.
@@ -70,7 +70,7 @@ def paired(number: int, image: Path, labels: Path, called: str) -> ImageRecord |
 
 
 def boxes_only(annotations: Sequence[Sequence[Annotation]], source: Path) -> list[Problem]:
-    """One line for all objects that have a box and no mask."""
+    """A note on all objects that have a box and no mask; none if all have masks."""
     single = [annotation for image in annotations for annotation in image if not annotation.crowd]
     maskless = sum(annotation.segmentation is None for annotation in single)
     if not maskless:
@@ -80,7 +80,7 @@ def boxes_only(annotations: Sequence[Sequence[Annotation]], source: Path) -> lis
 
 
 def doubled_names(names: Sequence[str], source: Path) -> list[Problem]:
-    """One line if a class name is listed twice; "" stands for a number without a class."""
+    """A warning if a class name is listed twice; "" stands for a number without a class."""
     doubled = [name for name, count in Counter(filter(None, names)).items() if count > 1]
     if not doubled:
         return []
@@ -92,7 +92,7 @@ def doubled_names(names: Sequence[str], source: Path) -> list[Problem]:
 def require_images(
     records: Sequence[ImageRecord], what: str, problems: Sequence[Problem], where: Path, fix: str
 ) -> None:
-    """Raises MaskRCNNError if there is no record; `what` says of how many, and the first image lost why."""
+    """Raises MaskRCNNError if there is no record: `what`, and the problem of the first image lost."""
     if not records:
         first = next((f", the first: {problem}" for problem in problems if problem.images_lost), "")
         raise MaskRCNNError(f"{what}{first}", where=where, fix=fix)

@@ -20,15 +20,18 @@ _NOTHING = -2
 
 
 def without_reserved(labels: Labels, where: str) -> Labels:
-    """The same labels without reserved names among its classes, and a line for each that there was."""
+    """The labels with reserved names removed from the classes, and a note for each that was removed."""
     reserved = [name for name in labels.names if name in NO_CLASS]
     names = [name for name in labels.names if name not in NO_CLASS]
     if not reserved or not names:
         return labels
     meaning = {BACKGROUND: _NOTHING, IGNORE: IGNORED} | {name: label for label, name in enumerate(names)}
     new_labels = [meaning[name] for name in labels.names]
-    told = {BACKGROUND: "is no class, and its regions are no objects", IGNORE: "is no class: its regions are ignored"}
-    problems = [Problem("reserved-name", where, f"{name} {told[name]}", severity="note") for name in reserved]
+    meanings = {
+        BACKGROUND: "is no class, and its regions are no objects",
+        IGNORE: "is no class: its regions are ignored",
+    }
+    problems = [Problem("reserved-name", where, f"{name} {meanings[name]}", severity="note") for name in reserved]
     records = [
         replace(
             record,
@@ -37,11 +40,13 @@ def without_reserved(labels: Labels, where: str) -> Labels:
         )
         for record in labels.records
     ]
-    return Labels(names, records, _Unreserved(labels.reader, new_labels, len(names)), [*labels.problems, *problems])
+    return Labels(
+        names, records, _ReservedNamesReader(labels.reader, new_labels, len(names)), [*labels.problems, *problems]
+    )
 
 
-class _Unreserved:
-    """Reads annotations whose label l becomes labels[l]; `classes` is the number of those that remain."""
+class _ReservedNamesReader:
+    """Maps label l of each annotation to labels[l]; `classes` classes remain."""
 
     def __init__(self, reader: AnnotationReader, labels: Sequence[int], classes: int) -> None:
         self.reader, self.labels, self.classes = reader, list(labels), classes
@@ -55,7 +60,7 @@ class _Unreserved:
 
 
 def for_every_class(annotations: Sequence[Annotation], classes: int, last: int) -> list[Annotation]:
-    """Annotations with IGNORED for a label as crowds of all classes, behind the others; new numbers follow `last`."""
+    """Replaces annotations of the label IGNORED by a crowd of each class, after the others; new ids follow `last`."""
     found = [annotation for annotation in annotations if annotation.label != IGNORED]
     for region in (annotation for annotation in annotations if annotation.label == IGNORED):
         for label in range(classes):

@@ -1,4 +1,4 @@
-"""What splits are called, and how folders and files are named after them."""
+"""The names of splits, and the folders and files that are named after them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _YEAR = re.compile(r"[-_]?(19|20)\d\d$")
 
 
 def aliases(split: str) -> tuple[str, ...]:
-    """All names of the split that a name in lower case means, which may be none of `SPLIT_NAMES`."""
+    """All names for the same split as a name in lower case."""
     return next((group for group in (TRAIN, VAL) if split in group), (split,))
 
 
 def matching_split(names: Sequence[str], split: str) -> str | None:
-    """Which of the splits `names` is meant by `split`; None if there is no such split.
+    """The one of `names` that a requested split means; None if it is absent.
 
     Data without splits ("") count as training data. Where there is no val split, test stands for it.
     """
@@ -43,11 +43,17 @@ def other_splits(split: str) -> frozenset[str]:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """The folders in a folder, sorted; none if there is no such folder. Files cost next to no time."""
+    """The folders in a folder, sorted; none if it does not exist. Fast, even among many files."""
     if not folder.is_dir():
         return []
     with os.scandir(folder) as entries:
         return sorted(Path(entry.path) for entry in entries if entry.is_dir())
+
+
+def subfolder(folder: Path, name: str) -> Path:
+    """The subfolder of a name, in whatever case it is written; folder / name if there is none."""
+    exact = folder / name
+    return exact if exact.is_dir() else next((f for f in subfolders(folder) if f.name.lower() == name), exact)
 
 
 def split_folders(folder: Path) -> dict[str, Path]:

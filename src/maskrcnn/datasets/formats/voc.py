@@ -80,7 +80,7 @@ def read(place: Location) -> Labels:
     what = f"none of {plural(len(stems), 'image')} can be used"
     require_images(records, what, problems, root, "check ImageSets/Segmentation")
     classes = find_classes(root, place.names)
-    return Labels(classes.names, records, _Maps(root, classes), [*problems, *classes.problems])
+    return Labels(classes.names, records, _VocReader(root, classes), [*problems, *classes.problems])
 
 
 # Most are .jpg.
@@ -99,7 +99,7 @@ def _stems(place: Location) -> list[str]:
     return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
 
 
-class _Maps:
+class _VocReader:
     """Reads the maps of an image."""
 
     def __init__(self, root: Path, classes: Classes) -> None:
@@ -115,7 +115,7 @@ class _Maps:
         objects = annotations_of(np.where(void, 0, ids))
         # labelme2voc marks what is to be ignored in the class map alone, and draws no borders.
         alone = np.zeros_like(void) if class_map is None else (class_map == VOID) & (ids == 0)
-        regions = _regions(void, alone)
+        regions = _void_regions(void, alone)
         written: list[VocObject] = []
         problems: list[Problem] = []
         if regions or not has_classes or self.classes.by_box:
@@ -124,18 +124,22 @@ class _Maps:
         annotations = []
         for found in objects:
             try:
-                label = self._written(found, written) if class_map is None else self._drawn(found, class_map, coloured)
+                label = (
+                    self._class_by_box(found, written)
+                    if class_map is None
+                    else self._class_by_map(found, class_map, coloured)
+                )
             except DataError as error:
                 problems.append(error.problem(record.labels, 0, 1, entry=f"object {found.id}"))
                 continue
             annotations.append(found._replace(label=label))
         number = max((found.id for found in objects), default=0)
-        for label, region in self._ignored(regions, written):
+        for label, region in self._ignore_regions(regions, written):
             number += 1
             annotations.append(Annotation(number, label, True, region.box, None, region))
         return annotations, problems
 
-    def _drawn(self, found: Annotation, class_map: np.ndarray, coloured: bool) -> int:
+    def _class_by_map(self, found: Annotation, class_map: np.ndarray, coloured: bool) -> int:
         """The class that most of the object's pixels have."""
         assert isinstance(found.segmentation, Crop)
         bitmap, x, y = found.segmentation
@@ -152,7 +156,7 @@ class _Maps:
             raise DataError("unknown-category", what, fix="add its name to labelmap.txt or class_names.txt")
         return label
 
-    def _written(self, found: Annotation, written: Sequence[VocObject]) -> int:
+    def _class_by_box(self, found: Annotation, written: Sequence[VocObject]) -> int:
         """The class of the .xml's object whose box fits best."""
         names = self.classes.names
         if len(names) == 1:
@@ -164,7 +168,7 @@ class _Maps:
             raise DataError("unknown-category", what, fix="draw its class, and list the names in class_names.txt")
         return names.index(best.name)
 
-    def _ignored(self, regions: Sequence[Crop], written: Sequence[VocObject]) -> list[tuple[int, Crop]]:
+    def _ignore_regions(self, regions: Sequence[Crop], written: Sequence[VocObject]) -> list[tuple[int, Crop]]:
         """Label and mask of each region to ignore: what lies in one difficult object is one region of its class."""
         names = self.classes.names
         difficult = [found for found in written if found.difficult and found.name in names]
@@ -178,7 +182,7 @@ class _Maps:
         return [(names.index(difficult[i].name), union(crops)) for i, crops in parts.items()] + unknown
 
 
-def _regions(void: np.ndarray, alone: np.ndarray) -> list[Crop]:
+def _void_regions(void: np.ndarray, alone: np.ndarray) -> list[Crop]:
     """What is to be ignored: void that is wider than borders, and all that is void in the class map alone."""
     if not (void.any() or alone.any()):
         return []

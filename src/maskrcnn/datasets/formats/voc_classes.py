@@ -6,7 +6,7 @@
     Annotations/*.xml   VOC's twenty, if the .xml name nothing else and the numbers are theirs; else the names that are
                         there, and each object has that of the box which fits it best
 
-in this order. Where there is nothing, classes are called by their numbers, and that is told.
+in this order. Where there is nothing, classes are called by their numbers, and that is problems.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Classes(NamedTuple):
         names: of the classes.
         labels: number in class maps → class; a colour's number is negative, where it is not also a number of the map.
         by_box: class maps say nothing: the .xml do.
-        problems: what is to be told of it.
+        problems: what is to be problems of it.
     """
 
     names: list[str]
@@ -85,8 +85,8 @@ def find_classes(root: Path, names: Sequence[str] | None = None) -> Classes:
     if maps.is_dir() and not used:
         return _numbered(root, [maps / f"{stem}.png" for stem in stems])
     what = "no list of class names: each object has the name of the box in Annotations that fits it best"
-    told = (Problem("names-of-boxes", str(root), what, _FIX, "note"),) if maps.is_dir() else ()
-    return Classes(used or ["object"], {}, True, told)
+    problems = (Problem("names-of-boxes", str(root), what, _FIX, "note"),) if maps.is_dir() else ()
+    return Classes(used or ["object"], {}, True, problems)
 
 
 def _lines(file: Path) -> list[str]:
@@ -141,7 +141,7 @@ def _is_pascal(maps: Path, written: Sequence[Path]) -> bool:
 
 
 def _numbers(file: Path) -> set[int]:
-    """The numbers of classes in a map; none if it cannot be read, which is told where it is used."""
+    """The class numbers in a map; none if it cannot be read, which is reported when the image is read."""
     if not file.is_file():
         return set()
     try:

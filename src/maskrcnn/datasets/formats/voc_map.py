@@ -39,12 +39,12 @@ def number_of(place: int) -> int: ...
 @overload
 def number_of(place: np.ndarray) -> np.ndarray: ...
 def number_of(place: int | np.ndarray) -> int | np.ndarray:
-    """The number in a map of the object or class at a place; places count on, numbers leave void out."""
+    """The number in a map for the object or class at a position; numbers skip void."""
     return place + (place >= VOID)
 
 
 def maps_folder(root: Path, kind: str) -> Path:
-    """Where maps of objects or classes lie; early labelme2voc has arrays there, and the images in a folder beside."""
+    """The folder of object or class maps; early labelme2voc writes arrays there and images to a folder beside."""
     images = root / f"{kind}PNG"
     return images if images.is_dir() and next((root / kind).glob("*.png"), None) is None else root / kind
 

@@ -18,8 +18,8 @@ from maskrcnn.annotations.problem import DataError, Problem, unreadable
 from maskrcnn.datasets.formats.image_finder import ImageFinder, spellings
 from maskrcnn.datasets.formats.location import Location, locations
 from maskrcnn.datasets.formats.reader_checks import doubled_names, require_images
-from maskrcnn.datasets.formats.split_names import SPLIT_NAMES, split_folders, split_of
-from maskrcnn.datasets.formats.yolo_lines import LabelFiles, text_lines
+from maskrcnn.datasets.formats.split_names import SPLIT_NAMES, split_folders, split_of, subfolder
+from maskrcnn.datasets.formats.yolo_lines import YoloReader, text_lines
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.image_formats import IMAGE_SUFFIXES
 from maskrcnn.images.image_reader import find_images, image_size
@@ -33,23 +33,24 @@ _SNIFFED = 1 << 16
 def find(path: Path) -> dict[str, Location]:
     """The image folders of the splits of a folder, such a folder itself, or a .txt that lists images."""
     if path.is_file():
-        return {"": Location(path, root=path.parent)} if path.suffix.lower() == ".txt" and _listed(path) else {}
-    parts = split_folders(path / "images") or split_folders(path)
-    folders = {name: place / "images" if (place / "images").is_dir() else place for name, place in parts.items()}
+        return {"": Location(path, root=path.parent)} if path.suffix.lower() == ".txt" and _listed_images(path) else {}
+    images = subfolder(path, "images")
+    parts = split_folders(images) or split_folders(path)
+    folders = {name: own if (own := subfolder(place, "images")).is_dir() else place for name, place in parts.items()}
     found = locations({name: place for name, place in folders.items() if _has_labels(place)}, path)
-    for place in (path / "images", path):
+    for place in (images, path):
         if not found and _has_labels(place):
             above = [folder.parent for folder in (place, *place.parents) if folder.name.lower() == "images"]
             return {"": Location(place, root=above[0] if above else path)}
-    return found or _lists(path)
+    return found or _image_lists(path)
 
 
-def _lists(path: Path) -> dict[str, Location]:
+def _image_lists(path: Path) -> dict[str, Location]:
     """The lists train.txt, val.txt, … of a folder, whose images have labels."""
     files = {file.stem.lower(): file for file in path.glob("*.txt")} if path.is_dir() else {}
     found = {name: Location(files[name], root=path) for name in SPLIT_NAMES if name in files}
     try:
-        found = {name: place for name, place in found.items() if _listed(place.path)}
+        found = {name: place for name, place in found.items() if _listed_images(place.path)}
         labelled = any(_label_file(image).is_file() for place in found.values() for image in _images(place)[0])
     except MaskRCNNError:
         return {}  # no text
@@ -87,19 +88,19 @@ def read(place: Location) -> Labels:
     names = _names(place) if place.names is None else place.names
     problems += doubled_names(names, place.path)
     classes = {name: label for label, name in enumerate(dict.fromkeys(name for name in names if name))}
-    return Labels(list(classes), records, LabelFiles([classes.get(name) for name in names], place.keypoints), problems)
+    return Labels(list(classes), records, YoloReader([classes.get(name) for name in names], place.keypoints), problems)
 
 
 def _images(place: Location) -> tuple[list[Path], list[Problem]]:
-    """The images of a folder with those below it, or of a .txt; and a problem for each that is not there."""
+    """The images of a folder and its subfolders, or of a .txt; and a problem for each that is missing."""
     if not place.path.is_file():
-        images, passed = _below(place.path)
+        images, passed = _images_below(place.path)
         if not passed:
             return images, []
         many = "images" if len(passed) > 1 else "image"
         what = f"{len(passed):,} {many} in folders without labels left out, the first: {passed[0]}"
         return images, [Problem("unlabelled-image", str(place.path), what, "label them if they show objects", "note")]
-    folder, listed = place.path.parent, _listed(place.path)
+    folder, listed = place.path.parent, _listed_images(place.path)
     # Lists may lie in a folder of their own, beside images/.
     beside = not (folder / "images").is_dir() and (folder.parent / "images").is_dir()
     root = folder.parent if beside else folder
@@ -114,8 +115,8 @@ def _images(place: Location) -> tuple[list[Path], list[Problem]]:
     return list(dict.fromkeys(images)), problems
 
 
-def _below(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The images of a folder and of those below it, and those passed over: where labels lie beside images, others."""
+def _images_below(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The images of a folder and its subfolders, and those skipped: without labels, where labels lie beside images."""
     images = [
         image
         for image in find_images(folder, recursive=True)
@@ -127,7 +128,7 @@ def _below(folder: Path) -> tuple[list[Path], list[Path]]:
     return [image for image in images if image.parent in used], [i for i in images if i.parent not in used]
 
 
-def _listed(file: Path) -> list[str]:
+def _listed_images(file: Path) -> list[str]:
     """The images that a .txt names, one a line, without its comments."""
     lines = [line.strip().strip("\"'") for line in text_lines(file)]
     names = [line for line in lines if any(Path(path).suffix.lower() in IMAGE_SUFFIXES for path in spellings(line))]
@@ -144,7 +145,7 @@ def _label_folder(folder: Path) -> Path:
         parts = list(path.parts)
         for place in range(len(parts) - 1, -1, -1):
             if parts[place].lower() == "images":
-                labels = Path(*parts[:place], "labels", *parts[place + 1 :])
+                labels = subfolder(Path(*parts[:place]), "labels").joinpath(*parts[place + 1 :])
                 return labels if labels.is_dir() else folder
     return folder
 
@@ -162,7 +163,7 @@ def _has_labels(folder: Path) -> bool:
     def labelled(images: list[Path]) -> bool:
         return any(_label_file(image).is_file() for image in images)
 
-    return labelled(find_images(folder)) or labelled(_below(folder)[0])
+    return labelled(find_images(folder)) or labelled(_images_below(folder)[0])
 
 
 def _labels_beside(folder: Path) -> bool:
@@ -194,7 +195,7 @@ def _names(place: Location) -> list[str]:
 def _label_folders(place: Location) -> Iterator[Path]:
     """Those of all splits, so that they agree on the classes."""
     places, root = [Location(path) for path in place.siblings], place.root
-    if root is not None and place.path.is_dir() and not places and place.path not in (root, root / "images"):
+    if root is not None and place.path.is_dir() and not places and place.path not in (root, subfolder(root, "images")):
         places = list(find(root).values())  # the images of one split were asked for
     for location in places or [place]:
         yield from {_label_folder(image.parent): None for image in _images(location)[0]}
@@ -204,7 +205,7 @@ def _classes_in(file: Path) -> Iterator[int]:
     try:
         lines = text_lines(file)
     except MaskRCNNError:
-        return  # told when the image is read
+        return  # reported when the image is read
     for line in lines:
         first = line.split(maxsplit=1)[0] if line.strip() else ""
         if first.isdecimal() and len(first) < 10 and int(first) < _MAX_UNNAMED:

@@ -18,7 +18,7 @@ _FAR_OUTSIDE = 2.0
 _DECIMALS = 9
 
 
-class LabelFiles:
+class YoloReader:
     """Reads the label file of an image.
 
     Args:
