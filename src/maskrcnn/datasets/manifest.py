@@ -8,7 +8,7 @@ val: coco
 classes: [person]          # keep these alone; the images of other objects stay, without them
 names: [person]            # instead: other names for the classes, in the order of their ids, or {0: person, 7: dog}
 
-Names are read as text, so that no stays no and 02146 keeps its zero. Of YOLO's data.yaml, kpt_shape and nc are read too.
+Names are read as text, so that no stays no and 02146 keeps its zero. YOLO's kpt_shape and nc are read too.
 """
 
 from __future__ import annotations

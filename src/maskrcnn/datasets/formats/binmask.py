@@ -4,7 +4,7 @@
     images/<stem>.*       with  masks/<stem>/*.png         (written here)
     images/<stem>.*       with  masks/<stem>_<k>.png
 
-Mask files have the image's size; pixels above half of the largest value belong to the object. Its class is named by
+Mask files have the image's size; pixels above half of the largest value belong to the object. Its class comes from
 classes.csv (see `class_table`), else by a folder masks/<stem>/<class>/, else by the file's name, as in cat_3.png.
 """
 
@@ -74,7 +74,7 @@ def _pairs(folder: Path) -> list[_ImageMasks] | None:
         return None
     if max(map(len, found.values())) > 1:
         return None
-    # An image that is not there is named when it is read.
+    # A missing image is reported when it is read.
     images = {place: own[0] if own else place / "images" / f"{place.name}.png" for place, own in found.items()}
     return [_ImageMasks(image, place / "masks", list(_mask_files(place / "masks"))) for place, image in images.items()]
 

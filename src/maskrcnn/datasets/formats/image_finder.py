@@ -75,7 +75,7 @@ class ImageFinder:
         """The file of that name.
 
         Raises:
-            DataError: there is none, or it cannot be missing which.
+            DataError: there is none, or several fit.
         """
         ways = list(spellings(name)) if len(name) <= _MAX_NAME else []
         for spelling in ways:

@@ -31,7 +31,7 @@ def without_reserved(labels: Labels, where: str) -> Labels:
         BACKGROUND: "is no class, and its regions are no objects",
         IGNORE: "is no class: its regions are ignored",
     }
-    problems = [Problem("reserved-name", where, f"{name} {meanings[name]}", severity="note") for name in reserved]
+    problems = [Problem("reserved-name", where, what, severity="note") for what in whats]
     records = [
         replace(
             record,

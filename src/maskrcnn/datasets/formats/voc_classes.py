@@ -6,7 +6,7 @@
     Annotations/*.xml   VOC's twenty, if the .xml name nothing else and the numbers are theirs; else the names that are
                         there, and each object has that of the box which fits it best
 
-in this order. Where there is nothing, classes are called by their numbers, and that is problems.
+in this order. Where there is nothing, classes are called by their numbers, with a warning.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Classes(NamedTuple):
         names: of the classes.
         labels: number in class maps → class; a colour's number is negative, where it is not also a number of the map.
         by_box: class maps say nothing: the .xml do.
-        problems: what is to be problems of it.
+        problems: what is assumed, and what is not named.
     """
 
     names: list[str]
