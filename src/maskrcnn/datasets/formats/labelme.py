@@ -185,9 +185,8 @@ def _assumption_notes(folder: Path, records: Sequence[ImageRecord], contents: Se
     copies = sum(is_embedded(record.path) for record in records)
     if copies:
         what = f"{copies:,} of {plural(len(records), 'image')} read from imageData of the .json"
-        problems.append(
-            Problem("embedded-image", str(folder), what, "maskrcnn dataset convert writes them out", "note")
-        )
+        fix = "maskrcnn dataset convert writes them out"
+        problems.append(Problem("embedded-image", str(folder), what, fix, "note"))
     nothing = sum(label == BACKGROUND for content in contents for label in _labels(content))
     if nothing:
         what = f"{plural(nothing, 'shape')} labelled {BACKGROUND}, no objects, left out"

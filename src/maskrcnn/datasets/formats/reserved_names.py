@@ -27,10 +27,8 @@ def without_reserved(labels: Labels, where: str) -> Labels:
         return labels
     meaning = {BACKGROUND: _NOTHING, IGNORE: IGNORED} | {name: label for label, name in enumerate(names)}
     new_labels = [meaning[name] for name in labels.names]
-    meanings = {
-        BACKGROUND: "is no class, and its regions are no objects",
-        IGNORE: "is no class: its regions are ignored",
-    }
+    effects = {BACKGROUND: "its regions are no objects", IGNORE: "its regions are ignored"}
+    whats = [f"{name} is no class: {effects[name]}" for name in reserved]
     problems = [Problem("reserved-name", where, what, severity="note") for what in whats]
     records = [
         replace(
