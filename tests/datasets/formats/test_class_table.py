@@ -3,7 +3,6 @@ from pathlib import Path
 import pytest
 
 from maskrcnn.annotations.problem import DataError
-from maskrcnn.datasets.conversion.class_table_writer import ClassTableWriter
 from maskrcnn.datasets.formats.class_table import names_of, read_names, read_table
 from maskrcnn.errors import MaskRCNNError
 
@@ -58,12 +57,3 @@ def test_another_file_is_one_error(tmp_path: Path, text: bytes, told: str) -> No
     (tmp_path / "classes.csv").write_bytes(text)
     with pytest.raises(MaskRCNNError, match=told):
         read_table(tmp_path)
-
-
-def test_one_class_needs_no_table(tmp_path: Path) -> None:
-    for crowd, written in ((False, False), (True, True)):
-        writer = ClassTableWriter(tmp_path, ["cell"], ["train"])
-        writer.add("train", "a", "1", 0, crowd)
-        writer.close()
-        assert (tmp_path / "train" / "classes.csv").exists() == written
-    assert (tmp_path / "names.txt").read_text() == "cell\n"

@@ -7,8 +7,8 @@ import re
 import numpy as np
 from PIL import Image
 
-from maskrcnn.datasets.conversion.class_table_writer import MaskFolderWriter
 from maskrcnn.datasets.conversion.dataset_writer import LabelledImage
+from maskrcnn.datasets.conversion.mask_folder_writer import MaskFolderWriter
 from maskrcnn.output.atomic_file import replacing
 
 
@@ -35,4 +35,4 @@ class BinmaskWriter(MaskFolderWriter):
             with replacing(folder / f"{name}.png") as file:
                 Image.fromarray(mask).save(file, format="PNG", compress_level=1)
             part[:] = 0
-            self.table.add(image.split, image.path.stem, name, drawn.annotation.label, drawn.annotation.crowd)
+            self.add_class(image, name, drawn.annotation)

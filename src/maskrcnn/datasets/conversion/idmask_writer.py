@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from maskrcnn.datasets.conversion.class_table_writer import MaskFolderWriter
 from maskrcnn.datasets.conversion.dataset_writer import LabelledImage
 from maskrcnn.datasets.conversion.id_maps import draw_ids
+from maskrcnn.datasets.conversion.mask_folder_writer import MaskFolderWriter
 from maskrcnn.output.atomic_file import replacing
 
 
@@ -32,4 +32,4 @@ class IdmaskWriter(MaskFolderWriter):
             with replacing(folder / f"{image.path.stem}.png") as file:
                 first.save(file, format="PNG")
         for number, drawn in enumerate(image.objects, start=1):
-            self.table.add(image.split, image.path.stem, str(number), drawn.annotation.label, drawn.annotation.crowd)
+            self.add_class(image, str(number), drawn.annotation)
