@@ -46,7 +46,7 @@ def stage_of_parameters(model: MaskRCNN) -> dict[str, int]:
 
 
 def freeze(model: MaskRCNN, chosen: Sequence[int | str]) -> None:
-    """Keep parts of the backbone as they are: no gradients, and norms that use their statistics instead of gathering.
+    """Freeze parts of the backbone: no gradients, and norms that use their statistics instead of collecting new ones.
 
     Call it after ``model.train()``, which would set the norms free.
 

@@ -42,8 +42,8 @@ def fix_batch_size(
     folds, images = recipe.accumulate * learner.processes.count, recipe.batch_size
     preprocess = learner.model.config.preprocess
     least = min(preprocess.short) // 2 if recipe.canvas == "own" else recipe.canvas
-    least_images = 1 if images == "auto" else images
-    check_batch(least_images, recipe.accumulate, least, preprocess.channels, learner.accelerator.device)
+    count = 1 if images == "auto" else images
+    check_batch(count, recipe.accumulate, least, preprocess.channels, learner.accelerator.device)
     if images == "auto" and images_a_step is not None:
         images = max(images_a_step // folds, 1)
     elif images == "auto":

@@ -28,7 +28,7 @@ PATIENCE = timedelta(hours=6)
 
 
 def build_accelerator(recipe: Recipe, device: str, folder: Path) -> tuple[Accelerator, str]:
-    """The devices of all processes, with torch's generators seeded; and the precision that "auto" stands for."""
+    """The device of each process, with torch's generators seeded; and the precision that the recipe's stands for."""
     picked = pick_device(device)
     if picked.type == "cuda" and picked.index is not None:
         torch.cuda.set_device(picked)
@@ -59,16 +59,16 @@ class Objective(nn.Module):
         self.model, self.processes = model, processes
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """The scalar to differentiate, and detached, in the order of `Losses`, float [5] each: the losses over all
-        processes' batches, and those of this one."""
+        """The scalar to differentiate; and detached, float [5] in the order of `Losses`, the losses over the batches of
+        all processes and those of this one."""
         terms = self.model.loss_terms(batch)
         own = terms.mean
         if self.processes == 1:
             return own.sum(), own.detach(), own.detach()
         everywhere = torch.stack((terms.total.detach(), terms.samples.float()))
         dist.all_reduce(everywhere)
-        places = everywhere[1].clamp(min=1)
-        return (terms.total * (self.processes / places)).sum(), everywhere[0] / places, own.detach()
+        samples = everywhere[1].clamp(min=1)
+        return (terms.total * (self.processes / samples)).sum(), everywhere[0] / samples, own.detach()
 
 
 class Processes:
@@ -83,6 +83,7 @@ class Processes:
 
     @property
     def main(self) -> bool:
+        """Whether this is the first process, which alone writes, prints and evaluates."""
         return self.rank == 0
 
     def all_max(self, *values: float) -> list[float]:

@@ -275,8 +275,9 @@ def _introduce(run: PreparedRun, saved: SavedRun | None) -> None:
     log.say(f"train: {plural(len(run.train_data), 'image')}, val: {'none' if val_data is None else len(val_data)}")
     several = f", {run.learner.processes.count} processes" if run.learner.processes.count > 1 else ""
     log.say(f"{run.precision} on {run.learner.accelerator.device}{several}")
-    fit = f"as many steps as fit into {duration_text(60 * recipe.minutes)}," if recipe.minutes else ""
-    steps = fit or plural(run.timer.total_steps, "step")
+    steps = plural(run.timer.total_steps, "step")
+    if recipe.minutes:
+        steps = f"as many steps as fit into {duration_text(60 * recipe.minutes)},"
     log.say(f"{steps} of {plural(run.images_a_step, 'image')} each; peak learning rate {run.rate:.3g}")
     if not recipe.minutes:
         log.say(*run.timer.warnings())

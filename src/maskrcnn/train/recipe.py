@@ -178,14 +178,16 @@ def read_recipe(path: Path | None, changes: dict[str, Any]) -> Recipe:
             raise MaskRCNNError(f"not a readable recipe: {error.what}", where=path, fix=error.fix) from None
         if not isinstance(data, dict):
             raise MaskRCNNError(f"expected 'name: value' lines, found {type(data).__name__}", where=path)
-    data = {str(name): value for name, value in data.items()} | {
-        name: value for name, value in changes.items() if value is not None
-    }
+    data = {str(name): value for name, value in data.items()}
+    data |= {name: value for name, value in changes.items() if value is not None}
     try:
         recipe = Recipe(**data)
+        if recipe.init is None:  # else the settings of the model are checked when the checkpoint is read
+            preset(recipe.preset).replace(**recipe.model)
     except ValidationError as error:
         raise _first_mistake(error, path) from None
-    _check_model(recipe, path)
+    except MaskRCNNError as error:
+        raise MaskRCNNError(error.what, where=path, fix=error.fix) from None
     return recipe
 
 
@@ -200,12 +202,3 @@ def _first_mistake(error: ValidationError, path: Path | None) -> MaskRCNNError:
         what = problem["msg"].removeprefix("Value error, ")
         return MaskRCNNError(f"{name}: {what}, found {shown(problem['input'])}", where=path, fix="correct it")
     return MaskRCNNError(f"unknown setting {shown(name)}", where=path, fix=suggestion(name, Recipe.model_fields))
-
-
-def _check_model(recipe: Recipe, path: Path | None) -> None:
-    """Raise for settings that the model's preset cannot take; those of ``init`` are checked when it is read."""
-    if recipe.init is None:
-        try:
-            preset(recipe.preset).replace(**recipe.model)
-        except MaskRCNNError as error:
-            raise MaskRCNNError(error.what, where=path, fix=error.fix) from None
