@@ -243,6 +243,14 @@ def test_ids_and_sizes_in_any_type(tmp_path: Path) -> None:
     assert problems_of(dataset) == []
 
 
+def test_a_problem_names_the_annotation_as_the_file_does(tmp_path: Path) -> None:
+    bad = [annotation(id=written, category_id=99) for written in (4, "5", "x", None)]
+    dataset = Dataset(coco.read(Location(write(tmp_path, *bad, annotation(id=1)))))
+    places = [(problem.annotation, problem.entry) for problem in dataset.problems]
+    assert places == [(4, ""), (5, ""), (None, "annotation x"), (None, "annotation number 4")]
+    assert dataset.problems[3].where.endswith(", annotation number 4")
+
+
 @pytest.mark.parametrize(
     "bad", ["x", None, {"id": 8}, {"name": "owl"}, {"id": 8, "name": None}, {"id": 7, "name": "b"}]
 )

@@ -100,7 +100,7 @@ def read(location: Location) -> Labels:
     for place, (number, entry) in enumerate(zip(numbers, entries, strict=True), start=1):
         entries[place - 1] = None  # large files do not fit into memory twice
         called = entry_id(entry, place)
-        called = "" if called == str(number) else f"annotation {called}"
+        where = (number, "") if called == str(number) else (None, f"annotation {called}")
         try:
             if not isinstance(entry, dict):
                 raise DataError(
@@ -114,16 +114,16 @@ def read(location: Location) -> Labels:
                 continue  # lost with its image
             annotation, box_fault = _annotation(entry, number, classes, records[row[image_id]])
         except DataError as error:
-            problems.append(error.problem(file, 0, 1, number, called))
+            problems.append(error.problem(file, 0, 1, *where))
             continue
         if box_fault:
             what = f"{box_fault}, the mask's is used"
             fix = "bbox is [x, y, width, height]"
-            problems.append(Problem("box-mask-disagree", str(file), what, fix, "warning", 0, 0, number, called))
+            problems.append(Problem("box-mask-disagree", str(file), what, fix, "warning", 0, 0, *where))
         if annotation.id in seen:
             what = "kept, but another annotation has the same id"
             fix = "give each its own id"
-            problems.append(Problem("duplicate-id", str(file), what, fix, "warning", 0, 0, number, called))
+            problems.append(Problem("duplicate-id", str(file), what, fix, "warning", 0, 0, *where))
         seen.add(annotation.id)
         annotations[row[image_id]].append(annotation)
     problems += boxes_only(annotations, file)
