@@ -25,7 +25,7 @@ from maskrcnn.predict.image_predictor import ImagePredictor
 from maskrcnn.runtime import Runtime
 from tests.command import run
 from tests.predictor_contract import PredictorContract
-from tests.threads import assert_equal
+from tests.threads import assert_equal, check_two_threads
 
 SHARES = torch.tensor([[0.1, 0.2, 0.5, 0.6], [0.5, 0.5, 1.0, 1.0]])
 
@@ -224,6 +224,10 @@ def test_evaluate_asks_for_trust(program: Path, shapes: Path, tmp_path: Path) ->
     # The model has other classes than the data, which is found out once it is opened.
     code, text = run(*command, "--trust")
     assert (code, "classes" in text) == (2, True), text
+
+
+def test_two_threads_get_what_one_gets(program: Path) -> None:
+    check_two_threads(maskrcnn.load(program, trust=True))
 
 
 def test_a_program_is_pickled_as_where_it_came_from(program: Path) -> None:
