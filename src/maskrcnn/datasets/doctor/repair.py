@@ -63,18 +63,19 @@ def repair(path: str | Path, out: str | Path, network: str = "lite", workers: in
     with unfinished_while(out):
         files, total = _copy(datasets, out) or _convert(datasets, source.format, out)
         for _ in range(_ROUNDS):
-            after = _without_unfinished(examine(out, network, workers))
+            after = examine(out, network, workers)
             done = [_fix_split(file, split, after) for split, file in files.items()]
-            if not any(part.problems for part in done):
+            if not any(counts.problems for counts in done):
                 break
-            for part in done:
-                total.update(part)
+            for counts in done:
+                total.update(counts)
+    # The copy was examined while it was marked as unfinished.
+    after = replace(after, problems=[problem for problem in after.problems if problem.check != "unfinished"])
     left_out = [
         f"left out, {check}: {plural(total.images[check], 'image')}, {plural(total.objects[check], 'object')}"
-        for check in total.images | total.objects
-        if total.images[check] or total.objects[check]
+        for check in total.images | total.objects  # those above 0
     ]
-    return Repair({check: count for check, count in total.problems.items() if count}, left_out, after)
+    return Repair(dict(+total.problems), left_out, after)
 
 
 def check_copy(path: Path, out: Path) -> None:
@@ -83,11 +84,6 @@ def check_copy(path: Path, out: Path) -> None:
         raise MaskRCNNError("expected a new or empty folder", where=out, fix="name another")
     if path.resolve() in (out.resolve(), *out.resolve().parents):
         raise MaskRCNNError("the copy would lie in the data themselves", where=out, fix="name a folder elsewhere")
-
-
-def _without_unfinished(diagnosis: Diagnosis) -> Diagnosis:
-    """The diagnosis of a copy without the problem that it is still being written."""
-    return replace(diagnosis, problems=[problem for problem in diagnosis.problems if problem.check != "unfinished"])
 
 
 def _copy(datasets: Mapping[str, Dataset], out: Path) -> tuple[dict[str, Path], FixCounts] | None:
@@ -110,7 +106,7 @@ def _copy(datasets: Mapping[str, Dataset], out: Path) -> tuple[dict[str, Path], 
         kept = {entry["id"] for entry in content["images"]}
         content["annotations"] = [entry for entry in entries_of(content, "annotations") if entry["image_id"] in kept]
         done.problems["duplicate-id"] += make_ids_unique(content["annotations"])
-        _write(files[split], content)
+        write_text(files[split], json.dumps(content, ensure_ascii=False))
     done.problems["unknown-image"] += done.objects["unknown-image"]
     return files, done
 
@@ -158,7 +154,7 @@ def _fix_split(file: Path, split: str, after: Diagnosis) -> FixCounts:
         return FixCounts()
     content = read_json(file)
     done = apply_fixes(content, file.parent / (split or "images"), problems)
-    _write(file, content)
+    write_text(file, json.dumps(content, ensure_ascii=False))
     return done
 
 
@@ -169,7 +165,3 @@ def _lost(problems: Iterable[Problem]) -> FixCounts:
         lost.images[problem.check] += problem.images_lost
         lost.objects[problem.check] += problem.objects_lost
     return lost
-
-
-def _write(file: Path, content: Mapping[str, Any]) -> None:
-    write_text(file, json.dumps(content, ensure_ascii=False))
