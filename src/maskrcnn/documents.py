@@ -45,7 +45,7 @@ def read_yaml(path: Path, *, as_written: Collection[str] = ()) -> Any:
     """
     import yaml
 
-    text = _text(path, MAX_YAML_BYTES, "YAML")
+    text = _read_text(path, MAX_YAML_BYTES, "YAML")
     try:
         return _built(text, as_written)
     except yaml.YAMLError as error:
@@ -72,7 +72,7 @@ def read_json(
     Raises:
         MaskRCNNError: the file cannot be read, is no JSON, is nested too deeply or too large.
     """
-    return parse_json(_text(path, max_bytes, "JSON"), path, object_hook=object_hook)
+    return parse_json(_read_text(path, max_bytes, "JSON"), path, object_hook=object_hook)
 
 
 def parse_json(text: str, where: object = None, *, object_hook: Callable[[dict[str, Any]], Any] | None = None) -> Any:
@@ -89,7 +89,7 @@ def parse_json(text: str, where: object = None, *, object_hook: Callable[[dict[s
         raise MaskRCNNError(f"not valid JSON: {str(error)[:200]}", where=where, fix="correct the file") from None
 
 
-def _text(path: Path, max_bytes: int | None, kind: str) -> str:
+def _read_text(path: Path, max_bytes: int | None, kind: str) -> str:
     try:
         found = path.stat()
         size = found.st_size

@@ -114,7 +114,6 @@ def test_the_environment_names_versions_and_devices() -> None:
 def test_the_environment_tells_which_fast_forms_run(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    from maskrcnn.inference import device
     from maskrcnn.ops.fused_conv import fused_form
     from maskrcnn.ops.linear import linear_form
 
@@ -126,7 +125,7 @@ def test_the_environment_tells_which_fast_forms_run(monkeypatch: pytest.MonkeyPa
         assert f"{linear_form(torch.device('cpu'), dtype)} for {name} on cpu" in found["linear layers"]
     assert found["winograd"].startswith("yes")
     assert found["memory kept"].split()[0] in ("yes", "no")
-    monkeypatch.setattr(device, "bf16_instructions", lambda: "")
+    monkeypatch.setattr("maskrcnn.benchmark.environment.bf16_instructions", lambda: "")
     assert environment()["bf16 on cpu"] == "no instructions for it: slower than fp32"
     monkeypatch.setattr(device, "bf16_instructions", lambda: "AMX")
     assert environment()["bf16 on cpu"] == "AMX"

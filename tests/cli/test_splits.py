@@ -8,21 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from maskrcnn.cli import main
 from maskrcnn.datasets import manifest, source
-from maskrcnn.errors import ALL_FAILED, MaskRCNNError
+from maskrcnn.errors import MaskRCNNError
+from tests import command
 from tests.data_folders import idmasks
 
 
 def run(*words: object) -> tuple[int, str]:
-    """Exit code and all output of `maskrcnn words…` on one line, errors handled as the installed command does."""
-    result = CliRunner().invoke(main.app, [*map(str, words)])
-    if result.exception is None or isinstance(result.exception, SystemExit):
-        return result.exit_code, " ".join(result.output.split())
-    assert isinstance(result.exception, MaskRCNNError), repr(result.exception)
-    return ALL_FAILED, " ".join(f"{result.output} {result.exception}".split())
+    """Exit code and all output of `maskrcnn words…` on one line."""
+    code, text = command.run(*words)
+    return code, " ".join(text.split())
 
 
 @pytest.fixture

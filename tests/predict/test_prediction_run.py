@@ -15,7 +15,7 @@ from maskrcnn.errors import MaskRCNNError, message_and_code
 from maskrcnn.predict.image_predictor import ImagePredictor
 from maskrcnn.predict.network import DetectionArrays
 from maskrcnn.predict.prediction_options import PredictionOptions
-from maskrcnn.predict.prediction_run import Outcome, find_images, predict_to_folder
+from maskrcnn.predict.prediction_run import Outcome, predict_to_folder, resolve_images
 
 
 class OneObject:
@@ -97,7 +97,7 @@ def test_without_images_the_model_is_not_opened(tmp_path: Path) -> None:
     assert len(lines) == 1
     assert not (tmp_path / "out").exists()
     with pytest.raises(MaskRCNNError, match="no image to measure on"):
-        find_images([tmp_path / "no.png"], "measure on", lines.append)
+        resolve_images([tmp_path / "no.png"], "measure on", lines.append)
 
 
 @pytest.mark.parametrize(

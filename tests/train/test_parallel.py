@@ -36,12 +36,12 @@ SETTINGS: dict[str, Any] = {"epochs": 5, "evaluations": 1, "ema": 0, "warmup_ste
 
 
 def under_torchrun(processes: int, *words: object) -> str:
-    """All output of ``maskrcnn train`` in so many CPU processes."""
+    """All output of ``maskrcnn train``, which succeeds, in so many CPU processes."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     command = [*torchrun, "-m", "maskrcnn", "train", *map(str, words), "--device", "cpu"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240, check=False)
-    assert done.returncode in (0, 1), done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 

@@ -10,7 +10,7 @@ from maskrcnn.config import Preprocess
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.channels import as_model_input
 from maskrcnn.images.image_like import read_image_like
-from maskrcnn.predict.prediction_run import find_images
+from maskrcnn.predict.prediction_run import resolve_images
 
 MOST_IMAGES = 16
 _UNDER_A_MICROSCOPE = ("nucle", "cell")
@@ -28,7 +28,7 @@ def read_images(
     Raises:
         MaskRCNNError: no image can be read.
     """
-    found, skipped = find_images(sources, "measure on", warn)
+    found, skipped = resolve_images(sources, "measure on", warn)
     used = min(len(found), MOST_IMAGES)
     if used < len(found):
         warn(f"{used} of {len(found):,} images are used, evenly spread")

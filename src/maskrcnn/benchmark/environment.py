@@ -6,61 +6,48 @@ import importlib.metadata
 import os
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import torch
+import torchvision
+from PIL import features
+
+from maskrcnn.inference.device import bf16_instructions, has_fast_bf16, pick_device, pick_precision
+from maskrcnn.inference.fused_model import WIDE
+from maskrcnn.ops.allocator import keep_freed_memory
+from maskrcnn.ops.fused_conv import fused_form
+from maskrcnn.ops.host import plain_only
+from maskrcnn.ops.kernels import status
+from maskrcnn.ops.linear import linear_form
 from maskrcnn.text import plural
+from maskrcnn.version import VERSION
 
-if TYPE_CHECKING:
-    import torch
-
-_LIBRARIES = (
-    "torch",
-    "torchvision",
-    "timm",
-    "accelerate",
-    "hotcoco",
-    "numpy",
-    "pillow",
-    "safetensors",
-    "onnxruntime",
-    "openvino",
-)
+_LIBRARIES = "torch torchvision timm accelerate hotcoco numpy pillow safetensors onnxruntime openvino"
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def environment() -> dict[str, str]:
     """Name → value, for people to read and to paste into a bug report; no host or user names, no paths."""
-    import torch
-    import torchvision
-    from PIL import features
-
-    from maskrcnn.inference.device import pick_device, pick_precision
-    from maskrcnn.version import VERSION
-
-    cpu = torch.device("cpu")
-    device = pick_device("auto")
-    found = {
+    cpu, device = torch.device("cpu"), pick_device("auto")
+    on_cpu = "" if device == cpu else f"; on cpu {pick_precision('auto', cpu)}"
+    return {
         "maskrcnn": VERSION,
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
-        **{name: _version(name) for name in _LIBRARIES},
-        "cpu": f"{_cores()}, {torch.backends.cpu.get_cpu_capability()}, "
+        **{name: _version(name) for name in _LIBRARIES.split()},
+        "cpu": f"{_cpu_cores()}, {torch.backends.cpu.get_cpu_capability()}, "
         f"oneDNN {_yes(torch.backends.mkldnn.is_available())}",
         "cuda": _cuda(),
         "mps": _yes(torch.backends.mps.is_available()),
-        "device auto": f"{device.type}, precision {pick_precision('auto', device)}"
-        + ("" if device == cpu else f"; on cpu {pick_precision('auto', cpu)}"),
+        "device auto": f"{device.type}, precision {pick_precision('auto', device)}{on_cpu}",
         **_fast_forms(),
         "torchvision kernels": _yes(torchvision.extension._has_ops()),
         "libjpeg-turbo": _yes(bool(features.check_feature("libjpeg_turbo"))),
-        "image formats": ", ".join(name for name in ("jpg", "zlib", "libtiff", "webp", "avif") if _can(name)),
+        "image formats": ", ".join(name for name in ("jpg", "zlib", "libtiff", "webp", "avif") if _can_read(name)),
     }
-    return found
 
 
 def machine(device: torch.device) -> str:
     """What a measurement ran on, in one line; no host name."""
-    import torch
-
-    cpu = f"{_processor()}, {_cores()}"
+    cpu = f"{_processor()}, {_cpu_cores()}"
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)}; {cpu}; torch {torch.__version__}"
     return f"{device.type}: {cpu}; torch {torch.__version__}"
@@ -68,42 +55,20 @@ def machine(device: torch.device) -> str:
 
 def _fast_forms() -> dict[str, str]:
     """Which of the faster forms of the network run here, and why others do not."""
-    import torch
-
-    from maskrcnn.inference.device import bf16_instructions
-    from maskrcnn.inference.fused_model import WIDE
-    from maskrcnn.ops.fused_conv import fused_form
-    from maskrcnn.ops.kernels import status
-    from maskrcnn.ops.linear import linear_form
-
     devices = [torch.device(name) for name in ("cpu", "cuda") if name == "cpu" or torch.cuda.is_available()]
-    dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16}
-    convolutions, linear = (
-        [f"{form(where, dtype)} for {name} on {where.type}" for where in devices for name, dtype in dtypes.items()]
-        for form in (fused_form, linear_form)
-    )
+    places = [(f"for {name} on {where.type}", where, _DTYPES[name]) for where in devices for name in _DTYPES]
+    obstacle = "MASKRCNN_KERNELS=plain" if plain_only() else "needs glibc, without allocator settings of your own"
     return {
         "kernels": "; ".join(f"{name}: {form}" for name, form in status().items()),
-        "convolutions": ", ".join(convolutions),
-        "linear layers": ", ".join(linear),
+        "convolutions": ", ".join(f"{fused_form(where, dtype)} {place}" for place, where, dtype in places),
+        "linear layers": ", ".join(f"{linear_form(where, dtype)} {place}" for place, where, dtype in places),
         "winograd": f"yes, for fp32 on cpu, 3x3 convolutions of {WIDE} channels and more",
-        "memory kept": _memory_kept(),
+        "memory kept": "yes" if keep_freed_memory() else f"no ({obstacle})",
         "bf16 on cpu": bf16_instructions() or "no instructions for it: slower than fp32",
     }
 
 
-def _memory_kept() -> str:
-    from maskrcnn.ops.allocator import keep_freed_memory
-    from maskrcnn.ops.host import plain_only
-
-    if keep_freed_memory():
-        return "yes"
-    return f"no ({'MASKRCNN_KERNELS=plain' if plain_only() else 'needs glibc, without allocator settings of your own'})"
-
-
-def _cores() -> str:
-    import torch
-
+def _cpu_cores() -> str:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return f"{plural(cores, 'core')}, {plural(torch.get_num_threads(), 'thread')}"
 
@@ -126,14 +91,9 @@ def _version(name: str) -> str:
 
 
 def _cuda() -> str:
-    import torch
-
-    from maskrcnn.inference.device import has_fast_bf16
-
     if not torch.cuda.is_available():
-        return (
-            f"no device (torch was built {f'for CUDA {torch.version.cuda}' if torch.version.cuda else 'without CUDA'})"
-        )
+        built = f"for CUDA {torch.version.cuda}" if torch.version.cuda else "without CUDA"
+        return f"no device (torch was built {built})"
     devices = []
     for number in range(torch.cuda.device_count()):
         about = torch.cuda.get_device_properties(number)
@@ -143,9 +103,7 @@ def _cuda() -> str:
     return f"{'; '.join(devices)}; CUDA {torch.version.cuda}, cuDNN {library}, bf16 {fast}"
 
 
-def _can(name: str) -> bool:
-    from PIL import features
-
+def _can_read(name: str) -> bool:
     try:
         return bool(features.check(name))
     except (ValueError, AttributeError):

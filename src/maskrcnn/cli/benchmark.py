@@ -53,8 +53,8 @@ def benchmark(
     Every precision and input size is timed on this machine. Speed is shown with its price: the share of the objects of
     the exact form that are still found.
     """
-    edges = None if sizes == "auto" else [] if sizes == "own" else _numbers("sizes", sizes, _SIZES)
-    batches = None if batch_size == "auto" else _numbers("batch size", batch_size, _BATCHES)
+    edges = None if sizes == "auto" else [] if sizes == "own" else _whole_numbers("sizes", sizes, _SIZES)
+    batches = None if batch_size == "auto" else _whole_numbers("batch size", batch_size, _BATCHES)
     from maskrcnn.benchmark.benchmark_images import read_images, sample_photos
     from maskrcnn.benchmark.benchmarked_model import load_benchmarked
     from maskrcnn.benchmark.environment import machine
@@ -80,7 +80,9 @@ def benchmark(
         advice = advise(comparison, loaded.default)
         left_out = [*loaded.unsuited, *comparison.left_out]
         if json_out != "-":
-            _show(comparison, advice, f"{model} on {plural(comparison.images, 'image')}, objects from score {score:g}")
+            _show_speeds(
+                comparison, advice, f"{model} on {plural(comparison.images, 'image')}, objects from score {score:g}"
+            )
         for line in (*(f"left out {line}" for line in left_out), *advice.cautions):
             warn(line)
         content = {"model": model, "machine": machine(where), "score": score, **to_json(comparison, advice)}
@@ -89,7 +91,7 @@ def benchmark(
         raise typer.Exit(SOME_SKIPPED)
 
 
-def _show(comparison: SpeedComparison, advice: Advice, title: str) -> None:
+def _show_speeds(comparison: SpeedComparison, advice: Advice, title: str) -> None:
     """The table, and under it what to choose."""
     from maskrcnn.benchmark.agreement import SAME_OBJECT
     from maskrcnn.benchmark.speed_report import table_rows
@@ -108,7 +110,7 @@ def _show(comparison: SpeedComparison, advice: Advice, title: str) -> None:
         say(f"  such a size is asked for with: maskrcnn predict --size {edge} (evaluate too; in Python size={edge})")
 
 
-def _numbers(name: str, text: str, expected: str) -> list[int]:
+def _whole_numbers(name: str, text: str, expected: str) -> list[int]:
     parts = comma_separated([text])
     if not parts or not all(part.isascii() and part.isdigit() and 0 < int(part) <= 10_000 for part in parts):
         raise MaskRCNNError(f"{name}: expected {expected}, found {text!r}")

@@ -64,7 +64,7 @@ def doctor(
             diagnosis = examine(data, preset, workers, bar.set_total, bar.advance)
         content = diagnosis.to_dict()
         if json_out != "-":
-            show(diagnosis)
+            show_diagnosis(diagnosis)
         if fix is not None:
             with busy("writing a corrected copy"):
                 repaired = repair(data, fix, preset, workers)
@@ -73,13 +73,13 @@ def doctor(
             content["copy"]["after"] = diagnosis.to_dict()
             if json_out != "-":
                 show_repair(repaired.fixed, repaired.left_out, fix)
-                show(diagnosis)
+                show_diagnosis(diagnosis)
         deliver_json(content, json_out)
     if diagnosis.errors:
         raise typer.Exit(ERRORS_FOUND)
 
 
-def show(diagnosis: Diagnosis) -> None:
+def show_diagnosis(diagnosis: Diagnosis) -> None:
     """A few examples of each check, and the totals."""
     from maskrcnn.datasets.doctor.checks import CHECKS
 
@@ -93,7 +93,7 @@ def show(diagnosis: Diagnosis) -> None:
         say(styled(first.severity, colour), " ", bold(check), f" ({count:,}{fixable}): {about}")
         for problem in problems[:_EXAMPLES]:
             split = f"[{problem.split}] " if problem.split else ""
-            say(f"    {split}{_short(f'{problem.where}: {problem.what}', diagnosis.path)}")
+            say(f"    {split}{_relative(f'{problem.where}: {problem.what}', diagnosis.path)}")
         if count > _EXAMPLES:
             say(f"    … and {count - _EXAMPLES:,} more")
         say(f"    → {first.fix}")
@@ -116,6 +116,6 @@ def show_repair(fixed: dict[str, int], left_out: list[str], folder: Path) -> Non
     say("the copy was examined again:")
 
 
-def _short(text: str, root: str) -> str:
+def _relative(text: str, root: str) -> str:
     """Files as seen from the data's folder."""
     return text.replace(f"{root.rstrip('/')}/", "")

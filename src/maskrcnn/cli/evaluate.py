@@ -51,7 +51,7 @@ def evaluate(
             evaluation = run(predictor, dataset, max_detections, advance, analyse=True)
         lost = show_problems((*evaluation.data_problems, *evaluation.problems, *evaluation.notes))
         if json_out != "-":
-            _show(evaluation)
+            _show_evaluation(evaluation)
         predictions = DatasetPredictor(predictor, dataset, max_detections)
         report = write_report(folder, evaluation, predictions, model, str(data), split, worst)
         content = {"model": model, "data": str(data), "split": split, **evaluation.to_json()}
@@ -62,7 +62,7 @@ def evaluate(
         raise typer.Exit(SOME_SKIPPED)
 
 
-def _show(evaluation: Evaluation) -> None:
+def _show_evaluation(evaluation: Evaluation) -> None:
     most = plural(evaluation.max_detections, "object")
     show_metrics(evaluation, f"{plural(evaluation.images, 'image')}, at most {most} each")
     if len(evaluation.per_class) > 1:

@@ -53,7 +53,7 @@ def export(
     tolerance = TOLERANCES[precision]
     if trial.rows:
         title = f"{kind.name} {precision} beside the model in PyTorch, fp32"
-        show_table(_rows(trial, tolerance), title, compact=True)
+        show_table(_trial_rows(trial, tolerance), title, compact=True)
         judged = f" at a score of {tolerance.min_score:g} or more" if tolerance.min_score else ""
         paragraph(
             f"box, score, mask: {tolerance.share:.0%} of the objects that both find{judged} differ by no more. "
@@ -77,15 +77,15 @@ def export(
         say(kind.usage.format(shlex.quote(str(file))))
 
 
-def _rows(trial: Trial, tolerance: Tolerance) -> Iterator[tuple[object, ...]]:
+def _trial_rows(trial: Trial, tolerance: Tolerance) -> Iterator[tuple[object, ...]]:
     yield ("input", "size", "objects", "lost", "new", "box px", "score", "mask", "ms", "torch")
     for row in trial.rows:
-        size, parts = f"{row.size[0]}x{row.size[1]}", [_short(tolerance.of(part)) for part in row.seen.parts]
+        size, parts = f"{row.size[0]}x{row.size[1]}", [_rounded(tolerance.of(part)) for part in row.seen.parts]
         milliseconds = [f"{seconds * 1e3:.0f}" for seconds in (row.seconds[1], row.seconds[0])]
         yield (row.what, size, row.objects, row.seen.lost, row.seen.added, *parts, *milliseconds)
 
 
-def _short(difference: float) -> str:
+def _rounded(difference: float) -> str:
     """In five characters, so that the table fits where a terminal's width is not known: 0.18, 2e-4."""
     if not 0 < difference < 0.01:
         return f"{difference:.2g}"

@@ -18,9 +18,9 @@ _MOST_CLASSES = 20
 
 def show_metrics(evaluation: Evaluation, title: str) -> None:
     """AP of boxes, masks and, where it was measured, of their boundaries, a row each."""
-    rows = [("", *(column.replace("_", " ") for column in _COLUMNS)), *_rows(evaluation.metrics)]
+    rows = [("", *(column.replace("_", " ") for column in _COLUMNS)), *_metric_rows(evaluation.metrics)]
     if evaluation.unknown:
-        rows += _rows(evaluation.known_metrics, " known")
+        rows += _metric_rows(evaluation.known_metrics, " known")
         title += "; known: over the classes that the model knows"
     show_table(rows, title)
 
@@ -36,7 +36,7 @@ def show_class_metrics(evaluation: Evaluation) -> None:
     show_table(rows, f"{plural(len(found), 'class')}{more}")
 
 
-def _rows(metrics: Mapping[str, float], suffix: str = "") -> list[tuple[str, ...]]:
+def _metric_rows(metrics: Mapping[str, float], suffix: str = "") -> list[tuple[str, ...]]:
     kinds = [kind for kind in ("box", "mask", "boundary") if f"{kind}_AP" in metrics]
     return [
         (f"{kind}{suffix}", *(_number(metrics.get(f"{kind}_{column}", math.nan)) for column in _COLUMNS))

@@ -19,12 +19,12 @@ def models() -> None:
         about = {key: str(value) for key, value in checkpoint.provenance.items()}
         size = f"bundled, {path.stat().st_size / 1e6:.0f} MB"
         what = about.get("what", ", ".join(checkpoint.names))
-        _show(name, size, what, about.get("measured", ""), about.get("licence", ""))
+        _show_model(name, size, what, about.get("measured", ""), about.get("licence", ""))
     for entry in CATALOG.values():
-        _show(entry.name, "fetched once", entry.what, entry.measured, entry.licence)
+        _show_model(entry.name, "fetched once", entry.what, entry.measured, entry.licence)
 
 
-def _show(name: str, where: str, what: str, measured: str, licence: str) -> None:
+def _show_model(name: str, where: str, what: str, measured: str, licence: str) -> None:
     say(bold(name), f"  ({where})")
     for line in (what, measured and f"measured: {measured}", licence and f"licence: {licence}"):
         if line:

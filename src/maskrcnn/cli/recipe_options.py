@@ -60,11 +60,11 @@ def with_recipe_options(verb: Callable[..., None]) -> Callable[..., None]:
         options = {field.name: values.pop(field.name) for field in dataclasses.fields(RecipeOptions)}
         verb(options=RecipeOptions(**options), **values)
 
-    command.__signature__ = inspect.Signature(list(_parameters(verb)))  # type: ignore[attr-defined]
+    command.__signature__ = inspect.Signature(list(_command_parameters(verb)))  # type: ignore[attr-defined]
     return command
 
 
-def _parameters(verb: Callable[..., None]) -> Iterator[inspect.Parameter]:
+def _command_parameters(verb: Callable[..., None]) -> Iterator[inspect.Parameter]:
     hints, of_recipe = get_type_hints(verb, include_extras=True), get_type_hints(RecipeOptions)
     for name, parameter in inspect.signature(verb).parameters.items():
         if name == "options":

@@ -90,7 +90,7 @@ def run_training(data: Path, folder: Path, recipe: Recipe, device: str, resume: 
     with TrainingDisplay() as display:
         source = str(data.resolve())
         run = Trainer(prepare(recipe, train_data, val_data, folder, display, device, resume, source)).run()
-    _show(run)
+    _show_result(run)
     if run.interrupted:
         raise typer.Exit(INTERRUPTED)
     if run.skipped:
@@ -108,7 +108,7 @@ def run_overfit(data: Path, folder: Path, recipe: Recipe, given: set[str], image
     with TrainingDisplay() as display:
         prepared = prepare(overfit_recipe(recipe, few, given), few, few, folder, display, device)
         run = Trainer(prepared).run()
-    _show(run)
+    _show_result(run)
     learned, lines = verdict(run, few, prepared.learner.model.config)
     for line in lines:
         (say if learned else warn)(line)
@@ -129,7 +129,7 @@ def _saved(resume: Path, data: Path | None, recipe: Path | None, changes: dict[s
     return data, read_recipe(recipe, changes if recipe is not None else about["recipe"] | changes)
 
 
-def _show(run: TrainingResult) -> None:
+def _show_result(run: TrainingResult) -> None:
     rate = run.images / max(run.seconds, 1e-9)
     say(
         f"{plural(run.steps, 'step')}, {plural(run.images, 'image')} in {run.seconds / 60:.1f} min, {rate:.3g} images/s"

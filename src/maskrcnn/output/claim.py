@@ -73,7 +73,7 @@ def claim_file(path: str | Path) -> Iterator[list[str]]:
 def _locked(lock: Path, place: Path, what: str) -> Iterator[list[str]]:
     """Hold the lock file of a place."""
     try:
-        descriptor, locked = _take(lock, place)
+        descriptor, locked = _open_and_lock(lock, place)
     except OSError as error:
         raise cannot_write(error, place, what) from error
     _held.add(descriptor)
@@ -90,7 +90,7 @@ def _locked(lock: Path, place: Path, what: str) -> Iterator[list[str]]:
                 _remove(lock)
 
 
-def _take(lock: Path, place: Path) -> tuple[int, bool]:
+def _open_and_lock(lock: Path, place: Path) -> tuple[int, bool]:
     """Open and lock the file; whether the file system has locks."""
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     while True:

@@ -31,7 +31,7 @@ class Outcome:
         return 0 if not self.skipped else SOME_SKIPPED if self.images else ALL_FAILED
 
 
-def find_images(sources: Sequence[str | Path], purpose: str, warn: Say) -> tuple[list[ImageSource], int]:
+def resolve_images(sources: Sequence[str | Path], purpose: str, warn: Say) -> tuple[list[ImageSource], int]:
     """The images of the sources, and the number of sources that gave none; problems and notes go to ``warn``.
 
     Args:
@@ -77,7 +77,7 @@ def predict_to_folder(
     Raises:
         MaskRCNNError: there is no image, the folder cannot be written to, or the model cannot be opened.
     """
-    images, missing = find_images(sources, "segment", warn)
+    images, missing = resolve_images(sources, "segment", warn)
     outcome = Outcome(skipped=missing)
     with PredictionWriter(folder, overlays=overlays) as writer:
         for line in writer.notes:
