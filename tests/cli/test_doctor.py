@@ -127,7 +127,7 @@ def test_the_environment_tells_which_fast_forms_run(monkeypatch: pytest.MonkeyPa
     assert found["memory kept"].split()[0] in ("yes", "no")
     monkeypatch.setattr("maskrcnn.benchmark.environment.bf16_instructions", lambda: "")
     assert environment()["bf16 on cpu"] == "no instructions for it: slower than fp32"
-    monkeypatch.setattr(device, "bf16_instructions", lambda: "AMX")
+    monkeypatch.setattr("maskrcnn.benchmark.environment.bf16_instructions", lambda: "AMX")
     assert environment()["bf16 on cpu"] == "AMX"
 
 
