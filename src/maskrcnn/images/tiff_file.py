@@ -97,16 +97,14 @@ class TiffPage:
         return not self.decoded_here or self.samples - (self.alpha is not None) == (3 if self.photometric == RGB else 1)
 
     def stored(self) -> np.ndarray:
-        """The samples [H, W, S] as stored, turned: what ids are read from.
+        """The samples [H, W, S] as stored, orientation applied: object ids are read from them.
 
         Raises:
             MaskRCNNError: damaged, or of a kind that is not read.
         """
-        return (
-            apply_orientation(self._samples(), self.orientation)
-            if self.decoded_here
-            else self._read_with_pillow(inverted=False)
-        )
+        if self.decoded_here:
+            return apply_orientation(self._samples(), self.orientation)
+        return self._read_with_pillow(inverted=False)
 
     def channels(self) -> np.ndarray:
         """uint8 or uint16 [H, W, C]: grey from dark to bright, colours and all extra samples; of a palette its colours.
@@ -132,9 +130,9 @@ class TiffPage:
         return np.ascontiguousarray(apply_orientation(values, self.orientation))
 
     def picture(self) -> tuple[np.ndarray, tuple[str, ...]]:
-        """[H, W, 1, 3 or 4] as it is meant to be seen, the fourth its transparency, and notes on what is not shown.
+        """[H, W, 1, 3 or 4] for display, the fourth channel transparency, and notes on samples that are left out.
 
-        Grey samples of no stated meaning come as they are, for the reader to refuse, unless they are three or four.
+        Grey samples of no stated meaning are returned as they are, for the reader to refuse, unless they are 3 or 4.
         """
         values = self.channels()
         if not self.decoded_here or values.shape[2] == 1:
@@ -165,7 +163,7 @@ class TiffPage:
             return read_samples(file, tiff.pages[self.number], tiff.byteorder)
 
     def _read_with_pillow(self, inverted: bool) -> np.ndarray:
-        """[H, W, 1, 3 or 4], turned; ``inverted`` where white is zero."""
+        """[H, W, 1, 3 or 4], orientation applied; ``inverted`` where white is zero."""
         with open_with_pillow(self.path) as image:
             image.seek(self.number)
             values = pixel_values(image)

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -55,6 +56,7 @@ _OUTPUT_TYPES = {
 _SCORE_TOLERANCE = 1e-3  # for rounding
 _MAX_LENGTH = 32 * 2**20  # characters of the metadata
 _MAX_NAMES, _MAX_NAME_LENGTH = 100_000, 1000
+_NAME = re.compile(rf"[^\ud800-\udfff]{{1,{_MAX_NAME_LENGTH}}}")  # no halves of surrogate pairs, which are not UTF-8
 _EXPORT_AGAIN, _UPDATE = "export the model again", "update maskrcnn, or export the model again"
 
 
@@ -124,19 +126,13 @@ def _class_names(names: Any, path: Path) -> tuple[str, ...]:
     if not isinstance(names, list) or not 0 < len(names) <= _MAX_NAMES:
         found = f"{len(names):,}" if isinstance(names, list) else shown(names)
         what = f"expected 1 to {_MAX_NAMES:,} class names, found {found}"
-    elif wrong := [name for name in names if not _is_class_name(name)]:
+    elif wrong := [name for name in names if not (isinstance(name, str) and _NAME.fullmatch(name))]:
         what = f"expected class names of 1 to {_MAX_NAME_LENGTH:,} characters, found {shown(wrong[0])}"
     elif len(set(names)) < len(names):
         what = "expected each class name once"
     else:
         return tuple(names)
     raise MaskRCNNError(f"damaged metadata: {what}", where=path, fix=_EXPORT_AGAIN)
-
-
-def _is_class_name(name: Any) -> bool:
-    if not isinstance(name, str) or not 0 < len(name) <= _MAX_NAME_LENGTH:
-        return False
-    return not any("\ud800" <= letter <= "\udfff" for letter in name)  # half of a surrogate pair: not UTF-8
 
 
 def graph_inputs(images: np.ndarray, sizes: np.ndarray, score: float) -> dict[str, np.ndarray]:

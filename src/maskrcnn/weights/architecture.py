@@ -17,7 +17,8 @@ from maskrcnn.config import Config
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.backbone import RESNETS, Bottleneck
 
-Renames = Sequence[tuple[str, "str | Callable[[re.Match[str]], str]"]]
+Rename = Callable[[re.Match[str]], str]
+Renames = Sequence[tuple[str, str | Rename]]  # pattern, and what replaces it
 
 # Parameter names (patterns) of networks other than a plain Mask R-CNN with FPN, in the libraries that are read.
 _OTHERS = [

@@ -7,7 +7,6 @@ flipped, so that ours take RGB.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from maskrcnn.config import preset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.weights.architecture import Renames, flip_first_layer, infer_config, rename_parameters
+from maskrcnn.weights.architecture import Rename, Renames, flip_first_layer, infer_config, rename_parameters
 from maskrcnn.weights.detectron2_config import (
     ASSUMED,
     Detectron2Settings,
@@ -26,13 +25,18 @@ from maskrcnn.weights.detectron2_config import (
 from maskrcnn.weights.foreign_checkpoint import ForeignCheckpoint, pixel_statistics
 
 
-def _block(part: str) -> Callable[[re.Match[str]], str]:
+def _level(name: str, part: int) -> Rename:
+    """Level n of a pyramid whose levels are numbered from 2."""
+    return lambda found: f"fpn.{name}.{int(found[1]) - 2}.{part}."
+
+
+def _numbered(name: str, rest: str = "", by: int = 1) -> Rename:
+    """Layer n of layers numbered from ``by``."""
+    return lambda found: f"{name}.{int(found[1]) - by}.{rest}"
+
+
+def _block(part: str) -> Rename:
     return lambda found: f"backbone.layer{int(found[1]) - 1}.{found[2]}." + part.format(*found.groups()[2:])
-
-
-def _part(norm: str | None) -> int:
-    """Place in one of our blocks: the convolution comes first, its norm second."""
-    return 0 if norm is None else 1
 
 
 _RES = r"backbone\.bottom_up\.res(\d)\.(\d+)\."
@@ -43,21 +47,21 @@ _RENAMES: Renames = [
     (_RES + r"shortcut\.", _block("downsample.0.")),
     (_RES + r"conv(\d)\.norm\.", _block("bn{0}.")),
     (_RES + r"conv(\d)\.", _block("conv{0}.")),
-    (
-        r"backbone\.fpn_(lateral|output)(\d)\.(norm\.)?",
-        lambda found: f"fpn.{found[1]}.{int(found[2]) - 2}.{_part(found[3])}.",
-    ),
-    (r"proposal_generator\.rpn_head\.conv\.conv(\d)\.", r"rpn.convs.\1.0."),
+    (r"backbone\.fpn_lateral(\d)\.norm\.", _level("lateral", 1)),
+    (r"backbone\.fpn_lateral(\d)\.", _level("lateral", 0)),
+    (r"backbone\.fpn_output(\d)\.norm\.", _level("output", 1)),
+    (r"backbone\.fpn_output(\d)\.", _level("output", 0)),
+    (r"proposal_generator\.rpn_head\.conv\.conv(\d)\.", _numbered("rpn.convs", "0.", by=0)),
     (r"proposal_generator\.rpn_head\.conv\.", "rpn.convs.0.0."),
     (r"proposal_generator\.rpn_head\.objectness_logits\.", "rpn.logits."),
     (r"proposal_generator\.rpn_head\.anchor_deltas\.", "rpn.deltas."),
-    (
-        r"roi_heads\.(box|mask)_head\.(?:conv|mask_fcn)(\d)\.(norm\.)?",
-        lambda found: f"{found[1]}_head.convs.{int(found[2]) - 1}.{_part(found[3])}.",
-    ),
-    (r"roi_heads\.box_head\.fc(\d)\.", lambda found: f"box_head.hidden.{int(found[1]) - 1}."),
+    (r"roi_heads\.box_head\.conv(\d)\.norm\.", _numbered("box_head.convs", "1.")),
+    (r"roi_heads\.box_head\.conv(\d)\.", _numbered("box_head.convs", "0.")),
+    (r"roi_heads\.box_head\.fc(\d)\.", _numbered("box_head.hidden")),
     (r"roi_heads\.box_predictor\.cls_score\.", "box_head.logits."),
     (r"roi_heads\.box_predictor\.bbox_pred\.", "box_head.deltas."),
+    (r"roi_heads\.mask_head\.mask_fcn(\d)\.norm\.", _numbered("mask_head.convs", "1.")),
+    (r"roi_heads\.mask_head\.mask_fcn(\d)\.", _numbered("mask_head.convs", "0.")),
     (r"roi_heads\.mask_head\.deconv\.", "mask_head.upsample."),
     (r"roi_heads\.mask_head\.predictor\.", "mask_head.logits."),
 ]

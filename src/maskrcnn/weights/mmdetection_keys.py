@@ -18,28 +18,22 @@ from maskrcnn.weights.architecture import Renames, flip_first_layer, infer_confi
 from maskrcnn.weights.detectron2_config import ASSUMED
 from maskrcnn.weights.foreign_checkpoint import ForeignCheckpoint, pixel_statistics
 
-_PYRAMID = {"lateral_convs": "lateral", "fpn_convs": "output"}
-_PART = {"conv": 0, "bn": 1}  # place in one of our blocks
 _RENAMES: Renames = [
-    (
-        r"neck\.(lateral_convs|fpn_convs)\.(\d)\.(conv|bn)\.",
-        lambda found: f"fpn.{_PYRAMID[found[1]]}.{found[2]}.{_PART[found[3]]}.",
-    ),
+    (r"neck\.lateral_convs\.(\d)\.conv\.", r"fpn.lateral.\1.0."),
+    (r"neck\.lateral_convs\.(\d)\.bn\.", r"fpn.lateral.\1.1."),
+    (r"neck\.fpn_convs\.(\d)\.conv\.", r"fpn.output.\1.0."),
+    (r"neck\.fpn_convs\.(\d)\.bn\.", r"fpn.output.\1.1."),
     (r"rpn_head\.rpn_conv\.(\d)\.conv\.", r"rpn.convs.\1.0."),
     (r"rpn_head\.rpn_conv\.", "rpn.convs.0.0."),
     (r"rpn_head\.rpn_cls\.", "rpn.logits."),
     (r"rpn_head\.rpn_reg\.", "rpn.deltas."),
-    (
-        r"roi_head\.bbox_head\.shared_convs\.(\d)\.(conv|bn)\.",
-        lambda found: f"box_head.convs.{found[1]}.{_PART[found[2]]}.",
-    ),
+    (r"roi_head\.bbox_head\.shared_convs\.(\d)\.conv\.", r"box_head.convs.\1.0."),
+    (r"roi_head\.bbox_head\.shared_convs\.(\d)\.bn\.", r"box_head.convs.\1.1."),
     (r"roi_head\.bbox_head\.shared_fcs\.(\d)\.", r"box_head.hidden.\1."),
     (r"roi_head\.bbox_head\.fc_cls\.", "box_head.logits."),
     (r"roi_head\.bbox_head\.fc_reg\.", "box_head.deltas."),
-    (
-        r"roi_head\.mask_head\.convs\.(\d)\.(conv|bn)\.",
-        lambda found: f"mask_head.convs.{found[1]}.{_PART[found[2]]}.",
-    ),
+    (r"roi_head\.mask_head\.convs\.(\d)\.conv\.", r"mask_head.convs.\1.0."),
+    (r"roi_head\.mask_head\.convs\.(\d)\.bn\.", r"mask_head.convs.\1.1."),
     (r"roi_head\.mask_head\.upsample\.", "mask_head.upsample."),
     (r"roi_head\.mask_head\.conv_logits\.", "mask_head.logits."),
 ]

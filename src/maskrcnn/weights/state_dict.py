@@ -29,7 +29,7 @@ _AVERAGES = {"ema", "avg", "average", "averaged", "swa", "shadow", "teacher", "p
 _MOMENTS = {"optimizer", "exp", "momentum", "grad", "grads", "gradients", "moments"}
 _DEEPEST = 40
 
-Leaf = Tensor | Stored | Unreadable | np.ndarray | np.generic
+_TENSORS = (Tensor, Stored, Unreadable, np.ndarray, np.generic)
 
 
 class FoundStateDict(NamedTuple):
@@ -37,8 +37,8 @@ class FoundStateDict(NamedTuple):
 
     state: dict[str, Any]
     place: str  # keys that lead to their dict, joined by dots; empty for the top level
-    prefix: str
-    others: list[str]  # other places that hold parameters of the same names, and are not used
+    prefix: str = ""
+    others: Sequence[str] = ()  # other places that hold parameters of the same names, and are not used
 
     def notes(self) -> list[str]:
         """One line on which parameters were taken, unless there was only one choice."""
@@ -51,23 +51,15 @@ class FoundStateDict(NamedTuple):
         return [line]
 
 
-class _Group(NamedTuple):
-    place: str
-    tensors: dict[str, Any]
-
-
 def find_state_dict(content: Any) -> FoundStateDict | None:
     """A detector's parameters in the content of a file; without one, those of the largest dict; or None."""
-    groups = list(_groups(content))
-    candidates = [candidate for group in groups for candidate in _candidates(group)]
-    if not candidates and groups:
-        candidates = _candidates(_Group("", dict(_flat(content, set()))))
-    if not candidates and groups:
-        group = min(groups, key=lambda group: (_rank(group.place), -len(group.tensors)))
-        state = {_unwrapped(key): value for key, value in group.tensors.items()}
-        return FoundStateDict(state, group.place, "", [])
-    if not candidates:
+    if not (groups := list(_groups(content))):
         return None
+    candidates = [candidate for group in groups for candidate in _candidates(group)]
+    candidates = candidates or _candidates(FoundStateDict(dict(_flat(content, set())), ""))
+    if not candidates:
+        group = min(groups, key=lambda group: (_rank(group.place), -len(group.state)))
+        return group._replace(state={_unwrapped(key): value for key, value in group.state.items()})
     most = max(len(found.state) for found in candidates)
     alike = [found for found in candidates if len(found.state) >= 0.9 * most]
     best = min(alike, key=lambda found: (_rank(f"{found.place}.{found.prefix}"), -len(found.state)))
@@ -98,9 +90,9 @@ def _unwrapped(key: str) -> str:
     return ".".join(part for part in key.split(".") if part not in _WRAPPERS)
 
 
-def _candidates(group: _Group) -> list[FoundStateDict]:
+def _candidates(group: FoundStateDict) -> list[FoundStateDict]:
     """For each prefix after which a group's names are a detector's, the parameters with that prefix."""
-    names = {key: _unwrapped(key) for key in group.tensors}
+    names = {key: _unwrapped(key) for key in group.state}
     prefixes: Counter[str] = Counter()
     shown: dict[str, str] = {}
     for key, name in names.items():
@@ -112,12 +104,12 @@ def _candidates(group: _Group) -> list[FoundStateDict]:
     owner = {name: max((p for p in prefixes if name.startswith(p)), key=len, default=None) for name in names.values()}
     found = []
     for prefix in prefixes:
-        state = {name.removeprefix(prefix): group.tensors[key] for key, name in names.items() if owner[name] == prefix}
-        found.append(FoundStateDict(state, group.place, shown[prefix], []))
+        state = {name.removeprefix(prefix): group.state[key] for key, name in names.items() if owner[name] == prefix}
+        found.append(FoundStateDict(state, group.place, shown[prefix]))
     return found
 
 
-def _groups(content: Any, place: tuple[str, ...] = (), seen: set[int] | None = None) -> Iterator[_Group]:
+def _groups(content: Any, place: tuple[str, ...] = (), seen: set[int] | None = None) -> Iterator[FoundStateDict]:
     """Each dict or object in the content that holds tensors, with the keys that lead to it."""
     seen = set() if seen is None else seen
     if not isinstance(content, dict | list | tuple | Inert) or id(content) in seen or len(place) > _DEEPEST:
@@ -125,11 +117,11 @@ def _groups(content: Any, place: tuple[str, ...] = (), seen: set[int] | None = N
     seen.add(id(content))
     if isinstance(content, Inert):
         if not isinstance(content, Unreadable) and (flat := dict(_flat(content, set()))):
-            yield _Group(".".join(place), flat)
+            yield FoundStateDict(flat, ".".join(place))
         return
     items = dict(content if isinstance(content, dict) else enumerate(content))
     if named := {key: value for key, value in items.items() if _is_parameter(key, value)}:
-        yield _Group(".".join(place), named)
+        yield FoundStateDict(named, ".".join(place))
     for key, value in items.items():
         yield from _groups(value, (*place, str(key)[:60]), seen)
 
@@ -158,4 +150,4 @@ def _is_parameter(key: Any, value: Any) -> bool:
 
 
 def _is_tensor(value: Any) -> bool:
-    return isinstance(value, Tensor | Stored | Unreadable | np.ndarray | np.generic)
+    return isinstance(value, _TENSORS)
