@@ -1,4 +1,4 @@
-"""Runs a model and its artifact on the same inputs: several sizes, many objects, no object."""
+"""Runs a model and its artifact on the same scenes, times both and judges their differences."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from maskrcnn.runtime.artifact import Session
 from maskrcnn.runtime.artifact_contract import OUTPUTS, graph_inputs
 from maskrcnn.text import first_line
 
-MANY = 100  # objects in one image, which an artifact has to take, unless the model's own limit is lower
+MANY = 100  # objects that at least one scene should have, unless the model's own limit is lower
 REPEATS = 3  # timed runs of each
 
 
 @dataclass(frozen=True)
 class SceneResult:
-    """One input: (height, width) of the image in it, the objects that the model and the artifact find, differences."""
+    """One scene: (height, width) of its image, numbers of objects that model and artifact find, their differences."""
 
     what: str
     size: tuple[int, int]
@@ -37,7 +37,7 @@ class SceneResult:
 
 @dataclass
 class Trial:
-    """All rows, and what is wrong: lines, none if the artifact is the model."""
+    """The results of all scenes, and problems: none if the artifact agrees with its model."""
 
     rows: list[SceneResult] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -47,13 +47,13 @@ class Trial:
 
     @property
     def all(self) -> Differences:
-        """The differences of all rows."""
+        """The differences of all scenes."""
         first, *others = (row.seen for row in self.rows)
         return sum(others, first)
 
 
 def reference(model: MaskRCNN) -> Callable[[Scene], list[np.ndarray]]:
-    """The model as PyTorch runs it on the CPU in fp32: a scene → the arrays of its detections."""
+    """The model in PyTorch on the CPU in fp32, as a function from a scene to the arrays of its detections."""
     fast = for_inference(model, torch.device("cpu"), torch.float32)
 
     @torch.inference_mode()
@@ -74,25 +74,26 @@ def compare(
     """Run both on every scene and judge the artifact."""
     trial = Trial()
     for scene in scenes:
-        wanted, ours = _timed(functools.partial(model, scene), repeats)
-        if scene.empty and wanted[3].any():
+        expected, model_seconds = _timed(functools.partial(model, scene), repeats)
+        if scene.empty and expected[3].any():
             scene = replace(scene, score=NEVER)
-            wanted = model(scene)
+            expected = model(scene)
         feeds = graph_inputs(scene.images, scene.sizes, scene.score)
         try:
-            got, theirs = _timed(functools.partial(artifact.run, feeds), repeats)
+            found, artifact_seconds = _timed(functools.partial(artifact.run, feeds), repeats)
         except Exception as error:  # each runtime has classes of its own
             trial.problems.append(f"{scene.what}: it does not run: {first_line(error)}")
             continue
-        got = [part.astype(like.dtype) for part, like in zip(got, wanted, strict=True)]
-        trial.problems += [f"{scene.what}: {line}" for line in _malformed(wanted, got)]
-        seen = differences(wanted, got, tolerance.min_score)
+        found = [part.astype(like.dtype) for part, like in zip(found, expected, strict=True)]
+        trial.problems += [f"{scene.what}: {line}" for line in _output_problems(expected, found)]
+        seen = differences(expected, found, tolerance.min_score)
         size = int(scene.sizes[0, 0]), int(scene.sizes[0, 1])
-        trial.rows.append(SceneResult(scene.what, size, int(wanted[3].sum()), int(got[3].sum()), seen, (ours, theirs)))
+        counts = int(expected[3].sum()), int(found[3].sum())
+        trial.rows.append(SceneResult(scene.what, size, *counts, seen, (model_seconds, artifact_seconds)))
     if trial.rows:
         trial.problems += tolerance.problems(trial.all)
         most = max(row.objects for row in trial.rows)
-        capacity = wanted[3].shape[1]
+        capacity = expected[3].shape[1]
         if most < min(MANY + 1, capacity):
             trial.notes.append(f"no scene made the model find more than {MANY} objects: {most} at most")
     return trial
@@ -107,11 +108,11 @@ def _timed(run: Callable[[], Sequence[np.ndarray]], repeats: int) -> tuple[list[
     return result, statistics.median(spent)
 
 
-def _malformed(wanted: Sequence[np.ndarray], got: Sequence[np.ndarray]) -> list[str]:
+def _output_problems(expected: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> list[str]:
     lines = []
-    for name, one, other in zip(OUTPUTS, wanted, got, strict=True):
+    for name, one, other in zip(OUTPUTS, expected, found, strict=True):
         if one.shape != other.shape:
             lines.append(f"{name} has shape {list(other.shape)}, expected {list(one.shape)}")
-        elif name not in ("labels", "valid") and not np.isfinite(other[got[3]]).all():
+        elif name not in ("labels", "valid") and not np.isfinite(other[found[3]]).all():
             lines.append(f"{name} holds values that are not finite")
     return lines

@@ -52,7 +52,7 @@ def read_any_checkpoint(
         settings = _with_changes(checkpoint.config, changes, config)
         return checkpoint._replace(names=names or checkpoint.names, config=settings), []
     weight_file = read_weight_file(path)
-    foreign = convert(weight_file, path, detectron2_yaml, published=entry is not None)
+    foreign = convert_foreign(weight_file, path, detectron2_yaml, published=entry is not None)
     if foreign.library != "detectron2":
         _refuse_yaml_of_detectron2(detectron2_yaml, path)
     settings = _with_changes(foreign.config.replace(**(entry.config if entry else {})), changes, config)
@@ -72,7 +72,7 @@ def read_any_checkpoint(
     return Checkpoint(foreign.state, classes, settings, provenance), notes
 
 
-def convert(
+def convert_foreign(
     weight_file: WeightFile, path: Path, detectron2_yaml: dict[str, Any] | None, published: bool
 ) -> ForeignCheckpoint:
     """Recognise whose parameters a file holds, by their names, and convert them.
