@@ -1,4 +1,4 @@
-"""What the settings of a model may be: a type and a range for each, and what they need of memory together.
+"""The settings of a model: type and range of each, and the memory that they need together.
 
 Needs no torch: an exported model's settings are checked by the same rules.
 """
@@ -17,7 +17,7 @@ ANY_LENGTH = 1_000_000  # pixels of an edge that is as long as the image's
 MAX_PARAMETERS = 2**31  # numbers of a network
 MAX_TENSOR = 2**34  # bytes of any one tensor between the pixels of an image and its masks
 SMALLEST_STD = 1e-6
-SMALL = 2**30  # bytes that are taken without a look at what is free
+ALWAYS_ALLOWED = 2**30  # bytes that may be used without checking the free memory
 LONGEST_NAME = 1000  # characters
 
 # Blocks in each stage of the ResNets that we build.
@@ -37,20 +37,20 @@ class Range(NamedTuple):
 
     low: float
     high: float
-    above: bool = False  # the lowest is not one of them
-    least: int = 0
-    most: int = 32
+    exclusive: bool = False  # the lowest is not one of them
+    min_length: int = 0
+    max_length: int = 32
 
 
 _SHARE = Range(0, 1)
 _BETA = Range(0, 1e3)
 _WIDTH = Range(1, 65_536)
-_PIXELS = Range(0, 1e5, above=True, least=1)
+_PIXELS = Range(0, 1e5, exclusive=True, min_length=1)
 RANGES: dict[str, Range] = {
     "preprocess.short": Range(1, ANY_LENGTH),
     "preprocess.long": Range(1, ANY_LENGTH),
-    "preprocess.mean": Range(-1e3, 1e3, most=1024),
-    "preprocess.std": Range(-1e3, 1e3, most=1024),  # and more than SMALLEST_STD
+    "preprocess.mean": Range(-1e3, 1e3, max_length=1024),
+    "preprocess.std": Range(-1e3, 1e3, max_length=1024),  # and more than SMALLEST_STD
     "preprocess.divisor": Range(1, 1024),
     "norm_eps": _SHARE,
     "backbone_groups": Range(1, 1024),
@@ -58,7 +58,7 @@ RANGES: dict[str, Range] = {
     "fpn_channels": _WIDTH,
     "fpn_extra_levels": Range(0, 8),
     "anchor_sizes": _PIXELS,
-    "anchor_ratios": Range(1e-3, 1e3, least=1),
+    "anchor_ratios": Range(1e-3, 1e3, min_length=1),
     "anchor_offset": _SHARE,
     "rpn_convs": Range(0, 32),
     "rpn_samples": Range(1, 100_000),
@@ -99,12 +99,12 @@ def check_settings(record: Any, prefix: str = "") -> None:
     """
     made: Any = type(record)
     for name, kind in _hints(made).items():
-        value = _typed(kind, getattr(record, name), prefix + name)
+        value = _coerced(kind, getattr(record, name), prefix + name)
         _check_range(value, prefix + name)
         object.__setattr__(record, name, value)
 
 
-def _typed(kind: Any, value: Any, name: str) -> Any:
+def _coerced(kind: Any, value: Any, name: str) -> Any:
     """Value as the field's type: JSON and YAML know no tuples, and write 1 for 1.0."""
     if get_origin(kind) is Literal:
         fits, expected = isinstance(value, str) and value in get_args(kind), " or ".join(get_args(kind))
@@ -114,7 +114,7 @@ def _typed(kind: Any, value: Any, name: str) -> Any:
         if fits and items[-1] is not Ellipsis:
             fits = len(value) == len(items)
         if fits:
-            return tuple(_typed(items[0], item, name) for item in value)
+            return tuple(_coerced(items[0], item, name) for item in value)
     elif kind is float:
         fits, expected = isinstance(value, int | float) and not isinstance(value, bool), "a number"
         if fits:
@@ -135,13 +135,13 @@ def _check_range(value: Any, name: str) -> None:
     limits = RANGES.get(name)
     if limits is None:
         return
-    if isinstance(value, tuple) and not limits.least <= len(value) <= limits.most:
+    if isinstance(value, tuple) and not limits.min_length <= len(value) <= limits.max_length:
         raise MaskRCNNError(
-            f"model setting {name}: expected {limits.least} to {limits.most} numbers, found {len(value)}"
+            f"model setting {name}: expected {limits.min_length} to {limits.max_length} numbers, found {len(value)}"
         )
     for number in value if isinstance(value, tuple) else (value,):
-        if not limits.low <= number <= limits.high or (limits.above and number == limits.low):
-            low = f"more than {limits.low:g} and at most" if limits.above else f"{limits.low:g} to"
+        if not limits.low <= number <= limits.high or (limits.exclusive and number == limits.low):
+            low = f"more than {limits.low:g} and at most" if limits.exclusive else f"{limits.low:g} to"
             raise MaskRCNNError(
                 f"model setting {name}: expected {low} {limits.high:,.10g}, found {shown(number)}",
                 fix="correct the setting",
@@ -149,7 +149,7 @@ def _check_range(value: Any, name: str) -> None:
 
 
 def check_pixels(record: Any) -> None:
-    """What no single field of a `Preprocess` tells, and its depth.
+    """Check the fields of a `Preprocess` against each other, and its depth.
 
     Raises:
         MaskRCNNError: statistics and channels do not match, the bounds of ``short`` are the wrong way round, or the
@@ -181,21 +181,21 @@ def check_together(config: Any) -> None:
     count = parameter_count(config)
     if count > MAX_PARAMETERS:
         raise MaskRCNNError(
-            f"model settings: a network of {count / 1e9:,.1f} billion parameters, {_size(4 * count)}; expected at most "
+            f"model settings: a network of {count / 1e9:,.1f} billion parameters, {_gib(4 * count)}; expected at most "
             f"{MAX_PARAMETERS / 1e9:.1f} billion",
             fix="lower fpn_channels, box_hidden, box_convs, mask_convs, box_bins or backbone_group_width",
         )
     settings, largest = largest_tensor(config)
     if largest > MAX_TENSOR:
         raise MaskRCNNError(
-            f"model settings: {settings} together ask for a tensor of {_size(largest)} an image, expected at most "
-            f"{_size(MAX_TENSOR)}",
+            f"model settings: {settings} together ask for a tensor of {_gib(largest)} an image, expected at most "
+            f"{_gib(MAX_TENSOR)}",
             fix="lower one of them",
         )
 
 
 def check_buildable(config: Any, classes: int, free: int | None) -> None:
-    """What must hold before a network for so many classes is made, ``free`` bytes of memory being left.
+    """Check, before a network for so many classes is built, that it fits into ``free`` bytes of memory.
 
     Raises:
         MaskRCNNError: the levels of the pyramid and the sizes of anchors do not match, or the parameters need more
@@ -203,10 +203,10 @@ def check_buildable(config: Any, classes: int, free: int | None) -> None:
     """
     check_levels(config)
     count = parameter_count(config, classes)
-    if count > MAX_PARAMETERS or (free is not None and 4 * count > max(free, SMALL)):
-        left = f"{_size(free)} of memory are free" if free is not None else f"at most {_size(4 * MAX_PARAMETERS)}"
+    if count > MAX_PARAMETERS or (free is not None and 4 * count > max(free, ALWAYS_ALLOWED)):
+        left = f"{_gib(free)} of memory are free" if free is not None else f"at most {_gib(4 * MAX_PARAMETERS)}"
         raise MaskRCNNError(
-            f"a network of {count / 1e9:,.2f} billion parameters for {classes:,} classes: it takes {_size(4 * count)}, "
+            f"a network of {count / 1e9:,.2f} billion parameters for {classes:,} classes: it takes {_gib(4 * count)}, "
             f"{left}",
             fix="lower fpn_channels, box_hidden, box_convs, mask_convs, box_bins or backbone_group_width",
         )
@@ -229,7 +229,7 @@ def check_order(name: str, pair: tuple[float, float]) -> None:
         raise MaskRCNNError(f"model setting {name}: expected the lower bound first, found {list(pair)}")
 
 
-def _size(count: float) -> str:
+def _gib(count: float) -> str:
     return f"{count / 2**30:,.1f} GiB"
 
 

@@ -57,5 +57,5 @@ def test_channels_of_a_large_image_are_resized_as_together(monkeypatch: pytest.M
         preprocess = Preprocess(short=(32, 32), antialias=antialias)
         whole, _ = prepare([image], preprocess)
         with monkeypatch.context() as patch:
-            patch.setattr("maskrcnn.model.preprocess._LARGE", 100)
+            patch.setattr("maskrcnn.model.preprocess._MAX_VALUES_AT_ONCE", 100)
             assert torch.equal(prepare([image], preprocess)[0], whole)

@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_mask
 
 from maskrcnn.masks import Crop, crop_of, encode
-from maskrcnn.masks.crop import crop_iou
+from maskrcnn.masks.crop import crop_iou, union
 
 BITMAPS = hnp.arrays(bool, st.tuples(st.integers(0, 9), st.integers(0, 9)))
 
@@ -65,3 +65,9 @@ def test_mask_iou_equals_pycocotools(seed: int) -> None:
     masks = [crop_of(np.pad(rng.random((12, 9)) < 0.5, rng.integers(0, 6, (2, 2)))) for _ in range(2)]
     runs = [encode(mask, (40, 40)) for mask in masks]
     assert abs(crop_iou(*masks) - coco_mask.iou(runs[:1], runs[1:], [0])[0, 0]) < 1e-12
+
+
+def test_union_of_masks_that_overlap_counts_pixels_once() -> None:
+    dot = Crop(np.ones((2, 2), dtype=bool), 20, 10)
+    crop = union([dot, dot._replace(x=21), Crop(np.zeros((0, 0), dtype=bool), 0, 0)])
+    assert (crop.box, crop.area) == ((20.0, 10.0, 23.0, 12.0), 6)

@@ -100,16 +100,16 @@ def test_reasons_for_the_plain_form(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MASKRCNN_KERNELS", raising=False)
     assert "CUDA" in kernels.why_plain("nms", torch.device("cpu"))
     monkeypatch.setattr(torch.version, "cuda", None)
-    assert kernels._lacks.__wrapped__(cuda) == "torch was built without CUDA"
+    assert kernels._missing_requirement.__wrapped__(cuda) == "torch was built without CUDA"
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (6, 1))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "GTX 1080")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
-    assert "GTX 1080" in kernels._lacks.__wrapped__(cuda)
+    assert "GTX 1080" in kernels._missing_requirement.__wrapped__(cuda)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 0))
-    assert kernels._lacks.__wrapped__(cuda) == ""
+    assert kernels._missing_requirement.__wrapped__(cuda) == ""
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert kernels._lacks.__wrapped__(cuda) == "Triton is not installed"
+    assert kernels._missing_requirement.__wrapped__(cuda) == "Triton is not installed"
     monkeypatch.setenv("MASKRCNN_KERNELS", "plain")
     assert kernels.why_plain("nms", cuda) == "MASKRCNN_KERNELS=plain"
 
@@ -135,7 +135,7 @@ def test_status_with_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", kernels._KERNELS)
 def test_the_calls_that_status_tries(name: str) -> None:
     device = torch.device("cpu" if INTERPRETED else "cuda")
-    out = kernels.call(name, lambda *_: torch.zeros(0), *kernels._KERNELS[name].smallest(device))
+    out = kernels.call(name, lambda *_: torch.zeros(0), *kernels._KERNELS[name].sample_arguments(device))
     assert out.numel() == 1
     assert not kernels._failures
 

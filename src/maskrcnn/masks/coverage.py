@@ -107,23 +107,23 @@ def coverage_patches(polygons: Polygons, frames: np.ndarray, sizes: np.ndarray) 
     corners = np.minimum(np.maximum(np.floor(bounds[:, :2]), 0), limits).astype(np.int64)
     grids = np.minimum(np.maximum(np.ceil(bounds[:, 2:]), 0), limits).astype(np.int64) - corners
     points -= corners.repeat(polygons.lengths, axis=0)
-    for part in _portions(grids):
+    for part in _batches(grids):
         shares = _shares(replace(polygons, points=points), part, grids[part])
         for polygon, share in zip(part.tolist(), shares, strict=True):
             x, y = corners[polygon].tolist()
-            place = patches[polygons.owner[polygon]][y : y + share.shape[0], x : x + share.shape[1]]
+            region = patches[polygons.owner[polygon]][y : y + share.shape[0], x : x + share.shape[1]]
             # Parts of one object that share a cell add up; they seldom overlap.
-            np.add(place, np.minimum(share, 255 - place), out=place)
+            np.add(region, np.minimum(share, 255 - region), out=region)
     return patches
 
 
-def _portions(grids: np.ndarray) -> Iterator[np.ndarray]:
+def _batches(grids: np.ndarray) -> Iterator[np.ndarray]:
     """The polygons whose grid [Q, 2] = (w, h) is not empty, by height, as many at a time as CELL_BUDGET allows."""
     order = np.argsort(grids[:, 1], kind="stable")
     order = order[(grids[order] > 0).all(axis=1)]
-    portion = np.cumsum(grids[order, 0] * grids[order, 1]) // CELL_BUDGET
-    for number in range(int(portion[-1]) + 1 if len(order) else 0):
-        part = order if portion[-1] == 0 else order[portion == number]
+    batch = np.cumsum(grids[order, 0] * grids[order, 1]) // CELL_BUDGET
+    for number in range(int(batch[-1]) + 1 if len(order) else 0):
+        part = order if batch[-1] == 0 else order[batch == number]
         if len(part):
             yield part
 
@@ -161,27 +161,27 @@ def _pieces(polygons: Polygons, part: np.ndarray, grids: np.ndarray) -> tuple[np
     """The edges of the polygons `part`, cut at the lines 0..w and 0..h of their grids.
 
     Returns:
-        For each piece the place of its polygon in `part`, its middle x and y, and its signed extent in x.
+        For each piece the index of its polygon in `part`, its middle x and y, and its signed extent in x.
     """
-    place = np.full(len(polygons.starts), -1)
-    place[part] = np.arange(len(part))
-    place = np.repeat(place, polygons.lengths)
+    index = np.full(len(polygons.starts), -1)
+    index[part] = np.arange(len(part))
+    index = np.repeat(index, polygons.lengths)
     start_x, start_y = polygons.points[:, 0], polygons.points[:, 1]
     following = polygons.next_point
     step_x, step_y = start_x.take(following) - start_x, start_y.take(following) - start_y
     # Upright edges have no area below them.
-    edges = ((place >= 0) & (step_x != 0)).nonzero()[0]
-    place, start_x, start_y, step_x, step_y = (v.take(edges) for v in (place, start_x, start_y, step_x, step_y))
-    limits = grids.take(place, axis=0)
+    edges = ((index >= 0) & (step_x != 0)).nonzero()[0]
+    index, start_x, start_y, step_x, step_y = (v.take(edges) for v in (index, start_x, start_y, step_x, step_y))
+    limits = grids.take(index, axis=0)
     cuts = _crossings(start_x, step_x, limits[:, 0]), _crossings(start_y, step_y, limits[:, 1])
-    # Edge number and place on the edge in one number, which sorts by both.
+    # Edge number and position on the edge in one number, which sorts by both.
     begin = np.sort(np.concatenate((np.arange(len(edges), dtype=np.float64), *cuts)))
     edge = begin.astype(np.int64)
     end = np.minimum(np.append(begin[1:], len(edges)), edge + 1)
     step_x = step_x.take(edge)
     middle = (begin + end) / 2 - edge
     x, y = start_x.take(edge) + middle * step_x, start_y.take(edge) + middle * step_y.take(edge)
-    return place.take(edge), x, y, (end - begin) * step_x
+    return index.take(edge), x, y, (end - begin) * step_x
 
 
 def _crossings(start: np.ndarray, step: np.ndarray, limit: np.ndarray) -> np.ndarray:

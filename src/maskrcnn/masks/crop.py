@@ -6,6 +6,7 @@ pixels with the origin at the outer corner of the top-left pixel, so pixel i cov
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -54,6 +55,21 @@ def crop_of(mask: np.ndarray) -> Crop:
     """The tight crop (a copy) of a whole-image mask, bool [H, W] or any dtype where non-zero means set."""
     bitmap, x, y = Crop(np.asarray(mask) != 0, 0, 0).tight()
     return Crop(bitmap.copy(), x, y)
+
+
+def union(crops: Sequence[Crop]) -> Crop:
+    """The mask of all pixels that are set in one or more masks, at least one."""
+    filled = [crop for crop in crops if crop.bitmap.size]
+    if len(filled) < 2:
+        return filled[0] if filled else crops[0]
+    x, y = min(crop.x for crop in filled), min(crop.y for crop in filled)
+    width = max(crop.x + crop.bitmap.shape[1] for crop in filled) - x
+    height = max(crop.y + crop.bitmap.shape[0] for crop in filled) - y
+    bitmap = np.zeros((height, width), dtype=bool)
+    for crop in filled:
+        rows, columns = crop.bitmap.shape
+        bitmap[crop.y - y : crop.y - y + rows, crop.x - x : crop.x - x + columns] |= crop.bitmap
+    return Crop(bitmap, x, y)
 
 
 def crop_iou(a: Crop, b: Crop) -> float:

@@ -92,7 +92,7 @@ class Masks:
         Raises:
             MaskRCNNError: the array would need more than `max_bytes`.
         """
-        masks = self._zeros("dense", self.size[1], bool, max_bytes)
+        masks = self._allocate("dense", self.size[1], bool, max_bytes)
         for mask, (bitmap, x, y) in zip(masks, self._iter_crops(), strict=True):
             mask[y : y + bitmap.shape[0], x : x + bitmap.shape[1]] = bitmap
         return masks
@@ -104,13 +104,13 @@ class Masks:
         Raises:
             MaskRCNNError: the array would need more than `max_bytes`.
         """
-        masks = self._zeros("packed", -(-self.size[1] // 8), np.uint8, max_bytes)
+        masks = self._allocate("packed", -(-self.size[1] // 8), np.uint8, max_bytes)
         for mask, (bitmap, x, y) in zip(masks, self._iter_crops(), strict=True):
             rows = np.packbits(np.pad(bitmap, ((0, 0), (x % 8, 0))), axis=1)
             mask[y : y + rows.shape[0], x // 8 : x // 8 + rows.shape[1]] = rows
         return masks
 
-    def _zeros(self, form: str, row: int, dtype: type, max_bytes: int) -> np.ndarray:
+    def _allocate(self, form: str, row: int, dtype: type, max_bytes: int) -> np.ndarray:
         if not is_whole(max_bytes) or max_bytes < 0:
             found = shown(max_bytes)
             raise MaskRCNNError(f"max_bytes: expected a number of bytes, found {found}", fix="leave it out: 1 GiB")
@@ -143,7 +143,7 @@ class Masks:
         """One crop for a number; Masks for a slice, whole numbers [K] or booleans [N]."""
         if isinstance(index, int | np.integer):
             return self.crops[index]
-        chosen = np.arange(len(self))[index if isinstance(index, slice) else _indices(index)]
+        chosen = np.arange(len(self))[index if isinstance(index, slice) else _index_array(index)]
         part = Masks([] if self._crops is None else [self._crops[i] for i in chosen], self.size)
         part.threshold, part.quantize = self.threshold, self.quantize
         if self.probs is not None and self.boxes is not None:
@@ -156,6 +156,6 @@ class Masks:
         return f"Masks({len(self)} in {self.size[0]} x {self.size[1]})"
 
 
-def _indices(index: np.ndarray | Sequence[int] | Sequence[bool]) -> np.ndarray:
+def _index_array(index: np.ndarray | Sequence[int] | Sequence[bool]) -> np.ndarray:
     array = np.asarray(index)
     return array if array.size else array.astype(np.int64)

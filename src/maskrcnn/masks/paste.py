@@ -36,8 +36,8 @@ def paste_mask(
     x1, y1, x2, y2 = torchvision_frame(box, cells) if quantize else (float(side) for side in box)
     if not (x2 > x1 and y2 > y1 and math.isfinite(x2 - x1) and math.isfinite(y2 - y1)):
         return EMPTY
-    x, across = _weights(x1, x2 - x1, cells, size[1])
-    y, down = _weights(y1, y2 - y1, cells, size[0])
+    x, across = _bilinear_weights(x1, x2 - x1, cells, size[1])
+    y, down = _bilinear_weights(y1, y2 - y1, cells, size[0])
     sampled = down @ np.asarray(prob, dtype=np.float32) @ across.T
     return Crop(sampled >= threshold, x, y) if sampled.size else EMPTY
 
@@ -63,7 +63,7 @@ def _torchvision_span(low: np.float32, high: np.float32, cells: int) -> tuple[fl
     return start + cell, start + cell * (cells + 1)
 
 
-def _weights(start: float, length: float, cells: int, pixels: int) -> tuple[int, np.ndarray]:
+def _bilinear_weights(start: float, length: float, cells: int, pixels: int) -> tuple[int, np.ndarray]:
     """Bilinear weights along one axis, for the pixels of the image within the grid's reach of half a cell around it.
 
     Returns:
@@ -73,6 +73,6 @@ def _weights(start: float, length: float, cells: int, pixels: int) -> tuple[int,
     first = int(max(math.ceil(max(start - reach, -1.0) - 0.5), 0))
     stop = int(min(math.floor(min(start + length + reach, pixels + 1.0) - 0.5) + 1, pixels))
     centres = np.arange(first, max(stop, first), dtype=np.float64) + 0.5
-    places = (centres - start) * (cells / length) - 0.5
-    distances = np.abs(places[:, None] - np.arange(cells))
+    positions = (centres - start) * (cells / length) - 0.5
+    distances = np.abs(positions[:, None] - np.arange(cells))
     return first, np.maximum(1.0 - distances, 0.0).astype(np.float32)

@@ -35,14 +35,14 @@ def resample_patch(bitmap: np.ndarray, box: Box, size: tuple[int, int]) -> np.nd
         return part.astype(np.uint8) * np.uint8(255) if bitmap.dtype == bool else part
     if not (bitmap.size and size[0] and size[1]):
         return np.zeros(size, dtype=np.uint8)
-    first_row, down = _average(box[1], box[3], size[0], height)
-    first_column, across = _average(box[0], box[2], size[1], width)
+    first_row, down = _area_weights(box[1], box[3], size[0], height)
+    first_column, across = _area_weights(box[0], box[2], size[1], width)
     pixels = bitmap[first_row : first_row + down.shape[1], first_column : first_column + across.shape[1]]
     averaged = down @ pixels.astype(np.float32) @ across.T
     return np.rint(averaged * (255 if bitmap.dtype == bool else 1)).clip(0, 255).astype(np.uint8)
 
 
-def _average(start: float, end: float, cells: int, pixels: int) -> tuple[int, np.ndarray]:
+def _area_weights(start: float, end: float, cells: int, pixels: int) -> tuple[int, np.ndarray]:
     """The first pixel that start..end touches, and float32 [cells, pixels touched]: the share of each cell that each
     pixel covers."""
     first, stop = max(int(np.floor(start)), 0), min(int(np.ceil(end)), pixels)

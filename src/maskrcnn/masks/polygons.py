@@ -26,20 +26,20 @@ def rasterise(polygons: Sequence[Sequence[float] | np.ndarray], size: tuple[int,
         MaskRCNNError: a polygon has fewer than three points, half a point, or a coordinate that is no number in
             -1e6..1e6, or its outline is longer than MAX_LENGTH pixels.
     """
-    outlines = [_outline(polygon) for polygon in polygons]
+    outlines = [_checked_outline(polygon) for polygon in polygons]
     if not outlines:
         return EMPTY
     return decode(coco_mask.merge(coco_mask.frPyObjects(outlines, *size)))
 
 
-def _outline(polygon: Sequence[float] | np.ndarray) -> list[float]:
+def _checked_outline(polygon: Sequence[float] | np.ndarray) -> list[float]:
     try:
         points = np.asarray(polygon, dtype=np.float64)
     except (TypeError, ValueError):
         points = np.full(6, np.nan)
     if points.ndim != 1 or points.size < 6 or points.size % 2:
         raise MaskRCNNError(
-            f"expected a polygon as a flat list of at least 3 points x, y, found {_shape(points)}",
+            f"expected a polygon as a flat list of at least 3 points x, y, found {_describe(points)}",
             fix="correct or remove the polygon",
         )
     largest = np.abs(points).max()
@@ -61,5 +61,5 @@ def _length(points: np.ndarray) -> float:
     return float(np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum())
 
 
-def _shape(points: np.ndarray) -> str:
+def _describe(points: np.ndarray) -> str:
     return f"{points.size} values" if points.ndim == 1 else f"{points.ndim} levels of nesting"

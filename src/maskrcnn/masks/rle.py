@@ -47,11 +47,11 @@ def encode(crop: Crop, size: tuple[int, int]) -> RLE:
     columns[1:-1].reshape(w, pitch)[:, :h] = bitmap.T
     edges = (columns[1:] != columns[:-1]).nonzero()[0]
     starts, stops = edges[0::2], edges[1::2] - 1
-    places = np.empty(edges.size + 2, dtype=np.int64)
-    places[0], places[-1] = 0, height * width
-    places[1:-1:2] = (starts // max(pitch, 1) + x) * height + starts % max(pitch, 1) + y
-    places[2:-1:2] = (stops // max(pitch, 1) + x) * height + stops % max(pitch, 1) + y + 1
-    counts = places[1:] - places[:-1]
+    boundaries = np.empty(edges.size + 2, dtype=np.int64)
+    boundaries[0], boundaries[-1] = 0, height * width
+    boundaries[1:-1:2] = (starts // max(pitch, 1) + x) * height + starts % max(pitch, 1) + y
+    boundaries[2:-1:2] = (stops // max(pitch, 1) + x) * height + stops % max(pitch, 1) + y + 1
+    counts = boundaries[1:] - boundaries[:-1]
     if counts.size > 1 and counts[-1] == 0:
         counts = counts[:-1]
     text = coco_mask.rle_to_string({"size": [height, width], "counts": counts.tolist()})
@@ -87,11 +87,11 @@ def decode(rle: Mapping[str, Any]) -> Crop:
     # A run that goes on into the next column makes the box as high as the image.
     wraps = bool((first != last).any())
     y, h = (0, height) if wraps else (int(top.min()), int(bottom.max() - top.min()))
-    places = np.empty(2 * starts.size + 2, dtype=np.int64)
-    places[0], places[-1] = 0, w * h
-    places[1:-1:2] = (first - x) * h + top - y
-    places[2:-1:2] = (last - x) * h + bottom - y
-    runs = places[1:] - places[:-1]
+    boundaries = np.empty(2 * starts.size + 2, dtype=np.int64)
+    boundaries[0], boundaries[-1] = 0, w * h
+    boundaries[1:-1:2] = (first - x) * h + top - y
+    boundaries[2:-1:2] = (last - x) * h + bottom - y
+    runs = boundaries[1:] - boundaries[:-1]
     values = np.zeros(runs.size, dtype=bool)
     values[1::2] = True
     return Crop(np.ascontiguousarray(values.repeat(runs).reshape(w, h).T), x, y)

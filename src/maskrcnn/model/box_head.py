@@ -32,7 +32,7 @@ class RoISamples(NamedTuple):
     matched: Tensor  # int [B, S], the object a foreground RoI stands for
 
     def first(self, count: int) -> RoISamples:
-        """The first ``count`` places of each image."""
+        """The first ``count`` entries of each image."""
         return RoISamples(*(part[:, :count] for part in self))
 
 
@@ -66,12 +66,12 @@ class BoxHead(nn.Module):
         """The minibatch of RoIs: proposals and the objects' own boxes, foreground from IoU 0.5 on."""
         boxes = torch.cat((proposals.boxes, batch.boxes), dim=1)
         exists = torch.cat((proposals.valid, batch.valid), dim=1)
-        found = match_boxes(boxes, batch.boxes, batch.valid, batch.crowd)
-        positive = (found.overlap >= self.config.roi_iou) & exists
-        negative = ~positive & exists & (found.crowd <= MAX_CROWD_SHARE)
+        matches = match_boxes(boxes, batch.boxes, batch.valid, batch.crowd)
+        positive = (matches.overlap >= self.config.roi_iou) & exists
+        negative = ~positive & exists & (matches.crowd <= MAX_CROWD_SHARE)
         count, share = self.config.roi_samples, self.config.roi_positive_share
         index, valid = sample_minibatch(positive, negative, count, share, batch.seeds, stream=1)
-        matched, foreground = found.matched.gather(1, index), positive.gather(1, index) & valid
+        matched, foreground = matches.matched.gather(1, index), positive.gather(1, index) & valid
         labels = torch.full_like(matched, self.classes)
         if batch.labels.shape[1]:
             labels = torch.where(foreground, batch.labels.gather(1, matched), labels)

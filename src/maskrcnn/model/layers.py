@@ -16,7 +16,7 @@ def norm_layer(kind: str, channels: int, eps: float = 1e-5) -> nn.Module:
 
 def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module) -> Tensor:
     """norm(conv(x)). A frozen norm scales the weights instead of the map: two passes over it less, each way."""
-    # Who traces the network looks for the two as modules.
+    # Tracers look for the convolution and the norm as two modules.
     if not isinstance(norm, FrozenBatchNorm2d) or isinstance(x, fx.Proxy):
         return norm(conv(x))
     assert isinstance(conv, nn.Conv2d)

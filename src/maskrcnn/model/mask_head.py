@@ -39,23 +39,23 @@ class MaskHead(nn.Module):
         nn.init.normal_(self.logits.weight, std=0.001)
 
     def forward(self, rois: Tensor) -> Tensor:
-        return self._in_place(F.linear(self._cells(rois), self.logits.weight.flatten(1), self.logits.bias))
+        return self._rearranged(F.linear(self._cell_features(rois), self.logits.weight.flatten(1), self.logits.bias))
 
     def of_class(self, rois: Tensor, labels: Tensor) -> Tensor:
         """Mask logits [R, 2k, 2k] of one class for each RoI, labels int [R]: the others are not computed."""
-        # Background has no mask, its places are not read; one mask for all classes is number 0.
+        # Entries of background are not read; a class-agnostic head has mask 0 alone.
         labels = labels.clamp(max=len(self.logits.weight) - 1)
-        cells = self._cells(rois)
+        cells = self._cell_features(rois)
         weight = self.logits.weight.flatten(1)[labels][..., None]
         logits = cells.flatten(1, 2) @ weight
         if self.logits.bias is not None:
             logits = logits + self.logits.bias[labels][:, None, None]
-        return self._in_place(logits.reshape(*cells.shape[:3], 1)).squeeze(1)
+        return self._rearranged(logits.reshape(*cells.shape[:3], 1)).squeeze(1)
 
-    def _cells(self, rois: Tensor) -> Tensor:
+    def _cell_features(self, rois: Tensor) -> Tensor:
         """Features [R, k, 4k, F] before the logits: for each cell of a row its 2×2 parts, one after another."""
         # A transposed convolution whose stride is its size gives each cell 2×2 of its own: it is a 1×1 convolution to
-        # four times the channels. So are the logits, and the cells move to their places last, when they are few.
+        # four times the channels. So are the logits, and the values are rearranged last, when they are few.
         # On a CPU in bf16 this trains 3 times faster than the operator itself.
         x = self.convs(rois)
         weight = self.upsample.weight.permute(2, 3, 1, 0).flatten(0, 2)[..., None, None]
@@ -64,13 +64,13 @@ class MaskHead(nn.Module):
         count, _, height, width = cells.shape
         return cells.permute(0, 2, 3, 1).reshape(count, height, width * 4, x.shape[1])
 
-    def _in_place(self, logits: Tensor) -> Tensor:
-        """Logits [R, k, 4k, C] of cells' parts, moved to their places: [R, C, 2k, 2k]."""
+    def _rearranged(self, logits: Tensor) -> Tensor:
+        """Logits [R, k, 4k, C] of the parts of cells, rearranged to [R, C, 2k, 2k]."""
         parts = logits.unflatten(2, (-1, 2, 2))
         return parts.permute(0, 5, 1, 3, 2, 4).flatten(4).flatten(2, 3)
 
     def loss(self, logits: Tensor, rois: RoISamples, batch: Batch) -> Term:
-        """L_mask for the true class's mask logits [B * S, 2k, 2k] of the foreground places of the sampled RoIs."""
+        """L_mask for the true class's mask logits [B * S, 2k, 2k] of the sampled RoIs."""
         if not batch.boxes.shape[1]:
             return Term(logits.float().sum() * 0.0, rois.foreground.sum())
         targets, exists = mask_targets(rois, batch, logits.shape[-1], self.config)

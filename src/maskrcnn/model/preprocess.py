@@ -17,7 +17,7 @@ from maskrcnn.config import Preprocess
 from maskrcnn.images.block_mean import shrink_by_blocks
 from maskrcnn.images.input_size import padded_size, resized_size
 
-_LARGE = 2**26  # values of an image
+_MAX_VALUES_AT_ONCE = 2**26  # values of an image
 
 
 def prepare(
@@ -31,11 +31,11 @@ def prepare(
     sizes = [resized_size(image.shape[1], image.shape[2], preprocess) for image in images]
     height, width = padded_size(sizes, preprocess.divisor)
     batch = torch.zeros(len(images), preprocess.channels, height, width, device=device)
-    for place, image, (rows, columns) in zip(batch, images, sizes, strict=True):
+    for padded, image, (rows, columns) in zip(batch, images, sizes, strict=True):
         if image.shape[1:] != (rows, columns):
-            image = _resized(image, (rows, columns), preprocess, device)
-        place[:, :rows, :columns] = _sent(image, device)
-    return batch, _sent(torch.tensor(sizes), device)
+            image = _resize(image, (rows, columns), preprocess, device)
+        padded[:, :rows, :columns] = _to_device(image, device)
+    return batch, _to_device(torch.tensor(sizes), device)
 
 
 class Normalise(nn.Module):
@@ -57,7 +57,7 @@ class Normalise(nn.Module):
         return (images.float() / self.full_scale - self.mean) / self.std * (row & column)[:, None]
 
 
-def _resized(image: Tensor, size: tuple[int, int], preprocess: Preprocess, device: torch.device | str) -> Tensor:
+def _resize(image: Tensor, size: tuple[int, int], preprocess: Preprocess, device: torch.device | str) -> Tensor:
     if preprocess.whole_values and preprocess.antialias and image.dtype == torch.uint8:
         # Pillow rounds after each of its two passes; one pixel in seven is another without.
         planes = [Image.fromarray(plane).resize(size[::-1], Image.Resampling.BILINEAR) for plane in image.cpu().numpy()]
@@ -65,21 +65,21 @@ def _resized(image: Tensor, size: tuple[int, int], preprocess: Preprocess, devic
     if preprocess.antialias and max(old // new for old, new in zip(image.shape[1:], size, strict=True)) >= 64:
         image = torch.from_numpy(shrink_by_blocks(image.permute(1, 2, 0).cpu().numpy(), size)).permute(2, 0, 1)
     # In floats a large image takes four times its bytes: channel by channel.
-    parts = image.split(1) if image.numel() > _LARGE else (image,)
-    resized = torch.cat([_interpolated(_sent(part, device), size, preprocess.antialias) for part in parts])
+    parts = image.split(1) if image.numel() > _MAX_VALUES_AT_ONCE else (image,)
+    resized = torch.cat([_interpolate(_to_device(part, device), size, preprocess.antialias) for part in parts])
     return resized.round() if preprocess.whole_values else resized
 
 
-def _interpolated(planes: Tensor, size: tuple[int, int], antialias: bool) -> Tensor:
+def _interpolate(planes: Tensor, size: tuple[int, int], antialias: bool) -> Tensor:
     if size[1] == 1 < size[0]:
         # torch gives wrong values for a width of one pixel, and right ones for such a height.
         turned = planes.transpose(1, 2).contiguous()
-        return _interpolated(turned, (1, size[0]), antialias).transpose(1, 2)
+        return _interpolate(turned, (1, size[0]), antialias).transpose(1, 2)
     return F.interpolate(planes.float()[None], size, mode="bilinear", align_corners=False, antialias=antialias)[0]
 
 
-def _sent(tensor: Tensor, device: torch.device | str) -> Tensor:
-    """The tensor on the device, without waiting for it: CUDA copies behind the host's back from pinned memory alone."""
+def _to_device(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """The tensor on the device, copied asynchronously to CUDA, which takes pinned memory."""
     if torch.device(device).type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)

@@ -1,4 +1,4 @@
-"""RoIAlign (Mask R-CNN, section 3) and, to see what it mends, RoIPool (Fast R-CNN, section 2.1).
+"""RoIAlign (Mask R-CNN, section 3) and, for comparison, RoIPool (Fast R-CNN, section 2.1).
 
 RoIAlign divides a floating-point RoI into k×k bins, places s×s regular sample points in each, reads the feature map at
 every point by bilinear interpolation and averages (or takes the maximum). Nothing is rounded anywhere.
@@ -136,14 +136,14 @@ def align_rois(
     boxes = boxes.float()
     if not len(boxes):
         return maps.table[:0].reshape(0, maps.table.shape[1], *bins)
-    pick = _average if mode == "avg" else _maximum
+    pool = _average_bins if mode == "avg" else _max_bins
     cost = bins[0] * bins[1] * 4 * (1 if mode == "avg" else maps.table.shape[1])
     if sampling > 0:
 
         def plain(*_: Any) -> Tensor:
             step = max(1, TAP_BUDGET // (cost * sampling**2))
             parts = [slice(start, start + step) for start in range(0, len(boxes), step)]
-            chunks = [pick(_rois(maps, part), boxes[part], bins, sampling, aligned) for part in parts]
+            chunks = [pool(_select_rois(maps, part), boxes[part], bins, sampling, aligned) for part in parts]
             return torch.cat(chunks) if len(chunks) > 1 else chunks[0]
 
         # The kernel adds its gradient in no fixed order and sums in float32.
@@ -154,27 +154,27 @@ def align_rois(
     # RoIs of like size share a chunk, so that none is padded to another's many sample points.
     points = _grid(boxes, bins, 0, aligned)[2].prod(-1)
     order = points.argsort()
-    alike: list[Tensor] = []
+    chunks_of_like_size: list[Tensor] = []
     first, costs = 0, (points[order] * cost).tolist()
     for index, largest in enumerate(costs):
         if (index + 1 - first) * largest > TAP_BUDGET and index > first:
-            alike.append(order[first:index])
+            chunks_of_like_size.append(order[first:index])
             first = index
-    alike.append(order[first:])
-    done = torch.cat([pick(_rois(maps, part), boxes[part], bins, 0, aligned) for part in alike])
+    chunks_of_like_size.append(order[first:])
+    done = torch.cat([pool(_select_rois(maps, part), boxes[part], bins, 0, aligned) for part in chunks_of_like_size])
     return done[order.argsort()]
 
 
-def _rois(maps: Maps, part: slice | Tensor) -> Maps:
+def _select_rois(maps: Maps, part: slice | Tensor) -> Maps:
     return Maps(maps.table, maps.origin[part], maps.height[part], maps.width[part])
 
 
-def _average(maps: Maps, boxes: Tensor, bins: tuple[int, int], sampling: int, aligned: bool) -> Tensor:
+def _average_bins(maps: Maps, boxes: Tensor, bins: tuple[int, int], sampling: int, aligned: bool) -> Tensor:
     """One weighted sum of table rows for each bin: the outer product of the two axes' taps."""
     rows, columns, _ = _axes(boxes, maps.height, maps.width, bins, sampling, aligned)
     rows, columns = (GridTaps(*(part.flatten(2) for part in axis)) for axis in (rows, columns))
     if sampling == 0:
-        rows, columns = _merge(rows, maps.height), _merge(columns, maps.width)
+        rows, columns = _merge_taps(rows, maps.height), _merge_taps(columns, maps.width)
     index = rows.cell * maps.width[:, None, None] + maps.origin[:, None, None]
     index = index[:, :, None, :, None] + columns.cell[:, None, :, None, :]
     weight = rows.weight[:, :, None, :, None] * columns.weight[:, None, :, None, :]
@@ -183,7 +183,7 @@ def _average(maps: Maps, boxes: Tensor, bins: tuple[int, int], sampling: int, al
     return out.reshape(len(boxes), *bins, -1).permute(0, 3, 1, 2)
 
 
-def _merge(taps: GridTaps, size: Tensor) -> GridTaps:
+def _merge_taps(taps: GridTaps, size: Tensor) -> GridTaps:
     """Taps [R, bins, T] as one weight for each cell of the axis, when a bin reads cells more than once on average."""
     cells = int(size.max())
     if taps.cell.shape[-1] <= cells:
@@ -194,7 +194,7 @@ def _merge(taps: GridTaps, size: Tensor) -> GridTaps:
     return GridTaps(index, weight)
 
 
-def _maximum(maps: Maps, boxes: Tensor, bins: tuple[int, int], sampling: int, aligned: bool) -> Tensor:
+def _max_bins(maps: Maps, boxes: Tensor, bins: tuple[int, int], sampling: int, aligned: bool) -> Tensor:
     """The largest bilinear value over each bin's sample points; 0 for a bin without any."""
     rows, columns, samples = _axes(boxes, maps.height, maps.width, bins, sampling, aligned)
     many_y, many_x = rows.cell.shape[2], columns.cell.shape[2]

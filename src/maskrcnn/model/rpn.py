@@ -35,7 +35,7 @@ class Proposals(NamedTuple):
 
 
 class AnchorPredictions(NamedTuple):
-    """What the RPN says of every anchor, one entry a level."""
+    """The RPN's output for every anchor, one entry a level."""
 
     logits: list[Tensor]  # [B, A_l]
     deltas: list[Tensor]  # [B, A_l, 4]
@@ -102,17 +102,17 @@ class RPN(nn.Module):
 
         Positive: IoU of at least 0.7 with an object, or the best anchor of one. Negative: IoU below 0.3 with all.
         """
-        found = match_boxes(anchors[None], batch.boxes, batch.valid, batch.crowd)
+        matches = match_boxes(anchors[None], batch.boxes, batch.valid, batch.crowd)
         low, high = self.config.rpn_iou
-        positive = (found.overlap >= high) | found.is_best
+        positive = (matches.overlap >= high) | matches.is_best
         centre = (anchors[:, :2] + anchors[:, 2:]) / 2
         inside = (centre < batch.sizes[:, None].flip(-1)).all(-1)
-        negative = (found.overlap < low) & ~positive & inside & (found.crowd <= MAX_CROWD_SHARE)
+        negative = (matches.overlap < low) & ~positive & inside & (matches.crowd <= MAX_CROWD_SHARE)
         index, valid = sample_minibatch(
             positive, negative, self.config.rpn_samples, self.config.rpn_positive_share, batch.seeds
         )
-        goal = found.matched.gather(1, index)
+        target = matches.matched.gather(1, index)
         if not batch.boxes.shape[1]:
             return index, valid, torch.zeros_like(valid), anchors[index] * 0
-        targets = encode_deltas(batch.boxes.gather(1, goal[..., None].expand(-1, -1, 4)), anchors[index])
+        targets = encode_deltas(batch.boxes.gather(1, target[..., None].expand(-1, -1, 4)), anchors[index])
         return index, valid, positive.gather(1, index), targets

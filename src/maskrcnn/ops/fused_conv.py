@@ -1,4 +1,4 @@
-"""A convolution with all that follows it in one operator: bias, a residual to add, an activation.
+"""A convolution, its bias, a residual to add and an activation in one operator.
 
 The plain form is four operators, each of which reads and writes the whole map. oneDNN on CPUs and cuDNN on CUDA do it
 in one; torch has both under names of its own, which its compiler uses. Whether they are there and right is tried once.
@@ -38,10 +38,10 @@ def fused_conv(
         activation: one of `ACTIVATIONS`.
         residual: of the result's shape; one that broadcasts is added by the plain form.
     """
-    # A compiler fuses for itself, and an exporter knows no operators of torch's own.
-    alone = (not activation and residual is None) or torch.compiler.is_compiling()
-    form = "" if alone else _form(x.device, x.dtype)
-    if residual is not None and not _adds(form, x, weight, conv, activation, residual):
+    # Compilers fuse by themselves, and exporters know no private operators of torch.
+    plain = (not activation and residual is None) or torch.compiler.is_compiling()
+    form = "" if plain else _form(x.device, x.dtype)
+    if residual is not None and not _can_add_residual(form, x, weight, conv, activation, residual):
         form = ""
     if form == "oneDNN":
         return _onednn(x, weight, bias, conv, activation, residual)
@@ -53,7 +53,7 @@ def fused_conv(
 def fused_conv_plain(
     x: Tensor, weight: Tensor, bias: Tensor, conv: Conv, activation: str = "", residual: Tensor | None = None
 ) -> Tensor:
-    """`fused_conv` as operators of their own."""
+    """`fused_conv` as separate operators."""
     out = F.conv2d(x, weight, bias, *conv)
     if residual is not None:
         out = out + residual
@@ -67,7 +67,7 @@ def fused_form(device: torch.device, dtype: torch.dtype) -> str:
     return _form(device, dtype) or "plain"
 
 
-def _adds(form: str, x: Tensor, weight: Tensor, conv: Conv, activation: str, residual: Tensor) -> bool:
+def _can_add_residual(form: str, x: Tensor, weight: Tensor, conv: Conv, activation: str, residual: Tensor) -> bool:
     """Whether the operator itself adds this residual to this convolution's result."""
     sides = zip(x.shape[2:], weight.shape[2:], *conv[:3], strict=True)
     shape = (
@@ -107,7 +107,7 @@ def _form(device: torch.device, dtype: torch.dtype) -> str:
     if not name or plain_only():
         return ""
     draw = torch.Generator().manual_seed(0)
-    kept = Conv((1, 1), (1, 1), (1, 1), 1)
+    geometry = Conv((1, 1), (1, 1), (1, 1), 1)
     x, weight, bias = (
         torch.randn(shape, generator=draw).to(device, dtype) for shape in ((2, 16, 9, 7), (16, 16, 3, 3), (16,))
     )
@@ -115,11 +115,11 @@ def _form(device: torch.device, dtype: torch.dtype) -> str:
     try:
         for residual in (None, x):
             got = (
-                _onednn(x, weight, bias, kept, "relu", residual)
+                _onednn(x, weight, bias, geometry, "relu", residual)
                 if name == "oneDNN"
-                else _cudnn(x, weight, bias, kept, residual)
+                else _cudnn(x, weight, bias, geometry, residual)
             )
-            want = fused_conv_plain(x.float(), weight.float(), bias.float(), kept, "relu", residual)
+            want = fused_conv_plain(x.float(), weight.float(), bias.float(), geometry, "relu", residual)
             if not torch.allclose(got.float(), want, rtol=0.02, atol=0.2 if dtype != torch.float32 else 1e-2):
                 return ""
     except NO_SUCH_OPERATOR:

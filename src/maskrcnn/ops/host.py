@@ -1,6 +1,6 @@
-"""Where a shape may follow from values: an eager run on the CPU.
+"""Where shapes may depend on values: in eager mode on the CPU.
 
-Elsewhere reading a value waits for a device, or cannot be traced.
+Elsewhere reading a value waits for the device, or cannot be traced.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ def plain_only() -> bool:
 
 
 def computed_indices(wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """Row and column of the entries of bool [B, K] to work on: int [R] each, in order.
+    """Row and column of the entries of bool [B, K] to compute: int [R] each, in order.
 
-    Those that are set where reading them costs nothing, otherwise all B * K, so that no shape depends on values.
+    In eager mode on the CPU those that are set; elsewhere all B * K, so that no shape depends on values.
     """
     if on_host(wanted) or has_opaque_operators():
         row, column = wanted.nonzero(as_tuple=True)
         return row, column
     rows, columns = wanted.shape
-    place = torch.arange(rows * columns, device=wanted.device)
-    return place // columns, place % columns
+    entry = torch.arange(rows * columns, device=wanted.device)
+    return entry // columns, entry % columns

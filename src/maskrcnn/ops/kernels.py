@@ -24,7 +24,7 @@ class _Kernel(NamedTuple):
     module: str  # imported at the first use: it needs Triton
     function: str
     on_cpu: str  # the form that a CPU runs
-    smallest: Callable[[torch.device], tuple[Any, ...]]  # arguments of a call that costs nothing
+    sample_arguments: Callable[[torch.device], tuple[Any, ...]]  # arguments of a call that costs nothing
 
 
 _KERNELS = {
@@ -53,7 +53,7 @@ _failures: dict[str, str] = {}
 
 def call(name: str, plain: Callable[..., Tensor], *arguments: Any) -> Tensor:
     """plain(*arguments), by the kernel of that name where it runs; the first argument is a tensor on the device."""
-    # Asked first: what follows is not for a tracer.
+    # First, because what follows cannot be traced.
     if torch.compiler.is_compiling() or why_plain(name, arguments[0].device):
         return plain(*arguments)
     kernel = _KERNELS[name]
@@ -62,7 +62,7 @@ def call(name: str, plain: Callable[..., Tensor], *arguments: Any) -> Tensor:
         with torch.cuda.device_of(arguments[0]):
             return getattr(importlib.import_module(kernel.module), kernel.function)(*arguments)
     except Exception as error:
-        # Neither says anything about the kernel, and a broken capture must not go on with other operators.
+        # Running out of memory says nothing about the kernel, and a broken capture must not go on with other operators.
         if _out_of_memory(error) or torch.cuda.is_current_stream_capturing():
             raise
         _failures[name] = f"it failed with {type(error).__name__}: {first_line(error)}"
@@ -75,11 +75,11 @@ def why_plain(name: str, device: torch.device) -> str:
         return "MASKRCNN_KERNELS=plain"
     if device.type != "cuda":
         return f"kernels run on CUDA, not on {device.type}"
-    return _lacks(device) or _failures.get(name, "")
+    return _missing_requirement(device) or _failures.get(name, "")
 
 
 @functools.cache
-def _lacks(device: torch.device) -> str:
+def _missing_requirement(device: torch.device) -> str:
     """What a CUDA device lacks to run any kernel; empty for nothing."""
     if torch.version.cuda is None:
         return "torch was built without CUDA"
@@ -95,14 +95,16 @@ def status() -> dict[str, str]:
 
     Tries each kernel on the smallest input where there is a device: a missing compiler shows in no other way.
     """
-    return {name: f"{kernel.on_cpu} on the CPU, {_on_cuda(name, kernel)} on CUDA" for name, kernel in _KERNELS.items()}
+    return {
+        name: f"{kernel.on_cpu} on the CPU, {_cuda_form(name, kernel)} on CUDA" for name, kernel in _KERNELS.items()
+    }
 
 
-def _on_cuda(name: str, kernel: _Kernel) -> str:
+def _cuda_form(name: str, kernel: _Kernel) -> str:
     device = torch.device("cuda")
     if not torch.cuda.is_available():
         return "the plain form (no device here)"
-    call(name, lambda first, *_: first, *kernel.smallest(device))
+    call(name, lambda first, *_: first, *kernel.sample_arguments(device))
     reason = why_plain(name, device)
     return f"the plain form ({reason})" if reason else "Triton"
 

@@ -22,7 +22,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         x: [N, C].
         weight: [O, C]; bias: [O].
     """
-    # An exporter knows no operators of torch's own.
+    # Exporters know no private operators of torch.
     if torch.compiler.is_compiling() or linear_form(x.device, x.dtype) == "plain":
         return F.linear(x, weight, bias)
     return _onednn(x, weight, bias)

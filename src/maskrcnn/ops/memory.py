@@ -20,11 +20,11 @@ _CPU_MESSAGES = ("can't allocate memory", "not enough memory", "bad allocation",
 def available_memory() -> int | None:
     """Bytes that this process can still take: of the machine and, on Linux, of its container.
 
-    None if nobody tells, and where the default device is "meta", on which tensors take no memory.
+    None if unknown, and where the default device is "meta", on which tensors take no memory.
     """
     if torch.get_default_device().type == "meta":
         return None
-    found = [amount for amount in (_machines(), _containers()) if amount is not None]
+    found = [amount for amount in (_machine_memory(), _container_limit()) if amount is not None]
     return min(found, default=None)
 
 
@@ -47,7 +47,7 @@ def check_memory(config: Any, classes: int) -> None:
     check_buildable(config, classes, available_memory())
 
 
-def _machines() -> int | None:
+def _machine_memory() -> int | None:
     try:
         lines = _MEMINFO.read_text(encoding="ascii").splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
@@ -59,7 +59,7 @@ def _machines() -> int | None:
         return None
 
 
-def _containers() -> int | None:
+def _container_limit() -> int | None:
     """The container's limit. What it uses counts files that would be dropped for the asking, so it says little."""
     for name in ("memory.max", "memory/memory.limit_in_bytes"):
         try:

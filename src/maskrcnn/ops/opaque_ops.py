@@ -1,4 +1,4 @@
-"""Operators that a trace for another runtime keeps whole, because the runtime has one of its own.
+"""Operators that stay single nodes in a trace for another runtime, because the runtime has its own.
 
 Suppression and RoIAlign are dozens of small tensor operations in their plain form. onnxruntime, OpenVINO and others
 have each as one fast operator, to which an exporter can translate them only if the trace still shows one.
@@ -16,18 +16,18 @@ _operators: dict[int, dict[str, Callable[..., Tensor]]] = {}  # of each thread t
 
 
 def opaque_operator(name: str) -> Callable[..., Tensor] | None:
-    """What stands for the operator "nms" or "roi align" in the trace under way on this thread, if anything does."""
+    """The operator that replaces "nms" or "roi align" in the trace under way on this thread, if any."""
     return _of_this_thread().get(name)
 
 
 def has_opaque_operators() -> bool:
-    """Whether such a trace is under way. The runtimes it is for allow shapes that follow from values."""
+    """Whether such a trace is under way. Its runtimes allow shapes that depend on values."""
     return bool(_of_this_thread())
 
 
 @contextlib.contextmanager
 def use_opaque_operators(operators: dict[str, Callable[..., Tensor]]) -> Iterator[None]:
-    """Within this, and on this thread, these operators stand for those of their names."""
+    """In this context, on this thread, these operators replace those of their names."""
     before = _of_this_thread()
     _operators[threading.get_ident()] = {**before, **operators}
     try:

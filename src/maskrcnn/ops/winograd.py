@@ -1,6 +1,6 @@
 """3×3 convolution by Winograd's algorithm F(4×4, 3×3): a quarter of the multiplications (Lavin and Gray 2016).
 
-A tile of 4×4 outputs depends on 6×6 inputs. Both are moved to a space in which convolution is a product, cell by cell:
+A tile of 4×4 outputs depends on 6×6 inputs. Both are transformed so that convolution becomes a product, cell by cell:
 
     Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A
 
@@ -54,9 +54,9 @@ OUTPUT_TRANSFORM = torch.kron(_OUTPUT, _OUTPUT).float()  # [16, 36]
 
 
 def winograd_weight(weight: Tensor) -> Tensor:
-    """Weights [O, C, 3, 3] of a convolution, moved: float32 [36, C, O]."""
-    moved = torch.einsum("ia,jb,ocab->ijco", _KERNEL, _KERNEL, weight.double())
-    return moved.flatten(0, 1).float().contiguous()
+    """Weights [O, C, 3, 3] of a convolution, transformed: float32 [36, C, O]."""
+    transformed = torch.einsum("ia,jb,ocab->ijco", _KERNEL, _KERNEL, weight.double())
+    return transformed.flatten(0, 1).float().contiguous()
 
 
 def winograd_conv(x: Tensor, weight: Tensor, bias: Tensor, relu: bool = False) -> Tensor:
@@ -76,10 +76,10 @@ def winograd_conv(x: Tensor, weight: Tensor, bias: Tensor, relu: bool = False) -
     out = x.new_empty(images, height, width, weight.shape[2])
     down, across = -(-height // TILE), -(-width // TILE)
     rows = min(down, max(STRIP // max(across, 1), 1))
-    together = max(STRIP // max(rows * across, 1), 1)
-    for first in range(0, images, together):
+    images_at_once = max(STRIP // max(rows * across, 1), 1)
+    for first in range(0, images, images_at_once):
         for top in range(0, down, rows):
-            part = slice(first, first + together), slice(top * TILE, (top + rows) * TILE)
+            part = slice(first, first + images_at_once), slice(top * TILE, (top + rows) * TILE)
             _strip(x, out[part], first, top * TILE, weight, bias, relu)
     return out.permute(0, 3, 1, 2)
 
@@ -97,8 +97,8 @@ def _strip(x: Tensor, out: Tensor, first: int, top: int, weight: Tensor, bias: T
         (REACH, REACH, images, down, across, padded.shape[3]),
         (line, column, image, TILE * line, TILE * column, channel),
     )
-    moved = (INPUT_TRANSFORM @ tiles.reshape(REACH**2, -1)).view(REACH**2, -1, padded.shape[3])
-    product = torch.bmm(moved, weight)
+    transformed = (INPUT_TRANSFORM @ tiles.reshape(REACH**2, -1)).view(REACH**2, -1, padded.shape[3])
+    product = torch.bmm(transformed, weight)
     result = (OUTPUT_TRANSFORM @ product.view(REACH**2, -1)).view(TILE, TILE, images, down, across, -1).add_(bias)
     if relu:
         result.clamp_(min=0)

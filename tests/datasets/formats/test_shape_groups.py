@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from maskrcnn.annotations.problem import DataError
-from maskrcnn.datasets.formats.shape_groups import Shape, checked_points, ellipse, objects_of, turned, union
+from maskrcnn.datasets.formats.shape_groups import Shape, checked_points, ellipse, objects_of, turned
 from maskrcnn.masks import Crop, rasterise
 
 SIZE = (20, 30)
@@ -44,11 +44,6 @@ def test_polygons_and_masks_of_one_object_add_up() -> None:
     (found,) = objects_of([shape(1, [LEFT], group="a"), shape(2, DOT, group="a")], SIZE)
     assert isinstance(found.segmentation, Crop)
     assert (found.segmentation.box, found.segmentation.area) == ((2.0, 2.0, 22.0, 12.0), 20)
-
-
-def test_union_of_masks_that_overlap_counts_pixels_once() -> None:
-    crop = union([DOT, DOT._replace(x=21), Crop(np.zeros((0, 0), dtype=bool), 0, 0)])
-    assert (crop.box, crop.area) == ((20.0, 10.0, 23.0, 12.0), 6)
 
 
 @pytest.mark.parametrize("radius", [12.3, 40.0])

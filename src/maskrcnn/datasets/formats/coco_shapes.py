@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from maskrcnn.datasets.formats.reader_checks import whole
-from maskrcnn.datasets.formats.shape_groups import union
 from maskrcnn.documents import parse_json
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.masks.crop import union
 from maskrcnn.masks.rle import decode, encode
 
 _EXTENTS = (("x", "y", "width", "height"), ("x", "y", "w", "h"), ("left", "top", "width", "height"))

@@ -22,11 +22,10 @@ from maskrcnn.datasets.formats.class_table import ClassTable, names_of, read_nam
 from maskrcnn.datasets.formats.location import Location, split_folders_that
 from maskrcnn.datasets.formats.mask_pairs import pairs
 from maskrcnn.datasets.formats.reader_checks import paired, require_images
-from maskrcnn.datasets.formats.shape_groups import union
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.id_map_file import open_id_map
 from maskrcnn.images.image_reader import read_id_map
-from maskrcnn.masks.crop import Crop
+from maskrcnn.masks.crop import Crop, union
 from maskrcnn.text import plural
 
 _MAX_PAGES = 64

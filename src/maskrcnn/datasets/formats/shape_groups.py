@@ -11,7 +11,7 @@ import numpy as np
 from maskrcnn.annotations.annotation import Annotation
 from maskrcnn.annotations.problem import DataError
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.masks.crop import Box, Crop
+from maskrcnn.masks.crop import Box, Crop, union
 from maskrcnn.masks.polygons import rasterise
 
 # How far the polygon of an ellipse may lie inside it, in pixels.
@@ -70,21 +70,6 @@ def _drawn(polygons: list[np.ndarray], size: tuple[int, int]) -> list[Crop]:
         except MaskRCNNError:
             continue
     return crops
-
-
-def union(crops: Sequence[Crop]) -> Crop:
-    """All pixels of one or more masks."""
-    filled = [crop for crop in crops if crop.bitmap.size]
-    if len(filled) < 2:
-        return filled[0] if filled else crops[0]
-    x, y = min(crop.x for crop in filled), min(crop.y for crop in filled)
-    width = max(crop.x + crop.bitmap.shape[1] for crop in filled) - x
-    height = max(crop.y + crop.bitmap.shape[0] for crop in filled) - y
-    bitmap = np.zeros((height, width), dtype=bool)
-    for crop in filled:
-        rows, columns = crop.bitmap.shape
-        bitmap[crop.y - y : crop.y - y + rows, crop.x - x : crop.x - x + columns] |= crop.bitmap
-    return Crop(bitmap, x, y)
 
 
 def ellipse(centre: Sequence[float], radii: Sequence[float], degrees: float = 0.0) -> np.ndarray:

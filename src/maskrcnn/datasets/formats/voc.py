@@ -21,7 +21,6 @@ from maskrcnn.datasets.formats.idmask import annotations_of
 from maskrcnn.datasets.formats.image_finder import ImageFinder
 from maskrcnn.datasets.formats.location import Location
 from maskrcnn.datasets.formats.reader_checks import paired, require_images
-from maskrcnn.datasets.formats.shape_groups import union
 from maskrcnn.datasets.formats.split_names import SPLIT_NAMES
 from maskrcnn.datasets.formats.voc_classes import Classes, find_classes
 from maskrcnn.datasets.formats.voc_map import CLASSES, OBJECTS, VOID, maps_folder, read_map
@@ -29,7 +28,7 @@ from maskrcnn.datasets.formats.voc_objects import VocObject, read_objects
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.image_formats import IMAGE_SUFFIXES
 from maskrcnn.masks.box_geometry import box_areas, intersections, pairwise_iou
-from maskrcnn.masks.crop import Crop
+from maskrcnn.masks.crop import Crop, union
 from maskrcnn.text import plural
 
 # Wider than the borders around objects.
