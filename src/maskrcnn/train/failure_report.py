@@ -93,8 +93,7 @@ def report_bad_step(
 
 def _describe_images(loaded: LoadedBatch, dataset: Dataset) -> list[dict[str, Any]]:
     """Each image of a batch: its file, its size there, and its objects' labels, boxes and box sizes (width, height)."""
-    found = []
-    batch = loaded.batch
+    batch, found = loaded.batch, []
     for row, index in enumerate(loaded.images):
         valid = batch.valid[row]
         boxes = batch.boxes[row][valid]

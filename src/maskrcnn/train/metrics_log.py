@@ -38,7 +38,6 @@ class MetricsLog:
         self.first = dataclasses.replace(run.state)
         self.read_at = run.state.seconds
         self._steps: list[StepRecord] = []
-        self._problems: list[Problem] = []
         self._csv: MetricsCsv | None = None
 
     def __enter__(self) -> MetricsLog:
@@ -64,7 +63,6 @@ class MetricsLog:
     def add(self, step: StepRecord) -> None:
         """Keep a step until its numbers are read."""
         self._steps.append(step)
-        self._problems += [problem for loaded in step.loaded for problem in loaded.problems]
 
     def read(self, progress: float) -> None:
         """Copy the waiting numbers to the host, all at once, and record them.
@@ -74,8 +72,8 @@ class MetricsLog:
         """
         run = self.run
         steps, self._steps = self._steps, []
-        problems, self._problems = self._problems, []
         self.read_at = run.state.seconds
+        problems = [problem for step in steps for loaded in step.loaded for problem in loaded.problems]
         run.log.report(run.learner.processes.all_gather(problems))
         if not steps:
             return

@@ -140,13 +140,13 @@ def _read(path: Path, with_tensors: bool, damage: str) -> SavedRun:
         about = _ABOUT.validate_python(parse_json(metadata["about"]))
         scaler = _SCALER.validate_python(parse_json(metadata["scaler"]))
         return SavedRun(state, dict(about), scaler, int(metadata["ema_steps"]), tensors, damage)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "its record"
-        what = f"{place}: {first['msg']}, found {shown(first['input'])}"
-        raise MaskRCNNError(f"the saved state is damaged: {what}", where=path) from None
     except (MaskRCNNError, SafetensorError, RuntimeError, OSError, KeyError, TypeError, ValueError) as error:
-        raise MaskRCNNError(f"the saved state is damaged: {error}", where=path) from None
+        what = str(error)
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"])) or "its record"
+            what = f"{place}: {first['msg']}, found {shown(first['input'])}"
+        raise MaskRCNNError(f"the saved state is damaged: {what}", where=path) from None
 
 
 def restore(saved: SavedRun, learner: Learner) -> None:

@@ -12,8 +12,6 @@ from accelerate import Accelerator
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.train.recipe import Recipe
 
-PROJECT = "maskrcnn"
-
 
 def require(names: Sequence[str]) -> None:
     """Raises `MaskRCNNError` naming the extra to install when a tracker's package is missing."""
@@ -38,4 +36,4 @@ def start(accelerator: Accelerator, recipe: Recipe, folder: Path, step: int) -> 
         "wandb": {"name": folder.name},
         "mlflow": {"run_name": folder.name},
     }
-    accelerator.init_trackers(PROJECT, settings, {name: named[name] for name in recipe.track})
+    accelerator.init_trackers("maskrcnn", settings, {name: named[name] for name in recipe.track})

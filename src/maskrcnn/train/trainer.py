@@ -32,7 +32,7 @@ from maskrcnn.weights.checkpoint import save_checkpoint
 
 @dataclass
 class TrainingResult:
-    """What a run left behind."""
+    """How a run went: ``images`` are those of all processes, ``best`` the metrics in percent of the best evaluation."""
 
     folder: Path
     steps: int
