@@ -26,7 +26,7 @@ SIZE_SPREAD = 10  # between the largest and the smallest image, by the root of t
 
 
 class Check(NamedTuple):
-    """One kind of fault.
+    """One kind of problem.
 
     Attributes:
         id: stable, for scripts.

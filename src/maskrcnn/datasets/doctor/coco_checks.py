@@ -24,7 +24,7 @@ from maskrcnn.masks.box_geometry import rounded_xywh
 from maskrcnn.text import listed
 
 _ROUNDING = 1.0  # pixels
-_FEW = 5  # boxes without masks, from which their system can be told
+_FEW = 5  # boxes without masks; fewer do not show how boxes are written
 _BEYOND = 0.1  # their share that reaches beyond the image if x2, y2 are taken for width and height
 _NAMED = 8
 

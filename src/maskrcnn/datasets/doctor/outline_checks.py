@@ -5,6 +5,8 @@ Polygons are flat float64 arrays x0, y0, x1, y1, … in continuous image pixels;
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -34,28 +36,28 @@ _FLAT = 1e-6  # pixels
 def check_shape(drawn: Drawn, size: tuple[int, int], file: Path) -> list[Problem]:
     """Problems of one object of an image of `size`; crowds are judged by their outline alone."""
     annotation, crop, box = drawn
-    found = []
+    found: list[tuple[str, str]] = []
     if isinstance(annotation.segmentation, list) and crop is not None:
-        found += _outline_faults(annotation.segmentation, crop, size)
+        found += _outline_problems(annotation.segmentation, crop, size)
     if not annotation.crowd:
-        found += _mask_faults(crop, box, annotation.area, size)
+        found += _mask_problems(crop, box, annotation.area, size)
     return [problem_of(check, file, what, annotation.id) for check, what in found]
 
 
-def _mask_faults(crop: Crop | None, box: Box, written: float | None, size: tuple[int, int]) -> list[tuple[str, str]]:
-    """(check, what) for a mask, its box, and its area as written."""
-    faults = []
+def _mask_problems(
+    crop: Crop | None, box: Box, written: float | None, size: tuple[int, int]
+) -> Iterator[tuple[str, str]]:
+    """(check, what) of a mask, its box, and its area as written."""
     width, height = box[2] - box[0], box[3] - box[1]
     if not _cut_by_border(box, size) and max(width, height) > max(LONG_OBJECT * min(width, height), 2 * LONG_OBJECT):
-        faults.append(("long-object", f"its box is {width:.1f} x {height:.1f} pixels"))
+        yield "long-object", f"its box is {width:.1f} x {height:.1f} pixels"
     if crop is None:
-        return faults
+        return
     area = crop.area
     if area >= WHOLE_IMAGE * size[0] * size[1]:
-        faults.append(("whole-image-mask", f"its mask covers {area / (size[0] * size[1]):.1%} of the image"))
+        yield "whole-image-mask", f"its mask covers {area / (size[0] * size[1]):.1%} of the image"
     if written is not None and area >= _FEW_PIXELS and not 1 / AREA_FACTOR < written / area < AREA_FACTOR:
-        faults.append(("area-disagree", f"area {written:,.0f} is written, its mask has {plural(area, 'pixel')}"))
-    return faults
+        yield "area-disagree", f"area {written:,.0f} is written, its mask has {plural(area, 'pixel')}"
 
 
 def is_rectangle(crop: Crop) -> bool:
@@ -85,25 +87,24 @@ def _cut_by_border(box: Box, size: tuple[int, int]) -> bool:
     return y1 < 1 or y2 > size[0] - 1 if wide else x1 < 1 or x2 > size[1] - 1
 
 
-def _outline_faults(polygons: list[np.ndarray], crop: Crop, size: tuple[int, int]) -> list[tuple[str, str]]:
-    faults = []
+def _outline_problems(polygons: list[np.ndarray], crop: Crop, size: tuple[int, int]) -> Iterator[tuple[str, str]]:
+    """(check, what) of the polygons of one object."""
     outlines = [polygon.reshape(-1, 2) for polygon in polygons]
     points = np.concatenate(outlines)
     beyond = max(float(-points.min()), float((points - size[::-1]).max()))
     if beyond > _OUTSIDE:
-        faults.append(("partly-outside", f"its outline reaches {beyond:.1f} pixels beyond the image"))
+        yield "partly-outside", f"its outline reaches {beyond:.1f} pixels beyond the image"
     areas = [_enclosed(outline) for outline in outlines]
     for number, (outline, area) in enumerate(zip(outlines, areas, strict=True), start=1):
         distinct = len(np.unique(outline, axis=0))
         if distinct < 3 or (area < _FLAT and _on_one_line(outline)):
             named = f"polygon {number} of {len(outlines)}" if len(outlines) > 1 else "its polygon"
             form = plural(distinct, "distinct point") if distinct < 3 else f"{distinct} points on one line"
-            faults.append(("degenerate-polygon", f"{named} has {form}"))
-    # Where the outlines enclose what the mask holds, a crossing does no harm, and looking for it costs time.
+            yield "degenerate-polygon", f"{named} has {form}"
+    # Where outlines and mask have the same area, a crossing does no harm, and looking for it costs time.
     if beyond > _OUTSIDE or _differ(sum(areas), crop.area):
-        crossed = [fault for outline, area in zip(outlines, areas, strict=True) if (fault := _crossing(outline, area))]
-        faults += [("self-intersection", fault) for fault in crossed[:1]]
-    return faults
+        crossings = filter(None, map(_crossing, outlines, areas))
+        yield from (("self-intersection", what) for what in islice(crossings, 1))
 
 
 def _on_one_line(outline: np.ndarray) -> bool:

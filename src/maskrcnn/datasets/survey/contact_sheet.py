@@ -43,7 +43,7 @@ class ContactSheets:
     Args:
         dataset: where the images are.
         indices: which of its records, in this order.
-        labels: the classes to draw; all unless given.
+        labels: the classes to show; all unless given.
         columns, rows: tiles on a page.
         tile: width of a tile in pixels; its height follows from the images of its page.
 
@@ -133,7 +133,7 @@ def overlay_tile(
     Args:
         pixels: uint8 [H, W, 3].
         objects: of that image; those without a mask show their box.
-        kept: indices of the objects to draw, and their `names`.
+        kept: indices of the objects to show, and their `names`.
         named: whether to write these.
     """
     height, width = pixels.shape[:2]

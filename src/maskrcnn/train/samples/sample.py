@@ -36,7 +36,7 @@ class Sample:
     labels: np.ndarray  # int64 [N]
     areas: np.ndarray  # float32 [N], pixels that each mask would have if nothing cut or covered it
     crowd: np.ndarray  # float32 [Q, 4], regions to ignore
-    seed: int = 0  # from which the losses draw anchors and RoIs
+    seed: int = 0  # with which the losses sample anchors and RoIs
 
     def cut(self, objects: Sequence[int] | np.ndarray) -> Sample:
         """The sample after parts of some objects were hidden, and their patches or boxes reduced to the visible rest.
