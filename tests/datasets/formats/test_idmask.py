@@ -53,7 +53,7 @@ MAPS = hnp.arrays(
 @given(MAPS, st.sampled_from([1, 7_000_000]))
 def test_masks_are_the_pixels_of_each_id(ids: np.ndarray, factor: int) -> None:
     ids = ids.astype(np.int32) * factor
-    objects = draw_all(idmask.annotations_of(ids), ids.shape, "map.png")
+    objects = draw_all(idmask.map_annotations(ids), ids.shape, "map.png")
     problems = list(objects.problems)
     assert not problems
     assert objects.ids.tolist() == [value for value in np.unique(ids) if value]

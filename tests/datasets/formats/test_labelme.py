@@ -14,7 +14,7 @@ from PIL import Image
 from maskrcnn.datasets.conversion.conversion import convert
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.formats import labelme
-from maskrcnn.datasets.formats.labelme_shapes import annotations_of
+from maskrcnn.datasets.formats.labelme_shapes import shape_annotations
 from maskrcnn.datasets.formats.location import Location
 from maskrcnn.datasets.formats.registry import BY_NAME, detect
 from maskrcnn.datasets.source import Source, open_dataset
@@ -226,7 +226,7 @@ def test_workers_get_a_copy(tmp_path: Path) -> None:
 def test_a_mask_lies_at_the_nearest_pixel_halves_at_the_even_one(x: float, y: float, seed: int) -> None:
     pixels = np.random.default_rng(seed).integers(0, 2, (5, 7)).astype(np.uint8)
     entry = shape(points=[[x, y], [x + 6, y + 4]], kind="mask", mask=png(pixels))
-    (found,), problems = annotations_of([entry], Path("a.json"), {"cat": 0}, (H, W))
+    (found,), problems = shape_annotations([entry], Path("a.json"), {"cat": 0}, (H, W))
     assert problems == []
     # Python's own rounding is half to even.
     left, top = round(x), round(y)
@@ -245,7 +245,7 @@ def test_a_mask_lies_where_labelme_puts_it() -> None:
     for corner, pixel in places.items():
         points = [[corner, corner], [corner + 1, corner + 1]]
         entry = shape(points=points, kind="mask", mask=png(np.ones((2, 2), np.uint8)))
-        (found,), _ = annotations_of([entry], Path("a.json"), {"cat": 0}, (H, W))
+        (found,), _ = shape_annotations([entry], Path("a.json"), {"cat": 0}, (H, W))
         assert found.segmentation[1:] == (pixel, pixel)  # type: ignore[index]
 
 

@@ -91,7 +91,7 @@ class _IdMapReader:
                     where=record.labels,
                     fix="make it the size of its image",
                 )
-            layers.append(annotations_of(ids))
+            layers.append(map_annotations(ids))
         annotations, problems = [], []
         for annotation in _union_by_id(layers):
             try:
@@ -103,7 +103,7 @@ class _IdMapReader:
         return annotations, problems
 
 
-def annotations_of(ids: np.ndarray) -> list[Annotation]:
+def map_annotations(ids: np.ndarray) -> list[Annotation]:
     """The objects of an id map, whole numbers [H, W], in the order of their ids; 0 is background."""
     largest = int(ids.max(initial=0))
     values = np.arange(1, largest + 1) if largest <= ids.size else np.unique(ids[ids > 0])

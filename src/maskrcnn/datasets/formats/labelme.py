@@ -16,7 +16,7 @@ from maskrcnn.annotations.annotation import Annotation
 from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
 from maskrcnn.annotations.problem import DataError, Problem
 from maskrcnn.datasets.formats.image_finder import ImageFinder
-from maskrcnn.datasets.formats.labelme_shapes import annotations_of, label_of
+from maskrcnn.datasets.formats.labelme_shapes import label_of, shape_annotations
 from maskrcnn.datasets.formats.location import Location, json_kind, split_folders_that
 from maskrcnn.datasets.formats.reader_checks import boxes_only, checked_size, require_images
 from maskrcnn.datasets.formats.reserved_names import BACKGROUND, NO_CLASS
@@ -69,7 +69,7 @@ def read(place: Location) -> Labels:
             shapes = content.get("shapes") if isinstance(content, dict) else None
             problems.append(error.problem(str(file), 1, len(shapes) if isinstance(shapes, list) else 0))
             continue
-        found, bad = annotations_of(content["shapes"], file, classes, record.size)
+        found, bad = shape_annotations(content["shapes"], file, classes, record.size)
         records.append(record)
         annotations.append(found)
         problems += bad

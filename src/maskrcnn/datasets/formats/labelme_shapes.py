@@ -38,7 +38,7 @@ def label_of(entry: Any) -> str | None:
     return label.strip() if isinstance(label, str) else None
 
 
-def annotations_of(
+def shape_annotations(
     entries: Sequence[Any], file: Path, classes: Mapping[str, int], size: tuple[int, int]
 ) -> tuple[list[Annotation], list[Problem]]:
     """The objects of a file's shapes in an image of `size` (H, W), and a problem for each shape that cannot be used."""

@@ -17,7 +17,7 @@ from scipy import ndimage
 from maskrcnn.annotations.annotation import Annotation
 from maskrcnn.annotations.labels import ImageRecord, Labels
 from maskrcnn.annotations.problem import DataError, Problem
-from maskrcnn.datasets.formats.idmask import annotations_of
+from maskrcnn.datasets.formats.idmask import map_annotations
 from maskrcnn.datasets.formats.image_finder import ImageFinder
 from maskrcnn.datasets.formats.location import Location
 from maskrcnn.datasets.formats.reader_checks import paired, require_images
@@ -111,7 +111,7 @@ class _VocReader:
         has_classes = class_file.is_file()
         class_map, coloured = read_map(class_file, record.size) if has_classes else (None, False)
         void = ids == VOID
-        objects = annotations_of(np.where(void, 0, ids))
+        objects = map_annotations(np.where(void, 0, ids))
         # labelme2voc marks what is to be ignored in the class map alone, and draws no borders.
         alone = np.zeros_like(void) if class_map is None else (class_map == VOID) & (ids == 0)
         regions = _void_regions(void, alone)
@@ -186,4 +186,4 @@ def _void_regions(void: np.ndarray, alone: np.ndarray) -> list[Crop]:
     if not (void.any() or alone.any()):
         return []
     numbered, _ = ndimage.label(ndimage.binary_opening(void, _REGION) | alone, np.ones((3, 3)))
-    return [found.segmentation for found in annotations_of(numbered) if isinstance(found.segmentation, Crop)]
+    return [found.segmentation for found in map_annotations(numbered) if isinstance(found.segmentation, Crop)]
