@@ -29,7 +29,7 @@ from maskrcnn.inference.loading import load_exported
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.runtime.artifact_contract import KEY, METADATA_FILE
 from maskrcnn.runtime.openvino_session import openvino_core
-from tests.threads import check_two_threads
+from tests.threads import check_two_threads, pictures
 
 Exported = Callable[..., tuple[Path, Trial]]
 FP32 = pytest.mark.parametrize("name", ["onnx", "openvino", "torch"])
@@ -142,7 +142,7 @@ def test_load_takes_it_and_it_tells_what_it_is(name: str, model: MaskRCNN, expor
 
 @FP32
 def test_two_threads_get_what_one_gets(name: str, exported: Exported) -> None:
-    check_two_threads(load_exported(exported(name)[0], trust=True))
+    check_two_threads(load_exported(exported(name)[0], trust=True), pictures(5))
 
 
 def test_onnx_carries_its_metadata_as_agreed(model: MaskRCNN, exported: Exported) -> None:
