@@ -127,7 +127,7 @@ def test_others_are_not(oracle: MakeOracle, shapes: Path, provenance: dict[str, 
 
 
 def test_a_good_model_is_not_either() -> None:
-    assert too_few_steps(10, 80.0) == []
+    assert list(too_few_steps(10, 80.0)) == []
     assert [finding.topic for finding in too_few_steps(10, float("nan"))] == ["few-steps"]
 
 

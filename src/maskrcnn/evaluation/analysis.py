@@ -77,9 +77,9 @@ class Analysis:
         """All of it but the tables, as plain data."""
         names = self.tables.names
         missed = np.bincount(self.errors.size[self.errors.missed], minlength=len(SIZES)).tolist()
-        counting, images = self.counting, self.tables.images["id"].tolist()
-        columns = (part.tolist() for part in (counting.truth, counting.counted, counting.found))
-        counts = zip(images, *columns, strict=True)
+        counting = self.counting
+        columns = (self.tables.images["id"], counting.truth, counting.counted, counting.found)
+        counts = zip(*(column.tolist() for column in columns), strict=True)
         return {
             "compared_by": self.tables.kind,
             "threshold": self.threshold,

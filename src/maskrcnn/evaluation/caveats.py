@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.evaluation.recommendation import Recommendation
@@ -23,7 +23,7 @@ def steps_of(predictor: ImagePredictor) -> int | None:
     return steps if type(steps) is int and steps >= 0 else None
 
 
-def too_few_steps(steps: int | None, score: float) -> list[Recommendation]:
+def too_few_steps(steps: int | None, score: float) -> Iterator[Recommendation]:
     """Advice on a model that is of little use and was trained for too few steps.
 
     Args:
@@ -31,38 +31,34 @@ def too_few_steps(steps: int | None, score: float) -> list[Recommendation]:
         score: its AP in percent.
     """
     if steps is None or steps >= FEW_STEPS or score >= _USEFUL_AP:
-        return []
-    return [
-        Recommendation(
-            "few-steps",
-            f"The model was trained for {plural(steps, 'step')} only.",
-            f"A model learns little in fewer than {FEW_STEPS} steps; several hundred are usual. The points below "
-            "reflect that more than the data or the labels.",
-            "Train longer: `maskrcnn train` with more `--minutes` or `--epochs`, or with cheaper steps "
-            "(`--canvas`, `--batch-size`).",
-        )
-    ]
+        return
+    yield Recommendation(
+        "few-steps",
+        f"The model was trained for {plural(steps, 'step')} only.",
+        f"A model learns little in fewer than {FEW_STEPS} steps; several hundred are usual. The points below "
+        "reflect that more than the data or the labels.",
+        "Train longer: `maskrcnn train` with more `--minutes` or `--epochs`, or with cheaper steps "
+        "(`--canvas`, `--batch-size`).",
+    )
 
 
-def unknown_classes(evaluation: Evaluation) -> list[Recommendation]:
+def unknown_classes(evaluation: Evaluation) -> Iterator[Recommendation]:
     """Advice on the labelled classes that the model does not know."""
     unknown = evaluation.unknown
     if not unknown:
-        return []
+        return
     labelled = sum(not math.isnan(values["box_AP"]) for values in evaluation.per_class.values())
     known = plural(labelled - len(unknown), "class")
     over_known = _average_precisions(evaluation.known_metrics)
-    return [
-        Recommendation(
-            "unknown-classes",
-            f"{plural(len(unknown), 'class')} of {labelled} that are labelled here "
-            f"{'is' if len(unknown) == 1 else 'are'} not known to the model: {quoted(unknown)}.",
-            f"Over the {known} that it knows: {over_known}. Over all, where each unknown class counts as 0: "
-            f"{_average_precisions(evaluation.metrics)}.",
-            f"Judge the model by the {known} that it knows ({over_known}), or train one on all classes. The points "
-            "below are about the classes that it knows.",
-        )
-    ]
+    yield Recommendation(
+        "unknown-classes",
+        f"{plural(len(unknown), 'class')} of {labelled} that are labelled here "
+        f"{'is' if len(unknown) == 1 else 'are'} not known to the model: {quoted(unknown)}.",
+        f"Over the {known} that it knows: {over_known}. Over all, where each unknown class counts as 0: "
+        f"{_average_precisions(evaluation.metrics)}.",
+        f"Judge the model by the {known} that it knows ({over_known}), or train one on all classes. The points "
+        "below are about the classes that it knows.",
+    )
 
 
 def _average_precisions(metrics: Mapping[str, float]) -> str:

@@ -26,28 +26,15 @@ def confusion_matrix(tables: Tables, matches: DetectionMatches, threshold: float
     alarm = kept & matches.judged & ~right
     missed = ~matches.region
     missed[matches.truth[right]] = False
-    for detection, truth in _pair_unmatched(tables, alarm, missed, iou):
-        counts[truth_labels[truth], labels[detection]] += 1
-        alarm[detection] = missed[truth] = False
+    pairs = tables.pairs[tables.pairs[tables.kind] >= iou]
+    pairs = pairs[np.argsort(-pairs[tables.kind], kind="stable")]
+    for detection, truth in zip(pairs["detection"].tolist(), pairs["truth"].tolist(), strict=True):
+        if alarm[detection] and missed[truth]:
+            counts[truth_labels[truth], labels[detection]] += 1
+            alarm[detection] = missed[truth] = False
     np.add.at(counts, (nothing, labels[alarm]), 1)
     np.add.at(counts, (truth_labels[missed], nothing), 1)
     return counts
-
-
-def _pair_unmatched(tables: Tables, alarm: np.ndarray, missed: np.ndarray, iou: float) -> list[tuple[int, int]]:
-    """Pairs of an unmatched detection [D] and an unmatched object [T], each used once, best overlap first."""
-    pairs = tables.pairs
-    overlap = pairs[tables.kind]
-    pairs = pairs[(overlap >= iou) & alarm[pairs["detection"]] & missed[pairs["truth"]]]
-    order = np.argsort(-pairs[tables.kind], kind="stable")
-    used: tuple[set[int], set[int]] = set(), set()
-    chosen = []
-    for detection, truth in zip(pairs["detection"][order].tolist(), pairs["truth"][order].tolist(), strict=True):
-        if detection not in used[0] and truth not in used[1]:
-            used[0].add(detection)
-            used[1].add(truth)
-            chosen.append((detection, truth))
-    return chosen
 
 
 def confused_pairs(counts: np.ndarray, limit: int = 20) -> list[tuple[int, int, int]]:

@@ -34,7 +34,6 @@ def _similar_names(model_names: Sequence[str], dataset_names: Sequence[str]) -> 
     """Two names that probably mean the same, as advice; "" if there are none."""
     lower = {name.casefold(): name for name in dataset_names}
     for name in model_names:
-        close = difflib.get_close_matches(name.casefold(), lower, n=1)
-        if close:
-            return f"is the data's {lower[close[0]]!r} the model's {name!r}? then rename it"
+        for close in difflib.get_close_matches(name.casefold(), lower, n=1):
+            return f"is the data's {lower[close]!r} the model's {name!r}? then rename it"
     return ""

@@ -106,20 +106,14 @@ class TableBuilder:
             np.concatenate([np.empty(0, kind), *parts]) for kind, parts in self._parts.items()
         )
         order = np.argsort(images["id"], kind="stable")
-        place = _inverse(order)
+        # The argsort of a permutation is its inverse: the new number of each row.
+        place = np.argsort(order)
         detections["image"], truths["image"] = place[detections["image"]], place[truths["image"]]
         by_detection, by_truth = (np.argsort(table["image"], kind="stable") for table in (detections, truths))
-        pairs["detection"] = _inverse(by_detection)[pairs["detection"]]
-        pairs["truth"] = _inverse(by_truth)[pairs["truth"]]
+        pairs["detection"] = np.argsort(by_detection)[pairs["detection"]]
+        pairs["truth"] = np.argsort(by_truth)[pairs["truth"]]
         by_pair = np.argsort(pairs["detection"], kind="stable")
         return Tables(self.names, images[order], detections[by_detection], truths[by_truth], pairs[by_pair])
-
-
-def _inverse(order: np.ndarray) -> np.ndarray:
-    """The new number of each row."""
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    return place
 
 
 def _boundary_overlap(image: EvaluatedImage, rows: np.ndarray, columns: np.ndarray, mask_iou: np.ndarray) -> np.ndarray:

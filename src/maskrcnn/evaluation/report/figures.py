@@ -7,7 +7,8 @@ import html
 import io
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from importlib.resources import files
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,25 +27,6 @@ _COLOURS = {
     for digit, name in enumerate(("ink", "muted", "line", "blue", "orange", "red", "green"), 1)
 }
 _INK, _MUTED, _LINE, _BLUE, _ORANGE, _RED, _GREEN = _COLOURS
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "font.size": 11,
-    "text.color": _INK,
-    "axes.edgecolor": _LINE,
-    "axes.labelcolor": _MUTED,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": _LINE,
-    "grid.linewidth": 0.6,
-    "xtick.color": _LINE,
-    "ytick.color": _LINE,
-    "xtick.labelcolor": _MUTED,
-    "ytick.labelcolor": _MUTED,
-    "legend.frameon": False,
-    "legend.fontsize": 9.5,
-}
 _CLASS_STYLES = [(colour, dashes) for dashes in ("-", "--") for colour in (_ORANGE, _GREEN, _RED)]
 
 
@@ -60,7 +42,7 @@ def _figure(title: str) -> Callable[[Plot], Callable[[Analysis], str]]:
             import matplotlib as mpl
             from matplotlib.figure import Figure
 
-            with mpl.rc_context({**_STYLE, "svg.hashsalt": title}):
+            with mpl.rc_context({"svg.hashsalt": title}, str(files(__package__).joinpath("report.mplstyle"))):
                 figure = Figure(figsize=(6.2, 3.7), layout="constrained")
                 plot(figure.subplots(), analysis)
                 buffer = io.StringIO()

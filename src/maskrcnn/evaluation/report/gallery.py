@@ -132,15 +132,13 @@ def _draw(
     named = [k for k, colour in enumerate(colours) if colour != RIGHT or (len(words) <= FEW and len(set(words)) > 1)]
     if not named:
         return picture
-    return draw_objects(
-        np.asarray(picture),
+    parts = (
         [small[k] for k in named],
         frames[named],
         [words[k] for k in named],
         None if scores is None else scores[named],
-        opacity=0,
-        colours=[colours[k] for k in named],
     )
+    return draw_objects(np.asarray(picture), *parts, opacity=0, colours=[colours[k] for k in named])
 
 
 def _data_uri(picture: Image.Image) -> str:

@@ -27,7 +27,7 @@ def prose(text: str) -> str:
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
-def paragraph(text: str, kind: str = "") -> str:
+def text_paragraph(text: str, kind: str = "") -> str:
     """A paragraph of a class of the style sheet."""
     return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -21,11 +21,11 @@ from maskrcnn.evaluation.report.markup import (
     confusion_table,
     escape,
     number,
-    paragraph,
     plot,
     prose,
     sortable_table,
     table,
+    text_paragraph,
 )
 from maskrcnn.text import plural
 
@@ -90,7 +90,7 @@ class Page:
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<title>{escape(self.title)}</title><style>{style}</style></head>\n"
             f"<body><header><h1>{escape(self.title)}</h1>"
-            f'{paragraph(self.subtitle, "lead")}<nav aria-label="Sections">{links}</nav></header>\n'
+            f'{text_paragraph(self.subtitle, "lead")}<nav aria-label="Sections">{links}</nav></header>\n'
             f"<main>{body}</main><script>{script}</script></body></html>\n"
         )
 
@@ -101,7 +101,7 @@ class Page:
             f'<p class="action">{prose(step.action)}</p></li>'
             for step in self.evaluation.findings
         )
-        return f'<ol class="next">{items}</ol>' if items else paragraph("Nothing stands out in the figures below.")
+        return f'<ol class="next">{items}</ol>' if items else text_paragraph("Nothing stands out in the figures below.")
 
     def key_figures(self) -> str:
         """Cards, and AP by size."""
@@ -157,7 +157,7 @@ class Page:
         matrix = confusion_table(names, counts.tolist(), merged)
         pairs = [f"{known[a]} is called {known[b]}: {times}" for a, b, times in confused_pairs(confusion, 10)]
         common = f"<h3>Most often taken for another class</h3>{bullets(pairs)}" if pairs else ""
-        return f"<h3>Confusion</h3>{paragraph(note, 'muted')}{matrix}{common}"
+        return f"<h3>Confusion</h3>{text_paragraph(note, 'muted')}{matrix}{common}"
 
     def curves(self) -> str:
         """Precision, recall, scores."""
@@ -199,7 +199,7 @@ class Page:
             "Click a heading to sort."
         )
         columns = (Column("class", "name of the class", None), *_CLASS_COLUMNS.values())
-        return f"{paragraph(note, 'muted')}{sortable_table(columns, rows)}"
+        return f"{text_paragraph(note, 'muted')}{sortable_table(columns, rows)}"
 
     def images(self) -> str:
         """Labels beside detections."""
@@ -215,7 +215,7 @@ class Page:
         note = (
             f"Lowest F1 first, at a score of {self.analysis.threshold:.2f}. Left: the labels. Right: what was detected."
         )
-        return f'{paragraph(note, "muted")}<p class="key">{key}</p>{"".join(map(_pictures, self.worst))}'
+        return f'{text_paragraph(note, "muted")}<p class="key">{key}</p>{"".join(map(_pictures, self.worst))}'
 
     def problem_list(self) -> str:
         """What could not be used or was changed."""
@@ -227,7 +227,7 @@ class Page:
         if len(lines) > len(shown):
             shown.append(f"… and {len(lines) - len(shown):,} more")
         lost = plural(len(evaluation.problems), "image")
-        return paragraph(f"{lost} could not be measured.") + bullets(shown, "problems")
+        return text_paragraph(f"{lost} could not be measured.") + bullets(shown, "problems")
 
     def definitions(self) -> str:
         """The terms, in plain words."""
@@ -253,10 +253,5 @@ def _pictures(image: WorstImage) -> str:
         f'<img src="{uri}" alt="{escape(f"{what} of {image.name}")}" loading="lazy">'
         for uri, what in ((image.truth, "labels"), (image.detections, "detections"))
     )
-    head = f"<h3>{escape(image.name)}</h3>{paragraph(counts, 'muted')}"
+    head = f"<h3>{escape(image.name)}</h3>{text_paragraph(counts, 'muted')}"
     return f'<article class="pair">{head}<div class="images">{pictures}</div></article>'
-
-
-def subtitle(parts: Iterable[str]) -> str:
-    """One line of facts."""
-    return " · ".join(part for part in parts if part)

@@ -10,7 +10,7 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.dataset_predictor import DatasetPredictor
 from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.evaluation.report.gallery import worst_images
-from maskrcnn.evaluation.report.page import Page, subtitle
+from maskrcnn.evaluation.report.page import Page
 from maskrcnn.output.atomic_file import make_folder, write_text
 from maskrcnn.text import plural
 from maskrcnn.version import VERSION
@@ -53,7 +53,7 @@ def write_report(
         f"at most {evaluation.max_detections} detections an image",
         f"maskrcnn {VERSION}, {datetime.now():%Y-%m-%d}",
     )
-    page = Page(f"{model} on {data}", subtitle(facts), evaluation, pairs)
+    page = Page(f"{model} on {data}", " · ".join(filter(None, facts)), evaluation, pairs)
     content = {"model": model, "data": data, "split": split, **evaluation.to_json()}
     report = folder / "report.html"
     make_folder(folder)
