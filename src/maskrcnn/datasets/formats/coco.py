@@ -89,10 +89,10 @@ def read(location: Location) -> Labels:
     content = _content(file)
     entries = content["annotations"]
     classes = read_categories(content["categories"], entries, file)
-    problems = list(classes.problems)
     ids = Ids(entry.get("id") for entry in content["images"] if isinstance(entry, dict))
     orphans = Counter(ids.number(entry.get("image_id")) for entry in entries if isinstance(entry, dict))
-    records = read_records(content["images"], ids, file, orphans, classes, problems)
+    records, lost = read_records(content["images"], ids, file, orphans, classes)
+    problems = [*classes.problems, *lost]
     row = {record.id: i for i, record in enumerate(records)}
     annotations: list[list[Annotation]] = [[] for _ in records]
     seen: set[int] = set()

@@ -19,9 +19,10 @@ from maskrcnn.text import plural
 
 
 def read_records(
-    entries: list[Any], ids: Ids, file: Path, objects: Counter[int | None], classes: Categories, problems: list[Problem]
-) -> list[ImageRecord]:
-    """The images that can be used; `objects` counts the annotations of each image id."""
+    entries: list[Any], ids: Ids, file: Path, objects: Counter[int | None], classes: Categories
+) -> tuple[list[ImageRecord], list[Problem]]:
+    """The images that can be used, and a problem for each other; `objects` counts the annotations of each image id."""
+    problems: list[Problem] = []
     finder = _finder(entries, file)
     records: dict[int, ImageRecord] = {}
     for place, entry in enumerate(entries, start=1):
@@ -36,11 +37,11 @@ def read_records(
             problems.append(error.problem(file, 1, lost, entry=f"image {entry_id(entry, place)}"))
     if entries and not records:
         raise MaskRCNNError(
-            f"none of its {plural(len(entries), 'image')} can be used, the first: {problems[-len(entries)]}",
+            f"none of its {plural(len(entries), 'image')} can be used, the first: {problems[0]}",
             where=file,
-            fix=_advice({problem.check for problem in problems[-len(entries) :]}, file),
+            fix=_advice({problem.check for problem in problems}, file),
         )
-    return list(records.values())
+    return list(records.values()), problems
 
 
 def _advice(checks: set[str], file: Path) -> str:

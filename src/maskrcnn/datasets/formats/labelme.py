@@ -64,7 +64,7 @@ def read(place: Location) -> Labels:
     finder = ImageFinder(places, [path for path in paths if isinstance(path, str)])
     for file, content in zip(files, contents, strict=True):
         try:
-            record = _record(content, file, len(records) + 1, finder, problems)
+            record, assumed = _record(content, file, len(records) + 1, finder)
         except DataError as error:
             shapes = content.get("shapes") if isinstance(content, dict) else None
             problems.append(error.problem(str(file), 1, len(shapes) if isinstance(shapes, list) else 0))
@@ -72,7 +72,7 @@ def read(place: Location) -> Labels:
         found, bad = shape_annotations(content["shapes"], file, classes, record.size)
         records.append(record)
         annotations.append(found)
-        problems += bad
+        problems += [*assumed, *bad]
     what = f"none of {len(files)} .json files can be used"
     require_images(records, what, problems, place.path, "export them from labelme")
     problems += _unlabelled_note(place.path, records) + boxes_only(annotations, place.path)
@@ -110,7 +110,7 @@ def _labels(content: Any) -> Iterator[str]:
             yield label
 
 
-def _record(content: Any, file: Path, number: int, finder: ImageFinder, problems: list[Problem]) -> ImageRecord:
+def _record(content: Any, file: Path, number: int, finder: ImageFinder) -> tuple[ImageRecord, list[Problem]]:
     if isinstance(content, DataError):
         raise content
     if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
@@ -118,31 +118,31 @@ def _record(content: Any, file: Path, number: int, finder: ImageFinder, problems
         raise DataError("bad-file", f"expected labelme's list shapes, found {found}", fix="save it again in labelme")
     image = _image(content, file, finder)
     sides = content.get("imageHeight"), content.get("imageWidth")
+    problems: list[Problem] = []
     if content["imageData"]:
-        image = _or_copy(image, sides, file, problems)
+        image, problems = _or_copy(image, sides, file)
     if image is None:
         name = content.get("imagePath")
         copy = ", and its copy in imageData cannot be read" if content["imageData"] else ""
         what = f"no image {name if isinstance(name, str) else shown(name)}{copy}"
         raise DataError("missing-image", what, fix="add the image")
-    return ImageRecord(number, image, *checked_size(*sides, image), file)
+    return ImageRecord(number, image, *checked_size(*sides, image), file), problems
 
 
-def _or_copy(image: Path | None, sides: tuple[Any, Any], file: Path, problems: list[Problem]) -> Path | None:
-    """The image file, or the .json where the copy in it fits the labels better."""
+def _or_copy(image: Path | None, sides: tuple[Any, Any], file: Path) -> tuple[Path | None, list[Problem]]:
+    """The image file, or the .json where the copy in it fits the labels better; and a warning if both exist."""
     size = None if image is None else _size(image)
     if size is not None and sides in (size, (None, None)):
-        return image
+        return image, []
     copied = _size(file)
     if image is None:
-        return file if copied is not None else None
+        return file if copied is not None else None, []
     # labelme shows the copy: the labels were made for it.
     if copied is None or (size is not None and sides != copied):
-        return image
+        return image, []
     found = "cannot be read" if size is None else f"is {size[1]} x {size[0]}"
     what = f"{image.name} {found}, the copy in imageData of {copied[1]} x {copied[0]} is used"
-    problems.append(Problem("copy-differs", str(file), what, "label the file itself again", "warning"))
-    return file
+    return file, [Problem("copy-differs", str(file), what, "label the file itself again", "warning")]
 
 
 def _image(content: Any, file: Path, finder: ImageFinder) -> Path | None:
