@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from maskrcnn.annotations.annotation import Annotation
-from maskrcnn.annotations.labels import ImageRecord, Labels
+from maskrcnn.annotations.labels import ImageRecord
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.config import Preprocess
 from maskrcnn.datasets.dataset import Dataset
@@ -19,32 +18,10 @@ from maskrcnn.masks.crop import Crop
 from maskrcnn.train.samples.augment import Augmentation
 from maskrcnn.train.samples.loader import LoadedBatch, PositionSampler, collate, training_loader
 from maskrcnn.train.samples.sample import Sample
+from tests.square_images import square_images
 
 PLAIN = Augmentation(flip=False, turns=False, scale=(1.0, 1.0), colour=0)
 SIZE = Preprocess(short=(32, 32), long=64)
-
-
-class Squares:
-    """Image i shows one square of class i, and is otherwise a crowd region in the corner."""
-
-    def __call__(self, index: int, record: ImageRecord) -> tuple[list[Annotation], list[Problem]]:
-        crops = [Crop(np.ones((20, 16), bool), 4, 4), Crop(np.ones((3, 3), bool), 0, 0)]
-        return [
-            Annotation(1, index, False, None, None, crops[0]),
-            Annotation(2, 0, True, None, None, crops[1]),
-        ], []
-
-
-def data(folder: Path, count: int = 5, broken: tuple[int, ...] = ()) -> Dataset:
-    """``count`` images of 32 x 40 whose grey value is 20 times their number."""
-    records = []
-    for index in range(count):
-        path = folder / f"{index}.png"
-        Image.new("RGB", (40, 32), (20 * index,) * 3).save(path)
-        if index in broken:
-            path.write_bytes(path.read_bytes()[:30])
-        records.append(ImageRecord(index, path, 32, 40))
-    return Dataset(Labels([f"class {index}" for index in range(count)], records, Squares()))
 
 
 def test_positions_go_on_from_anywhere() -> None:
@@ -53,7 +30,7 @@ def test_positions_go_on_from_anywhere() -> None:
 
 
 def test_a_batch_brings_its_problems(tmp_path: Path) -> None:
-    loader = training_loader(data(tmp_path, 3, broken=(1,)), SIZE, PLAIN, 64, batch_size=3, workers=0, seed=0)
+    loader = training_loader(square_images(tmp_path, 3, broken=(1,)), SIZE, PLAIN, 64, batch_size=3, workers=0, seed=0)
     batch, images, problems, pasted = next(iter(loader))
     assert list(pasted) == [-1, -1, -1]
     assert batch.valid.all()
@@ -77,7 +54,7 @@ def test_processes_share_out_the_stream(tmp_path: Path) -> None:
     """Two processes' batches hold what one process's batch of twice the size holds."""
 
     def images(batch_size: int, **place: int) -> list[list[int]]:
-        loader = training_loader(data(tmp_path, 7), SIZE, PLAIN, 64, batch_size, 0, seed=3, **place)
+        loader = training_loader(square_images(tmp_path, 7), SIZE, PLAIN, 64, batch_size, 0, seed=3, **place)
         return [loaded.images for loaded, _ in zip(loader, range(5), strict=False)]
 
     whole = images(4, start=3)
@@ -86,7 +63,7 @@ def test_processes_share_out_the_stream(tmp_path: Path) -> None:
 
 
 def test_objects_left_out_are_told_from_worker_processes(tmp_path: Path) -> None:
-    dataset = data(tmp_path, 2)
+    dataset = square_images(tmp_path, 2)
     dataset = Dataset(dataset.labels._replace(reader=with_a_bad_one))
     loader = training_loader(dataset, SIZE, PLAIN, 64, batch_size=2, workers=1, seed=0)
     problems = next(iter(loader)).problems
@@ -101,7 +78,7 @@ def with_a_bad_one(index: int, record: ImageRecord) -> tuple[list[Annotation], l
 
 
 def test_workers_change_nothing_and_the_seed_everything(tmp_path: Path) -> None:
-    dataset = data(tmp_path)
+    dataset = square_images(tmp_path)
     here = batches(dataset, 0, 1)
     assert any(place >= 0 for loaded in here for place in loaded.pasted)
     for workers in (1, 3):
@@ -111,7 +88,7 @@ def test_workers_change_nothing_and_the_seed_everything(tmp_path: Path) -> None:
 
 
 def test_a_stream_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    dataset = data(tmp_path)
+    dataset = square_images(tmp_path)
     whole = batches(dataset, 0, 1)
     for workers in (0, 2):
         rest = batches(dataset, workers, 1, start=4)
@@ -121,7 +98,7 @@ def test_a_stream_goes_on_where_it_stopped(tmp_path: Path) -> None:
 def test_batches_of_images_at_their_own_size(tmp_path: Path) -> None:
     """Padded to the largest, to multiples of the divisor."""
     augmentation = Augmentation(scale=(0.5, 3.0))
-    loader = training_loader(data(tmp_path), SIZE, augmentation, None, batch_size=3, workers=0, seed=0)
+    loader = training_loader(square_images(tmp_path), SIZE, augmentation, None, batch_size=3, workers=0, seed=0)
     shapes = set()
     for loaded, _ in zip(loader, range(6), strict=False):
         height, width = loaded.batch.images.shape[-2:]

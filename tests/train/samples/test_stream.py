@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from maskrcnn.annotations.annotation import Annotation
 from maskrcnn.annotations.labels import ImageRecord, Labels
@@ -14,37 +13,14 @@ from maskrcnn.annotations.problem import Problem
 from maskrcnn.config import Preprocess
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.masks.crop import Crop
 from maskrcnn.train.samples.augment import Augmentation
 from maskrcnn.train.samples.sample import Sample
 from maskrcnn.train.samples.stream import TrainingStream
+from tests.square_images import Squares, square_images
 
 PLAIN = Augmentation(flip=False, turns=False, scale=(1.0, 1.0), colour=0)
 ALL = Augmentation(turns=True, scale=(0.5, 2.0), colour=0.5, copy_paste=0.5)
 SIZE = Preprocess(short=(32, 32), long=64)
-
-
-class Squares:
-    """Image i shows one square of class i, and is otherwise a crowd region in the corner."""
-
-    def __call__(self, index: int, record: ImageRecord) -> tuple[list[Annotation], list[Problem]]:
-        crops = [Crop(np.ones((20, 16), bool), 4, 4), Crop(np.ones((3, 3), bool), 0, 0)]
-        return [
-            Annotation(1, index, False, None, None, crops[0]),
-            Annotation(2, 0, True, None, None, crops[1]),
-        ], []
-
-
-def data(folder: Path, count: int = 5, broken: tuple[int, ...] = ()) -> Dataset:
-    """``count`` images of 32 x 40 whose grey value is 20 times their number."""
-    records = []
-    for index in range(count):
-        path = folder / f"{index}.png"
-        Image.new("RGB", (40, 32), (20 * index,) * 3).save(path)
-        if index in broken:
-            path.write_bytes(path.read_bytes()[:30])
-        records.append(ImageRecord(index, path, 32, 40))
-    return Dataset(Labels([f"class {index}" for index in range(count)], records, Squares()))
 
 
 def stream(dataset: Dataset, seed: int = 0, augmentation: Augmentation = PLAIN) -> TrainingStream:
@@ -56,7 +32,7 @@ def labels(stream: TrainingStream, positions: range) -> list[int]:
 
 
 def test_every_epoch_shows_every_image_in_its_own_order(tmp_path: Path) -> None:
-    first = stream(data(tmp_path, 8))
+    first = stream(square_images(tmp_path, 8))
     epochs = [labels(first, range(8 * epoch, 8 * epoch + 8)) for epoch in range(3)]
     assert [sorted(epoch) for epoch in epochs] == [list(range(8))] * 3
     assert len({tuple(epoch) for epoch in epochs}) == 3
@@ -68,7 +44,7 @@ def test_every_epoch_shows_every_image_in_its_own_order(tmp_path: Path) -> None:
 
 
 def test_a_position_is_the_same_whenever_it_is_asked_for(tmp_path: Path) -> None:
-    dataset = data(tmp_path)
+    dataset = square_images(tmp_path)
     jitter = Augmentation(turns=True)
     later, again, other = (stream(dataset, seed, jitter) for seed in (3, 3, 4))
     for position in range(4):
@@ -80,7 +56,7 @@ def test_a_position_is_the_same_whenever_it_is_asked_for(tmp_path: Path) -> None
 
 
 def test_an_unreadable_image_is_replaced_and_told(tmp_path: Path) -> None:
-    broken = stream(data(tmp_path, 5, broken=(2,)))
+    broken = stream(square_images(tmp_path, 5, broken=(2,)))
     drawn = [broken[position] for position in range(5)]
     seen = [int(item.sample.labels[0]) for item in drawn]
     told = [problem for item in drawn for problem in item.problems]
@@ -91,7 +67,7 @@ def test_an_unreadable_image_is_replaced_and_told(tmp_path: Path) -> None:
 
 def test_no_readable_image_at_all(tmp_path: Path) -> None:
     with pytest.raises(MaskRCNNError, match=r"no image of the data set can be read.*\.png"):
-        stream(data(tmp_path, 2, broken=(0, 1)))[0]
+        stream(square_images(tmp_path, 2, broken=(0, 1)))[0]
 
 
 def equal(one: Sample, other: Sample) -> bool:
@@ -104,7 +80,7 @@ def equal(one: Sample, other: Sample) -> bool:
 
 
 def test_items_made_together_are_those_made_alone(tmp_path: Path) -> None:
-    dataset = data(tmp_path, 7)
+    dataset = square_images(tmp_path, 7)
     together = stream(dataset, 5, ALL).__getitems__(range(3, 15))
     shuffled = stream(dataset, 5, ALL).__getitems__([9, 4, 14])
     assert len({item.sample.seed for item in together}) == 12
@@ -120,7 +96,7 @@ def test_items_made_together_are_those_made_alone(tmp_path: Path) -> None:
 def test_pasted_objects_come_from_the_image_that_is_told(tmp_path: Path) -> None:
     """Image i shows class i alone."""
     always = Augmentation(flip=False, scale=(1.0, 1.0), colour=0, copy_paste=1.0)
-    found = stream(data(tmp_path, 6), 0, always)
+    found = stream(square_images(tmp_path, 6), 0, always)
     others = set()
     for position in range(24):
         sample, image, _, pasted = found[position]
@@ -135,7 +111,7 @@ def test_pasted_objects_come_from_the_image_that_is_told(tmp_path: Path) -> None
 
 def test_an_unreadable_source_costs_the_pasting_alone(tmp_path: Path) -> None:
     always = Augmentation(flip=False, scale=(1.0, 1.0), colour=0, copy_paste=1.0)
-    found = stream(data(tmp_path, 3, broken=(1,)), 0, always)
+    found = stream(square_images(tmp_path, 3, broken=(1,)), 0, always)
     items = [found[position] for position in range(12)]
     assert {item.pasted for item in items} == {-1, 0, 2}
     assert sum(len(item.problems) for item in items) == 1
@@ -152,7 +128,7 @@ class Unreadable(Squares):
 
 
 def test_an_image_whose_labels_cannot_be_read_is_replaced_too(tmp_path: Path) -> None:
-    dataset = data(tmp_path, 4)
+    dataset = square_images(tmp_path, 4)
     dataset = Dataset(dataset.labels._replace(reader=Unreadable()))
     found = stream(dataset)
     items = [found[position] for position in range(8)]
@@ -162,7 +138,7 @@ def test_an_image_whose_labels_cannot_be_read_is_replaced_too(tmp_path: Path) ->
 
 def test_images_at_their_own_size(tmp_path: Path) -> None:
     """Scaled, never cut."""
-    own = TrainingStream(data(tmp_path), SIZE, Augmentation(scale=(0.5, 3.0), turns=True), None, 0)
+    own = TrainingStream(square_images(tmp_path), SIZE, Augmentation(scale=(0.5, 3.0), turns=True), None, 0)
     sizes = [own[position].sample.image.shape[:2] for position in range(20)]
     assert max(max(size) for size in sizes) > 64
     assert all(max(size) / min(size) == pytest.approx(40 / 32, abs=0.08) for size in sizes)
@@ -186,4 +162,4 @@ def test_any_channels(tmp_path: Path, dtype: type, channels: int) -> None:
 def test_an_image_of_other_channels_than_the_models_is_told(tmp_path: Path) -> None:
     grey = Preprocess((32, 32), 64, (0.5,) * 4, (0.3,) * 4)
     with pytest.raises(MaskRCNNError, match=r"no image.*the model takes images of 4 channels"):
-        TrainingStream(data(tmp_path), grey, ALL, 64, 0)[0]
+        TrainingStream(square_images(tmp_path), grey, ALL, 64, 0)[0]
