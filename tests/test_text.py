@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskrcnn.text import first_line, listed, plural, quoted, suggestion, visible, write_anyway
+from maskrcnn.text import first_line, listed, plural, quoted, replace_unencodable, suggestion, visible
 
 
 def test_plurals() -> None:
@@ -50,7 +50,7 @@ def test_nothing_is_left_that_moves_the_cursor_or_cannot_be_encoded(text: str) -
 def test_any_character_can_be_written(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
-    write_anyway()
+    replace_unencodable()
     print("1 → 2 猫 é", flush=True)
     written = raw.getvalue().decode(encoding)
     assert written == {

@@ -77,7 +77,7 @@ def cut_to_bytes(text: str, most: int) -> str:
     return text
 
 
-def write_anyway() -> None:
+def replace_unencodable() -> None:
     """Let standard output and error take any character: one that their encoding lacks is replaced or escaped."""
     codecs.register_error("maskrcnn", _replaced)
     for stream in (sys.stdout, sys.stderr):

@@ -1,7 +1,7 @@
-"""The one door to the terminal: plain text, unless styled here. Also the tables that verbs share.
+"""All output of the command line: plain text, unless styled here. Also the tables that verbs share.
 
 No text is ever read as markup, and what a terminal would obey or hide is shown as an escape (`maskrcnn.text.visible`).
-Words that cannot be written, because a pipe was closed or a disk is full, do not stop the work.
+Lines that cannot be written, because a pipe was closed or a disk is full, do not stop the work.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from maskrcnn.predict.image_predictor import WeightReport
 
 
-class _Door(Console):
-    """A stream that takes words as long as it can."""
+class _Terminal(Console):
+    """Standard output or error; once it cannot be written to, it drops what is printed."""
 
     failure: OSError | None = None
 
@@ -45,7 +45,7 @@ class _Door(Console):
             self.fail(error)
 
     def fail(self, error: OSError) -> None:
-        """Keep quiet from now on; what is still in buffers goes nowhere."""
+        """Print nothing more; what is still in buffers is dropped."""
         self.failure = self.failure or error
         self.quiet = True
         discard_rest(sys.stderr if self.stderr else sys.stdout)
@@ -54,17 +54,17 @@ class _Door(Console):
         self.fail(BrokenPipeError())
 
 
-out = _Door()
-errors = _Door(stderr=True)
+out = _Terminal()
+errors = _Terminal(stderr=True)
 
 
 def bold(text: str) -> Text:
-    """A part for `say` that stands out."""
+    """A bold part of a line for `say`."""
     return styled(text, "bold")
 
 
 def styled(text: str, style: str) -> Text:
-    """A part for `say` in a colour or weight."""
+    """A part of a line for `say`, in a colour or weight."""
     return Text(visible(text), style)
 
 
@@ -97,19 +97,19 @@ def paragraph(text: str, indent: int = 4) -> None:
 
 
 def silence() -> None:
-    """Show no more results: of several processes, the first one talks."""
+    """Print no results: of several processes, only the first one does."""
     out.quiet = True
 
 
 def on_terminal() -> bool:
-    """Whether somebody watches standard output."""
+    """Whether standard output is a terminal."""
     return out.is_terminal
 
 
 def closing(code: int) -> int:
-    """The exit code, once everything is written: results that could not be told are told of and are no success.
+    """Flush standard output; the exit code, 1 instead of 0 if results could not be written, with an error line.
 
-    A reader who closed the pipe has seen enough.
+    A pipe that its reader has closed is no error.
     """
     try:
         if sys.stdout is not None:

@@ -12,10 +12,7 @@ from maskrcnn.cli.options import Device, output
 from maskrcnn.errors import ALL_FAILED, SOME_SKIPPED, MaskRCNNError
 
 
-def demo(
-    folder: Annotated[Path, output("Where the pictures go.")] = Path("demo-out"),
-    device: Device = "auto",
-) -> None:
+def demo(folder: Annotated[Path, output("Where the pictures go.")] = Path("demo-out"), device: Device = "auto") -> None:
     """Try the bundled models on real photos; nothing is downloaded."""
     import skimage.data
 

@@ -22,7 +22,7 @@ from maskrcnn.cli.models import models
 from maskrcnn.cli.predict import predict
 from maskrcnn.cli.train import train
 from maskrcnn.errors import ALL_FAILED, EXPECTED_ENDS, message_and_code
-from maskrcnn.text import write_anyway
+from maskrcnn.text import replace_unencodable
 
 app = typer.Typer(
     name="maskrcnn",
@@ -57,7 +57,7 @@ def main() -> None:
 
 def run_command(words: Sequence[str] | None = None) -> int:
     """Run with these words, or the process's own; the exit code."""
-    write_anyway()
+    replace_unencodable()
     try:
         app(words)
     except EXPECTED_ENDS as error:

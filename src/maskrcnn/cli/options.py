@@ -51,8 +51,7 @@ Size = Annotated[
     int | None, typer.Option(help="Shortest edge of the network input in pixels; the model's own unless given.")
 ]
 Trust = Annotated[
-    bool,
-    typer.Option("--trust", help="Open a .pt2, which can run any code: for files of people you trust."),
+    bool, typer.Option("--trust", help="Open a .pt2, which can run any code: for files of people you trust.")
 ]
 MaxDetections = Annotated[
     int | None, typer.Option(min=1, help="Most objects in an image (maxDets); the model's own limit unless given.")
@@ -61,8 +60,7 @@ Split = Annotated[str | None, typer.Option(help="Which part of the data; train u
 Seed = Annotated[int, typer.Option(min=0, help="Equal seeds give equal results.")]
 Link = Annotated[bool, typer.Option("--link/--copy", help="Link the image files instead of copying them.")]
 JsonFile = Annotated[
-    str | None,
-    typer.Option("--json", help="Also write all results to this file, as JSON; - for standard output."),
+    str | None, typer.Option("--json", help="Also write all results to this file, as JSON; - for standard output.")
 ]
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from maskrcnn.errors import EXPECTED_ENDS, SOME_SKIPPED, message_and_code
 from maskrcnn.predict.prediction_run import predict_to_folder
 from maskrcnn.runtime import load
-from maskrcnn.text import discard_rest, visible, write_anyway
+from maskrcnn.text import discard_rest, replace_unencodable, visible
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run with these command-line words, or the process's own; the exit code."""
-    write_anyway()
+    replace_unencodable()
     chosen = _parser().parse_args(words)
     terminal = _PlainTerminal()
     try:
