@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from maskrcnn.ops.host import plain_only
+from maskrcnn.ops.memory import is_out_of_memory
 from maskrcnn.text import first_line
 
 
@@ -63,7 +64,7 @@ def call(name: str, plain: Callable[..., Tensor], *arguments: Any) -> Tensor:
             return getattr(importlib.import_module(kernel.module), kernel.function)(*arguments)
     except Exception as error:
         # Running out of memory says nothing about the kernel, and a broken capture must not go on with other operators.
-        if _out_of_memory(error) or torch.cuda.is_current_stream_capturing():
+        if is_out_of_memory(error) or torch.cuda.is_current_stream_capturing():
             raise
         _failures[name] = f"it failed with {type(error).__name__}: {first_line(error)}"
     return plain(*arguments)
@@ -107,8 +108,3 @@ def _cuda_form(name: str, kernel: _Kernel) -> str:
     call(name, lambda first, *_: first, *kernel.sample_arguments(device))
     reason = why_plain(name, device)
     return f"the plain form ({reason})" if reason else "Triton"
-
-
-def _out_of_memory(error: Exception) -> bool:
-    # Triton's own launcher raises a RuntimeError of CUDA's words.
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)

@@ -14,7 +14,8 @@ from maskrcnn.limits import check_buildable
 _MEMINFO, _CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 # What CPU allocators say on Linux, macOS and Windows when there is no memory left.
-_CPU_MESSAGES = ("can't allocate memory", "not enough memory", "bad allocation", "std::bad_alloc")
+# Of torch on CPUs, of C++, and of Triton's launcher, which raises a plain RuntimeError.
+_MESSAGES = ("out of memory", "can't allocate memory", "not enough memory", "bad allocation", "std::bad_alloc")
 
 
 def available_memory() -> int | None:
@@ -32,7 +33,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that a device or the host had no memory left."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _CPU_MESSAGES)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _MESSAGES)
 
 
 def free_memory(device: torch.device) -> None:
