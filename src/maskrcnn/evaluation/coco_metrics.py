@@ -100,9 +100,8 @@ class CocoMetrics:
         for kind in KINDS:
             classes |= _class_values(kind, *self.arrays(kind), self.limits)
         rows = zip(*(values.tolist() for values in classes.values()), strict=True)
-        self.per_class = {
-            name: dict(zip(classes, row, strict=True)) for name, row in zip(self.names, rows, strict=True)
-        }
+        metrics = (dict(zip(classes, row, strict=True)) for row in rows)
+        self.per_class = dict(zip(self.names, metrics, strict=True))
         return {name: known_mean(values) for name, values in classes.items()}
 
     def arrays(self, kind: str) -> tuple[np.ndarray, np.ndarray]:

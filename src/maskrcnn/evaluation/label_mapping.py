@@ -21,12 +21,9 @@ def label_mapping(model_names: Sequence[str], dataset_names: Sequence[str]) -> n
     there = {name: index for index, name in enumerate(dataset_names)}
     mapped = np.array([there.get(name, -1) for name in model_names], dtype=np.int64)
     if (mapped < 0).all():
-        raise MaskRCNNError(
-            f"the model's classes ({quoted(model_names)}) and the data's ({quoted(dataset_names)}) have no "
-            "name in common",
-            fix=_similar_names(model_names, dataset_names)
-            or "rename the data's categories, or evaluate a model trained on them",
-        )
+        both = f"the model's classes ({quoted(model_names)}) and the data's ({quoted(dataset_names)})"
+        fix = "rename the data's categories, or evaluate a model trained on them"
+        raise MaskRCNNError(f"{both} have no name in common", fix=_similar_names(model_names, dataset_names) or fix)
     return mapped
 
 

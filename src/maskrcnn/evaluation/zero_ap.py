@@ -174,9 +174,7 @@ def _scores(tables: Tables) -> Recommendation:
     low, median, high = np.percentile(scores, (0, 50, 100))
     evidence = f"{plural(len(scores), 'detection')}; scores {low:.2f} to {high:.2f}, median {median:.2f}."
     if high < 0.7:
-        what = "The model is sure of none of its detections."
         action = "It has not learned these objects: train longer, on images like these."
-    else:
-        what = "The model is sure of what it finds, and the labels disagree."
-        action = "Compare both under “Worst images”: what does each call an object?"
-    return Recommendation("scores", what, evidence, action)
+        return Recommendation("scores", "The model is sure of none of its detections.", evidence, action)
+    what = "The model is sure of what it finds, and the labels disagree."
+    return Recommendation("scores", what, evidence, "Compare both under “Worst images”: what does each call an object?")

@@ -108,11 +108,8 @@ class PredictionWriter:
         mark.add_text("Software", OVERLAY_MARK)
         with replacing(path) as part:
             if path.exists() and not _is_overlay(path):
-                raise MaskRCNNError(
-                    "not overwritten: not an overlay written by maskrcnn",
-                    where=path,
-                    fix="choose another output folder",
-                )
+                fix = "choose another output folder"
+                raise MaskRCNNError("not overwritten: not an overlay written by maskrcnn", where=path, fix=fix)
             # The default compression takes longer on a large photo than drawing it.
             result.draw().save(part, format="PNG", pnginfo=mark, compress_level=1)
         return path
@@ -131,10 +128,8 @@ class PredictionWriter:
                 else:  # keep the results of an earlier run
                     self._part.unlink()
             except OSError as problem:
-                raise MaskRCNNError(
-                    f"cannot write: {problem.strerror or problem}; the results so far are in {self._part}",
-                    where=self.path,
-                ) from problem
+                what = f"cannot write: {problem.strerror or problem}; the results so far are in {self._part}"
+                raise MaskRCNNError(what, where=self.path) from problem
 
 
 def _is_overlay(path: Path) -> bool:

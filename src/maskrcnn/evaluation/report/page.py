@@ -212,9 +212,8 @@ class Page:
             REGION: "not judged",
         }
         key = "".join(f'<span><i style="background:rgb{colour}"></i>{text}</span>' for colour, text in colours.items())
-        note = (
-            f"Lowest F1 first, at a score of {self.analysis.threshold:.2f}. Left: the labels. Right: what was detected."
-        )
+        score = f"{self.analysis.threshold:.2f}"
+        note = f"Lowest F1 first, at a score of {score}. Left: the labels. Right: what was detected."
         return f'{text_paragraph(note, "muted")}<p class="key">{key}</p>{"".join(map(_pictures, self.worst))}'
 
     def problem_list(self) -> str:
