@@ -10,6 +10,8 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +31,7 @@ from maskrcnn.inference.loading import load_exported
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.runtime.artifact_contract import KEY, METADATA_FILE
 from maskrcnn.runtime.openvino_session import openvino_core
+from tests.data_folders import idmasks
 from tests.threads import check_two_threads, pictures
 
 Exported = Callable[..., tuple[Path, Trial]]
@@ -321,3 +324,25 @@ def test_the_file_beside_it_is_tried_out_too(model: MaskRCNN, tmp_path: Path, mo
     monkeypatch.setattr(openvino_file, "write", lambda *_: pytest.fail("the work was begun"))
     with pytest.raises(MaskRCNNError, match=r"model\.bin: expected a file name, found a folder"):
         export_model(model, Request("m", "openvino", tmp_path / "model.xml"))
+
+
+def test_data_without_a_val_split_is_measured_on_aloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+
+    def measure(model: object, path: Path, data: Any) -> dict[str, tuple[float, float]]:
+        sizes.append(len(data))
+        return {"mask_AP": (40.0, 40.0)}
+
+    idmasks(tmp_path / "data" / "train", 3)
+    monkeypatch.setattr(exporter, "open_session", lambda *_: SimpleNamespace(smallest=1))
+    monkeypatch.setattr(exporter, "measure_ap", measure)
+    monkeypatch.setattr("maskrcnn.export.scenes.scenes", lambda *_: [])
+    monkeypatch.setattr("maskrcnn.export.trial.reference", lambda _: None)
+    monkeypatch.setattr("maskrcnn.export.trial.compare", lambda *_: Trial())
+    request = Request("tiny", "onnx", tmp_path / "m.onnx", data=tmp_path / "data")
+    tried = exporter.try_artifact(None, request, FORMATS["onnx"], request.out)  # type: ignore[arg-type]
+    assert sizes == [3]
+    assert "there is no val split, the train split is used" in tried.notes[0]
+    idmasks(tmp_path / "data" / "val", 2)
+    tried = exporter.try_artifact(None, request, FORMATS["onnx"], request.out)  # type: ignore[arg-type]
+    assert (sizes, tried.notes) == ([3, 2], [])
