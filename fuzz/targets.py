@@ -366,7 +366,7 @@ def _use_sources(folder: Path) -> int:
     except ValueError:
         return 0
     found = resolve_sources([str(folder / name) if "://" not in name else name for name in _texts(names)])
-    for line in (*found.problems, *found.notes):
+    for line in map(str, (*found.problems, *found.notes)):
         _check_message(line)
     assert len({source.stem.casefold() for source in found.images}) == len(found.images)
     return len(found.images)
