@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 SOME_SKIPPED = 1  # the rest is done
 ALL_FAILED = 2
 INTERRUPTED = 130
@@ -20,6 +23,15 @@ class MaskRCNNError(Exception):
         self.what, self.where, self.fix = shortened(what), where, shortened(fix)
         place = f"{shortened(str(where))}: " if where is not None else ""
         super().__init__("".join((place, self.what, f" ({self.fix})" if self.fix else "")))
+
+
+@contextmanager
+def errors_at(where: object, prefix: str = "") -> Iterator[None]:
+    """Raise a `MaskRCNNError` of the body again with the place it concerns, and a prefix to what is wrong."""
+    try:
+        yield
+    except MaskRCNNError as error:
+        raise MaskRCNNError(prefix + error.what, where=where, fix=error.fix) from error
 
 
 def shortened(text: str, limit: int = 1000) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from maskrcnn.config import Preprocess
-from maskrcnn.errors import MaskRCNNError
+from maskrcnn.errors import MaskRCNNError, errors_at
 from maskrcnn.images.image_reader import ReadImage, as_rgb8, read_channels, read_image, with_channel_axis
 
 # Percent of a channel's values that are clipped at each end when it is stretched for display.
@@ -27,10 +27,8 @@ def read_for_model(path: str | Path, preprocess: Preprocess, shrink: int = 1) ->
     """
     if preprocess.rgb:
         return read_image(path, shrink)
-    try:
+    with errors_at(path):
         return as_model_input(read_channels(path), preprocess)
-    except MaskRCNNError as error:
-        raise MaskRCNNError(error.what, where=path, fix=error.fix) from error
 
 
 def as_model_input(array: np.ndarray, preprocess: Preprocess) -> ReadImage:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from maskrcnn.errors import MaskRCNNError
+from maskrcnn.errors import MaskRCNNError, errors_at
 from maskrcnn.images.id_map_file import as_object_ids, open_id_map
 from maskrcnn.images.image_formats import IMAGE_SUFFIXES
 from maskrcnn.images.image_limits import check_size
@@ -65,10 +65,8 @@ def read_image(path: str | Path, shrink: int = 1) -> ReadImage:
             array = read_pixels(image, path, shrink)
     if number > 1:
         notes.insert(0, f"{number} frames or pages, only the first is read (extract the others into files)")
-    try:
+    with errors_at(path):
         pixels, more = as_rgb8(array)
-    except MaskRCNNError as error:
-        raise MaskRCNNError(error.what, where=path, fix=error.fix) from error
     return ReadImage(np.ascontiguousarray(apply_orientation(pixels, turn)), (*notes, *more))
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from maskrcnn.config import Preprocess
-from maskrcnn.errors import MaskRCNNError
+from maskrcnn.errors import MaskRCNNError, errors_at
 from maskrcnn.images.channels import read_for_model
 from maskrcnn.images.image_formats import IMAGE_SUFFIXES, skipped_files_note
 from maskrcnn.images.image_reader import ReadImage, find_images
@@ -213,12 +213,10 @@ def read_source(path_or_url: str | Path, preprocess: Preprocess | None = None) -
         return read_for_model(Path(path_or_url), preprocess)
     url = str(path_or_url)
     try:
-        with tempfile.TemporaryDirectory() as folder:
+        with errors_at(url), tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"image{Path(url_parts(url)[-1]).suffix[:10]}"
             path.write_bytes(download(url))
             return read_for_model(path, preprocess)
-    except MaskRCNNError as error:
-        raise MaskRCNNError(error.what, where=url, fix=error.fix) from error
     except OSError as error:
         what = f"cannot be kept while it is read: {error.strerror or error}"
         raise MaskRCNNError(what, where=url, fix="free some space for temporary files") from error

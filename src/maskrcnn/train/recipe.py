@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from maskrcnn.config import preset
 from maskrcnn.documents import read_yaml, shown
-from maskrcnn.errors import MaskRCNNError
+from maskrcnn.errors import MaskRCNNError, errors_at
 from maskrcnn.text import suggestion
 
 PEAK_RATES = {"adamw": 5e-4, "sgd": 0.01}
@@ -172,22 +172,19 @@ def read_recipe(path: Path | None, changes: dict[str, Any]) -> Recipe:
     """
     data: Any = {}
     if path is not None:
-        try:
+        with errors_at(path, "not a readable recipe: "):
             data = read_yaml(path) or {}
-        except MaskRCNNError as error:
-            raise MaskRCNNError(f"not a readable recipe: {error.what}", where=path, fix=error.fix) from None
         if not isinstance(data, dict):
             raise MaskRCNNError(f"expected 'name: value' lines, found {type(data).__name__}", where=path)
     data = {str(name): value for name, value in data.items()}
     data |= {name: value for name, value in changes.items() if value is not None}
     try:
-        recipe = Recipe(**data)
-        if recipe.init is None:  # else the settings of the model are checked when the checkpoint is read
-            preset(recipe.preset).replace(**recipe.model)
+        with errors_at(path):
+            recipe = Recipe(**data)
+            if recipe.init is None:  # else the settings of the model are checked when the checkpoint is read
+                preset(recipe.preset).replace(**recipe.model)
     except ValidationError as error:
         raise _first_mistake(error, path) from None
-    except MaskRCNNError as error:
-        raise MaskRCNNError(error.what, where=path, fix=error.fix) from None
     return recipe
 
 

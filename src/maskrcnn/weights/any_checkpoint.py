@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from maskrcnn.config import Config
 from maskrcnn.documents import shown
-from maskrcnn.errors import MaskRCNNError
+from maskrcnn.errors import MaskRCNNError, errors_at
 from maskrcnn.text import plural
 from maskrcnn.weights.architecture import unsupported_architecture
 from maskrcnn.weights.catalog import find_checkpoint
@@ -43,19 +42,23 @@ def read_any_checkpoint(
     path, entry = find_checkpoint(source)
     names = check_class_names(names) if names is not None else None
     detectron2_yaml, changes = _read_config(config)
+    config_file = None if isinstance(config, Mapping) else config
     if path.suffix.lower() == ".safetensors" and is_own_checkpoint(path):
         _refuse_yaml_of_detectron2(detectron2_yaml, path)
         checkpoint = read_checkpoint(path)
         if names is not None and len(names) != len(checkpoint.names):
             what = f"expected {plural(len(checkpoint.names), 'class name')}, found {len(names)}"
             raise MaskRCNNError(what, where=path)
-        settings = _with_changes(checkpoint.config, changes, config)
+        with errors_at(config_file):
+            settings = checkpoint.config.replace(**changes)
         return checkpoint._replace(names=names or checkpoint.names, config=settings), []
     weight_file = read_weight_file(path)
     foreign = convert_foreign(weight_file, path, detectron2_yaml, published=entry is not None)
     if foreign.library != "detectron2":
         _refuse_yaml_of_detectron2(detectron2_yaml, path)
-    settings = _with_changes(foreign.config.replace(**(entry.config if entry else {})), changes, config)
+    settings = foreign.config.replace(**(entry.config if entry else {}))
+    with errors_at(config_file):
+        settings = settings.replace(**changes)
     anchors = len(foreign.state["rpn.logits.bias"])
     if anchors != len(settings.anchor_ratios):
         raise MaskRCNNError(
@@ -126,11 +129,3 @@ def _refuse_yaml_of_detectron2(yaml: dict[str, Any] | None, path: Path) -> None:
     if yaml:
         what = "config= is a yaml of detectron2's, and the file is none of its"
         raise MaskRCNNError(what, where=path, fix="pass a yaml of our own settings, or none")
-
-
-def _with_changes(settings: Config, changes: dict[str, Any], config: Settings | None) -> Config:
-    """Raises `MaskRCNNError` that names the yaml the changes come from."""
-    try:
-        return settings.replace(**changes) if changes else settings
-    except MaskRCNNError as error:
-        raise MaskRCNNError(error.what, where=None if isinstance(config, Mapping) else config, fix=error.fix) from None

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from maskrcnn.config import Config, from_dict, to_dict
 from maskrcnn.documents import parse_json, shown
-from maskrcnn.errors import MaskRCNNError
+from maskrcnn.errors import MaskRCNNError, errors_at
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.output.atomic_file import make_folder
 from maskrcnn.weights.class_names import check_class_names
@@ -88,11 +88,9 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         if not isinstance(parts[name], kind):
             what = f"not a readable checkpoint: {name} is {shown(parts[name])}"
             raise MaskRCNNError(what, where=path, fix=fix)
-    try:
+    with errors_at(path, "not a readable checkpoint: "):
         names = check_class_names(parts["names"])
         config = from_dict(parts["config"])
-    except MaskRCNNError as error:
-        raise MaskRCNNError(f"not a readable checkpoint: {error.what}", where=path, fix=error.fix) from None
     state = read_safetensors(path)
     check_numbers(state, path)
     return Checkpoint(state, names, config, parts["provenance"])
