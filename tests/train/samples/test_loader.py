@@ -16,17 +16,12 @@ from maskrcnn.config import Preprocess
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.masks.crop import Crop
 from maskrcnn.train.samples.augment import Augmentation
-from maskrcnn.train.samples.loader import LoadedBatch, PositionSampler, collate, training_loader
+from maskrcnn.train.samples.loader import LoadedBatch, collate, training_loader
 from maskrcnn.train.samples.sample import Sample
 from tests.square_images import square_images
 
 PLAIN = Augmentation(flip=False, turns=False, scale=(1.0, 1.0), colour=0)
 SIZE = Preprocess(short=(32, 32), long=64)
-
-
-def test_positions_go_on_from_anywhere() -> None:
-    assert [position for position, _ in zip(PositionSampler(7), range(3), strict=False)] == [7, 8, 9]
-    assert [position for position, _ in zip(PositionSampler(7, 2), range(3), strict=False)] == [7, 9, 11]
 
 
 def test_a_batch_brings_its_problems(tmp_path: Path) -> None:
@@ -60,6 +55,7 @@ def test_processes_share_out_the_stream(tmp_path: Path) -> None:
     whole = images(4, start=3)
     for both, first, second in zip(whole, *(images(2, start=3, rank=rank, world=2) for rank in (0, 1)), strict=True):
         assert [first[0], second[0], first[1], second[1]] == both
+    assert images(4, start=4)[:4] == images(4)[1:]
 
 
 def test_objects_left_out_are_told_from_worker_processes(tmp_path: Path) -> None:

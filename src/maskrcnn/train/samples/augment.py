@@ -23,7 +23,7 @@ class AugmentationPlan(NamedTuple):
     """How one image of ``size`` (H, W) is augmented.
 
     Attributes:
-        zoom: pixels of the sample a pixel of the image.
+        zoom: pixels of the sample per pixel of the image.
         corner: (x, y) of the window in image pixels.
         canvas: largest height and width of the window; None for no limit.
         change: of the colours.
@@ -62,12 +62,11 @@ class Augmentation:
 
     Attributes:
         flip: mirror left to right, half the time.
-        turns: any of the eight flips and quarter turns; for images without an up, such as microscopy.
+        turns: any of the eight flips and quarter turns; for images without a fixed orientation, such as microscopy.
         scale: range of the random factor on top of the model's own resizing, uniform; (0.1, 2) is large-scale jitter.
         colour: strength of brightness, contrast, saturation and hue changes; 0 none, 1 strong.
-        stains: also any hue, negatives and grey at random; where colour means a stain or a channel, not a thing.
-        object_crops: share of the windows that are placed to show a random object whole, preferably a small one, which
-            windows placed at random often miss.
+        stains: also any hue, negatives and grey at random; for images whose colour depends on a stain or a channel.
+        object_crops: share of the windows that show a random object completely, preferably a small one.
         copy_paste: share of the images that get objects of another image pasted in, see `copy_paste`.
     """
 
@@ -91,7 +90,7 @@ class Augmentation:
 
         Args:
             boxes: float [N, 4], of its objects.
-            preprocess: how the model takes images; its resizing is the scale of 1.
+            preprocess: how the model resizes images; a scale of 1 means this size.
             canvas: the sample is a window of at most canvas×canvas pixels; None for the whole image at any size.
         """
         zoom = resize_scale(*size, preprocess) * float(rng.uniform(*self.scale))
@@ -104,7 +103,7 @@ class Augmentation:
     def _corner(
         self, size: tuple[int, int], zoom: float, canvas: int | None, boxes: np.ndarray, rng: np.random.Generator
     ) -> tuple[float, float]:
-        """The (x, y) of the window in an image of ``size``: anywhere, or so that it shows an object whole."""
+        """The (x, y) of the window in an image of ``size``: anywhere, or where it shows a random object whole."""
         image = np.array([size[1], size[0]], dtype=np.float64)
         window = image if canvas is None else np.minimum(image, canvas / zoom)
         low, high = np.zeros(2), image - window
@@ -112,10 +111,8 @@ class Augmentation:
             # An object of a sixteenth of the area is sampled twice as often.
             weights = np.maximum(box_areas(boxes), 1) ** -0.25
             box = boxes[rng.choice(len(boxes), p=weights / weights.sum())]
-            # From the first window that reaches the object's end to the last that reaches its beginning; the other way
-            # round for an object larger than the window.
-            ends, begins = box[2:] - window, box[:2]
-            most = high
-            low, high = (np.minimum(np.maximum(pick(ends, begins), 0), most) for pick in (np.minimum, np.maximum))
+            # From where the window ends with the object to where it begins with it; the other way round for an object
+            # larger than the window.
+            low, high = np.sort((box[2:] - window, box[:2]), axis=0).clip(0, high)
         x, y = (low + (high - low) * rng.random(2)).tolist()
         return x, y

@@ -1,7 +1,7 @@
 """Photometric changes: one affine map of a pixel's channels, on 8 or 16 bits and any number of them.
 
-Pixels are [H, W, C]. Eight-bit RGB changes in brightness, contrast, saturation and hue; what the channels of other
-images mean is not known, so each changes in brightness and contrast alone, as measured by its own mean and spread.
+Pixels are [H, W, C]. Eight-bit RGB changes in brightness, contrast, saturation and hue. The channels of other images
+have no known meaning: each changes in brightness and contrast only, relative to its mean and standard deviation.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from maskrcnn.config import Preprocess
 
 @dataclass(frozen=True)
 class ColourChange:
-    """new = matrix @ old + offset for each pixel, in its own units, rounded and kept within them.
+    """new = matrix @ old + offset for each pixel, in units of its dtype, rounded and clipped to its range.
 
     Attributes:
         matrix: float32 [C, C].

@@ -1,11 +1,11 @@
 """Copy-paste (Ghiasi et al. 2021): objects of one training sample are pasted into another.
 
 Pasted objects replace the pixels they cover and, cell by cell, the masks under them: a patch keeps the coverage that is
-still visible and its box becomes tight again. A sliver becomes a region to ignore; an object that is covered whole is
-removed. One map of how much of each pixel is covered serves all objects; no mask ever has the size of the image.
+still visible, and its box becomes tight again. A sliver becomes a region to ignore; an object that is covered
+completely is removed. One map says how much of each pixel is covered; no mask has the size of the image.
 
-An object that has a box only may be anywhere in it. Rows and columns at the edges of its box that are covered whole are
-cut off; if more than half of the box is covered, the object may be hidden, and the rest becomes a region to ignore.
+An object without a mask may be anywhere in its box. Rows and columns at the edges of the box that are covered
+completely are cut off; if more than half of the box is covered, the rest becomes a region to ignore.
 
 Frame: pixels of the sample that is pasted into.
 """
@@ -13,24 +13,23 @@ Frame: pixels of the sample that is pasted into.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from maskrcnn.masks.box_geometry import clip_to_image
 from maskrcnn.masks.patch import resample_patch, to_patch
-from maskrcnn.train.samples.sample import PATCH_LIMIT, Sample
+from maskrcnn.train.samples.sample import OBJECT_ARRAYS, PATCH_LIMIT, Sample, whole_pixels
 
-# An object is pasted if at least this share of its visible part lies inside the other sample.
-INSIDE_SHARE = 0.5
-# A box without a mask whose covered share is larger becomes a region to ignore.
-UNKNOWN_SHARE = 0.5
+INSIDE_SHARE = 0.5  # an object is pasted if at least this share of its visible part lies inside the other sample
+UNKNOWN_SHARE = 0.5  # a box without a mask becomes a region to ignore if more of it is covered
 
 
 def copy_paste(sample: Sample, source: Sample, rng: np.random.Generator) -> Sample:
     """The sample with a random part of the source's masked objects pasted over it, at a random place.
 
     Args:
-        source: its patches as fine as its pixels, so that the pasted edges are.
+        source: with patches as fine as its pixels, so that pasted edges are too.
     """
     masked = np.array([k for k, patch in enumerate(source.patches) if patch.size], dtype=np.int64)
     if not len(masked):
@@ -52,15 +51,12 @@ def paste(sample: Sample, source: Sample, offset: np.ndarray) -> Sample:
         return sample
     cover = _cover(sample, arriving)
     left = _covered(sample, cover)
-    return replace(
-        left,
-        image=_blend(sample.image, source.image, cover, offset),
-        boxes=np.concatenate((left.boxes, arriving.boxes)),
-        frames=np.concatenate((left.frames, arriving.frames)),
-        patches=left.patches + [to_patch(patch, PATCH_LIMIT) for patch in arriving.patches],
-        labels=np.concatenate((left.labels, arriving.labels)),
-        areas=np.concatenate((left.areas, arriving.areas)),
-    )
+    image = _blend(sample.image, source.image, cover, offset)
+    patches = left.patches + [to_patch(patch, PATCH_LIMIT) for patch in arriving.patches]
+    arrays: dict[str, Any] = {
+        name: np.concatenate((getattr(left, name), getattr(arriving, name))) for name in OBJECT_ARRAYS
+    }
+    return replace(left, image=image, patches=patches, **arrays)
 
 
 def _arrivals(sample: Sample, source: Sample, offset: np.ndarray) -> Sample:
@@ -84,9 +80,9 @@ def _cover(sample: Sample, arriving: Sample) -> np.ndarray:
     """How much of each pixel of the sample the arriving objects cover, uint8 [H, W], 0..255."""
     cover = np.zeros(sample.image.shape[:2], dtype=np.uint8)
     for patch, (x1, y1, x2, y2) in zip(arriving.patches, arriving.frames.astype(np.int64).tolist(), strict=True):
-        place = cover[y1:y2, x1:x2]
+        covered = cover[y1:y2, x1:x2]
         # Neighbours in the source share the pixels between them.
-        np.add(place, np.minimum(patch, 255 - place), out=place)
+        np.add(covered, np.minimum(patch, 255 - covered), out=covered)
     return cover
 
 
@@ -94,7 +90,7 @@ def _covered(sample: Sample, cover: np.ndarray) -> Sample:
     """What is left of the sample's objects under the cover."""
     boxes, patches = sample.boxes.copy(), list(sample.patches)
     changed, unknown = np.zeros((2, len(patches)), dtype=bool)
-    frames = np.concatenate((np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])), axis=1).astype(np.int64)
+    frames = whole_pixels(boxes).astype(np.int64)
     for k, patch in enumerate(patches):
         x1, y1, x2, y2 = (sample.frames[k].astype(np.int64) if patch.size else frames[k]).tolist()
         above = cover[y1:y2, x1:x2]
@@ -115,8 +111,7 @@ def _covered(sample: Sample, cover: np.ndarray) -> Sample:
 
 
 def _trimmed(box: np.ndarray, hidden: np.ndarray, x: int, y: int) -> np.ndarray:
-    """A box without the rows and columns at its edges that are hidden, bool [h, w] from pixel (x, y) on; empty if all
-    is."""
+    """A box without the rows and columns at its edges that are hidden, bool [h, w] from pixel (x, y); maybe empty."""
     rows, columns = np.flatnonzero(~hidden.all(axis=1)), np.flatnonzero(~hidden.all(axis=0))
     if not rows.size:
         return np.zeros(4, dtype=np.float32)
@@ -126,7 +121,7 @@ def _trimmed(box: np.ndarray, hidden: np.ndarray, x: int, y: int) -> np.ndarray:
 
 
 def _blend(image: np.ndarray, source: np.ndarray, cover: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    """A copy of the image with the source's pixels where it is covered, mixed where in part."""
+    """A copy of the image with the source's pixels where it is covered, mixed where it is partly covered."""
     blended = image.copy()
     x, y = offset.tolist()
     y1, x1 = max(y, 0), max(x, 0)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 
@@ -17,15 +18,13 @@ from maskrcnn.masks.box_geometry import box_areas, clip_to_image
 from maskrcnn.masks.coverage import Polygons
 from maskrcnn.masks.crop import Crop
 
-# Polygons may reach so many pixels out of the image, by rounding.
-_SLACK = 1.0
-# A polygon of a smaller area may cover no pixel centre.
-_SMALL = 1.0
+_SLACK = 1.0  # pixels by which polygons may leave the image, by rounding
+_SMALL = 1.0  # pixels; a polygon of a smaller area may cover no pixel centre
 
 
 @dataclass(frozen=True)
 class Instances:
-    """N objects and Q regions to ignore. An object has polygons, or a crop, or neither: then it has a box only.
+    """N objects and Q regions to ignore. An object has polygons or a crop; one without a mask has neither.
 
     Attributes:
         boxes: float64 [N, 4], tight around the mask; as annotated where there is none.
@@ -54,7 +53,7 @@ def make_instances(
     regions = [a.box for a in annotations if a.crowd and a.box]
     rest = [a for a in annotations if not (a.crowd and a.box)]
     outlined, polygons = _usable_polygons(rest, size)
-    drawn, problems = draw_each([a for a, usable in zip(rest, outlined, strict=True) if not usable], size, source)
+    drawn, problems = draw_each(list(compress(rest, ~outlined)), size, source)
     regions += [one.box for one in drawn if one.annotation.crowd]
     single = [one for one in drawn if not one.annotation.crowd]
     first, parts = int(outlined.sum()), polygons.bounds
@@ -70,17 +69,10 @@ def make_instances(
         if crop is not None:
             crops[place] = crop.tight()
             boxes[place], areas[place] = crops[place].box, crop.area
-    labels = [a.label for a, usable in zip(rest, outlined, strict=True) if usable]
-    labels += [one.annotation.label for one in single]
-    instances = Instances(
-        clip_to_image(boxes, size),
-        areas,
-        np.array(labels, dtype=np.int64),
-        polygons,
-        crops,
-        np.array(regions, dtype=np.float64).reshape(-1, 4),
-    )
-    return instances, problems
+    labels = [a.label for a in (*compress(rest, outlined), *(one.annotation for one in single))]
+    crowd = np.array(regions, dtype=np.float64).reshape(-1, 4)
+    boxes = clip_to_image(boxes, size)
+    return Instances(boxes, areas, np.array(labels, dtype=np.int64), polygons, crops, crowd), problems
 
 
 def _usable_polygons(annotations: Sequence[Annotation], size: tuple[int, int]) -> tuple[np.ndarray, Polygons]:
@@ -90,10 +82,10 @@ def _usable_polygons(annotations: Sequence[Annotation], size: tuple[int, int]) -
     usable = np.zeros(len(annotations), dtype=bool)
     for place, annotation in enumerate(annotations):
         parts = annotation.segmentation
-        if not isinstance(parts, list) or annotation.crowd:
+        if not isinstance(parts, list) or not parts or annotation.crowd:
             continue
-        usable[place] = bool(parts) and all(p.ndim == 1 and p.size >= 6 and p.size % 2 == 0 for p in parts)
-        if usable[place]:
+        if all(p.ndim == 1 and p.size >= 6 and p.size % 2 == 0 for p in parts):
+            usable[place] = True
             flat += parts
             owner += [place] * len(parts)
     if not flat:
@@ -102,7 +94,7 @@ def _usable_polygons(annotations: Sequence[Annotation], size: tuple[int, int]) -
     polygons = Polygons(np.concatenate(flat).reshape(-1, 2), np.cumsum(lengths) - lengths, np.array(owner))
     bounds = polygons.bounds
     limits = np.array([size[1], size[0]]) + _SLACK
-    # Comparisons with a value that is no number are False.
+    # NaN compares as False.
     inside = (bounds[:, :2] >= -_SLACK).all(axis=1) & (bounds[:, 2:] <= limits).all(axis=1)
     usable[polygons.owner[~(inside & (polygons.areas >= _SMALL))]] = False
     return usable, polygons if usable.all() else polygons.of(np.flatnonzero(usable))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,24 +37,11 @@ class LoadedBatch(NamedTuple):
     pasted: Sequence[int] = ()
 
 
-class PositionSampler(torch.utils.data.Sampler[int]):
-    """``start``, ``start + step``, … without end: of several processes, each takes every ``step``-th position."""
-
-    def __init__(self, start: int = 0, step: int = 1) -> None:
-        self.start, self.step = start, step
-
-    def __iter__(self) -> Iterator[int]:
-        position = self.start
-        while True:
-            yield position
-            position += self.step
-
-
 class Collate:
-    """Samples → `LoadedBatch`, on a fixed canvas, or for None on the smallest that holds all.
+    """Samples → `LoadedBatch`, padded to a square of ``canvas`` pixels, or to the largest sample if it is None.
 
     Args:
-        divisor: of which the smallest canvas's sides are multiples.
+        divisor: without a canvas, height and width are multiples of it.
     """
 
     def __init__(self, canvas: int | None, divisor: int) -> None:
@@ -91,10 +79,9 @@ def collate(samples: Sequence[Sample], size: tuple[int, int]) -> Batch:
     for row, sample in enumerate(samples):
         height, width = sample.image.shape[:2]
         images[row, :height, :width] = sample.image
-        number = len(sample.labels)
         for name in ("boxes", "labels", "frames"):
-            getattr(batch, name)[row, :number] = torch.from_numpy(getattr(sample, name))
-        batch.valid[row, :number] = True
+            getattr(batch, name)[row, : len(sample.labels)] = torch.from_numpy(getattr(sample, name))
+        batch.valid[row, : len(sample.labels)] = True
         batch.crowd[row, : len(sample.crowd)] = torch.from_numpy(sample.crowd)
         for place, patch in enumerate(sample.patches):
             rows, columns = patch.shape
@@ -121,13 +108,13 @@ def training_loader(
     Args:
         canvas: height and width of the batches; None pads each batch to its largest image.
         start: number of samples that all processes together have consumed before.
-        rank, world: which of how many processes this is; they share the stream sample by sample.
+        rank, world: number of this process and of all processes; each takes every ``world``-th sample.
     """
     stream: Any = TrainingStream(dataset, preprocess, augmentation, canvas, seed)
     return DataLoader(
         stream,
         batch_size=batch_size,
-        sampler=PositionSampler(start + rank, world),
+        sampler=range(start + rank, sys.maxsize, world),
         num_workers=workers,
         collate_fn=Collate(canvas, preprocess.divisor),
         worker_init_fn=_leave_ctrl_c,
@@ -138,6 +125,6 @@ def training_loader(
 
 
 def _leave_ctrl_c(worker: int) -> None:
-    """Ctrl-C in a terminal reaches workers too, which the main process ends itself."""
+    """Ignore Ctrl-C, which a terminal sends to workers too: the main process ends them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from maskrcnn.masks.box_geometry import box_areas, clip_to_image
+from maskrcnn.masks.box_geometry import box_areas, box_sides, clip_to_image
 from maskrcnn.masks.coverage import Polygons, coverage_patches
 from maskrcnn.masks.patch import resample_patch
 from maskrcnn.train.samples.instances import Instances
@@ -21,8 +21,10 @@ from maskrcnn.train.samples.view import Change, View
 PATCH_LIMIT = 112
 SLIVER_PIXELS = 2.0  # a side of the visible box; smaller objects are neither foreground nor background
 SLIVER_SHARE = 0.1  # visible share of the mask; likewise
-# A box that a window cuts by less is taken as whole: scaling to whole pixels moves it so far.
-_UNCUT = 0.5
+_UNCUT = 0.5  # pixels; a window that removes less does not cut a box: scaling to whole pixels moves it as far
+
+
+OBJECT_ARRAYS = ("boxes", "frames", "labels", "areas")  # of a `Sample`, each with a row for an object
 
 
 @dataclass
@@ -39,31 +41,22 @@ class Sample:
     seed: int = 0  # with which the losses sample anchors and RoIs
 
     def cut(self, objects: Sequence[int] | np.ndarray) -> Sample:
-        """The sample after parts of some objects were hidden, and their patches or boxes reduced to the visible rest.
+        """The sample after parts of some objects were hidden, and their patches or boxes reduced to what is visible.
 
-        Boxes become tight again. The box of a sliver becomes a region to ignore; an object hidden whole is removed. The
-        same holds for objects too small to be found, hidden or not.
+        Boxes become tight again. Slivers and objects that are too small become regions to ignore; objects hidden
+        completely are removed.
         """
-        shares = np.ones(len(self.labels))
-        boxes = self.boxes.copy()
+        shares, boxes = np.ones(len(self.labels)), self.boxes.copy()
         for k in map(int, objects):
             shares[k], boxes[k] = self._visible(k)
-        large = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf) >= SLIVER_PIXELS
-        keep = ((shares >= SLIVER_SHARE) & large).nonzero()[0]
-        slivers = boxes[(shares > 0) & ~((shares >= SLIVER_SHARE) & large)]
-        kept = replace(self, boxes=boxes).select(keep)
-        return replace(kept, crowd=np.concatenate((self.crowd, slivers)))
+        keep = (shares >= SLIVER_SHARE) & (box_sides(boxes).min(axis=1, initial=np.inf) >= SLIVER_PIXELS)
+        kept = replace(self, boxes=boxes).select(keep.nonzero()[0])
+        return replace(kept, crowd=np.concatenate((self.crowd, boxes[(shares > 0) & ~keep])))
 
     def select(self, objects: np.ndarray) -> Sample:
         """The sample with some of its objects, int [M]."""
-        return replace(
-            self,
-            boxes=self.boxes[objects],
-            frames=self.frames[objects],
-            patches=[self.patches[k] for k in objects],
-            labels=self.labels[objects],
-            areas=self.areas[objects],
-        )
+        arrays = {name: getattr(self, name)[objects] for name in OBJECT_ARRAYS}
+        return replace(self, patches=[self.patches[k] for k in objects], **arrays)
 
     def _visible(self, k: int) -> tuple[float, np.ndarray]:
         """The visible share of an object, and the tight box of that part."""
@@ -83,6 +76,11 @@ class Sample:
         return min(share, 1.0), box
 
 
+def whole_pixels(boxes: np.ndarray) -> np.ndarray:
+    """The smallest boxes [N, 4] of whole pixels around boxes [N, 4]."""
+    return np.concatenate((np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])), axis=1)
+
+
 class SampleInputs(NamedTuple):
     """What a sample is made of.
 
@@ -91,7 +89,7 @@ class SampleInputs(NamedTuple):
         instances: its objects.
         view: the window to show, and its scale.
         change: of the colours.
-        limit: largest number of cells a side of a patch.
+        limit: largest number of cells along a side of a patch.
     """
 
     image: np.ndarray
@@ -102,9 +100,9 @@ class SampleInputs(NamedTuple):
 
 
 def make_samples(batch: Sequence[SampleInputs]) -> list[Sample]:
-    """The samples of a batch: what each view shows of the image and of its objects.
+    """The samples of a batch: what each view shows of its image and objects.
 
-    The objects of all images are rasterised in one call, which is several times faster than one call an image.
+    The objects of all images are rasterised in one call, which is several times faster than a call for each image.
     """
     pixels = [inputs.view.pixels(inputs.image, inputs.change) for inputs in batch]
     visible = [_VisibleObjects.of(inputs) for inputs in batch]
@@ -126,21 +124,13 @@ def make_samples(batch: Sequence[SampleInputs]) -> list[Sample]:
 
 
 class _VisibleObjects(NamedTuple):
-    """The M objects of an image whose boxes its view shows, at least in part.
+    """The M objects of an image whose boxes its view shows, at least in part."""
 
-    Attributes:
-        objects: int64 [M], their numbers.
-        boxes: float64 [M, 4], cut at the edges.
-        frames: float64 [M, 4], the whole pixels around.
-        sizes: int64 [M, 2], (h, w) of the patches.
-        cut: those of 0..M-1 that the edges cut.
-    """
-
-    objects: np.ndarray
-    boxes: np.ndarray
-    frames: np.ndarray
-    sizes: np.ndarray
-    cut: np.ndarray
+    objects: np.ndarray  # int64 [M], their numbers
+    boxes: np.ndarray  # float64 [M, 4], cut at the edges
+    frames: np.ndarray  # float64 [M, 4], the whole pixels around them
+    sizes: np.ndarray  # int64 [M, 2], (h, w) of the patches
+    cut: np.ndarray  # which of 0..M-1 the edges cut
 
     @classmethod
     def of(cls, inputs: SampleInputs) -> _VisibleObjects:
@@ -148,8 +138,8 @@ class _VisibleObjects(NamedTuple):
         boxes = clip_to_image(whole, inputs.view.size)
         objects = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
         whole, boxes = whole[objects], boxes[objects]
-        frames = np.concatenate((np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])), axis=1)
-        sizes = np.minimum((frames[:, 2:] - frames[:, :2])[:, ::-1], inputs.limit).astype(np.int64)
+        frames = whole_pixels(boxes)
+        sizes = np.minimum(box_sides(frames)[:, ::-1], inputs.limit).astype(np.int64)
         cut = np.flatnonzero((np.abs(whole - boxes) > _UNCUT).any(axis=1))
         return cls(objects, boxes, frames, sizes, cut)
 
@@ -164,10 +154,8 @@ def _object_patches(batch: Sequence[SampleInputs], visible: Sequence[_VisibleObj
     together = Polygons.concatenate(polygons)
     frames, sizes = (np.concatenate([getattr(seen, name) for seen in visible]) for name in ("frames", "sizes"))
     patches = coverage_patches(together, frames, sizes)
-    outlined = np.zeros(len(patches), dtype=bool)
-    outlined[together.owner] = True
     sources = [(inputs, k) for inputs, seen in zip(batch, visible, strict=True) for k in seen.objects.tolist()]
-    for place in (~outlined).nonzero()[0].tolist():
+    for place in np.setdiff1d(np.arange(len(patches)), together.owner).tolist():
         (_, instances, view, *_), k = sources[place]
         crop = instances.crops.get(k)
         if crop is None:
@@ -180,30 +168,26 @@ def _object_patches(batch: Sequence[SampleInputs], visible: Sequence[_VisibleObj
 
 
 def mirror(sample: Sample) -> Sample:
-    """Left becomes right."""
+    """The sample mirrored left to right."""
     width, patches = sample.image.shape[1], [patch[:, ::-1] for patch in sample.patches]
-    return _moved(
-        sample, _tensor(sample.image).flip(1), patches, lambda x1, y1, x2, y2: (width - x2, y1, width - x1, y2)
-    )
+    return _moved(sample, lambda image: image.flip(1), patches, lambda x1, y1, x2, y2: (width - x2, y1, width - x1, y2))
 
 
 def quarter_turn(sample: Sample) -> Sample:
-    """A quarter turn counter-clockwise."""
+    """The sample turned counter-clockwise by 90 degrees."""
     width, patches = sample.image.shape[1], [np.rot90(patch) for patch in sample.patches]
-    return _moved(
-        sample, _tensor(sample.image).rot90(), patches, lambda x1, y1, x2, y2: (y1, width - x2, y2, width - x1)
-    )
+    return _moved(sample, torch.rot90, patches, lambda x1, y1, x2, y2: (y1, width - x2, y2, width - x1))
 
 
 def _moved(
-    sample: Sample, image: torch.Tensor, patches: list[np.ndarray], move: Callable[..., tuple[np.ndarray, ...]]
+    sample: Sample,
+    turn: Callable[[torch.Tensor], torch.Tensor],
+    patches: list[np.ndarray],
+    move: Callable[..., tuple[np.ndarray, ...]],
 ) -> Sample:
-    """The sample with other pixels and patches, and its boxes moved by their coordinates x1, y1, x2, y2."""
+    """The sample with its pixels turned, other patches, and its boxes moved by their coordinates x1, y1, x2, y2."""
+    # torch turns pixels several times faster than numpy, and can do so with int16, not uint16.
+    pixels = torch.from_numpy(sample.image if sample.image.dtype == np.uint8 else sample.image.view(np.int16))
+    image = turn(pixels).numpy().view(sample.image.dtype)
     boxes, frames, crowd = (np.stack(move(*boxes.T), axis=1) for boxes in (sample.boxes, sample.frames, sample.crowd))
-    pixels = image.numpy().view(sample.image.dtype)
-    return replace(sample, image=pixels, boxes=boxes, frames=frames, patches=patches, crowd=crowd)
-
-
-def _tensor(image: np.ndarray) -> torch.Tensor:
-    """The pixels for torch, which turns them several times faster than numpy and can do so with int16, not uint16."""
-    return torch.from_numpy(image if image.dtype == np.uint8 else image.view(np.int16))
+    return replace(sample, image=image, boxes=boxes, frames=frames, patches=patches, crowd=crowd)

@@ -20,8 +20,7 @@ from maskrcnn.train.samples.copy_paste import copy_paste
 from maskrcnn.train.samples.instances import Instances, make_instances
 from maskrcnn.train.samples.sample import PATCH_LIMIT, Sample, SampleInputs, make_samples
 
-# As fine as pixels, whatever the size: for objects that are pasted.
-_UNLIMITED = 2**30
+_UNLIMITED = 2**30  # cells a side: patches of objects that are pasted are as fine as pixels
 
 
 class StreamItem(NamedTuple):
@@ -41,8 +40,6 @@ class StreamItem(NamedTuple):
 
 
 class _ChosenImage(NamedTuple):
-    """An image of the data set, its objects, and how it is to be augmented."""
-
     image: int
     instances: Instances
     plan: AugmentationPlan
@@ -50,23 +47,14 @@ class _ChosenImage(NamedTuple):
 
 @dataclass
 class _PendingItem:
-    """One item while it is made.
-
-    Attributes:
-        rng: of all that is random about it.
-        candidates: indices of the images to try, in the order of the epoch; the first that can be read is used.
-        main: the image of the sample.
-        source: the image that objects are pasted from, if any.
-        seed: for the losses.
-        problems: of the images tried.
-    """
+    """One item while it is made."""
 
     rng: np.random.Generator
-    candidates: Iterator[int]
+    candidates: Iterator[int]  # indices of the images to try, in the order of the epoch; the first readable one is used
     main: _ChosenImage = field(init=False)
-    source: _ChosenImage | None = None
-    seed: int = 0
-    problems: list[Problem] = field(default_factory=list)
+    source: _ChosenImage | None = None  # the image that objects are pasted from
+    seed: int = 0  # for the losses
+    problems: list[Problem] = field(default_factory=list)  # of the images tried
 
 
 class TrainingStream(TorchDataset[StreamItem]):
@@ -144,7 +132,8 @@ class TrainingStream(TorchDataset[StreamItem]):
 
     def _read_source(self, pending: _PendingItem) -> SampleInputs | None:
         inputs = self._read(pending, pending.source, _UNLIMITED) if pending.source is not None else None
-        pending.source = pending.source if inputs is not None else None
+        if inputs is None:
+            pending.source = None
         return inputs
 
     def _read(self, pending: _PendingItem, chosen: _ChosenImage, limit: int) -> SampleInputs | None:

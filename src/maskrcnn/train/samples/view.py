@@ -23,7 +23,7 @@ class Axis(NamedTuple):
     """One axis of a view.
 
     Attributes:
-        first, stop: the range of stored pixels that is resampled, a little more than is shown.
+        first, stop: the range of stored pixels that is resampled, a little wider than what is shown.
         scaled: how many pixels the range becomes.
         skip, length: which of these are shown.
         zoom, shift: from image pixels to those shown.
@@ -44,8 +44,7 @@ class Axis(NamedTuple):
         Range and result are whole pixels, so zoom and start come out a little different from those asked for.
         """
         length = max(round(pixels * zoom), 1) if limit is None else min(max(round(pixels * zoom), 1), limit)
-        # What the averaging filter sees beyond the window.
-        margin = math.ceil(1 / (zoom * shrink)) + 1
+        margin = math.ceil(1 / (zoom * shrink)) + 1  # what the averaging filter reads beyond the window
         first = max(math.floor(start / shrink) - margin, 0)
         stop = min(math.ceil((start + length / zoom) / shrink) + margin, -(-pixels // shrink))
         scaled = max(round((stop - first) * shrink * zoom), length)
@@ -72,7 +71,7 @@ class View(NamedTuple):
         """The view of an image of ``size`` (H, W).
 
         Args:
-            zoom: pixels of the sample a pixel of the image.
+            zoom: pixels of the sample per pixel of the image.
             corner: (x, y) of the window in image pixels.
             canvas: largest height and width of the window in pixels of the sample; None for no limit.
             shrink: how many times smaller the image is stored than ``size`` says.
@@ -86,7 +85,7 @@ class View(NamedTuple):
 
     @property
     def area_zoom(self) -> float:
-        """By how much areas grow."""
+        """The factor by which areas grow."""
         return self.columns.zoom * self.rows.zoom
 
     def to_sample(self, points: np.ndarray) -> np.ndarray:
