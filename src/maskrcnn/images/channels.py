@@ -9,6 +9,7 @@ import numpy as np
 from maskrcnn.config import Preprocess
 from maskrcnn.errors import MaskRCNNError, errors_at
 from maskrcnn.images.image_reader import ReadImage, as_rgb8, read_channels, read_image, with_channel_axis
+from maskrcnn.images.npy_file import bool_as_uint8
 
 # Percent of a channel's values that are clipped at each end when it is stretched for display.
 _CLIPPED = 1.0
@@ -32,16 +33,15 @@ def read_for_model(path: str | Path, preprocess: Preprocess, shrink: int = 1) ->
 
 
 def as_model_input(array: np.ndarray, preprocess: Preprocess) -> ReadImage:
-    """A numpy image [H, W] or [H, W, C] with the model's channels and bits; for one channel, of 8-bit colours the
-    brightness.
+    """A numpy image [H, W] or [H, W, C] with the model's channels and bits; 8-bit colours become grey for one channel.
+
 
     Raises:
         MaskRCNNError: it has another number of channels or bits.
     """
     if preprocess.rgb:
         return ReadImage(*as_rgb8(array))
-    array = with_channel_axis(array)
-    array = array * np.uint8(255) if array.dtype == bool else array
+    array = bool_as_uint8(with_channel_axis(array))
     notes: tuple[str, ...] = ()
     colours = array.ndim == 3 and array.shape[2] in (3, 4) and array.dtype == np.uint8 and array.size
     if preprocess.channels == 1 and colours:
@@ -49,11 +49,9 @@ def as_model_input(array: np.ndarray, preprocess: Preprocess) -> ReadImage:
         notes = ("colours taken as their brightness",)
     dtype = np.dtype(np.uint16 if preprocess.depth == 16 else np.uint8)
     if array.ndim != 3 or array.shape[2] != preprocess.channels or not array.size:
-        raise MaskRCNNError(
-            f"the model takes images of {preprocess.channels} channels, [H, W, {preprocess.channels}], found shape "
-            f"{list(array.shape)}",
-            fix="give images such as it was trained on",
-        )
+        channels = preprocess.channels
+        what = f"the model takes images of {channels} channels, [H, W, {channels}], found shape {list(array.shape)}"
+        raise MaskRCNNError(what, fix="give images like those it was trained on")
     if array.dtype.newbyteorder("=") != dtype:
         what = f"the model takes {preprocess.depth}-bit images, found {array.dtype}"
         raise MaskRCNNError(what, fix=f"convert to {dtype}")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from maskrcnn.documents import read_json
 from maskrcnn.errors import MaskRCNNError
@@ -27,7 +26,7 @@ def embedded_image(path: Path) -> bytes:
     """The image file inside a .json.
 
     Raises:
-        MaskRCNNError: there is none, or it is no base64.
+        MaskRCNNError: the file holds no image, or one that is not valid base64.
     """
     content = read_json(path, max_bytes=MAX_BYTES)
     text = content.get("imageData") if isinstance(content, dict) else None
@@ -35,7 +34,7 @@ def embedded_image(path: Path) -> bytes:
         raise MaskRCNNError("no image: a .json without a picture in imageData", where=path, fix="add the image file")
     try:
         return decode_base64(text)
-    except (binascii.Error, ValueError) as error:
+    except ValueError as error:
         what = f"the picture in imageData is no base64: {error}"
         raise MaskRCNNError(what, where=path, fix="add the image file") from error
 
@@ -44,7 +43,7 @@ def decode_base64(text: str) -> bytes:
     """The bytes of a base64 text, which may be a data URL and broken into lines.
 
     Raises:
-        binascii.Error, ValueError: it is no base64.
+        ValueError: it is no base64.
     """
     text = text[text.index(",") + 1 :] if text.startswith("data:") and "," in text[:100] else text
     return base64.b64decode(text.translate(_SPACES), validate=True)
@@ -55,6 +54,6 @@ def image_suffix(content: bytes) -> str:
     try:
         with Image.open(io.BytesIO(content), formats=PILLOW_FORMATS) as image:
             kind = image.format or ""
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+    except (OSError, ValueError, SyntaxError):
         return ""
     return _SUFFIXES.get(kind, f".{kind.lower()}")

@@ -6,13 +6,11 @@ allocated.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import ImageFile, UnidentifiedImageError
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.image_limits import check_image_file, check_size
@@ -55,7 +53,7 @@ def open_id_map(path: Path) -> IdMapFile:
         return _open_npy(path)
     if is_tiff(path):
         return _open_tiff(path)
-    with _open_image(path) as image:
+    with open_with_pillow(path, SAVE_AS) as image:
         size, pages = (image.height, image.width), frames(image)
     return IdMapFile(size, pages, lambda page: _read_with_pillow(path, page))
 
@@ -86,20 +84,8 @@ def as_object_ids(values: np.ndarray, path: Path) -> np.ndarray:
     return whole
 
 
-@contextmanager
-def _open_image(path: Path) -> Iterator[ImageFile.ImageFile]:
-    """As `open_with_pillow`, with advice for maps."""
-    try:
-        with open_with_pillow(path) as image:
-            yield image
-    except MaskRCNNError as error:
-        if isinstance(error.__cause__, UnidentifiedImageError):
-            raise MaskRCNNError(error.what, where=path, fix=SAVE_AS) from error
-        raise
-
-
 def _read_with_pillow(path: Path, page: int) -> np.ndarray:
-    with _open_image(path) as image:
+    with open_with_pillow(path, SAVE_AS) as image:
         image.seek(page)
         if image.mode not in _MODES:
             what = f"expected a mask of object ids with one channel of whole numbers, found mode {image.mode}"

@@ -33,13 +33,13 @@ def check_image_file(path: Path) -> None:
 def check_size(height: int, width: int, where: object, pixel_bytes: int = 3) -> None:
     """Raises `MaskRCNNError` for an image of more than MAX_PIXELS pixels or MAX_IMAGE_BYTES bytes.
 
-    The variable MASKRCNN_MAX_IMAGE_BYTES of the environment sets another number of bytes, and pixels in proportion.
+    The environment variable MASKRCNN_MAX_IMAGE_BYTES sets another number of bytes, and of pixels in proportion.
 
     Args:
-        where: what the error names.
+        where: the file or address, for the error.
         pixel_bytes: of one pixel with all its channels, once decoded.
     """
-    pixels, _ = _limits()
+    pixels, _ = _limits(where)
     if width * height > pixels:
         what = f"expected at most {pixels:,} pixels, found {width} x {height} = {width * height:,}"
         raise MaskRCNNError(what, where=where, fix="cut the image into tiles or scale it down")
@@ -48,20 +48,18 @@ def check_size(height: int, width: int, where: object, pixel_bytes: int = 3) -> 
 
 def check_bytes(needed: int, where: object = None) -> None:
     """Raises `MaskRCNNError` for pixels of more than MAX_IMAGE_BYTES, once decoded; see `check_size`."""
-    _, allowed = _limits()
+    _, allowed = _limits(where)
     if needed > allowed:
-        raise MaskRCNNError(
-            f"expected at most {allowed:,} bytes of pixels, found {needed:,}",
-            where=where,
-            fix=f"cut it into tiles or scale it down; with memory for several times as much, set {LIMIT_VARIABLE}",
-        )
+        fix = f"cut it into tiles or scale it down; with memory for several times as much, set {LIMIT_VARIABLE}"
+        raise MaskRCNNError(f"expected at most {allowed:,} bytes of pixels, found {needed:,}", where=where, fix=fix)
 
 
-def _limits() -> tuple[int, int]:
+def _limits(where: object) -> tuple[int, int]:
     """The largest numbers of pixels and bytes of an image."""
     setting = os.environ.get(LIMIT_VARIABLE)
     if not setting:
         return MAX_PIXELS, MAX_IMAGE_BYTES
     if not setting.isdecimal() or not 0 < len(setting) < 16:
-        raise MaskRCNNError(f"{LIMIT_VARIABLE}: expected a number of bytes, found {shown(setting)}", fix="correct it")
+        what = f"{LIMIT_VARIABLE}: expected a number of bytes, found {shown(setting)}"
+        raise MaskRCNNError(what, where=where, fix="correct it")
     return MAX_PIXELS * int(setting) // MAX_IMAGE_BYTES, int(setting)

@@ -14,7 +14,7 @@ from maskrcnn.errors import MaskRCNNError, errors_at
 from maskrcnn.images.id_map_file import as_object_ids, open_id_map
 from maskrcnn.images.image_formats import IMAGE_SUFFIXES
 from maskrcnn.images.image_limits import check_size
-from maskrcnn.images.npy_file import MAX_CHANNELS, check_channels, is_npy, open_npy
+from maskrcnn.images.npy_file import MAX_CHANNELS, bool_as_uint8, check_channels, is_npy, open_npy
 from maskrcnn.images.pillow_file import (
     ON_WHITE,
     TURNED,
@@ -50,21 +50,20 @@ def read_image(path: str | Path, shrink: int = 1) -> ReadImage:
         MaskRCNNError: the file is missing, a folder, empty, no image, damaged, or has more than MAX_PIXELS pixels.
     """
     path = Path(path)
-    notes: list[str] = []
+    notes: tuple[str, ...] = ()
     turn = number = 1
     if is_npy(path):
         array = open_npy(path).read()
     elif is_tiff(path):
         pages = open_tiff(path)
         number = len(pages)
-        array, page_notes = pages[0].picture()
-        notes += page_notes
+        array, notes = pages[0].picture()
     else:
         with open_with_pillow(path) as image:
             number, turn = frames(image), orientation(image)
             array = read_pixels(image, path, shrink)
     if number > 1:
-        notes.insert(0, f"{number} frames or pages, only the first is read (extract the others into files)")
+        notes = (f"{number} frames or pages, only the first is read (extract the others into files)", *notes)
     with errors_at(path):
         pixels, more = as_rgb8(array)
     return ReadImage(np.ascontiguousarray(apply_orientation(pixels, turn)), (*notes, *more))
@@ -92,8 +91,7 @@ def read_channels(path: str | Path) -> np.ndarray:
     if array.dtype not in (bool, np.uint8, np.uint16):
         what = f"expected pixels of type uint8 or uint16, found {array.dtype}"
         raise MaskRCNNError(what, where=path, fix="convert them")
-    array = array * np.uint8(255) if array.dtype == bool else array
-    return np.ascontiguousarray(apply_orientation(array.reshape(*array.shape[:2], -1), turn))
+    return np.ascontiguousarray(apply_orientation(bool_as_uint8(array).reshape(*array.shape[:2], -1), turn))
 
 
 def _tiff_channels(path: Path) -> np.ndarray:
@@ -153,9 +151,8 @@ def as_rgb8(array: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
             fix = f"choose three of its channels, or train a model on {array.shape[2]}"
         what = f"expected an image [H, W] or [H, W, C] with 1, 3 or 4 channels, found shape {list(array.shape)}"
         raise MaskRCNNError(what, fix=fix)
+    array = bool_as_uint8(array)
     notes: list[str] = []
-    if array.dtype == bool:
-        array = array.astype(np.uint8) * np.uint8(255)
     if array.shape[2] == 4:
         array, note = _composite_on_white(array)
         notes += note

@@ -34,12 +34,16 @@ class NpyImage(NamedTuple):
 
     def read(self) -> np.ndarray:
         """The pixels [H, W, C]."""
-        array = self.array.reshape(self.shape)
-        return np.array(array * np.uint8(255) if array.dtype == bool else array, dtype=self.dtype, order="C")
+        return np.array(bool_as_uint8(self.array.reshape(self.shape)), dtype=self.dtype, order="C")
+
+
+def bool_as_uint8(array: np.ndarray) -> np.ndarray:
+    """Booleans as 0 and 255; arrays of other types as they are."""
+    return array * np.uint8(255) if array.dtype == bool else array
 
 
 def is_npy(path: Path) -> bool:
-    """Whether this is a file of numpy's, by its name."""
+    """Whether this is a numpy array file, by its name."""
     return path.suffix.lower() == ".npy"
 
 
@@ -66,11 +70,9 @@ def open_npy(path: Path) -> NpyImage:
         raise MaskRCNNError(what, where=path, fix="convert and save it again")
     if len(shape) not in (2, 3) or not all(shape) or image.shape[2] > MAX_CHANNELS:
         channels_first = len(shape) == 3 and shape[0] <= MAX_CHANNELS
-        raise MaskRCNNError(
-            f"expected an image [H, W] or [H, W, C] of at most {MAX_CHANNELS} channels, found shape {list(shape)}",
-            where=path,
-            fix="channels come last: save image.transpose(1, 2, 0)" if channels_first else "save one image a file",
-        )
+        what = f"expected an image [H, W] or [H, W, C] of at most {MAX_CHANNELS} channels, found shape {list(shape)}"
+        fix = "channels come last: save image.transpose(1, 2, 0)" if channels_first else "save one image a file"
+        raise MaskRCNNError(what, where=path, fix=fix)
     height, width, channels = image.shape
     check_size(height, width, path, channels * image.dtype.itemsize)
     return image

@@ -31,31 +31,36 @@ _limit_lock = threading.Lock()
 
 
 @contextmanager
-def open_with_pillow(path: Path) -> Iterator[ImageFile.ImageFile]:
-    """The image with its header read; errors of Pillow, in the body of the ``with`` too, become a `MaskRCNNError`."""
+def open_with_pillow(path: Path, fix: str = "") -> Iterator[ImageFile.ImageFile]:
+    """The image with its header read; errors of Pillow, in the body of the ``with`` too, become a `MaskRCNNError`.
+
+    Args:
+        fix: the advice for a file of no known format, instead of converting it.
+    """
     check_image_file(path)
+    with _as_image_error("damaged image header", path):
+        try:
+            image = _header(path)
+        except UnidentifiedImageError as error:
+            start = _start(path)
+            what, advice = f"not an image: no known format begins with {start!r}", CONVERT
+            if is_heif(start):
+                what, advice = "a HEIC image, which needs pillow-heif", HEIF_FIX
+            raise MaskRCNNError(what, where=path, fix=fix or advice) from error
+    with image, _as_image_error("truncated or damaged image", path):
+        check_size(image.height, image.width, path)
+        _check_plausible(image, path)
+        yield image
+
+
+@contextmanager
+def _as_image_error(what: str, path: Path) -> Iterator[None]:
     try:
-        image = _header(path)
-    except UnidentifiedImageError as error:
-        start = _start(path)
-        what, fix = f"not an image: no known format begins with {start!r}", CONVERT
-        if is_heif(start):
-            what, fix = "a HEIC image, which needs pillow-heif", HEIF_FIX
-        raise MaskRCNNError(what, where=path, fix=fix) from error
+        yield
     except MaskRCNNError:
         raise
     except Exception as error:
-        raise MaskRCNNError(f"damaged image header: {error}", where=path, fix="copy or download it again") from error
-    with image:
-        check_size(image.height, image.width, path)
-        _check_plausible(image, path)
-        try:
-            yield image
-        except MaskRCNNError:
-            raise
-        except Exception as error:
-            what = f"truncated or damaged image: {error}"
-            raise MaskRCNNError(what, where=path, fix="copy or download it again") from error
+        raise MaskRCNNError(f"{what}: {error}", where=path, fix="copy or download it again") from error
 
 
 def _check_plausible(image: ImageFile.ImageFile, path: Path) -> None:

@@ -33,6 +33,7 @@ COMPRESSIONS = {
 _HORIZONTAL, _FLOATING = 2, 3
 _SEPARATE = 2
 _LSB_FIRST = 2
+_SHORT, _LONG = 3, 4  # types of TIFF entries
 _BLOCK = 2**22  # bytes that are unpacked at a time
 _KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}
 
@@ -166,38 +167,24 @@ def _decompressed(file: IO[bytes], page: Any, grid: Segments, where: Sequence[tu
 def _grey_tiff_head(page: Any, grid: Segments, lengths: Sequence[int]) -> bytes:
     """The head of a little-endian TIFF of 8-bit grey, after which the segments follow."""
     number = len(lengths)
-    entries = {
-        256: (4, [grid.across * grid.row_bytes]),
-        257: (4, [grid.height]),
-        258: (3, [8]),
-        259: (3, [page.compression]),
-        262: (3, [1]),
-        266: (3, [int(page.fillorder)]),
-        277: (3, [1]),
-    }
-    if page.is_tiled:
-        entries |= {322: (4, [grid.row_bytes]), 323: (4, [grid.rows])}
-        offsets, counts = 324, 325
-    else:
-        entries |= {278: (4, [grid.rows])}
-        offsets, counts = 273, 279
-    lists_at = 8 + 2 + 12 * (len(entries) + 2) + 4
+    shorts = {258: 8, 259: page.compression, 262: 1, 266: int(page.fillorder), 277: 1}
+    longs = {256: grid.across * grid.row_bytes, 257: grid.height}
+    longs |= {322: grid.row_bytes, 323: grid.rows} if page.is_tiled else {278: grid.rows}
+    entries = len(shorts) + len(longs) + 2
+    lists_at = 8 + 2 + 12 * entries + 4
     data_at = lists_at + 8 * number
-    starts = data_at + np.concatenate(([0], np.cumsum(lengths)[:-1]))
     if data_at + sum(lengths) >= 2**32:
         raise MaskRCNNError("more than 4 GiB of compressed data", fix="cut the image into tiles")
-    lists = {offsets: starts.astype("<u4").tobytes(), counts: np.array(lengths, dtype="<u4").tobytes()}
-    directory = b""
-    for tag in sorted([*entries, *lists]):
-        if tag in lists:
-            place = lists_at + (tag == counts) * 4 * number
-            value = lists[tag] if number == 1 else struct.pack("<I", place)
-            directory += struct.pack("<HHI", tag, 4, number) + value
-        else:
-            kind, (value_of_tag,) = entries[tag]
-            directory += struct.pack("<HHII", tag, kind, 1, value_of_tag)
-    head = b"II*\0" + struct.pack("<IH", 8, len(entries) + 2) + directory + bytes(4)
-    return head + lists[offsets] + lists[counts]
+    starts = data_at + np.cumsum([0, *lengths[:-1]])
+    # A list of one value is stored in its entry, a longer one after the entries.
+    values = (starts[0], lengths[0]) if number == 1 else (lists_at, lists_at + 4 * number)
+    lists = dict(zip((324, 325) if page.is_tiled else (273, 279), values, strict=True))
+    directory = b"".join(
+        struct.pack("<HHII", tag, _SHORT if tag in shorts else _LONG, number if tag in lists else 1, value)
+        for tag, value in sorted((shorts | longs | lists).items())
+    )
+    head = b"II*\0" + struct.pack("<IH", 8, entries) + directory + bytes(4)
+    return head + np.array([*starts, *lengths], dtype="<u4").tobytes()
 
 
 def _to_samples(stored: np.ndarray, page: Any, grid: Segments, dtype: np.dtype[Any], byte_order: str) -> np.ndarray:

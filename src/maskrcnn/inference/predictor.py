@@ -41,9 +41,8 @@ class Predictor(ImagePredictor):
         size: int | None = None,
     ) -> None:
         if not isinstance(model, MaskRCNN):
-            raise MaskRCNNError(
-                f"expected a MaskRCNN, found {shown(model)}", fix="maskrcnn.load gives a Predictor of a name or a file"
-            )
+            fix = "maskrcnn.load gives a Predictor of a name or a file"
+            raise MaskRCNNError(f"expected a MaskRCNN, found {shown(model)}", fix=fix)
         self.model, self.device = model.eval(), pick_device(device)
         self.dtype = PRECISIONS[pick_precision(precision, self.device)]
         on_cpu, on_cuda = self.device.type == "cpu", self.device.type == "cuda"

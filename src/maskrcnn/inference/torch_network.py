@@ -29,21 +29,17 @@ class TorchNetwork:
 
     Attributes:
         model: the copy.
+        names: class names; labels index into them.
     """
 
     def __init__(self, model: MaskRCNN, device: torch.device, dtype: torch.dtype) -> None:
         self.device = device
         if device.type == "cpu":
             keep_freed_memory()
-        self.model = for_inference(model, device, dtype)
+        self.model, self.names = for_inference(model, device, dtype), model.names
         self.replayed = ReplayedDetect(self.model) if device.type == "cuda" else None
         self._turn = threading.Lock()
         self._last: torch.cuda.Event | None = None  # of the batch whose turn was the last one
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Class names; labels index into them."""
-        return self.model.names
 
     @property
     def config(self) -> Config:

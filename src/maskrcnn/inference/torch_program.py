@@ -20,9 +20,8 @@ import torch
 from torch.export import ExportedProgram
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.runtime.artifact import Artifact
+from maskrcnn.runtime.artifact import Artifact, as_file_error
 from maskrcnn.runtime.artifact_contract import INPUTS, METADATA_FILE, MIN_PROGRAM_SIDE, OUTPUTS
-from maskrcnn.text import first_line
 
 PROGRAM = ".pt2"
 
@@ -56,24 +55,14 @@ def open_program(path: Path, device: str, trust: bool) -> Artifact:
     if not path.is_file():
         raise MaskRCNNError("no such model file", where=path, fix="check the path")
     if trust is not True:
-        raise MaskRCNNError(
-            f"a {PROGRAM} is a program: whoever wrote it decides what runs on this machine when it is opened",
-            where=path,
-            fix="if you trust whom it comes from, pass --trust, in Python trust=True; an .onnx or .safetensors of the "
-            "same model needs no trust",
-        )
+        what = f"a {PROGRAM} is a program: whoever wrote it decides what runs on this machine when it is opened"
+        other = "an .onnx or .safetensors of the same model needs no trust"
+        fix = f"if you trust whom it comes from, pass --trust, in Python trust=True; {other}"
+        raise MaskRCNNError(what, where=path, fix=fix)
     extra_files = {METADATA_FILE: ""}
-    try:
+    with as_file_error(path, "torch.export program"):
         _refuse_pickles(path)
         program = torch.export.load(path, extra_files=extra_files)
-    except MaskRCNNError:
-        raise
-    except Exception as error:  # whatever a file that is no program makes torch trip over
-        raise MaskRCNNError(
-            f"truncated, damaged or no torch.export program: {first_line(error)}",
-            where=path,
-            fix="copy or export it again",
-        ) from error
     return Artifact(ProgramSession(program), extra_files[METADATA_FILE] or None, path)
 
 
@@ -88,11 +77,9 @@ def _refuse_pickles(path: Path) -> None:
         if "archive_format" not in names:
             raise ValueError("it has no archive_format, as of torch 2.8 and later")
         if any(name.startswith("data/aotinductor/") for name in names):
-            raise MaskRCNNError(
-                "AOTInductor's machine code, which is not run from here",
-                where=path,
-                fix="if you made it yourself: torch._inductor.aoti_load_package; or export with --format torch",
-            )
+            what = "AOTInductor's machine code, which is not run from here"
+            fix = "if you made it yourself: torch._inductor.aoti_load_package; or export with --format torch"
+            raise MaskRCNNError(what, where=path, fix=fix)
         unsafe = len(set(names)) < len(names)
         for entry, name in zip(archive.namelist(), names, strict=True):
             if name.startswith(("data/weights/", "data/constants/")):
@@ -100,9 +87,8 @@ def _refuse_pickles(path: Path) -> None:
             elif name.startswith("data/sample_inputs/"):
                 unsafe |= not _is_plain(archive.read(entry))
     if unsafe:
-        raise MaskRCNNError(
-            "holds pickles, which could run any code", where=path, fix="export the model again yourself"
-        )
+        what = "holds pickles, which could run any code"
+        raise MaskRCNNError(what, where=path, fix="export the model again yourself")
 
 
 def _has_pickles(text: bytes) -> bool:

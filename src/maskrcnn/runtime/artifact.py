@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -12,14 +13,7 @@ from maskrcnn.config import Config
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.predict.network import DetectionArrays
 from maskrcnn.predict.prediction_options import PredictionOptions
-from maskrcnn.runtime.artifact_contract import (
-    INPUTS,
-    KEY,
-    OUTPUTS,
-    ArtifactMetadata,
-    check_outputs,
-    graph_inputs,
-)
+from maskrcnn.runtime.artifact_contract import INPUTS, KEY, OUTPUTS, ArtifactMetadata, check_outputs, graph_inputs
 from maskrcnn.runtime.resize import prepare
 from maskrcnn.text import first_line, listed, plural
 
@@ -29,9 +23,9 @@ class Session(Protocol):
 
     Attributes:
         runtime: its name and version, for people.
-        inputs, outputs: names of the graph's, in its order.
+        inputs, outputs: names of the graph's arrays, in its order.
         shape: of ``images``, [B, C, H, W]; None where any number is taken.
-        smallest: height and width that it takes at least, in pixels.
+        smallest: the least height and width of an input, in pixels.
     """
 
     runtime: str
@@ -45,12 +39,26 @@ class Session(Protocol):
         ...
 
 
+@contextmanager
+def as_file_error(
+    path: Path, kind: str, fix: str = "copy or export it again", last_line: bool = False
+) -> Iterator[None]:
+    """Report any error inside as a `MaskRCNNError` with its first or last line: damaged, or a file of another kind."""
+    try:
+        yield
+    except MaskRCNNError:
+        raise
+    except Exception as error:  # runtimes' own classes are many and not public
+        what = f"truncated, damaged or no {kind}: {first_line(error, last_line)}"
+        raise MaskRCNNError(what, where=path, fix=fix) from error
+
+
 class Artifact:
-    """The network of an exported file. May be used from several threads at once, as its session may.
+    """The network of an exported file. May be used from several threads at once, like its session.
 
     Args:
         session: the graph.
-        metadata: the text under `KEY`, None if there is none.
+        metadata: the text under `KEY`, None if the file has none.
         path: the file.
 
     Attributes:
@@ -65,14 +73,13 @@ class Artifact:
     def __init__(self, session: Session, metadata: str | None, path: Path) -> None:
         self.session, self.path = session, path
         if metadata is None:
-            raise MaskRCNNError(
-                f"not a model that maskrcnn exported: it has no {KEY!r} metadata, "
-                f"takes {listed(session.inputs, 8)} and gives {listed(session.outputs, 8)}",
-                where=path,
-                fix=f"make one from a checkpoint: maskrcnn export CHECKPOINT --out {path.name}",
-            )
+            arrays = f"takes {listed(session.inputs, 8)} and gives {listed(session.outputs, 8)}"
+            what = f"not a model that maskrcnn exported: it has no {KEY!r} metadata, {arrays}"
+            fix = f"make one from a checkpoint: maskrcnn export CHECKPOINT --out {path.name}"
+            raise MaskRCNNError(what, where=path, fix=fix)
         self.names, self._config, self.precision, self.version = ArtifactMetadata.from_json(metadata, path)
-        _check_graph(session, self._config, path)
+        if fault := _graph_fault(session, self._config):
+            raise MaskRCNNError(fault, where=path, fix="export the model again")
 
     @property
     def config(self) -> Config:
@@ -80,19 +87,16 @@ class Artifact:
         return self._config
 
     def check(self, options: PredictionOptions) -> None:
-        """Raises `MaskRCNNError` for more detections than the graph has room for, or an input of no such size.
+        """Raises `MaskRCNNError` for more detections than the graph returns, or an input size out of range.
 
-        All else that a call may ask for is met: lower limits cut what the graph returns, and images may be resized
-        otherwise. Names, thresholds and the layers' precision are part of the graph.
+        Lower limits cut what the graph returns. Names, thresholds and the layers' precision are part of the graph.
         """
         options.preprocess(self.config)
         wanted, own = options.detections(self.config), self.config.max_detections
         if wanted > own:
-            raise MaskRCNNError(
-                f"exported with at most {own} detections an image, {wanted} asked for",
-                where=self.path,
-                fix=f"ask for fewer, or export the model again with --max-detections {wanted}",
-            )
+            what = f"exported with at most {own} detections an image, {wanted} asked for"
+            fix = f"ask for fewer, or export the model again with --max-detections {wanted}"
+            raise MaskRCNNError(what, where=self.path, fix=fix)
 
     def detect(self, images: Sequence[np.ndarray], options: PredictionOptions) -> DetectionArrays:
         """Objects in images [H, W, C], as `maskrcnn.predict.network.Network.detect`."""
@@ -111,32 +115,24 @@ class Artifact:
             raise MaskRCNNError(what, where=self.path, fix="export the model again, or free memory") from error
         most = options.detections(self.config)
         boxes, scores, labels, valid, masks = (part[:, :most] for part in outputs)
-        return DetectionArrays(
-            boxes, scores, labels.astype(np.int64, copy=False), valid.astype(bool, copy=False), masks, sizes
-        )
+        labels, valid = labels.astype(np.int64, copy=False), valid.astype(bool, copy=False)
+        return DetectionArrays(boxes, scores, labels, valid, masks, sizes)
 
     def __repr__(self) -> str:
-        return (
-            f"Artifact({self.path.name}: {plural(len(self.names), 'class')}, {self.precision}, {self.session.runtime})"
-        )
+        classes = plural(len(self.names), "class")
+        return f"Artifact({self.path.name}: {classes}, {self.precision}, {self.session.runtime})"
 
 
-def _check_graph(session: Session, config: Config, path: Path) -> None:
-    """Raises unless the graph has the inputs and outputs of an artifact, for images of this config."""
-    for kind, expected, found in (("takes", INPUTS, session.inputs), ("gives", OUTPUTS, session.outputs)):
-        if missing := [name for name in expected if name not in found]:
-            raise MaskRCNNError(
-                f"expected a graph that {kind} {listed(expected)}; {listed(missing)} missing, found {listed(found, 8)}",
-                where=path,
-                fix="export the model again",
-            )
+def _graph_fault(session: Session, config: Config) -> str:
+    """How the graph differs from one with the inputs and outputs of an artifact for this config; "" if it does not."""
+    for verb, expected, found in (("takes", INPUTS, session.inputs), ("gives", OUTPUTS, session.outputs)):
+        if missing := listed([name for name in expected if name not in found]):
+            return f"expected a graph that {verb} {listed(expected)}; {missing} missing, found {listed(found, 8)}"
     if len(session.shape) != 4:
-        what = f"expected images of [B, C, H, W], found a graph that takes {len(session.shape)} dimensions"
-        raise MaskRCNNError(what, where=path, fix="export the model again")
+        return f"expected images of [B, C, H, W], found a graph that takes {len(session.shape)} dimensions"
     _, channels, height, width = session.shape
     if channels not in (None, config.preprocess.channels):
-        what = f"its settings are of {config.preprocess.channels} channels, its graph takes {channels}"
-        raise MaskRCNNError(what, where=path, fix="export the model again")
+        return f"its settings are for {config.preprocess.channels} channels, its graph takes {channels}"
     if height is not None or width is not None:
-        what = f"expected a graph of any height and width, found one of {height or 'any'} x {width or 'any'} pixels"
-        raise MaskRCNNError(what, where=path, fix="export the model again")
+        return f"expected a graph of any height and width, found one of {height or 'any'} x {width or 'any'} pixels"
+    return ""

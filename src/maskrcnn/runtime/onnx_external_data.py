@@ -12,16 +12,13 @@ from pathlib import Path
 MAX_FIELDS = 20_000_000  # the bundled models have 50,000
 
 # The messages of ONNX that lead to tensors: of each, the numbers of the fields that matter, and what they hold.
-_MODEL = {7: "graph", 20: "training", 25: "function"}
-_GRAPH = {1: "node", 5: "tensor", 15: "sparse"}
-_ATTRIBUTE = {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"}
 _FIELDS: dict[str, dict[int, str]] = {
-    "model": _MODEL,
+    "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
     "function": {7: "node", 11: "attribute"},
-    "graph": _GRAPH,
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
     "node": {5: "attribute"},
-    "attribute": _ATTRIBUTE,
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
     "tensor": {},
 }

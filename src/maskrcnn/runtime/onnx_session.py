@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.runtime.artifact import Artifact
+from maskrcnn.runtime.artifact import Artifact, as_file_error
 from maskrcnn.runtime.artifact_contract import KEY, OUTPUTS
 from maskrcnn.runtime.onnx_external_data import names_other_files
-from maskrcnn.text import first_line
 
 _FATAL_ONLY = 4  # errors are raised
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
@@ -41,35 +40,24 @@ def open_onnx(path: Path, device: str = "auto", threads: int | None = None) -> A
     try:
         import onnxruntime
     except ImportError as error:
-        raise MaskRCNNError(
-            "an .onnx file needs onnxruntime, which is not installed",
-            where=path,
-            fix='pip install onnxruntime, or "maskrcnn[onnx]"',
-        ) from error
+        what = "an .onnx file needs onnxruntime, which is not installed"
+        raise MaskRCNNError(what, where=path, fix='pip install onnxruntime, or "maskrcnn[onnx]"') from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _FATAL_ONLY
     if threads is not None:
         options.intra_op_num_threads = threads
     providers = _providers(device, onnxruntime)
-    try:
+    with as_file_error(path, "ONNX file"):
         if names_other_files(path):
+            what = "keeps tensors in other files, which are not read: a model could have any file of this machine read"
             name = repr(path.name)
-            raise MaskRCNNError(
-                "keeps tensors in other files, which are not read: a model could have any file of this machine read",
-                where=path,
-                fix=f"make it one file: onnx.save(onnx.load({name}), {name}, save_as_external_data=False)",
-            )
+            fix = f"make it one file: onnx.save(onnx.load({name}), {name}, save_as_external_data=False)"
+            raise MaskRCNNError(what, where=path, fix=fix)
         # From the CPU there is nothing to fall back to: onnxruntime would print its error, and fail all the same.
         fallback = int(providers != [_CPU])
         opened = onnxruntime.InferenceSession(str(path), options, providers=providers, enable_fallback=fallback)
         session = OnnxSession(opened, onnxruntime.__version__)
         metadata = opened.get_modelmeta().custom_metadata_map.get(KEY)
-    except MaskRCNNError:
-        raise
-    except Exception as error:  # onnxruntime's own classes are many and not public
-        raise MaskRCNNError(
-            f"truncated, damaged or no ONNX file: {first_line(error)}", where=path, fix="copy or export it again"
-        ) from error
     return Artifact(session, metadata, path)
 
 
@@ -77,8 +65,8 @@ def _providers(device: str, onnxruntime: Any) -> list[str]:
     name = device.partition(":")[0]
     if name not in ("auto", "cpu", "cuda"):
         raise MaskRCNNError(f"onnxruntime runs on auto, cpu or cuda, found device {device!r}", fix="use --device auto")
-    there = _CUDA in onnxruntime.get_available_providers()
-    if name == "cuda" and not there:
+    has_cuda = _CUDA in onnxruntime.get_available_providers()
+    if name == "cuda" and not has_cuda:
         fix = "pip install onnxruntime-gpu, or use --device cpu"
         raise MaskRCNNError("this onnxruntime cannot use CUDA", fix=fix)
-    return [_CUDA, _CPU] if there and name != "cpu" else [_CPU]
+    return [_CUDA, _CPU] if has_cuda and name != "cpu" else [_CPU]

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.runtime.artifact import Artifact
+from maskrcnn.runtime.artifact import Artifact, as_file_error
 from maskrcnn.runtime.artifact_contract import INPUTS, KEY, OUTPUTS
-from maskrcnn.text import first_line
 
 # Left alone OpenVINO computes in bf16 where the CPU has it, which moves boxes: each layer keeps the type that the graph
 # gives it.
@@ -77,28 +76,20 @@ def open_openvino(path: Path, device: str = "auto", threads: int | None = None) 
 
         core = openvino_core()
     except ImportError as error:
-        raise MaskRCNNError(
-            "an OpenVINO .xml needs openvino, which is not installed",
-            where=path,
-            fix='pip install openvino, or "maskrcnn[openvino]"',
-        ) from error
+        what = "an OpenVINO .xml needs openvino, which is not installed"
+        raise MaskRCNNError(what, where=path, fix='pip install openvino, or "maskrcnn[openvino]"') from error
     weights = path.with_suffix(".bin")
     if not weights.is_file():
         raise MaskRCNNError(f"no {weights.name} beside it, which holds the weights", where=path, fix="copy both files")
-    try:
-        model = _read(path)
-        session = OpenVINOSession(model, openvino.__version__.partition("-")[0])
-        metadata = str(model.get_rt_info(KEY).value) if model.has_rt_info(KEY) else None
-    except Exception as error:  # OpenVINO raises RuntimeError for whatever goes wrong
-        raise _damaged(path, error) from error
-    artifact = Artifact(session, metadata, path)
     settings: dict[str, Any] = dict(SETTINGS)
     if threads is not None:
         settings["INFERENCE_NUM_THREADS"] = threads
-    try:
+    with as_file_error(path, "OpenVINO model", "copy the .xml and the .bin again", last_line=True):
+        model = _read(path)
+        session = OpenVINOSession(model, openvino.__version__.partition("-")[0])
+        metadata = str(model.get_rt_info(KEY).value) if model.has_rt_info(KEY) else None
+        artifact = Artifact(session, metadata, path)
         session.compile(core, settings)
-    except Exception as error:
-        raise _damaged(path, error) from error
     return artifact
 
 
@@ -108,14 +99,6 @@ def _read(path: Path) -> Any:
 
     reader = FrontEndManager().load_by_framework("ir")
     return reader.convert(reader.load(str(path)))
-
-
-def _damaged(path: Path, error: Exception) -> MaskRCNNError:
-    return MaskRCNNError(
-        f"truncated, damaged or no OpenVINO model: {first_line(error, last=True)}",
-        where=path,
-        fix="copy the .xml and the .bin again",
-    )
 
 
 def _name(port: Any) -> str:
