@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 
-import numpy as np
-
 from maskrcnn.annotations.annotation import Annotation
 from maskrcnn.annotations.labels import ImageRecord, Labels
 from maskrcnn.annotations.problem import Problem
@@ -25,9 +23,8 @@ def renamed(dataset: Dataset, names: Mapping[str, str]) -> Dataset:
     """
     unknown = [name for name in names if name not in dataset.names]
     if unknown:
-        raise MaskRCNNError(
-            f"no class {unknown[0]!r} to rename; the data has {listed(dataset.names, 8)}", fix="correct the name"
-        )
+        what = f"no class {unknown[0]!r} to rename; the data has {listed(dataset.names, 8)}"
+        raise MaskRCNNError(what, fix="correct the name")
     return combined([dataset], [[names.get(name, name) for name in dataset.names]])
 
 
@@ -51,11 +48,10 @@ def combined(
     there = set(known)
     missing = [name for name in kept if name not in there]
     if missing:
-        raise MaskRCNNError(
-            f"classes: none of the data has {missing[0]!r}, only {listed(known, 8)}", fix="correct the name"
-        )
+        what = f"classes: none of the data has {missing[0]!r}, only {listed(known, 8)}"
+        raise MaskRCNNError(what, fix="correct the name")
     place_of = {name: place for place, name in reversed(list(enumerate(kept)))}
-    labels = [np.array([place_of.get(name, -1) for name in each], dtype=np.int64) for each in called]
+    labels = [[place_of.get(name, -1) for name in each] for each in called]
     records = [record for dataset in datasets for record in dataset.records]
     problems = [problem for dataset in datasets for problem in dataset.problems]
     numbered = [replace(record, id=number) for number, record in enumerate(records, start=1)]
@@ -65,7 +61,7 @@ def combined(
 class _CombinedReader:
     """Reads annotations from the data set that an image belongs to, and maps their labels."""
 
-    def __init__(self, datasets: Sequence[Dataset], labels: Sequence[np.ndarray]) -> None:
+    def __init__(self, datasets: Sequence[Dataset], labels: Sequence[Sequence[int]]) -> None:
         self.datasets, self.labels = list(datasets), list(labels)
         self.ends = list(accumulate(len(dataset) for dataset in datasets))
 
@@ -73,5 +69,5 @@ class _CombinedReader:
         place = bisect_right(self.ends, index)
         dataset, labels = self.datasets[place], self.labels[place]
         annotations, problems = dataset.annotations(index - (self.ends[place - 1] if place else 0))
-        kept = [a._replace(label=int(labels[a.label])) for a in annotations if labels[a.label] >= 0]
+        kept = [a._replace(label=labels[a.label]) for a in annotations if labels[a.label] >= 0]
         return kept, problems

@@ -33,7 +33,7 @@ class Dataset:
 
     def __init__(self, labels: Labels) -> None:
         self.labels = labels
-        # JSON can write half a character, which no file, plot or terminal takes.
+        # JSON may hold half of a surrogate pair, which no file, plot or terminal takes.
         self.names = tuple(name.encode("utf-8", "replace").decode("utf-8") for name in labels.names)
         self.records, self.problems = list(labels.records), tuple(labels.problems)
 
@@ -55,14 +55,11 @@ class Dataset:
             MaskRCNNError: the file cannot be read, or its size is not the one the labels were made for.
         """
         record = self.records[index]
-        size = image_size(record.path)  # before anything is decoded, and memory taken for what a header claims
+        size = image_size(record.path)  # before decoding takes memory for what the header claims
         if size != record.size:
-            raise MaskRCNNError(
-                f"the labels are for {record.height} x {record.width} (height x width), "
-                f"the image has {size[0]} x {size[1]}",
-                where=record.path,
-                fix="scale or turn the image or its labels so that they agree",
-            )
+            what = f"the labels are for {record.height} x {record.width} (height x width)"
+            fix = "scale or turn the image or its labels so that they agree"
+            raise MaskRCNNError(f"{what}, the image has {size[0]} x {size[1]}", where=record.path, fix=fix)
         return read_for_model(record.path, preprocess or Preprocess(), shrink).pixels
 
     def picture(self, index: int) -> np.ndarray:
@@ -94,7 +91,7 @@ class Dataset:
         return replace(objects, problems=(*problems, *objects.problems))
 
     def drawn(self, index: int) -> tuple[list[Drawn], list[Problem]]:
-        """As `objects`, but a list of masks with their annotations; and the problems."""
+        """As `objects`, but as a list of annotations with their masks and boxes; and the problems."""
         annotations, problems = self.annotations(index)
         record = self.records[index]
         drawn, more = draw_each(annotations, record.size, record.labels or record.path)

@@ -96,11 +96,8 @@ class Manifest:
         if self.names is None or own == list(dict.fromkeys(named)):
             return own, []  # the reader of data that only numbers its classes has used them
         if len(named) != len(own):
-            raise MaskRCNNError(
-                f"expected {len(own)} names for the classes {shown(own)}, found {shown(named)}",
-                where=self.file,
-                fix="give one name a class, in the order of the class ids",
-            )
+            what = f"expected {len(own)} names for the classes {shown(own)}, found {shown(named)}"
+            raise MaskRCNNError(what, where=self.file, fix="give one name a class, in the order of the class ids")
         return named, doubled_names(named, self.file)
 
     def _count_fault(self) -> list[Problem]:
@@ -147,10 +144,9 @@ def _root(content: dict[str, Any], path: Path) -> Path:
 
 
 def _of_split(content: dict[Any, Any], name: str) -> Any:
-    """The value of a split's key, in any case."""
-    if content.get(name) is not None:
-        return content[name]
-    return next((value for key, value in content.items() if str(key).lower() == name and value is not None), None)
+    """The value of a split's key, in any case; the key in lower case comes first."""
+    values = {key: value for key, value in content.items() if str(key).lower() == name and value is not None}
+    return values.get(name, next(iter(values.values()), None))
 
 
 def _places(value: Any, key: str, root: Path, path: Path) -> list[Place]:
@@ -158,11 +154,8 @@ def _places(value: Any, key: str, root: Path, path: Path) -> list[Place]:
     for entry in value if isinstance(value, list) else [value]:
         entry = {"path": entry} if isinstance(entry, str) else entry
         if not isinstance(entry, dict) or not isinstance(entry.get("path"), str) or entry.keys() - set(Place._fields):
-            raise MaskRCNNError(
-                f"{key}: expected a folder, or its path with split and rename, found {shown(entry)}",
-                where=path,
-                fix=_FIX,
-            )
+            what = f"{key}: expected a folder, or its path with split and rename, found {shown(entry)}"
+            raise MaskRCNNError(what, where=path, fix=_FIX)
         split, rename = entry.get("split"), entry.get("rename") or {}
         if not isinstance(split, str | None):
             raise MaskRCNNError(f"{key}: expected split as a name, found {shown(split)}", where=path, fix=_FIX)
@@ -191,16 +184,15 @@ def _names(value: Any, path: Path) -> list[str] | None:
     """Class names by number, "" for a number without a class; None if the key is absent."""
     if value is None:
         return None
-    listed = _by_number(value) if isinstance(value, dict) else [value] if isinstance(value, str) else value
-    if (
-        not isinstance(listed, list)
-        or not listed
-        or not all(isinstance(name, str) for name in listed)
-        or (not isinstance(value, dict) and not all(name.strip() for name in listed))
-    ):
+    if isinstance(value, dict):
+        names = _by_number(value)
+    else:
+        written = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+        names = written if all(isinstance(name, str) and name.strip() for name in written) else []
+    if not names:
         what = f"expected names as a list of words, or numbered from 0, found {shown(value)}"
         raise MaskRCNNError(what, where=path, fix="names: [cat, dog]")
-    return listed
+    return names
 
 
 def _by_number(value: dict[Any, Any]) -> list[Any]:
@@ -218,8 +210,7 @@ def _keypoints(value: Any, path: Path) -> tuple[int, int] | None:
     """YOLO's kpt_shape: how many keypoints follow each box, and the numbers of each."""
     if value is None:
         return None
-    sides = [whole(side) for side in value] if isinstance(value, list) else []
-    match sides:
+    match [whole(side) for side in value] if isinstance(value, list) else []:
         case [int(count), 2 | 3 as numbers] if 0 < count <= _MAX_KEYPOINTS:
             return count, numbers
     what = f"expected kpt_shape as [keypoints, 2 or 3], found {shown(value)}"

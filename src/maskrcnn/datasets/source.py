@@ -108,12 +108,9 @@ class Source:
         if not only and matching_split([name if name in SPLIT_NAMES else ""], split) is not None:
             return only, dataset  # data without splits count as training data, unless their name says otherwise
         what = f"there is no {split} split, {f'the {only} split' if only else 'all of the data'} is used"
-        if split in TRAIN:
-            problem = self._undivided(what, "note")
-        else:
+        if split not in TRAIN:
             what += "; if the model was trained on these images, its figures say nothing of new ones"
-            problem = self._undivided(what, "warning")
-        return only, dataset.with_problems([problem])
+        return only, dataset.with_problems([self._undivided(what, "note" if split in TRAIN else "warning")])
 
     def open_or_default(self, split: str | None, default: str) -> tuple[str, Dataset]:
         """The split that a user names, or where none is named the default one or what `open_or_whole` takes for it."""
@@ -221,21 +218,15 @@ def open_dataset(
 def check_finished(path: Path) -> None:
     """Raises `MaskRCNNError` if the data at a path were not written to their end."""
     if folder := unfinished_folder(path):
-        raise MaskRCNNError(
-            "unfinished: the run that wrote this data set has not come to its end",
-            where=folder,
-            fix=f"run it again with the same folder, or delete the folder; to use what is there, delete {MARK} in it",
-        )
+        what = "unfinished: the run that wrote this data set has not come to its end"
+        fix = f"run it again with the same folder, or delete the folder; to use what is there, delete {MARK} in it"
+        raise MaskRCNNError(what, where=folder, fix=fix)
 
 
 def _contents(path: Path) -> str:
     if not path.is_dir():
         return f"the file {path.name}" if path.exists() else "nothing"
     names = sorted(p.name + "/" * p.is_dir() for p in path.iterdir() if not p.name.startswith("."))
-    images = len(find_images(path))
-    others = skipped_files_note(path.iterdir())
-    return (
-        (listed(names, 8) or "an empty folder")
-        + (f" with {plural(images, 'image')}" if images else "")
-        + (f"; {others}" if others else "")
-    )
+    images, others = len(find_images(path)), skipped_files_note(path.iterdir())
+    found = (listed(names, 8) or "an empty folder") + (f" with {plural(images, 'image')}" if images else "")
+    return found + (f"; {others}" if others else "")

@@ -1,4 +1,4 @@
-"""Writes one mask file an object: images/a.jpg with masks/a/<class>_1.png. Objects without a mask cannot be written."""
+"""Writes one mask file an object: images/a.jpg with masks/a/<class>_1.png."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ class BinmaskWriter(MaskFolderWriter):
         mask = np.zeros(image.record.size, dtype=np.uint8)
         digits = len(str(len(image.objects)))
         for number, drawn in enumerate(image.objects, start=1):
-            if drawn.crop is None:
-                continue
+            assert drawn.crop is not None
             name = f"{self.prefixes[drawn.annotation.label]}_{number:0{digits}}"
             bitmap, x, y = drawn.crop
             part = mask[y : y + bitmap.shape[0], x : x + bitmap.shape[1]]

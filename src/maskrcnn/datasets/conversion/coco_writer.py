@@ -38,7 +38,7 @@ class _SplitFile:
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
-        self.stream.write('{"annotations": [')
+        stream.write('{"annotations": [')
         self.images: list[dict[str, Any]] = []
         self.image_ids, self.annotation_ids = _Ids(), _Ids()
 
@@ -47,20 +47,16 @@ class _SplitFile:
         json.dump(annotation, self.stream, ensure_ascii=False)
 
     def close(self, categories: Sequence[dict[str, Any]]) -> None:
-        self.stream.write('],\n"images": ')
-        json.dump(self.images, self.stream, ensure_ascii=False)
-        self.stream.write(',\n"categories": ')
-        json.dump(categories, self.stream, ensure_ascii=False)
-        self.stream.write("}\n")
+        images, classes = (json.dumps(entries, ensure_ascii=False) for entries in (self.images, categories))
+        self.stream.write(f'],\n"images": {images},\n"categories": {classes}}}\n')
 
 
 class CocoWriter(DatasetWriter):
     """COCO instance annotations."""
 
     def start(self) -> None:
-        self.files = {
-            split: _SplitFile(self.open(self.folder / f"{self.file_stem(split)}.json")) for split in self.splits
-        }
+        files = {split: self.folder / f"{self.file_stem(split)}.json" for split in self.splits}
+        self.files = {split: _SplitFile(self.open(file)) for split, file in files.items()}
 
     def file_stem(self, split: str) -> str:
         """The name of a split's .json file."""
@@ -72,10 +68,9 @@ class CocoWriter(DatasetWriter):
     def add(self, image: LabelledImage) -> None:
         file = self.files[image.split]
         image_id = file.image_ids.unique(image.record.id)
-        file.images.append(
-            {"id": image_id, "file_name": image.path.name, "height": image.record.height, "width": image.record.width}
-            | self.image_entry(image)
-        )
+        height, width = image.record.size
+        entry = {"id": image_id, "file_name": image.path.name, "height": height, "width": width}
+        file.images.append(entry | self.image_entry(image))
         for drawn in image.objects:
             annotation_id = file.annotation_ids.unique(drawn.annotation.id)
             entry = {"id": annotation_id, "image_id": image_id, "category_id": drawn.annotation.label + 1}
@@ -88,17 +83,16 @@ class CocoWriter(DatasetWriter):
     def object_entry(self, drawn: Drawn, image: LabelledImage) -> dict[str, Any]:
         """What an annotation's entry holds beside its ids."""
         annotation, crop, box = drawn
-        entry: dict[str, Any] = {"bbox": rounded_xywh(box, 6), "iscrowd": int(annotation.crowd)}
-        area = float(box_areas(box)) if crop is None else crop.area
-        entry["area"] = annotation.area or area
+        area = annotation.area or (float(box_areas(box)) if crop is None else crop.area)
+        entry: dict[str, Any] = {"bbox": rounded_xywh(box, 6), "iscrowd": int(annotation.crowd), "area": area}
         if crop is not None:
-            raster = isinstance(annotation.segmentation, dict) or annotation.crowd
-            polygons = annotation.segmentation if isinstance(annotation.segmentation, list) else None
-            if polygons is None and not raster:
-                polygons = polygons_of(drawn)
-            entry["segmentation"] = (
-                encode(crop, image.record.size) if polygons is None else [polygon.tolist() for polygon in polygons]
-            )
+            source = annotation.segmentation
+            raster = isinstance(source, dict) or (annotation.crowd and not isinstance(source, list))
+            polygons = None if raster else polygons_of(drawn)
+            if polygons is None:
+                entry["segmentation"] = encode(crop, image.record.size)
+            else:
+                entry["segmentation"] = [polygon.tolist() for polygon in polygons]
         return entry
 
     def categories(self, split: str) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Converts data sets of any format to another.
 
-Image files are copied or linked, never encoded again. What the new format cannot express is reported in one line a
-kind; images and objects that cannot be read are left out and reported one by one.
+Image files are copied or linked, never encoded again. What the new format cannot express is reported in one line for
+each kind; unreadable images and objects are left out and reported one by one.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +46,13 @@ class Written:
     images: int = 0
     objects: int = 0
     crowd: int = 0
+
+    def count(self, objects: Sequence[Drawn]) -> None:
+        """Count an image with these objects."""
+        crowd = sum(drawn.annotation.crowd for drawn in objects)
+        self.images += 1
+        self.objects += len(objects) - crowd
+        self.crowd += crowd
 
 
 @dataclass
@@ -110,24 +117,15 @@ def write_into(
             for split, dataset in datasets.items():
                 labels = [place_of[called[name]] for name in dataset.names]
                 for index, record in enumerate(dataset.records):
-                    try:
-                        drawn, found = dataset.drawn(index)
-                    except MaskRCNNError as error:
-                        problems.add([_lost_image(error, "unreadable-labels", record)])
-                        advance()
-                        continue
+                    drawn, found = _readable_objects(dataset, index, images)
                     problems.add(found)
-                    try:
-                        images.check(record)
-                    except MaskRCNNError as error:
-                        problems.add([_lost_image(error, "unreadable-image", record, len(drawn))])
-                    else:
+                    if drawn is not None:
                         image = images.copy(record, writer.image_folder(split))
                         objects = _writable_objects(drawn, labels, writer)
                         if not writer.takes_verdicts and (record.absent is not None or record.partial):
                             omissions.add("verdicts")
                         writer.add(LabelledImage(split, image, record, objects))
-                        _count(splits[split], objects)
+                        splits[split].count(objects)
                     advance()
             writer.close()
     except OSError as error:
@@ -140,10 +138,20 @@ def _clean(text: str) -> str:
     return _UNWRITABLE.sub("_", text)
 
 
-def _lost_image(error: MaskRCNNError, check: str, record: ImageRecord, objects: int = 0) -> Problem:
-    """The record of an image that is left out, with its objects."""
-    check = error.check if isinstance(error, DataError) else check
-    return Problem(check, str(error.where or record.path), error.what, error.fix, "error", 1, objects)
+def _readable_objects(dataset: Dataset, index: int, images: _ImageCopier) -> tuple[list[Drawn] | None, list[Problem]]:
+    """The objects of an image, None if its labels or its file are unusable; and the problems of both."""
+    record, check = dataset.records[index], "unreadable-labels"
+    drawn: list[Drawn] = []
+    problems: list[Problem] = []
+    try:
+        drawn, problems = dataset.drawn(index)
+        check = "unreadable-image"
+        images.check(record)
+        return drawn, problems
+    except MaskRCNNError as error:
+        check = error.check if isinstance(error, DataError) else check
+        place = str(error.where or record.path)
+        return None, [*problems, Problem(check, place, error.what, error.fix, "error", 1, len(drawn))]
 
 
 def _check(folder: Path, datasets: Mapping[str, Dataset], force: bool) -> None:
@@ -175,13 +183,6 @@ def _writable_objects(drawn: list[Drawn], labels: list[int], writer: DatasetWrit
             crop = Crop(np.ones((max(y2 - y1, 0), max(x2 - x1, 0)), dtype=bool), x1, y1)
         kept.append(Drawn(annotation._replace(label=labels[annotation.label]), crop, box))
     return kept
-
-
-def _count(written: Written, objects: list[Drawn]) -> None:
-    crowd = sum(drawn.annotation.crowd for drawn in objects)
-    written.images += 1
-    written.objects += len(objects) - crowd
-    written.crowd += crowd
 
 
 class _ImageCopier:

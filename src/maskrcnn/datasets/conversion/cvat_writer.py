@@ -1,6 +1,6 @@
 """Writes CVAT for images 1.1: annotations.xml, and the images of each split in images/<split>/.
 
-Polygons are written where they can say the mask, masks for those with holes, boxes for objects without a mask.
+Masks without holes are written as polygons, others as masks, objects without a mask as boxes.
 """
 
 from __future__ import annotations

@@ -6,8 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 
@@ -63,10 +62,8 @@ class DatasetWriter(ABC):
     def __enter__(self) -> DatasetWriter:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.streams.__exit__(kind, error, trace)
+    def __exit__(self, *error: Any) -> None:
+        self.streams.__exit__(*error)
 
     def open(self, path: Path) -> TextIO:
         """A temporary file that `self.streams.close()` renames to `path`; an error before that removes it."""

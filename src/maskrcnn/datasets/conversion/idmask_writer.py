@@ -1,7 +1,4 @@
-"""Writes images and id maps: images/a.jpg with masks/a.png, whose pixels are 0 or the number of an object.
-
-Objects that overlap go to further pages of a TIFF. Objects without a mask cannot be written.
-"""
+"""Writes id maps (see `formats.idmask`), as PNG, or as TIFF with further pages where objects overlap."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Writes labelme files: a .json beside each image in a folder a split, and labels.txt.
 
-Polygons are written where they can say the mask, mask shapes for those with holes, rectangles for objects without a
-mask.
+Masks without holes are written as polygons, others as mask shapes, objects without a mask as rectangles.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ class LabelmeWriter(DatasetWriter):
         shapes: list[dict[str, Any]] = []
         for group, drawn in enumerate(image.objects, start=1):
             forms = _forms(drawn)
+            flags = {CROWD: True} if drawn.annotation.crowd else {}
             for kind, points, mask in forms:
-                flags = {CROWD: True} if drawn.annotation.crowd else {}
                 shapes.append(
                     {
                         "label": self.names[drawn.annotation.label],
@@ -55,8 +54,7 @@ class LabelmeWriter(DatasetWriter):
             "imageHeight": image.record.height,
             "imageWidth": image.record.width,
         }
-        text = json.dumps(content, ensure_ascii=False)
-        write_text(image.path.parent / f"{image.path.stem}.json", text)
+        write_text(image.path.with_suffix(".json"), json.dumps(content, ensure_ascii=False))
 
     def close(self) -> None:
         write_text(self.folder / "labels.txt", "".join(f"{name}\n" for name in self.names))
@@ -64,8 +62,8 @@ class LabelmeWriter(DatasetWriter):
 
 def _forms(drawn: Drawn) -> list[tuple[str, list[list[float]], str | None]]:
     """shape_type, points and mask of each shape that makes up an object."""
-    x1, y1, x2, y2 = drawn.box
     if drawn.crop is None:
+        x1, y1, x2, y2 = drawn.box
         return [("rectangle", [[x1, y1], [x2, y2]], None)]
     polygons = polygons_of(drawn)
     if polygons is not None:

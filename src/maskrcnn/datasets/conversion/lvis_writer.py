@@ -18,7 +18,7 @@ _COMMON, _FREQUENT = 11, 101
 
 
 class LvisWriter(CocoWriter):
-    """LVIS annotations; what is not known of a class (synset, definition) is left out."""
+    """LVIS annotations, without the synset and the definition of classes."""
 
     takes_verdicts = True
 
@@ -59,14 +59,10 @@ class LvisWriter(CocoWriter):
         return entry
 
     def categories(self, split: str) -> list[dict[str, Any]]:
-        return [entry | self._counts(split, label) for label, entry in enumerate(super().categories(split))]
-
-    def _counts(self, split: str, label: int) -> dict[str, Any]:
-        images = self.images_with[split][label]
-        frequency = "r" if images < _COMMON else "c" if images < _FREQUENT else "f"
-        return {
-            "synonyms": [self.names[label]],
-            "frequency": frequency,
-            "image_count": images,
-            "instance_count": self.objects_of[split][label],
-        }
+        entries = super().categories(split)
+        for label, entry in enumerate(entries):
+            images, objects = self.images_with[split][label], self.objects_of[split][label]
+            frequency = "r" if images < _COMMON else "c" if images < _FREQUENT else "f"
+            entry |= {"synonyms": [self.names[label]], "frequency": frequency}
+            entry |= {"image_count": images, "instance_count": objects}
+        return entries

@@ -1,4 +1,4 @@
-"""The base of writers of mask files: names.txt, and classes.csv where one class does not say it all."""
+"""The base of writers of mask files: names.txt, and classes.csv for several classes or crowd regions."""
 
 from __future__ import annotations
 
@@ -24,19 +24,16 @@ class MaskFolderWriter(DatasetWriter):
         return self.folder / split / "images"
 
     def add_class(self, image: LabelledImage, number: str, annotation: Annotation) -> None:
-        """The class of an object, which classes.csv knows by a number or the name of its mask file."""
-        row = image.path.stem, number, self.names[annotation.label], int(annotation.crowd)
-        self.rows[image.split].append(row)
+        """Add an object's row to classes.csv; `number` is that in the id map, or the stem of its mask file."""
+        label, crowd = annotation.label, int(annotation.crowd)
+        self.rows[image.split].append((image.path.stem, number, self.names[label], crowd))
 
     def close(self) -> None:
         write_text(self.folder / "names.txt", "".join(f"{name}\n" for name in self.names))
         if len(self.names) == 1 and not any(crowd for rows in self.rows.values() for *_, crowd in rows):
             return
         for split, rows in self.rows.items():
-            place = self.folder / split
-            place.mkdir(exist_ok=True)
+            (self.folder / split).mkdir(exist_ok=True)
             text = io.StringIO()
-            writer = csv.writer(text, lineterminator="\n")
-            writer.writerow((*COLUMNS, "crowd"))
-            writer.writerows(rows)
-            write_text(place / TABLE_FILE, text.getvalue())
+            csv.writer(text, lineterminator="\n").writerows([(*COLUMNS, "crowd"), *rows])
+            write_text(self.folder / split / TABLE_FILE, text.getvalue())

@@ -55,7 +55,7 @@ _KINDS = {
     ),
     "many": _Kind("images with more than 254 objects: {count}, their maps have colours beyond {format}'s palette"),
     "verdicts": _Kind(
-        "images of which it is known which classes are absent or not fully marked: {count}, {format} cannot say it",
+        "images with a record of absent or not fully marked classes: {count}, {format} cannot express it",
         "use lvis to keep it",
     ),
     "renamed": _Kind("images renamed, because another one has the same name or theirs cannot be written: {count}"),

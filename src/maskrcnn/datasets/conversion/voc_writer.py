@@ -13,11 +13,9 @@ import numpy as np
 
 from maskrcnn.datasets.conversion.dataset_writer import DatasetWriter, LabelledImage
 from maskrcnn.datasets.conversion.id_maps import draw_ids
-from maskrcnn.datasets.formats.voc_map import VOID, colours, number_of, write_map
+from maskrcnn.datasets.formats.voc_map import CLASSES, OBJECTS, VOID, colours, number_of, write_map
 from maskrcnn.datasets.formats.voc_objects import SIDES
 from maskrcnn.output.atomic_file import write_text
-
-_WHOLE = "default"
 
 
 class VocWriter(DatasetWriter):
@@ -27,7 +25,7 @@ class VocWriter(DatasetWriter):
 
     def start(self) -> None:
         self.stems: dict[str, list[str]] = {split: [] for split in self.splits}
-        for place in ("SegmentationObject", "SegmentationClass", "Annotations"):
+        for place in (OBJECTS, CLASSES, "Annotations"):
             (self.folder / place).mkdir(exist_ok=True)
 
     def image_folder(self, split: str) -> Path:
@@ -41,14 +39,11 @@ class VocWriter(DatasetWriter):
         (places,) = draw_ids(single, image.record.size, self.omissions, max_layers=1)
         void = np.zeros(image.record.size, dtype=bool)
         for drawn in crowd:
-            if drawn.crop is None:
-                x1, y1, x2, y2 = (round(side) for side in drawn.box)
-                void[y1:y2, x1:x2] = True
-            else:
-                bitmap, x, y = drawn.crop
-                void[y : y + bitmap.shape[0], x : x + bitmap.shape[1]] |= bitmap
+            assert drawn.crop is not None
+            bitmap, x, y = drawn.crop
+            void[y : y + bitmap.shape[0], x : x + bitmap.shape[1]] |= bitmap
         classes = np.array([0, *(drawn.annotation.label + 1 for drawn in single)])
-        for folder, values in (("SegmentationObject", places), ("SegmentationClass", classes[places])):
+        for folder, values in ((OBJECTS, places), (CLASSES, classes[places])):
             numbers = number_of(values)
             numbers[void & (places == 0)] = VOID
             write_map(self.folder / folder / f"{image.path.stem}.png", numbers)
@@ -59,8 +54,7 @@ class VocWriter(DatasetWriter):
         sets = self.folder / "ImageSets" / "Segmentation"
         sets.mkdir(parents=True, exist_ok=True)
         for split, stems in self.stems.items():
-            text = "".join(f"{stem}\n" for stem in stems)
-            write_text(sets / f"{split or _WHOLE}.txt", text)
+            write_text(sets / f"{split or 'default'}.txt", "".join(f"{stem}\n" for stem in stems))
         lines = ["# label:color_rgb:parts:actions", "background:0,0,0::"]
         for label, name in enumerate(self.names):
             colour = ",".join(map(str, colours(np.array(number_of(label + 1))).tolist()))

@@ -30,16 +30,16 @@ class YoloWriter(DatasetWriter):
         return self.folder / "images" / split
 
     def add(self, image: LabelledImage) -> None:
-        scale = np.array(image.record.size[::-1], dtype=np.float64)
         lines = []
         for drawn in image.objects:
-            values = self._fractions(drawn, image.record.size, scale)
+            values = self._fractions(drawn, image.record.size)
             lines.append(" ".join([str(drawn.annotation.label), *map(repr, values.tolist())]) + "\n")
         file = self.folder / "labels" / image.split / f"{image.path.stem}.txt"
         file.parent.mkdir(parents=True, exist_ok=True)
         write_text(file, "".join(lines))
 
-    def _fractions(self, drawn: Drawn, size: tuple[int, int], scale: np.ndarray) -> np.ndarray:
+    def _fractions(self, drawn: Drawn, size: tuple[int, int]) -> np.ndarray:
+        scale = np.array(size[::-1], dtype=np.float64)
         if drawn.crop is None:
             self.boxes += 1
             corners = np.array(drawn.box, dtype=np.float64).reshape(2, 2)
@@ -55,26 +55,21 @@ class YoloWriter(DatasetWriter):
         known = {"training": "train", "valid": "val", "validation": "val"}
         places = {known.get(split, split) or "train": f"images/{split}".strip("/") for split in self.splits}
         content = places | {"names": dict(enumerate(self.names))}
-        text = yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
-        write_text(self.folder / "data.yaml", text)
+        write_text(self.folder / "data.yaml", yaml.safe_dump(content, allow_unicode=True, sort_keys=False))
 
 
 def _one_polygon(segmentation: object, crop: Crop, size: tuple[int, int]) -> tuple[np.ndarray, bool]:
-    """A polygon that draws the mask, and whether it is joined from several rings.
-
-    The source's own polygons are kept where they lie inside the image and do not overlap each other.
-    """
+    """A polygon that draws the mask, and whether it is joined from several rings."""
     limit = np.array(size[::-1])
+    # The source's own polygons are kept where they lie inside the image and do not overlap each other.
     if isinstance(segmentation, list):
         inside = all(((p.reshape(-1, 2) >= 0) & (p.reshape(-1, 2) <= limit)).all() for p in segmentation)
         if inside and len(segmentation) == 1:
             return segmentation[0], False
-        polygon = join(segmentation) if inside else None
-        if polygon is not None and _equal(rasterise([polygon], size), crop):
-            return polygon, True
+        if inside:
+            polygon = join(segmentation)
+            drawn = rasterise([polygon], size)
+            if drawn[1:] == crop[1:] and np.array_equal(drawn.bitmap, crop.bitmap):
+                return polygon, True
     parts, holes = outline(crop)
     return join([*parts, *holes]), len(parts) + len(holes) > 1
-
-
-def _equal(one: Crop, other: Crop) -> bool:
-    return one[1:] == other[1:] and np.array_equal(one.bitmap, other.bitmap)

@@ -1,7 +1,7 @@
 """One mask file an object, in one of three layouts:
 
     <id>/images/<id>.png  with  <id>/masks/*.png           (Data Science Bowl 2018)
-    images/<stem>.*       with  masks/<stem>/*.png         (written here)
+    images/<stem>.*       with  masks/<stem>/*.png         (written by conversion)
     images/<stem>.*       with  masks/<stem>_<k>.png
 
 Mask files have the image's size; pixels above half of the largest value belong to the object. Its class comes from
@@ -19,16 +19,10 @@ import numpy as np
 
 from maskrcnn.annotations.annotation import Annotation
 from maskrcnn.annotations.labels import ImageRecord, Labels
-from maskrcnn.annotations.problem import DataError, Problem, unreadable
-from maskrcnn.datasets.formats.class_table import (
-    DEFAULT_NAME,
-    ClassTable,
-    names_of,
-    read_names,
-    read_table,
-)
+from maskrcnn.annotations.problem import DataError, Problem
+from maskrcnn.datasets.formats.class_table import DEFAULT_NAME, ClassTable, names_of, read_names, read_table
 from maskrcnn.datasets.formats.location import Location, split_folders_that
-from maskrcnn.datasets.formats.reader_checks import require_images
+from maskrcnn.datasets.formats.reader_checks import add_record, require_images
 from maskrcnn.datasets.formats.split_names import subfolder, subfolders
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.id_map_file import open_id_map
@@ -69,10 +63,9 @@ def _pairs(folder: Path) -> list[_ImageMasks] | None:
         return _files_by_stem(beside, masks)
     places = [place for place in subfolders(folder) if (place / "images").is_dir() and (place / "masks").is_dir()]
     found = {place: find_images(place / "images") for place in places}
+    own_folders = any(len(own) == 1 and own[0].stem == place.name for place, own in found.items())
     # Folders of several images are data sets of their own.
-    if not any(len(own) == 1 and own[0].stem == place.name for place, own in found.items()):
-        return None
-    if max(map(len, found.values())) > 1:
+    if not own_folders or max(map(len, found.values())) > 1:
         return None
     # A missing image is reported when it is read.
     images = {place: own[0] if own else place / "images" / f"{place.name}.png" for place, own in found.items()}
@@ -123,23 +116,18 @@ def read(place: Location) -> Labels:
     pairs = _pairs(place.path) or []
     table, problems = read_table(place.path)
     records: list[ImageRecord] = []
-    files: list[list[tuple[Path, str]]] = []
     for pair in pairs:
         if not pair.files and not pair.folder.is_dir():
             what, fix = f"no folder masks/{pair.folder.name}", "add the masks, an empty folder if no object"
             problems.append(Problem("missing-mask", str(pair.image), what, fix, images_lost=1))
             continue
-        try:
-            size = image_size(pair.image)
-        except MaskRCNNError as error:
-            problems.append(unreadable(error, "unreadable-image", len(pair.files)))
-            continue
-        records.append(ImageRecord(len(records) + 1, pair.image, *size, pair.folder))
-        files.append(pair.files)
+        add_record(records, problems, pair.image, pair.folder, len(pair.files))
     what = f"none of {plural(len(pairs), 'image')} with mask files can be used"
     fix = "arrange them as images/<name>.png and masks/<name>/1.png, 2.png, …"
     require_images(records, what, problems, place.path, fix)
     classes = _names(place, table)
+    files_of = {pair.image: pair.files for pair in pairs}
+    files = [files_of[record.path] for record in records]
     return Labels(classes, records, _MaskFileReader(files, table, classes), problems)
 
 

@@ -75,11 +75,9 @@ def read_table(folder: Path) -> tuple[ClassTable, list[Problem]]:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
             if not set(COLUMNS) <= set(reader.fieldnames or ()):
-                raise MaskRCNNError(
-                    f"expected the columns {', '.join(COLUMNS)}, found {', '.join(reader.fieldnames or ('nothing',))}",
-                    where=file,
-                    fix="write them in the first line",
-                )
+                found = ", ".join(reader.fieldnames or ("nothing",))
+                what = f"expected the columns {', '.join(COLUMNS)}, found {found}"
+                raise MaskRCNNError(what, where=file, fix="write them in the first line")
             for row in reader:
                 image, number, name = (str(row[column] or "").strip() for column in COLUMNS)
                 if not (image and number and name):

@@ -1,8 +1,7 @@
 """COCO instance annotations: one .json with images, annotations and categories.
 
 Segmentations are polygons, or run lengths (compressed or not); `bbox` is [x, y, width, height] in continuous image
-pixels. What cannot be used is dropped with one line a case; masks are drawn when asked for. LVIS files are read as
-well: `coco_url` names the image, and what is known of absent classes is kept. `coco_writer` writes both.
+pixels. LVIS files are read as well: `coco_url` names the image, and lists of absent classes are kept.
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ from typing import Any
 import numpy as np
 
 from maskrcnn.annotations.annotation import Annotation, checked_polygons, clipped_box
-from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
+from maskrcnn.annotations.labels import ImageRecord, Labels
 from maskrcnn.annotations.problem import DataError, Problem
 from maskrcnn.datasets.formats.coco_categories import Categories, read_categories
 from maskrcnn.datasets.formats.coco_ids import Ids, numbered
 from maskrcnn.datasets.formats.coco_images import entry_id, read_records
 from maskrcnn.datasets.formats.coco_shapes import is_set, plain_box, plain_segmentation
-from maskrcnn.datasets.formats.location import Location, json_kind
-from maskrcnn.datasets.formats.reader_checks import boxes_only
+from maskrcnn.datasets.formats.location import Location, json_files, json_kind
+from maskrcnn.datasets.formats.reader_checks import stored_labels
 from maskrcnn.datasets.formats.split_names import SPLIT_NAMES, split_folders, split_of
 from maskrcnn.documents import read_json, shown
 from maskrcnn.errors import MaskRCNNError
@@ -36,43 +35,39 @@ def find(path: Path, kinds: tuple[str, ...] = ("coco",)) -> dict[str, Location]:
 
     Args:
         path: folder or file.
-        kinds: see `json_kind`; beside a file of these, one of which nothing can be told counts as well.
+        kinds: see `json_kind`; files of unknown kind ("") are taken as well where another split has one of these.
     """
     if path.is_file():
         return {"": Location(path)} if path.suffix.lower() == ".json" and json_kind(path) in kinds else {}
-    if _named(path, kinds):
-        return _named(path, (*kinds, ""))
+    if _by_split(path, kinds):
+        return _by_split(path, (*kinds, ""))
     whole = _only_json(path, kinds)
     return {"": Location(whole)} if whole else {}
 
 
-def _named(root: Path, kinds: tuple[str, ...]) -> dict[str, Location]:
-    files = [file for place in (root, root / "annotations") for file in _jsons(place)]
+def _by_split(root: Path, kinds: tuple[str, ...]) -> dict[str, Location]:
+    files = [file for place in (root, root / "annotations") for file in json_files(place)]
     found: dict[str, Location] = {}
     for name in SPLIT_NAMES:
         patterns = (f"{name}.json", f"instances_{name}*.json", f"{name}*.json", "*")
         own = [file for file in files if split_of(file.stem) == name]
-        ranked = sorted(own, key=lambda file: (file.parent != root, _first(patterns, file.name.lower())))
+        ranked = sorted(own, key=lambda file: (file.parent != root, _rank(file.name.lower(), patterns)))
         file = next((file for file in ranked if json_kind(file) in kinds), None)
-        folder = split_folders(root).get(name)
-        file = file or (_only_json(folder, kinds) if folder else None)
+        if file is None and (folder := split_folders(root).get(name)):
+            file = _only_json(folder, kinds)
         if file is not None:
             found[name] = Location(file)
     return found
 
 
-def _first(patterns: Sequence[str], name: str) -> int:
+def _rank(name: str, patterns: Sequence[str]) -> int:
     return next(rank for rank, pattern in enumerate(patterns) if fnmatchcase(name, pattern))
-
-
-def _jsons(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() == ".json") if folder.is_dir() else []
 
 
 def _only_json(folder: Path, kinds: tuple[str, ...]) -> Path | None:
     """The one .json of a folder, or the one of these kinds among a few."""
     for place in (folder, folder / "annotations"):
-        files = _jsons(place)
+        files = json_files(place)
         fitting = [file for file in files if json_kind(file) in kinds] if len(files) <= _FEW else []
         if len(fitting) == 1 and (len(files) == 1 or kinds != ("",)):
             return fitting[0]
@@ -103,9 +98,8 @@ def read(location: Location) -> Labels:
         where = (number, "") if called == str(number) else (None, f"annotation {called}")
         try:
             if not isinstance(entry, dict):
-                raise DataError(
-                    "bad-entry", f"expected an object, found {type(entry).__name__}", fix="correct or remove it"
-                )
+                what = f"expected an object, found {type(entry).__name__}"
+                raise DataError("bad-entry", what, fix="correct or remove it")
             image_id = ids.number(entry.get("image_id"))
             if image_id is None:
                 what = f"no image has the id {shown(entry.get('image_id'))}"
@@ -117,17 +111,14 @@ def read(location: Location) -> Labels:
             problems.append(error.problem(file, 0, 1, *where))
             continue
         if box_fault:
-            what = f"{box_fault}, the mask's is used"
-            fix = "bbox is [x, y, width, height]"
+            what, fix = f"{box_fault}, the mask's is used", "bbox is [x, y, width, height]"
             problems.append(Problem("box-mask-disagree", str(file), what, fix, "warning", 0, 0, *where))
         if annotation.id in seen:
-            what = "kept, but another annotation has the same id"
-            fix = "give each its own id"
+            what, fix = "kept, but another annotation has the same id", "give each its own id"
             problems.append(Problem("duplicate-id", str(file), what, fix, "warning", 0, 0, *where))
         seen.add(annotation.id)
         annotations[row[image_id]].append(annotation)
-    problems += boxes_only(annotations, file)
-    return Labels(classes.names, records, StoredAnnotations(annotations), problems)
+    return stored_labels(classes.names, records, annotations, problems, file)
 
 
 def _content(file: Path) -> dict[str, list[Any]]:
@@ -135,11 +126,8 @@ def _content(file: Path) -> dict[str, list[Any]]:
     keys = ("images", "annotations", "categories")
     if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in keys):
         found = ", ".join(list(map(str, content))[:6]) if isinstance(content, dict) else type(content).__name__
-        raise MaskRCNNError(
-            f"expected COCO's lists images, annotations and categories, found {found or 'nothing'}",
-            where=file,
-            fix="export in COCO instance format",
-        )
+        what = f"expected COCO's lists images, annotations and categories, found {found or 'nothing'}"
+        raise MaskRCNNError(what, where=file, fix="export in COCO instance format")
     return content
 
 
@@ -147,12 +135,9 @@ def _compact(entry: dict[str, Any]) -> dict[str, Any]:
     """The same JSON object with its numbers as arrays, which take a quarter of the memory of lists."""
     try:
         if isinstance(polygons := entry.get("segmentation"), list):
-            flat = bool(polygons) and isinstance(polygons[0], int | float | str)
-            entry["segmentation"] = (
-                [np.array(polygons, dtype=np.float64)]
-                if flat
-                else [np.array(polygon, dtype=np.float64) for polygon in polygons]
-            )
+            if polygons and isinstance(polygons[0], int | float | str):
+                polygons = [polygons]  # one that is not in a list
+            entry["segmentation"] = [np.array(polygon, dtype=np.float64) for polygon in polygons]
         if isinstance(counts := entry.get("counts"), list):
             entry["counts"] = np.array(counts)
     except (TypeError, ValueError, OverflowError):
@@ -184,17 +169,16 @@ def _annotation(entry: dict[str, Any], number: int, classes: Categories, record:
         raise DataError("no-shape", "it has neither a mask nor a box", fix="draw or remove it")
     else:
         segmentation = None
-    return Annotation(
-        number, classes.labels[category], is_set(entry.get("iscrowd")), box, _area(entry), segmentation
-    ), fault
+    label, crowd = classes.labels[category], is_set(entry.get("iscrowd"))
+    return Annotation(number, label, crowd, box, _area(entry), segmentation), fault
 
 
 def _reaches_image(segmentation: Any, size: tuple[int, int]) -> bool:
     """Whether a segmentation, as far as can be seen without drawing it, covers a part of an image of `size` (H, W)."""
     if not isinstance(segmentation, list):
         return isinstance(segmentation, dict)
-    polygons = [part for part in segmentation if isinstance(part, np.ndarray) and part.size >= 6]
-    polygons = [part[: part.size // 2 * 2].reshape(-1, 2) for part in polygons]
+    parts = [part for part in segmentation if isinstance(part, np.ndarray) and part.size >= 6]
+    polygons = [part[: part.size // 2 * 2].reshape(-1, 2) for part in parts]
     return any((np.minimum(part.max(axis=0), size[::-1]) > np.maximum(part.min(axis=0), 0)).all() for part in polygons)
 
 

@@ -70,15 +70,13 @@ def read_categories(entries: list[Any], annotations: Iterable[Any], file: Path) 
 
 
 def _root(entries: list[Any], ids: Ids, annotations: Iterable[Any]) -> Any:
-    """The entry that Roboflow puts first: above all classes, of no annotation; None if there is none.
-
-    Its id is 0. Where tools have numbered it anew, it is known by being the supercategory of all others, two at least.
-    """
-    whole = [entry for entry in entries if isinstance(entry, dict)]
-    below = Counter(str(entry.get("supercategory")) for entry in whole)
-    for entry in whole:
+    """Roboflow's root category, which has no annotations; None if there is none."""
+    # Its id is 0. Where tools have changed that, it is the supercategory of all others, at least two.
+    categories = [entry for entry in entries if isinstance(entry, dict)]
+    below = Counter(str(entry.get("supercategory")) for entry in categories)
+    for entry in categories:
         number, name = ids.number(entry.get("id")), str(entry.get("name"))
-        above, others = below[name] - (str(entry.get("supercategory")) == name), len(whole) - 1
+        above, others = below[name] - (str(entry.get("supercategory")) == name), len(categories) - 1
         is_root = number is not None and entry.get("supercategory") in ("none", "", None)
         if is_root and above and (number == 0 or above == others > 1):
             used = any(isinstance(one, dict) and ids.number(one.get("category_id")) == number for one in annotations)

@@ -1,4 +1,4 @@
-"""Numbers for the ids of COCO files, which are whole numbers, the same as floats or text, or names."""
+"""Numbers for the ids of COCO files, which may be whole numbers, written as int, float or text, or names."""
 
 from __future__ import annotations
 
@@ -46,21 +46,16 @@ class Ids:
 def numbered(values: Iterable[Any]) -> list[int]:
     """Ids as numbers, one after the largest for each name, and for each entry that has none."""
     numbers: list[int | None] = []
-    names: dict[int, str] = {}
+    keys: dict[int, str | int] = {}
     for place, value in enumerate(values):
         number = whole(value)
         numbers.append(number)
-        if number is None and isinstance(value, str) and _is_name(value.strip(), None):
-            names[place] = value.strip()
-    free = max((number for number in numbers if number is not None), default=0) + 1
-    given: dict[str | int, int] = {}
-    for place, number in enumerate(numbers):
         if number is None:
-            key = names.get(place, place)
-            if key not in given:
-                given[key], free = free, free + 1
-            numbers[place] = given[key]
-    return [number for number in numbers if number is not None]
+            name = value.strip() if isinstance(value, str) else ""
+            keys[place] = name if _is_name(name, None) else place
+    free = max((number for number in numbers if number is not None), default=0) + 1
+    given = {key: free + count for count, key in enumerate(dict.fromkeys(keys.values()))}
+    return [given[keys[place]] if number is None else number for place, number in enumerate(numbers)]
 
 
 def _is_plain(value: Any, number: int) -> bool:

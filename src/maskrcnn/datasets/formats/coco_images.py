@@ -36,16 +36,11 @@ def read_records(
             lost = objects[number] if number is not None and number not in records else 0
             problems.append(error.problem(file, 1, lost, entry=f"image {entry_id(entry, place)}"))
     if entries and not records:
-        raise MaskRCNNError(
-            f"none of its {plural(len(entries), 'image')} can be used, the first: {problems[0]}",
-            where=file,
-            fix=_advice({problem.check for problem in problems}, file),
-        )
+        missing = all(problem.check == "missing-image" for problem in problems)
+        fix = f"put the images into {file.parent / file.stem}" if missing else "correct the file"
+        what = f"none of its {plural(len(entries), 'image')} can be used, the first: {problems[0]}"
+        raise MaskRCNNError(what, where=file, fix=fix)
     return list(records.values()), problems
-
-
-def _advice(checks: set[str], file: Path) -> str:
-    return f"put the images into {file.parent / file.stem}" if checks == {"missing-image"} else "correct the file"
 
 
 def _record(entry: Any, number: int | None, finder: ImageFinder, file: Path, classes: Categories) -> ImageRecord:
@@ -56,16 +51,10 @@ def _record(entry: Any, number: int | None, finder: ImageFinder, file: Path, cla
         raise DataError("bad-entry", what, fix="correct the entry")
     path = finder.found(name)
     height, width = checked_size(entry.get("height"), entry.get("width"), path)
-    absent = entry.get("neg_category_ids")
-    return ImageRecord(
-        number,
-        path,
-        height,
-        width,
-        file,
-        _names(absent, classes) if isinstance(absent, list) else None,
-        _names(entry.get("not_exhaustive_category_ids"), classes),
-    )
+    ids = entry.get("neg_category_ids")
+    absent = _names(ids, classes) if isinstance(ids, list) else None
+    partial = _names(entry.get("not_exhaustive_category_ids"), classes)
+    return ImageRecord(number, path, height, width, file, absent, partial)
 
 
 def file_name(entry: Any) -> str:
@@ -88,7 +77,7 @@ def entry_id(entry: Any, place: int) -> str:
 
 
 def _finder(entries: list[Any], file: Path) -> ImageFinder:
-    """Searches the usual folders, starting with the one that holds most of the first images."""
+    """A finder that starts in the folder, of those usual beside COCO files, that has most of the first images."""
     stem, split = file.stem.removeprefix("instances_").removeprefix("lvis_v1_"), split_of(file.stem)
     roots = (file.parent, file.parent.parent)
     folders = [root / part for root in roots for part in (stem, f"images/{stem}", "images", "data", "")]

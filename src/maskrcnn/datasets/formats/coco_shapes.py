@@ -1,7 +1,7 @@
 """The boxes and segmentations of COCO files, in whatever nesting and type exporters write them, in one form.
 
-That form is [x, y, width, height], and a list of flat polygons or run lengths {"size": [H, W], "counts": …}. What is
-none of the forms known here is handed on as it is, for checks to refuse.
+That form is [x, y, width, height], and a list of flat polygons or run lengths {"size": [H, W], "counts": …}. Values of
+unknown form are returned unchanged, for checks to refuse.
 """
 
 from __future__ import annotations
@@ -29,16 +29,15 @@ def plain_box(bbox: Any) -> Any:
     """A box from a list, a list in a list, text, or a dictionary of sides or corners; None where there is none."""
     bbox = _from_text(bbox)
     if isinstance(bbox, dict):
-        for keys in _EXTENTS:
-            if all(key in bbox for key in keys):
-                return [bbox[key] for key in keys]
-        for keys in _CORNERS:
-            if all(key in bbox for key in keys):
-                try:
-                    x1, y1, x2, y2 = (float(bbox[key]) for key in keys)
-                except (TypeError, ValueError, OverflowError):
-                    return bbox
-                return [x1, y1, x2 - x1, y2 - y1]
+        keys = next((keys for keys in (*_EXTENTS, *_CORNERS) if bbox.keys() >= set(keys)), None)
+        if keys in _EXTENTS:
+            return [bbox[key] for key in keys]
+        if keys is not None:
+            try:
+                x1, y1, x2, y2 = (float(bbox[key]) for key in keys)
+            except (TypeError, ValueError, OverflowError):
+                return bbox
+            return [x1, y1, x2 - x1, y2 - y1]
     if isinstance(bbox, list) and len(bbox) == 1 and isinstance(bbox[0], list):
         return bbox[0]
     return bbox if not (isinstance(bbox, list | dict | str) and not bbox) else None
@@ -124,11 +123,7 @@ def _one_rle(parts: list[Any]) -> Any:
 
 
 def _polygons(value: Any, nesting: int) -> list[np.ndarray]:
-    """Flat polygons, from numbers, pairs, {"x": …, "y": …}, or lists of such.
-
-    Raises:
-        TypeError, ValueError, KeyError, OverflowError: there is something else.
-    """
+    """Flat polygons, from numbers, pairs, {"x": …, "y": …}, or lists of such; raises as numpy does for other values."""
     if not nesting:
         raise ValueError("nested too deeply")
     if len(value) and all(isinstance(part, dict) for part in value):

@@ -3,8 +3,8 @@
 Polygons, ellipses and masks are parts of objects; shapes of one label and one group_id are one object. A box is an
 object with a box and no mask. Polylines, points, cuboids and skeletons have no area and are left out, tags are no
 objects; a label that is only for those, or for a part of a skeleton, is no class. An image's `subset` is its split. A
-mask's `rle` are the lengths of runs of 0 and 1 in turn along the rows of its box. Crowds have the attribute is_crowd,
-as CVAT's own conversion from COCO has it. Other attributes are not carried over.
+mask's `rle` are the lengths of alternating runs of 0 and 1 along the rows of its box. Crowds have the attribute
+is_crowd, as in CVAT's own conversion from COCO. Other attributes are not read.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from maskrcnn.annotations.annotation import Annotation, clipped_box
-from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
+from maskrcnn.annotations.labels import ImageRecord, Labels
 from maskrcnn.annotations.problem import DataError, Problem
 from maskrcnn.datasets.formats.image_finder import ImageFinder
 from maskrcnn.datasets.formats.location import Location, is_cvat
-from maskrcnn.datasets.formats.reader_checks import boxes_only, checked_size, require_images
-from maskrcnn.datasets.formats.shape_groups import Shape, checked_points, ellipse, objects_of, turned
+from maskrcnn.datasets.formats.reader_checks import checked_size, require_images, stored_labels
+from maskrcnn.datasets.formats.shape_groups import Shape, checked_points, cut_to_image, ellipse, objects_of, turned
 from maskrcnn.datasets.formats.split_names import split_folders
 from maskrcnn.datasets.formats.xml_tree import elements
 from maskrcnn.masks.crop import Crop
@@ -35,7 +35,7 @@ CROWD = "is_crowd"
 _IMAGE = re.compile(rb"<image\s[^>]*>")
 _IMAGE_ATTRIBUTES = re.compile(rb"\s(name|subset)=(?:\"([^\"]*)\"|'([^']*)')")
 _SUBSET = re.compile(rb"<image\b(?:[^<>]*?\ssubset=(?:\"([^\"]*)\"|'([^']*)'))?")
-# A split's name becomes a folder's: it says nothing of other folders.
+# Split names become folder names: other characters, such as slashes, are replaced.
 _NO_FOLDER = re.compile(r"[^\w -]")
 _LONGEST = 60
 _WITH_AREA = ("polygon", "ellipse", "mask", "box")
@@ -62,7 +62,7 @@ def _subsets(file: Path) -> dict[str, Location]:
     """Split name → where, of the subsets that images belong to."""
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
         found = {one or other or b"" for one, other in _SUBSET.findall(content)}
-    names = sorted(unescape(name.decode("utf-8", errors="replace")) for name in found)
+    names = sorted(map(_text, found))
     if len(names) == 1 and names[0].lower() in ("", "default"):
         return {"": Location(file, names[0])}
     places: dict[str, Location] = {}
@@ -77,12 +77,13 @@ def _image_names(file: Path, subset: str) -> Iterator[str]:
     """The names of the images of a subset."""
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
         for tag in _IMAGE.finditer(content):
-            said = {
-                key: unescape((a or b).decode("utf-8", errors="replace"))
-                for key, a, b in _IMAGE_ATTRIBUTES.findall(tag[0])
-            }
-            if said.get(b"subset", "") == subset:
-                yield said.get(b"name", "")
+            attributes = {key: _text(a or b) for key, a, b in _IMAGE_ATTRIBUTES.findall(tag[0])}
+            if attributes.get(b"subset", "") == subset:
+                yield attributes.get(b"name", "")
+
+
+def _text(value: bytes) -> str:
+    return unescape(value.decode("utf-8", errors="replace"))
 
 
 def read(place: Location) -> Labels:
@@ -108,13 +109,8 @@ class _CvatParser:
     def __init__(self, place: Location) -> None:
         self.file, self.split, folder = place.path, place.split, place.path.parent
         images = [folder / "images" / self.split, folder / "images"]
-        self.finder = ImageFinder(
-            [*images, folder / self.split, folder],
-            _image_names(self.file, self.split),
-            images,
-            folder,
-            self.split.lower(),
-        )
+        folders, names = [*images, folder / self.split, folder], _image_names(self.file, self.split)
+        self.finder = ImageFinder(folders, names, images, folder, self.split.lower())
         self.classes: dict[str, int] = {}
         self.declared = False
         self.without_area: dict[str, str] = {}
@@ -172,25 +168,17 @@ class _CvatParser:
             self.problems.append(Problem("image-tag", str(self.file), what, "", "note"))
         if self.tracks:
             what = f"{self.tracks:,} tracks of a video are left out"
-            fix = "export them as CVAT for images 1.1, with images"
             self.problems.append(Problem("track", str(self.file), what, fix, "warning"))
-        unused = {name: kind for name, kind in self.without_area.items() if name not in self.classes}
+        unused = [f"{name} ({kind})" for name, kind in self.without_area.items() if name not in self.classes]
         if unused:
-            listed = ", ".join(f"{name} ({kind})" for name, kind in list(unused.items())[:6])
-            what = f"{len(unused)} labels are for what has no area and are no classes: {listed}"
+            what = f"{len(unused)} labels are for what has no area and are no classes: {', '.join(unused[:6])}"
             self.problems.append(Problem("label-without-area", str(self.file), what, "", "note"))
-        problems = self.problems + boxes_only(self.annotations, self.file)
-        return Labels(list(self.classes), self.records, StoredAnnotations(self.annotations), problems)
+        return stored_labels(self.classes, self.records, self.annotations, self.problems, self.file)
 
 
 def _record(element: Element, number: int, finder: ImageFinder, file: Path) -> ImageRecord:
     image = finder.found(element.get("name", ""))
-    height, width = (_whole(element.get(side, "")) for side in ("height", "width"))
-    return ImageRecord(number, image, *checked_size(height, width, image), file)
-
-
-def _whole(text: str) -> int | None:
-    return int(text) if text.isdecimal() and len(text) < 20 else None
+    return ImageRecord(number, image, *checked_size(element.get("height"), element.get("width"), image), file)
 
 
 def _shape(entry: Element, number: int, classes: dict[str, int], size: tuple[int, int]) -> Shape:
@@ -273,6 +261,4 @@ def _mask(entry: Element, size: tuple[int, int]) -> Crop:
     values = np.zeros(len(runs) + 1, dtype=bool)
     values[1:-1:2] = True
     flat = np.repeat(values, [*runs.tolist(), width * height - total])
-    bitmap = flat.reshape(height, width)
-    bitmap = bitmap[max(-top, 0) : max(size[0] - top, 0), max(-left, 0) : max(size[1] - left, 0)]
-    return Crop(bitmap, max(left, 0), max(top, 0)).tight()
+    return cut_to_image(flat.reshape(height, width), left, top, size)

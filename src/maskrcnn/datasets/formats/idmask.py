@@ -1,9 +1,8 @@
 """Images and id maps, whose pixels are 0 or the number of an object: images/a.jpg with masks/a.png.
 
-Masks may have an ending, and lie beside their images in one folder, as cellpose has them: a.png and a_masks.png (see
-`mask_pairs`). Maps are PNG, TIFF, .npy and whatever else keeps numbers exact, of any type that holds whole numbers. A
-TIFF may have several pages, by which objects can overlap: an object is all pixels of its number on any page. Classes
-are told by `class_table`.
+`mask_pairs` matches the files; cellpose's a.png and a_masks.png in one folder are read as well. Maps are PNG, TIFF,
+.npy or any other lossless kind, of whole numbers. Objects can overlap on the pages of a TIFF: an object is all pixels
+of its number on any page. Classes come from `class_table`.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from maskrcnn.datasets.formats import binmask
 from maskrcnn.datasets.formats.class_table import ClassTable, names_of, read_names, read_table
 from maskrcnn.datasets.formats.location import Location, split_folders_that
 from maskrcnn.datasets.formats.mask_pairs import pairs
-from maskrcnn.datasets.formats.reader_checks import paired, require_images
+from maskrcnn.datasets.formats.reader_checks import add_record, require_images
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.id_map_file import open_id_map
 from maskrcnn.images.image_reader import read_id_map
@@ -52,20 +51,15 @@ def read(place: Location) -> Labels:
     table, problems = read_table(folder)
     for image, mask, problem in found:
         problems += [problem] if problem is not None else []
-        if mask is None:
-            continue
-        pair = paired(len(records) + 1, image, mask, "mask")
-        if isinstance(pair, Problem):
-            problems.append(pair)
-        else:
-            records.append(pair)
+        if mask is not None:
+            add_record(records, problems, image, mask, map_name="mask")
     masks = sum(pair.mask is not None for pair in found)
     count = f"{plural(len(found), 'image')} and {plural(masks, 'mask')} but no usable pair"
     what = f"expected images with a mask of the same name, found {count}"
     require_images(records, what, problems, folder, "name each mask as its image, masks/<image's name>.png")
     listed = read_names(folder)
     if table.rows is None and len(listed) > 1:
-        what = f"names.txt has {len(listed)} names and no classes.csv tells which object is which: all are the first"
+        what = f"names.txt has {len(listed)} names and no classes.csv gives each object one: all have the first"
         problems.append(Problem("class-unsaid", str(folder), what, "add classes.csv: image,object,class", "warning"))
     classes = names_of(folder, place.siblings)
     return Labels(classes, records, _IdMapReader(table, classes), problems)
@@ -79,18 +73,15 @@ class _IdMapReader:
 
     def __call__(self, index: int, record: ImageRecord) -> tuple[list[Annotation], list[Problem]]:
         assert record.labels is not None
-        layers = []
         if (pages := open_id_map(record.labels).pages) > _MAX_PAGES:
             what = f"expected at most {_MAX_PAGES} pages, found {pages}"
             raise MaskRCNNError(what, where=record.labels, fix="save one map an image")
+        layers = []
         for page in range(pages):
             ids = read_id_map(record.labels, page)
             if ids.shape != record.size:
-                raise MaskRCNNError(
-                    f"expected a mask of {record.height} x {record.width}, found {ids.shape[0]} x {ids.shape[1]}",
-                    where=record.labels,
-                    fix="make it the size of its image",
-                )
+                what = f"expected a mask of {record.height} x {record.width}, found {ids.shape[0]} x {ids.shape[1]}"
+                raise MaskRCNNError(what, where=record.labels, fix="make it the size of its image")
             layers.append(map_annotations(ids))
         annotations, problems = [], []
         for annotation in _union_by_id(layers):

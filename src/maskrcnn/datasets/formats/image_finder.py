@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote
@@ -15,10 +16,10 @@ from maskrcnn.annotations.problem import DataError
 from maskrcnn.datasets.formats.split_names import other_splits, undated
 from maskrcnn.images.image_formats import IMAGE_SUFFIXES
 
-# A tree of more files is not searched: names must be right there.
+# Trees of more files are not searched: files must lie at the paths that names give.
 _MAX_FILES = 300_000
 _MAX_NAME = 4096
-# So many of the last parts of a path are compared.
+# How many of the last parts of a path are compared at most.
 _MAX_PARTS = 8
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://[^/]*/")
 _SERVER = re.compile(r"^[\\/]{2,}")
@@ -45,9 +46,9 @@ class ImageFinder:
     Args:
         folders: where names start.
         names: those of all entries, among which a base name may be shared.
-        trees: folders of images, searched with all that lies below.
-        root: searched likewise, for files of which a folder fits as well.
-        split: whose images are looked for; folders of other splits are not entered.
+        trees: folders of images, searched with their subfolders.
+        root: searched with its subfolders, for files whose folder fits the name as well.
+        split: the split of the images; folders of other splits are not entered.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class ImageFinder:
             for folder in self.folders:
                 if _is_file(folder / spelling):
                     return folder / spelling
-        missing = f"no file {_cut(name)} in {self.folders[0]}" if self.folders else f"no file {_cut(name)}"
+        missing = f"no file {_cut(name)}" + (f" in {self.folders[0]}" if self.folders else "")
         for parts in dict.fromkeys(map(_parts, ways)):
             files, depth = self._best_matches(parts)
             if not files:
@@ -171,9 +172,9 @@ def means(name: str, path: Path) -> bool:
 
 
 def spellings(name: str) -> Iterator[str]:
-    """A name as it is written, and what it means if it is a path of Windows, a URL, or percent-encoded.
+    """A name as written, and decoded as a Windows path, a URL, or a percent-encoded name.
 
-    A path that begins with the name of a server is none here: on Windows, to look for it would be a request.
+    Slashes in front of the name of a server are cut off: on Windows, looking for such a path would send it a request.
     """
     name = _SERVER.sub("", name)
     forward = name.replace("\\", "/")
@@ -205,13 +206,8 @@ def _parts(spelling: str) -> tuple[str, ...]:
 
 def _common(wanted: tuple[str, ...], path: Path) -> int:
     """How many of the last parts of a name and a path are alike."""
-    there = map(alike, reversed(path.absolute().parts))
-    depth = 0
-    for ours, theirs in zip(reversed(wanted), there, strict=False):
-        if ours != theirs:
-            break
-        depth += 1
-    return depth
+    pairs = zip(reversed(wanted), map(alike, reversed(path.absolute().parts)), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _images_in(folder: Path, passed: frozenset[str] | None = None) -> list[Path]:

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from maskrcnn.annotations.annotation import Annotation
-from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
+from maskrcnn.annotations.labels import ImageRecord, Labels
 from maskrcnn.annotations.problem import DataError, Problem
 from maskrcnn.datasets.formats.image_finder import ImageFinder
 from maskrcnn.datasets.formats.labelme_shapes import label_of, shape_annotations
-from maskrcnn.datasets.formats.location import Location, json_kind, split_folders_that
-from maskrcnn.datasets.formats.reader_checks import boxes_only, checked_size, require_images
+from maskrcnn.datasets.formats.location import Location, json_files, json_kind, split_folders_that
+from maskrcnn.datasets.formats.reader_checks import checked_size, require_images, stored_labels
 from maskrcnn.datasets.formats.reserved_names import BACKGROUND, NO_CLASS
 from maskrcnn.documents import read_json, shown
 from maskrcnn.errors import MaskRCNNError
@@ -41,9 +41,8 @@ def _is_labelme(folder: Path) -> bool:
 
 
 def _files(place: Path) -> list[Path]:
-    if place.is_file() or not place.is_dir():
-        return [place] if place.is_file() else []
-    return sorted(file for file in place.iterdir() if file.suffix.lower() == ".json")
+    """The .json files of a folder, or the one that `place` is."""
+    return [place] if place.is_file() else json_files(place)
 
 
 def read(place: Location) -> Labels:
@@ -75,9 +74,8 @@ def read(place: Location) -> Labels:
         problems += [*assumed, *bad]
     what = f"none of {len(files)} .json files can be used"
     require_images(records, what, problems, place.path, "export them from labelme")
-    problems += _unlabelled_note(place.path, records) + boxes_only(annotations, place.path)
-    problems += _assumption_notes(place.path, records, contents)
-    return Labels(list(classes), records, StoredAnnotations(annotations), problems)
+    labels = stored_labels(classes, records, annotations, [*problems, *_unlabelled(place.path, records)], place.path)
+    return labels._replace(problems=[*labels.problems, *_assumptions(place.path, records, contents)])
 
 
 def _parsed(file: Path) -> Any:
@@ -165,30 +163,22 @@ def _size(image: Path) -> tuple[int, int] | None:
         return None
 
 
-def _unlabelled_note(folder: Path, records: Sequence[ImageRecord]) -> list[Problem]:
-    """One line for the images beside the .json files that have none."""
+def _unlabelled(folder: Path, records: Sequence[ImageRecord]) -> Iterator[Problem]:
+    """A note on images without a .json, where others there have one."""
     there = {path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES} if folder.is_dir() else set()
     copied = {record.path.stem for record in records if is_embedded(record.path)}
     labelled = {record.path for record in records} | {path for path in there if path.stem in copied}
-    bare = len(there - labelled)
-    if not bare or not there & labelled:
-        return []
-    what = f"{plural(bare, 'image')} without a .json left out"
-    return [
-        Problem("unlabelled-image", str(folder), what, "open and save them in labelme, also without objects", "note")
-    ]
+    if there & labelled and (bare := len(there - labelled)):
+        what = f"{plural(bare, 'image')} without a .json left out"
+        fix = "open and save them in labelme, also without objects"
+        yield Problem("unlabelled-image", str(folder), what, fix, "note")
 
 
-def _assumption_notes(folder: Path, records: Sequence[ImageRecord], contents: Sequence[Any]) -> list[Problem]:
-    """One line for the pictures that are taken out of label files, one for the shapes that mark the background."""
-    problems = []
-    copies = sum(is_embedded(record.path) for record in records)
-    if copies:
+def _assumptions(folder: Path, records: Sequence[ImageRecord], contents: Sequence[Any]) -> Iterator[Problem]:
+    """A note on images that are read from label files, and one on shapes that mark the background."""
+    if copies := sum(is_embedded(record.path) for record in records):
         what = f"{copies:,} of {plural(len(records), 'image')} read from imageData of the .json"
-        fix = "maskrcnn dataset convert writes them out"
-        problems.append(Problem("embedded-image", str(folder), what, fix, "note"))
-    nothing = sum(label == BACKGROUND for content in contents for label in _labels(content))
-    if nothing:
+        yield Problem("embedded-image", str(folder), what, "maskrcnn dataset convert writes them out", "note")
+    if nothing := sum(label == BACKGROUND for content in contents for label in _labels(content)):
         what = f"{plural(nothing, 'shape')} labelled {BACKGROUND}, no objects, left out"
-        problems.append(Problem("background-shape", str(folder), what, "", "note"))
-    return problems
+        yield Problem("background-shape", str(folder), what, "", "note")

@@ -20,7 +20,7 @@ from PIL import Image
 from maskrcnn.annotations.annotation import Annotation, clipped_box
 from maskrcnn.annotations.problem import DataError, Problem
 from maskrcnn.datasets.formats.reserved_names import BACKGROUND, IGNORE, IGNORED, for_every_class
-from maskrcnn.datasets.formats.shape_groups import Shape, checked_points, ellipse, objects_of
+from maskrcnn.datasets.formats.shape_groups import Shape, checked_points, cut_to_image, ellipse, objects_of
 from maskrcnn.documents import shown
 from maskrcnn.images.embedded_image import decode_base64
 from maskrcnn.masks.crop import Crop
@@ -66,7 +66,7 @@ def _shape(entry: Any, number: int, classes: Mapping[str, int], size: tuple[int,
     crowd = label == IGNORED or (isinstance(flags, dict) and flags.get(CROWD) is True)
     kind = entry.get("shape_type") or "polygon"
     points = _points(entry.get("points"))
-    part: list[np.ndarray] | Crop | None
+    part: list[np.ndarray] | Crop | None = None
     box = None
     if kind in _OUTLINES:
         if kind != "polygon" and len(points) != 4:
@@ -77,7 +77,6 @@ def _shape(entry: Any, number: int, classes: Mapping[str, int], size: tuple[int,
     elif kind == "mask":
         part = _mask(entry.get("mask"), points, size)
     elif kind == "rectangle":
-        part = None
         low, high = points.min(axis=0), points.max(axis=0)
         box = clipped_box([*low.tolist(), *(high - low).tolist()], size)
     else:
@@ -106,10 +105,7 @@ def _points(value: Any) -> np.ndarray:
 
 
 def _mask(text: Any, points: np.ndarray, size: tuple[int, int]) -> Crop:
-    """The tight mask of a base64 PNG whose first pixel is the one nearest to the first point, cut to the image.
-
-    Halves go to the even pixel, as labelme rounds them.
-    """
+    """The tight mask of a base64 PNG whose first pixel is the one nearest to the first point, cut to the image."""
     try:
         with Image.open(io.BytesIO(decode_base64(text)), formats=["PNG"]) as image:
             if image.width * image.height > 4 * size[0] * size[1]:
@@ -117,7 +113,6 @@ def _mask(text: Any, points: np.ndarray, size: tuple[int, int]) -> Crop:
             bitmap = np.array(image) != 0
     except (AttributeError, ValueError, OSError, SyntaxError, binascii.Error, Image.DecompressionBombError) as error:
         raise DataError("bad-segmentation", f"its mask is no PNG: {str(error)[:80]}", fix="draw it again") from error
+    # labelme rounds halves to even numbers, too.
     x, y = (int(value) for value in np.rint(points[0].clip(-1e6, 1e6)))
-    bitmap = bitmap[..., 0] if bitmap.ndim == 3 else bitmap
-    bitmap = bitmap[max(-y, 0) : max(size[0] - y, 0), max(-x, 0) : max(size[1] - x, 0)]
-    return Crop(bitmap, max(x, 0), max(y, 0)).tight()
+    return cut_to_image(bitmap[..., 0] if bitmap.ndim == 3 else bitmap, x, y, size)

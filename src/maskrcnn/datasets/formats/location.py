@@ -19,7 +19,7 @@ class Location(NamedTuple):
 
     Attributes:
         path: the file or folder that the format's `read` takes.
-        split: what the files themselves call the split; "" where they do not divide.
+        split: the split's name inside the files; "" where they have none.
         root: the folder that holds all splits, for formats that list their classes once; None for `path` alone.
         siblings: the paths of all splits there, for formats whose classes are those that any split uses.
         names: of the classes, for formats that only number them; "" for a number without a class, None if unknown.
@@ -47,8 +47,13 @@ def split_folders_that(fits: Callable[[Path], bool], path: Path, *inside: str) -
     return {} if whole is None else {"": Location(whole)}
 
 
+def json_files(folder: Path) -> list[Path]:
+    """The .json files of a folder, sorted; none if it does not exist."""
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() == ".json") if folder.is_dir() else []
+
+
 def json_kind(file: Path) -> str:
-    """ "lvis", "coco", "labelme" or "" (no way to tell), from the first and last bytes of a .json file."""
+    """ "lvis", "coco", "labelme" or "" (unknown), from the first and last bytes of a .json file."""
     start, end = _ends(file)
     first = _JSON_KEYS.search(start)
     if first is None:

@@ -41,7 +41,7 @@ def pairs(folder: Path) -> list[MaskPair] | None:
         return list(_matched(find_images(pictures), _files(maps), "masks/{}.png"))
     files = _files(folder)
     named = {file for file in files if _is_mask(file)}
-    # With label files beside them, images of such names are images like others.
+    # Beside label files, images with such names are images to be labelled.
     if not named or any(file.suffix.lower() == ".json" for file in files):
         return None
     found = find_images(folder)
@@ -94,9 +94,8 @@ def _matched(images: Sequence[Path], files: Sequence[Path], expected: str) -> It
             continue
         mask, *others = usable
         several = f"{mask.name} is used, not {', '.join(file.name for file in others[:3])}"
-        yield MaskPair(
-            image, mask, Problem("several-masks", str(image), several, "keep one", "warning") if others else None
-        )
+        problem = Problem("several-masks", str(image), several, "keep one", "warning") if others else None
+        yield MaskPair(image, mask, problem)
 
 
 def _missing(image: Path, found: Sequence[Path], expected: str) -> Problem:

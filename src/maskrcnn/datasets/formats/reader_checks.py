@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from maskrcnn.annotations.annotation import Annotation
-from maskrcnn.annotations.labels import ImageRecord
+from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
 from maskrcnn.annotations.problem import DataError, Problem, unreadable
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
@@ -57,26 +57,56 @@ def checked_size(height: Any, width: Any, image: Path) -> tuple[int, int]:
     return found
 
 
-def paired(number: int, image: Path, labels: Path, called: str) -> ImageRecord | Problem:
-    """The record of an image with a map of its objects; a problem if one cannot be read, or their sizes differ."""
+def add_record(
+    records: list[ImageRecord], problems: list[Problem], image: Path, labels: Path, objects: int = 0, map_name: str = ""
+) -> None:
+    """Append the record of an image, or a problem if the image cannot be read or its map has another size.
+
+    Args:
+        objects: how many are lost if the image cannot be read.
+        map_name: what messages call `labels` if it is a map of objects; "" if it is none.
+    """
     try:
-        size, map_size = image_size(image), open_id_map(labels).size
+        size = image_size(image)
+        map_size = open_id_map(labels).size if map_name else size
     except MaskRCNNError as error:
-        return unreadable(error, "unreadable-image")
-    if size != map_size:
-        what = f"the image has {size[0]} x {size[1]}, its {called} {map_size[0]} x {map_size[1]}"
-        return Problem("size-mismatch", str(image), what, "make both the same size", images_lost=1)
-    return ImageRecord(number, image, *size, labels)
+        problems.append(unreadable(error, "unreadable-image", objects))
+        return
+    if size == map_size:
+        records.append(ImageRecord(len(records) + 1, image, *size, labels))
+    else:
+        what = f"the image has {size[0]} x {size[1]}, its {map_name} {map_size[0]} x {map_size[1]}"
+        problems.append(Problem("size-mismatch", str(image), what, "make both the same size", images_lost=1))
 
 
-def boxes_only(annotations: Sequence[Sequence[Annotation]], source: Path) -> list[Problem]:
-    """A note on all objects that have a box and no mask; none if all have masks."""
-    single = [annotation for image in annotations for annotation in image if not annotation.crowd]
-    maskless = sum(annotation.segmentation is None for annotation in single)
-    if not maskless:
+def text_lines(file: Path) -> list[str]:
+    """The lines of a text file; none if there is no such file.
+
+    Raises:
+        MaskRCNNError: it cannot be read, or is no text.
+    """
+    if not file.is_file():
         return []
-    what = f"{maskless:,} of {len(single):,} objects have a box and no mask: they train and measure boxes only"
-    return [Problem("no-mask", str(source), what, "add masks if you have them", "note")]
+    try:
+        return file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise MaskRCNNError(f"cannot be read as text: {error}", where=file, fix="write the labels again") from error
+
+
+def stored_labels(
+    names: Iterable[str],
+    records: Sequence[ImageRecord],
+    annotations: Sequence[Sequence[Annotation]],
+    problems: Sequence[Problem],
+    source: Path,
+) -> Labels:
+    """The labels of annotations that are all read, with a note if some objects have a box and no mask."""
+    single = [annotation for image in annotations for annotation in image if not annotation.crowd]
+    notes = []
+    if maskless := sum(annotation.segmentation is None for annotation in single):
+        what = f"{maskless:,} of {len(single):,} objects have a box and no mask: they train and measure boxes only"
+        notes = [Problem("no-mask", str(source), what, "add masks if you have them", "note")]
+    return Labels(list(names), records, StoredAnnotations(annotations), [*problems, *notes])
 
 
 def doubled_names(names: Sequence[str], source: Path) -> list[Problem]:
@@ -84,8 +114,8 @@ def doubled_names(names: Sequence[str], source: Path) -> list[Problem]:
     doubled = [name for name, count in Counter(filter(None, names)).items() if count > 1]
     if not doubled:
         return []
-    what = f"classes of the same name count as one: {shown(doubled[0])}"
-    what += f" and {len(doubled) - 1:,} more names" if len(doubled) > 1 else ""
+    more = f" and {len(doubled) - 1:,} more names" if len(doubled) > 1 else ""
+    what = f"classes of the same name count as one: {shown(doubled[0])}{more}"
     return [Problem("duplicate-category", str(source), what, "rename them if they are not the same", "warning")]
 
 

@@ -1,7 +1,6 @@
 """The names that labelme reserves, in whatever format its labels were exported to.
 
-_background_ is no class: its regions are no objects. __ignore__ is none either: its regions count for nothing, which
-makes each a crowd of every class.
+Neither is a class: regions of _background_ are no objects, each region of __ignore__ is a crowd of every class.
 """
 
 from __future__ import annotations
@@ -28,19 +27,14 @@ def without_reserved(labels: Labels, where: str) -> Labels:
     meaning = {BACKGROUND: _NOTHING, IGNORE: IGNORED} | {name: label for label, name in enumerate(names)}
     new_labels = [meaning[name] for name in labels.names]
     effects = {BACKGROUND: "its regions are no objects", IGNORE: "its regions are ignored"}
-    whats = [f"{name} is no class: {effects[name]}" for name in reserved]
-    problems = [Problem("reserved-name", where, what, severity="note") for what in whats]
-    records = [
-        replace(
-            record,
-            absent=None if record.absent is None else tuple(name for name in record.absent if name not in NO_CLASS),
-            partial=tuple(name for name in record.partial if name not in NO_CLASS),
-        )
-        for record in labels.records
-    ]
-    return Labels(
-        names, records, _ReservedNamesReader(labels.reader, new_labels, len(names)), [*labels.problems, *problems]
-    )
+    problems = [Problem("reserved-name", where, f"{n} is no class: {effects[n]}", severity="note") for n in reserved]
+    records = []
+    for record in labels.records:
+        absent = None if record.absent is None else tuple(name for name in record.absent if name not in NO_CLASS)
+        partial = tuple(name for name in record.partial if name not in NO_CLASS)
+        records.append(replace(record, absent=absent, partial=partial))
+    reader = _ReservedNamesReader(labels.reader, new_labels, len(names))
+    return Labels(names, records, reader, [*labels.problems, *problems])
 
 
 class _ReservedNamesReader:

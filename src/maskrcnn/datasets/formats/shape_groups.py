@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -55,21 +56,12 @@ def _object(members: Sequence[Shape], size: tuple[int, int]) -> Annotation:
     box = (*corners[:, :2].min(axis=0).tolist(), *corners[:, 2:].max(axis=0).tolist()) if len(corners) else None
     polygons = [polygon for shape in members if isinstance(shape.part, list) for polygon in shape.part]
     crops = [shape.part for shape in members if isinstance(shape.part, Crop)]
-    segmentation: list[np.ndarray] | Crop | None = polygons or None
-    if crops:
-        segmentation = union([*crops, *_drawn(polygons, size)])
-    return Annotation(first.id, first.label, any(shape.crowd for shape in members), box, None, segmentation)
-
-
-def _drawn(polygons: list[np.ndarray], size: tuple[int, int]) -> list[Crop]:
-    # A polygon that cannot be drawn was refused when it was read, except for one of half a point or a huge number.
-    crops = []
-    for polygon in polygons:
-        try:
+    for polygon in polygons if crops else ():
+        # Reading refuses polygons that cannot be drawn, except for one of half a point or a huge number.
+        with suppress(MaskRCNNError):
             crops.append(rasterise([polygon], size))
-        except MaskRCNNError:
-            continue
-    return crops
+    segmentation = union(crops) if crops else polygons or None
+    return Annotation(first.id, first.label, any(shape.crowd for shape in members), box, None, segmentation)
 
 
 def ellipse(centre: Sequence[float], radii: Sequence[float], degrees: float = 0.0) -> np.ndarray:
@@ -90,6 +82,12 @@ def turned(points: np.ndarray, degrees: float) -> np.ndarray:
     """Points [P, 2] turned about the origin, clockwise on the screen, whose y points down."""
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     return points @ np.array([[cos, sin], [-sin, cos]])
+
+
+def cut_to_image(bitmap: np.ndarray, x: int, y: int, size: tuple[int, int]) -> Crop:
+    """The tight mask in a bitmap [h, w] whose first pixel is pixel (x, y) of an image of `size` (H, W)."""
+    bitmap = bitmap[max(-y, 0) : max(size[0] - y, 0), max(-x, 0) : max(size[1] - x, 0)]
+    return Crop(bitmap, max(x, 0), max(y, 0)).tight()
 
 
 def checked_points(points: np.ndarray) -> np.ndarray:

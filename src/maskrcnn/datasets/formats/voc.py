@@ -3,7 +3,7 @@
 The object map numbers the objects of an image from 1 on, the class map holds the class of each pixel; 0 is background,
 255 is void. Maps are palette images, or have the colours of VOC's palette, which goes on beyond 255. Void wider than
 the 5-pixel borders that VOC draws around objects is a region to ignore: a crowd of the class of the `difficult` object
-there (Annotations/*.xml), or of every class. What the classes are called, `voc_classes` finds out.
+there (Annotations/*.xml), or of every class. Class names come from `voc_classes`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ from maskrcnn.annotations.problem import DataError, Problem
 from maskrcnn.datasets.formats.idmask import map_annotations
 from maskrcnn.datasets.formats.image_finder import ImageFinder
 from maskrcnn.datasets.formats.location import Location
-from maskrcnn.datasets.formats.reader_checks import paired, require_images
+from maskrcnn.datasets.formats.reader_checks import add_record, require_images, text_lines
 from maskrcnn.datasets.formats.split_names import SPLIT_NAMES
 from maskrcnn.datasets.formats.voc_classes import Classes, find_classes
 from maskrcnn.datasets.formats.voc_map import CLASSES, OBJECTS, VOID, maps_folder, read_map
 from maskrcnn.datasets.formats.voc_objects import VocObject, read_objects
-from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.image_formats import IMAGE_SUFFIXES
 from maskrcnn.masks.box_geometry import box_areas, intersections, pairwise_iou
 from maskrcnn.masks.crop import Crop, union
@@ -34,6 +33,8 @@ from maskrcnn.text import plural
 # Wider than the borders around objects.
 _REGION = np.ones((7, 7), dtype=bool)
 _WHOLE = ("default", "trainval", "all")
+# Most are .jpg.
+_SUFFIXES = (".jpg", *sorted(IMAGE_SUFFIXES - {".jpg"}))
 
 
 def find(path: Path) -> dict[str, Location]:
@@ -43,9 +44,8 @@ def find(path: Path) -> dict[str, Location]:
     if len(roots) != 1:
         return {}
     files = {file.stem.lower(): file for file in sorted((roots[0] / "ImageSets" / "Segmentation").glob("*.txt"))}
-    named = {name: files[name] for name in SPLIT_NAMES if name in files}
-    if named:
-        return {name: Location(roots[0], file.stem) for name, file in named.items()}
+    if named := {name: Location(roots[0], files[name].stem) for name in SPLIT_NAMES if name in files}:
+        return named
     whole = next((files[name].stem for name in _WHOLE if name in files), "")
     return {"": Location(roots[0], whole)}
 
@@ -71,30 +71,17 @@ def read(place: Location) -> Labels:
         if not map_file.is_file():
             problems.append(Problem("missing-mask", str(map_file), "no such object map", "add it", images_lost=1))
             continue
-        pair = paired(len(records) + 1, image, map_file, "object map")
-        if isinstance(pair, Problem):
-            problems.append(pair)
-        else:
-            records.append(pair)
+        add_record(records, problems, image, map_file, map_name="object map")
     what = f"none of {plural(len(stems), 'image')} can be used"
     require_images(records, what, problems, root, "check ImageSets/Segmentation")
     classes = find_classes(root, place.names)
     return Labels(classes.names, records, _VocReader(root, classes), [*problems, *classes.problems])
 
 
-# Most are .jpg.
-_SUFFIXES = (".jpg", *sorted(IMAGE_SUFFIXES - {".jpg"}))
-
-
 def _stems(place: Location) -> list[str]:
-    folder = maps_folder(place.path, OBJECTS)
     if not place.split:
-        return sorted(file.stem for file in folder.glob("*.png"))
-    file = place.path / "ImageSets" / "Segmentation" / f"{place.split}.txt"
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise MaskRCNNError(f"cannot be read as text: {error}", where=file, fix="write it again") from error
+        return sorted(file.stem for file in maps_folder(place.path, OBJECTS).glob("*.png"))
+    lines = text_lines(place.path / "ImageSets" / "Segmentation" / f"{place.split}.txt")
     return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
 
 
@@ -123,11 +110,10 @@ class _VocReader:
         annotations = []
         for found in objects:
             try:
-                label = (
-                    self._class_by_box(found, written)
-                    if class_map is None
-                    else self._class_by_map(found, class_map, coloured)
-                )
+                if class_map is None:
+                    label = self._class_by_box(found, written)
+                else:
+                    label = self._class_by_map(found, class_map, coloured)
             except DataError as error:
                 problems.append(error.problem(record.labels, 0, 1, entry=f"object {found.id}"))
                 continue
@@ -147,9 +133,8 @@ class _VocReader:
         if not len(values):
             raise DataError("unknown-category", "the class map is background under it", fix="draw its class")
         number = int(values[np.argmax(counts)])
-        label = self.classes.labels.get(-number if coloured else number)
-        if label is None:
-            label = self.classes.labels.get(number)
+        labels = self.classes.labels
+        label = labels.get(-number if coloured else number, labels.get(number))
         if label is None:
             what = f"the class map has {number} under it, which names no class"
             raise DataError("unknown-category", what, fix="add its name to labelmap.txt or class_names.txt")
@@ -182,7 +167,7 @@ class _VocReader:
 
 
 def _void_regions(void: np.ndarray, alone: np.ndarray) -> list[Crop]:
-    """What is to be ignored: void that is wider than borders, and all that is void in the class map alone."""
+    """Regions to ignore: void that is wider than borders, and whatever is void in the class map alone."""
     if not (void.any() or alone.any()):
         return []
     numbered, _ = ndimage.label(ndimage.binary_opening(void, _REGION) | alone, np.ones((3, 3)))

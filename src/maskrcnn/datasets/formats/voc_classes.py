@@ -52,7 +52,7 @@ class Classes(NamedTuple):
     Attributes:
         names: of the classes.
         labels: number in class maps → class; a colour's number is negative, where it is not also a number of the map.
-        by_box: class maps say nothing: the .xml do.
+        by_box: classes come from the boxes in the .xml files, not from class maps.
         problems: what is assumed, and what is not named.
     """
 
@@ -122,9 +122,8 @@ def _labelmap(lines: Sequence[str]) -> dict[int, str]:
 def _listed(lines: Sequence[str]) -> dict[int, str]:
     """Number → name; numbers count from the background, or from the first line."""
     first = lines.index(BACKGROUND) if BACKGROUND in lines else 0
-    numbers = {place - first: name for place, name in enumerate(lines)}
-    named = {number: name for number, name in numbers.items() if name not in ("", *NO_CLASS)}
-    return {number: name for number, name in named.items() if number > 0 and number != VOID}
+    named = {number: name for number, name in enumerate(lines[first:]) if name not in ("", *NO_CLASS)}
+    return {number: name for number, name in named.items() if number not in (0, VOID)}
 
 
 def _is_pascal(maps: Path, written: Sequence[Path]) -> bool:
@@ -159,9 +158,7 @@ def _numbered(root: Path, maps: Sequence[Path]) -> Classes:
         if len(numbers) > _MAX_NUMBERS:
             what = f"expected a list of class names, found none, and more than {_MAX_NUMBERS} colours in class maps"
             raise MaskRCNNError(what, where=root, fix=_FIX)
-    called = {number: f"class {number}" for number in sorted(numbers)}
-    for number in (number for number in called if number > VOID):
-        called[number] = "colour " + ",".join(map(str, colours(np.array(number)).tolist()))
-    found = _named(called)
+    rgb = {number: ",".join(map(str, colours(np.array(number)).tolist())) for number in numbers if number > VOID}
+    found = _named({n: f"colour {rgb[n]}" if n in rgb else f"class {n}" for n in sorted(numbers)})
     what = f"no list of class names: they are called by their numbers ({listed(found.names, 4)})"
     return found._replace(problems=(Problem("no-class-names", str(root), what, _FIX, "warning"),))

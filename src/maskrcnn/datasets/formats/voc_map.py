@@ -7,7 +7,7 @@ of 256 colours, and goes on to give each 24-bit number a colour of its own.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import overload
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -20,6 +20,7 @@ from maskrcnn.output.atomic_file import replacing
 VOID = 255
 OBJECTS, CLASSES = "SegmentationObject", "SegmentationClass"
 _BITS = np.arange(8)
+_Places = TypeVar("_Places", int, np.ndarray)
 
 
 def colours(numbers: np.ndarray) -> np.ndarray:
@@ -34,11 +35,7 @@ def colour_numbers(rgb: np.ndarray) -> np.ndarray:
     return sum((bits[..., channel, :] << (3 * _BITS + channel)).sum(axis=-1) for channel in range(3))
 
 
-@overload
-def number_of(place: int) -> int: ...
-@overload
-def number_of(place: np.ndarray) -> np.ndarray: ...
-def number_of(place: int | np.ndarray) -> int | np.ndarray:
+def number_of(place: _Places) -> _Places:
     """The number in a map for the object or class at a position; numbers skip void."""
     return place + (place >= VOID)
 
@@ -68,11 +65,8 @@ def read_map(file: Path, size: tuple[int, int]) -> tuple[np.ndarray, bool]:
         MaskRCNNError: the file cannot be read, or has another size.
     """
     if (found := open_id_map(file).size) != size:
-        raise MaskRCNNError(
-            f"expected a map of {size[0]} x {size[1]}, found {found[0]} x {found[1]}",
-            where=file,
-            fix="make it the size of its image",
-        )
+        what = f"expected a map of {size[0]} x {size[1]}, found {found[0]} x {found[1]}"
+        raise MaskRCNNError(what, where=file, fix="make it the size of its image")
     return read_numbers(file)
 
 

@@ -1,4 +1,4 @@
-"""XML from strangers: elements without document types or entities, in bounded size, depth and number."""
+"""XML of unknown origin: elements without document types or entities, in bounded size, depth and number."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CHUNK = 1 << 20
 
 
 def elements(file: Path, tags: tuple[str, ...], max_bytes: int) -> Iterator[Element]:
-    """The outermost elements with one of these tags, one after another; each is forgotten when the next is read.
+    """The outermost elements with one of these tags, one after another, never all in memory.
 
     Raises:
         MaskRCNNError: the file cannot be read, is larger than `max_bytes`, is no well-formed XML, nests more than 64
@@ -26,11 +26,8 @@ def elements(file: Path, tags: tuple[str, ...], max_bytes: int) -> Iterator[Elem
     try:
         size = file.stat().st_size
         if size > max_bytes:
-            raise MaskRCNNError(
-                f"expected an XML file of at most {max_bytes:,} bytes, found {size:,}",
-                where=file,
-                fix="split the annotations into several files",
-            )
+            what = f"expected an XML file of at most {max_bytes:,} bytes, found {size:,}"
+            raise MaskRCNNError(what, where=file, fix="split the annotations into several files")
         collector = _Collector(tags)
         with file.open("rb") as stream:
             while chunk := stream.read(_CHUNK):

@@ -1,10 +1,9 @@
 """YOLO segmentation labels: images/…/a.jpg with labels/…/a.txt, one object a line.
 
 A line is `class x0 y0 x1 y1 …`, a polygon in fractions of the image's width and height, or `class x y w h`, a box by
-its centre: an object without a mask. One polygon is all an object has: several parts, and holes, are joined by bridges
-of no width that are walked there and back. Drawn even-odd such a polygon is exact, and so it is read. Where the data's
-YAML file has a kpt_shape, keypoints follow each box, which are not read. An image without a .txt has no objects. Names
-come from the YAML file, from classes.txt, or are the numbers themselves. A .txt may list images instead of a folder.
+its centre: an object without a mask. An object has one polygon: parts and holes are joined by bridges of no width,
+which even-odd filling draws exactly. Keypoints (kpt_shape in the YAML file) are not read. An image without a .txt has
+no objects. Names come from the YAML file or classes.txt, or are the numbers. A .txt may list the images of a split.
 """
 
 from __future__ import annotations
@@ -14,15 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from maskrcnn.annotations.labels import ImageRecord, Labels
-from maskrcnn.annotations.problem import DataError, Problem, unreadable
+from maskrcnn.annotations.problem import DataError, Problem
 from maskrcnn.datasets.formats.image_finder import ImageFinder, spellings
 from maskrcnn.datasets.formats.location import Location, locations
-from maskrcnn.datasets.formats.reader_checks import doubled_names, require_images
+from maskrcnn.datasets.formats.reader_checks import add_record, doubled_names, require_images, text_lines
 from maskrcnn.datasets.formats.split_names import SPLIT_NAMES, split_folders, split_of, subfolder
-from maskrcnn.datasets.formats.yolo_lines import YoloReader, text_lines
+from maskrcnn.datasets.formats.yolo_lines import YoloReader
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.image_formats import IMAGE_SUFFIXES
-from maskrcnn.images.image_reader import find_images, image_size
+from maskrcnn.images.image_reader import find_images
 from maskrcnn.text import plural
 
 _NAME_FILES = ("classes.txt", "obj.names", "names.txt")
@@ -67,19 +66,11 @@ def read(place: Location) -> Labels:
     missing = sum(problem.images_lost for problem in problems)
     label_folders = {folder: _label_folder(folder) for folder in {image.parent for image in images}}
     records: list[ImageRecord] = []
-    bare = 0
     for image in images:
-        try:
-            size = image_size(image)
-        except MaskRCNNError as error:
-            problems.append(unreadable(error, "unreadable-image"))
-            continue
-        labels = label_folders[image.parent] / f"{image.stem}.txt"
-        bare += not labels.is_file()
-        records.append(ImageRecord(len(records) + 1, image, *size, labels))
+        add_record(records, problems, image, label_folders[image.parent] / f"{image.stem}.txt")
     what = f"none of {plural(len(images) + missing, 'image')} can be used"
     require_images(records, what, problems, place.path, "add the images")
-    if bare:
+    if bare := sum(record.labels is not None and not record.labels.is_file() for record in records):
         what = f"{bare:,} of {plural(len(records), 'image')} without a .txt of labels: no objects are taken to be there"
         problems.append(Problem("unlabelled-image", str(place.path), what, "label them if they show objects", "note"))
     if place.keypoints is not None:
@@ -97,8 +88,7 @@ def _images(place: Location) -> tuple[list[Path], list[Problem]]:
         images, passed = _images_below(place.path)
         if not passed:
             return images, []
-        many = "images" if len(passed) > 1 else "image"
-        what = f"{len(passed):,} {many} in folders without labels left out, the first: {passed[0]}"
+        what = f"{plural(len(passed), 'image')} in folders without labels left out, the first: {passed[0]}"
         return images, [Problem("unlabelled-image", str(place.path), what, "label them if they show objects", "note")]
     folder, listed = place.path.parent, _listed_images(place.path)
     # Lists may lie in a folder of their own, beside images/.
@@ -185,11 +175,8 @@ def _names(place: Location) -> list[str]:
         for file in (folder / name for name in _NAME_FILES):
             if names := [line.strip() for line in text_lines(file) if line.strip()]:
                 return names
-    largest = -1
-    for folder in label_folders:
-        for file in sorted(folder.glob("*.txt")):
-            largest = max(largest, *_classes_in(file), -1)
-    return [str(number) for number in range(largest + 1)]
+    used = (number for folder in label_folders for file in folder.glob("*.txt") for number in _classes_in(file))
+    return [str(number) for number in range(max(used, default=-1) + 1)]
 
 
 def _label_folders(place: Location) -> Iterator[Path]:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from maskrcnn.annotations.annotation import Annotation, clipped_box
 from maskrcnn.annotations.labels import ImageRecord
 from maskrcnn.annotations.problem import DataError, Problem
-from maskrcnn.errors import MaskRCNNError
+from maskrcnn.datasets.formats.reader_checks import text_lines
 
 # Fractions a little outside 0..1 are sloppy drawing, far outside they are pixels.
 _FAR_OUTSIDE = 2.0
-# Digits to which a product of a fraction and a size is what the fraction was made from.
+# Rounded to so many digits, a fraction times the size gives back the coordinate it was made from.
 _DECIMALS = 9
 
 
@@ -45,9 +44,8 @@ class YoloReader:
         try:
             values = np.array(line.split(), dtype=np.float64)
         except ValueError as error:
-            raise DataError(
-                "bad-entry", f"expected numbers, found {line[:60]!r}", fix="correct or remove it"
-            ) from error
+            what = f"expected numbers, found {line[:60]!r}"
+            raise DataError("bad-entry", what, fix="correct or remove it") from error
         label = self._label(values[0], line)
         fractions = values[1:]
         if self.keypoints is not None:
@@ -67,13 +65,11 @@ class YoloReader:
         return Annotation(number, label, False, None, None, [points.ravel()])
 
     def _label(self, number: float, line: str) -> int:
-        known = len(self.labels)
-        if not (float(number).is_integer() and 0 <= number < known):
-            what = f"expected a class from 0 to {known - 1}, found {line.split()[0][:20]}"
-            raise DataError("unknown-category", what, fix="correct it, or add the class to the names")
-        label = self.labels[int(number)]
+        known = float(number).is_integer() and 0 <= number < len(self.labels)
+        label = self.labels[int(number)] if known else None
         if label is None:
-            what = f"class {int(number)} has no name"
+            unknown = f"expected a class from 0 to {len(self.labels) - 1}, found {line.split()[0][:20]}"
+            what = f"class {int(number)} has no name" if known else unknown
             raise DataError("unknown-category", what, fix="correct it, or add the class to the names")
         return label
 
@@ -81,21 +77,7 @@ class YoloReader:
         assert self.keypoints is not None
         count, values = self.keypoints
         if len(fractions) not in (4, 4 + count * values):
-            what = f"expected a class, a box x y w h and {count} keypoints of {values} numbers, found "
-            what += f"{len(fractions) + 1} numbers"
+            what = f"expected a class, a box x y w h and {count} keypoints of {values} numbers"
+            what += f", found {len(fractions) + 1} numbers"
             raise DataError("bad-segmentation", what, fix="correct it, or kpt_shape")
         return fractions[:4]
-
-
-def text_lines(file: Path) -> list[str]:
-    """The lines of a text file; none if there is no such file.
-
-    Raises:
-        MaskRCNNError: it cannot be read, or is no text.
-    """
-    if not file.is_file():
-        return []
-    try:
-        return file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise MaskRCNNError(f"cannot be read as text: {error}", where=file, fix="write the labels again") from error
