@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
 
@@ -13,19 +13,6 @@ from maskrcnn.annotations.problem import Problem
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.text import listed
-
-
-def renamed(dataset: Dataset, names: Mapping[str, str]) -> Dataset:
-    """The same data with some classes renamed; two classes of one new name are merged.
-
-    Raises:
-        MaskRCNNError: the data has no class of an old name.
-    """
-    unknown = [name for name in names if name not in dataset.names]
-    if unknown:
-        what = f"no class {unknown[0]!r} to rename; the data has {listed(dataset.names, 8)}"
-        raise MaskRCNNError(what, fix="correct the name")
-    return combined([dataset], [[names.get(name, name) for name in dataset.names]])
 
 
 def combined(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -59,10 +60,10 @@ class Source:
         """The format of the folder; COCO for a YAML file, whose places may have different formats."""
         if self._manifest is None:
             return self._detected[0]
-        try:
-            return self._source(self._manifest, self.path).format if self.path.is_dir() else BY_NAME["coco"]
-        except MaskRCNNError:
-            return BY_NAME["coco"]
+        with suppress(MaskRCNNError):
+            if self.path.is_dir():
+                return self._source(self._manifest, self.path).format
+        return BY_NAME["coco"]
 
     def has(self, split: str) -> bool:
         """Whether `open` would find a split."""
@@ -170,12 +171,13 @@ class Source:
             source = self._source(manifest, place.path)
         except MaskRCNNError:
             # "data/first" may stand for data/first.json, or for a split of data.
-            if exists(beside := place.path.with_name(f"{place.path.name}.json")):
-                source = self._source(manifest, beside)
-            elif (above := self._parent(manifest, place.path)) and above.has(place.path.name):
-                return above, place.path.name
-            else:
+            if not exists(beside := place.path.with_name(f"{place.path.name}.json")):
+                with suppress(MaskRCNNError):
+                    above = self._source(manifest, place.path.parent)
+                    if above.has(place.path.name):
+                        return above, place.path.name
                 raise
+            source = self._source(manifest, beside)
         whole = len(source.splits) == 1 and source.splits[0] not in SPLIT_NAMES
         return source, place.split or (None if whole else key)
 
@@ -186,12 +188,6 @@ class Source:
             parents = (*self._parents, manifest.file.resolve())
             self._places[key] = Source(path, finished=not own, manifest=not own, parents=parents)
         return self._places[key]
-
-    def _parent(self, manifest: Manifest, path: Path) -> Source | None:
-        try:
-            return self._source(manifest, path.parent)
-        except MaskRCNNError:
-            return None
 
 
 def open_dataset(

@@ -80,8 +80,7 @@ def read(location: Location) -> Labels:
     Raises:
         MaskRCNNError: the file is no COCO file, or none of its images exists.
     """
-    file = location.path
-    content = _content(file)
+    file, content = location.path, _content(location.path)
     entries = content["annotations"]
     classes = read_categories(content["categories"], entries, file)
     ids = Ids(entry.get("id") for entry in content["images"] if isinstance(entry, dict))
@@ -174,7 +173,7 @@ def _annotation(entry: dict[str, Any], number: int, classes: Categories, record:
 
 
 def _reaches_image(segmentation: Any, size: tuple[int, int]) -> bool:
-    """Whether a segmentation, as far as can be seen without drawing it, covers a part of an image of `size` (H, W)."""
+    """Whether a segmentation lies, by its extent, at least partly in an image of `size` (H, W); True for an RLE."""
     if not isinstance(segmentation, list):
         return isinstance(segmentation, dict)
     parts = [part for part in segmentation if isinstance(part, np.ndarray) and part.size >= 6]

@@ -82,16 +82,12 @@ def _finder(entries: list[Any], file: Path) -> ImageFinder:
     roots = (file.parent, file.parent.parent)
     folders = [root / part for root in roots for part in (stem, f"images/{stem}", "images", "data", "")]
     folders += [root / f"{stem}{year}" for root in roots for year in ("2017", "2014")]
-    folders += [found for root in roots for place in (root, root / "images") for found in _of_split(place, split)]
+    parents = (place for root in roots for place in (root, root / "images"))
+    folders += [f for place in parents for name, f in split_folders(place).items() if name in aliases(split)]
     names = [name for entry in entries if (name := file_name(entry))]
     best = max(folders, key=lambda folder: sum(map(ImageFinder([folder]).directly, names[:20])))
     holders = [folder for folder in dict.fromkeys((best, *folders)) if folder not in roots]
     return ImageFinder([best, *holders, *roots], names, holders, file.parent, split)
-
-
-def _of_split(place: Path, split: str) -> list[Path]:
-    """The folders in a place that are named after a split, under any of its aliases."""
-    return [folder for name, folder in split_folders(place).items() if name in aliases(split)]
 
 
 def _names(ids: Any, classes: Categories) -> tuple[str, ...]:

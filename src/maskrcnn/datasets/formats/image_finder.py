@@ -83,7 +83,8 @@ class ImageFinder:
             for folder in self.folders:
                 if _is_file(folder / spelling):
                     return folder / spelling
-        missing = f"no file {_cut(name)}" + (f" in {self.folders[0]}" if self.folders else "")
+        cut = name if len(name) <= 100 else f"{name[:99]}…"
+        missing = f"no file {cut}" + (f" in {self.folders[0]}" if self.folders else "")
         for parts in dict.fromkeys(map(_parts, ways)):
             files, depth = self._best_matches(parts)
             if not files:
@@ -234,7 +235,3 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):
         return False
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= 100 else f"{name[:99]}…"

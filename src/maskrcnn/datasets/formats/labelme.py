@@ -90,9 +90,8 @@ def _parsed(file: Path) -> Any:
 
 
 def _classes(place: Location, contents: Sequence[Any]) -> dict[str, int]:
-    """Labels of labels.txt, and of the shapes of all splits in the order of the alphabet."""
-    root = place.root or (place.path.parent if place.path.is_file() else place.path)
-    file = root / "labels.txt"
+    """The labels of labels.txt, then those of the shapes of all splits, sorted."""
+    file = (place.root or (place.path.parent if place.path.is_file() else place.path)) / "labels.txt"
     listed = file.read_text(encoding="utf-8-sig", errors="replace").splitlines() if file.is_file() else []
     others = [other for other in place.siblings if other != place.path]
     used = {label for content in contents for label in _labels(content)}

@@ -44,7 +44,7 @@ def objects_of(shapes: Sequence[Shape], size: tuple[int, int]) -> list[Annotatio
 
     The rectangles of an object with other shapes are its box.
     """
-    groups: dict[tuple[int, str] | int, list[Shape]] = {}
+    groups: dict[object, list[Shape]] = {}
     for shape in shapes:
         groups.setdefault(shape.id if shape.group is None else (shape.label, shape.group), []).append(shape)
     return [_object(members, size) for members in groups.values()]
