@@ -2,7 +2,7 @@
 
 path: /data                # where relative paths start; the YAML's own folder unless given
 train:                     # one place, or a list of places that are used together
-  - coco                   # a folder of any known format; its own split of that name, if it has splits
+  - coco                   # a folder of any known format; its split of the same name, if it has splits
   - {path: street, split: val, rename: {object: person}}
 val: coco
 classes: [person]          # keep these alone; the images of other objects stay, without them

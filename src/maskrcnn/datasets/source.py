@@ -32,13 +32,13 @@ class Source:
         path: the folder, of any known format; or the file.
         finished: refuse a data set that a run left unfinished.
         manifest: use the YAML in the folder, if it names classes and splits.
-        parents: the manifests through which this source was reached.
+        parents: the manifests that lead to this source.
 
     Attributes:
         splits: their names, training first; [""] for data without splits.
 
     Raises:
-        MaskRCNNError: nothing known is there, or it is unfinished; says what was expected and found.
+        MaskRCNNError: no known format is there, or the data set is unfinished.
     """
 
     def __init__(
@@ -94,10 +94,10 @@ class Source:
         return dataset.with_problems(notes)
 
     def open_or_whole(self, split: str) -> tuple[str, Dataset]:
-        """The default split; if it is absent, the only split or all of undivided data, with a problem that says so.
+        """The default split; if it is absent, the only split or all data without splits, and a problem about it.
 
         Returns:
-            The name of the split that was opened, "" for undivided data, and its data set.
+            The name of the split that was opened, "" for data without splits, and its data set.
 
         Raises:
             MaskRCNNError: it is absent, and there are several other splits.
@@ -114,7 +114,7 @@ class Source:
         return only, dataset.with_problems([self._undivided(what, "note" if split in TRAIN else "warning")])
 
     def open_or_default(self, split: str | None, default: str) -> tuple[str, Dataset]:
-        """The split that a user names, or where none is named the default one or what `open_or_whole` takes for it."""
+        """The split that a user names; if none is named, what `open_or_whole` opens for the default."""
         return self.open_or_whole(default) if split is None else (split, self.open(split))
 
     def open_for_training(self) -> tuple[Dataset, Dataset | None]:
@@ -206,7 +206,7 @@ def open_dataset(
         keypoints: how many keypoints follow each box of YOLO pose labels, and the numbers of each.
 
     Raises:
-        MaskRCNNError: nothing known is there, or not that split, or it is unfinished; says what was expected and found.
+        MaskRCNNError: no known format is there, or not that split, or the data set is unfinished.
     """
     return Source(path).open(split, names, keypoints)
 

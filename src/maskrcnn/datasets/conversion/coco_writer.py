@@ -1,8 +1,7 @@
-"""Writes COCO: train.json beside train/, and so on; annotations.json beside images/ where the data does not divide.
+"""Writes COCO: train.json beside train/, and so on; annotations.json beside images/ for data without splits.
 
 Polygons stay as they were, or are traced along pixel edges; run lengths are written for crowds and for masks with
-holes. Annotation and image ids are kept where they are unique. Licences, keypoints and other entries are not carried
-over.
+holes. Annotation and image ids are kept where they are unique. Other entries (licences, keypoints) are not written.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from maskrcnn.masks.rle import encode
 
 
 class _Ids:
-    """Keeps numbers as they are while they are new, else gives the next free one."""
+    """Keeps ids that are unique and replaces others by the next free number."""
 
     def __init__(self) -> None:
         self.used: set[int] = set()
@@ -77,11 +76,11 @@ class CocoWriter(DatasetWriter):
             file.add(entry | self.object_entry(drawn, image))
 
     def image_entry(self, image: LabelledImage) -> dict[str, Any]:
-        """What else an image's entry holds."""
+        """Further keys of an image's entry."""
         return {}
 
     def object_entry(self, drawn: Drawn, image: LabelledImage) -> dict[str, Any]:
-        """What an annotation's entry holds beside its ids."""
+        """The keys of an annotation's entry other than its ids."""
         annotation, crop, box = drawn
         area = annotation.area or (float(box_areas(box)) if crop is None else crop.area)
         entry: dict[str, Any] = {"bbox": rounded_xywh(box, 6), "iscrowd": int(annotation.crowd), "area": area}

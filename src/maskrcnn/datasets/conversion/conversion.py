@@ -61,7 +61,7 @@ class Conversion:
 
     Attributes:
         splits: what was written, by split.
-        omissions: what the format cannot express, one problem a kind.
+        omissions: what the format cannot express, one problem for each kind.
         problems: what could not be read, and the problems of the readers.
     """
 
@@ -78,11 +78,11 @@ def convert(
     force: bool = False,
     advance: Callable[[], object] = lambda: None,
 ) -> Conversion:
-    """Write data sets as one of the given format; classes are united by name.
+    """Write data sets as one of the given format; classes are merged by name.
 
     Args:
-        datasets: split name → images; "" for data that does not divide.
-        folder: where to; it must be empty or not exist, unless `force` allows to write among other files.
+        datasets: split name → data set; "" for data without splits.
+        folder: the new data set's; it must be empty or not exist, unless `force` allows writing among other files.
         link: make hard links to the images instead of copies, where the disk allows it.
         advance: called after each image.
 

@@ -1,4 +1,4 @@
-"""The base of all writers: takes one labelled image after another, and says where image files go."""
+"""The base class of all writers, which write one labelled image after another and name the folders of image files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LabelledImage(NamedTuple):
     """One image to write.
 
     Attributes:
-        split: its split, "" where the data does not divide.
+        split: its split, "" for data without splits.
         path: the image file in the new data set; its stem is unique there, ignoring case.
         record: the original image, with its size after EXIF orientation.
         objects: labels point into the writer's names.
@@ -39,7 +39,7 @@ class DatasetWriter(ABC):
     Args:
         folder: of the new data set; it exists.
         names: class names.
-        splits: names of the splits; [""] where the data does not divide.
+        splits: names of the splits; [""] for data without splits.
         omissions: counts what the format cannot express.
 
     Attributes:
@@ -57,7 +57,7 @@ class DatasetWriter(ABC):
         self.start()
 
     def start(self) -> None:  # noqa: B027, most formats need none
-        """Write what comes before the first image."""
+        """Prepare, and write what comes before the first image."""
 
     def __enter__(self) -> DatasetWriter:
         return self
@@ -80,7 +80,7 @@ class DatasetWriter(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Write what is only known at the end."""
+        """Write files that need all images, and complete the others."""
 
 
 def polygons_of(drawn: Drawn) -> list[np.ndarray] | None:

@@ -9,7 +9,7 @@ import numpy as np
 from maskrcnn.annotations.objects import Drawn
 from maskrcnn.datasets.conversion.omissions import Omissions
 
-# Bounds memory; more masks over one pixel are a fault of the data.
+# Bounds memory; no sound data has more masks over one pixel.
 _MAX_LAYERS = 16
 
 
@@ -18,9 +18,9 @@ def draw_ids(
 ) -> list[np.ndarray]:
     """One or more layers int32 [H, W]: 0 for background, else the number of the object, counted from 1.
 
-    Where masks overlap, the smaller object has the pixels of the first layer, and single objects have them before
-    crowds, so that as few objects as possible vanish from it; what they cover goes to further layers. `omissions`
-    counts what has no place in any.
+    Where masks overlap, the pixels of the first layer go to the smaller object, and to single objects before crowds, so
+    that as few objects as possible vanish from it; covered pixels go to further layers. `omissions` counts what fits
+    into no layer.
     """
     layers = [np.zeros(size, dtype=np.int32)]
     areas = np.array([0 if drawn.crop is None else drawn.crop.area for drawn in objects], dtype=np.int64)

@@ -23,7 +23,7 @@ _VERSION = "5.5.0"
 
 
 class LabelmeWriter(DatasetWriter):
-    """train/a.jpg with train/a.json, and so on; in the folder itself where the data does not divide."""
+    """train/a.jpg with train/a.json, and so on; in the folder itself for data without splits."""
 
     def image_folder(self, split: str) -> Path:
         return self.folder / split

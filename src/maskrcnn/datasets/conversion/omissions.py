@@ -1,4 +1,4 @@
-"""What a conversion cannot carry over, counted by kind and reported in one line each."""
+"""What a conversion leaves out or changes, counted by kind and reported in one line each."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Omissions:
         self.pixels: Counter[str] = Counter()
 
     def add(self, kind: str, count: int = 1, pixels: int = 0) -> None:
-        """Count objects (or images, as the kind has it), and the pixels they lose."""
+        """Count objects (or images, or classes, by kind), and the pixels they lose."""
         if count:
             self.counts[kind] += count
             self.pixels[kind] += pixels

@@ -28,7 +28,7 @@ class Class(NamedTuple):
 
 
 class ClassTable:
-    """The rows of a classes.csv: image → object → class. Without rows every object has one and the same class."""
+    """The rows of a classes.csv: image → object → class. Without rows all objects have the same class."""
 
     def __init__(self, rows: dict[str, dict[str, Class]] | None = None) -> None:
         self.rows = rows

@@ -19,7 +19,7 @@ class Categories(NamedTuple):
     Attributes:
         names: in the order of their ids.
         labels: number of an id → label; ids of one name share a label.
-        ids: numbers of the ids.
+        ids: numbers the ids.
         problems: categories that are invalid, ambiguous or not used as classes.
     """
 

@@ -110,7 +110,7 @@ def map_annotations(ids: np.ndarray) -> list[Annotation]:
 
 
 def _union_by_id(layers: Sequence[list[Annotation]]) -> list[Annotation]:
-    """The objects of several maps; those of one number are one object."""
+    """The objects of several maps, merged by number."""
     if len(layers) == 1:
         return layers[0]
     parts: dict[int, list[Crop]] = {}

@@ -39,13 +39,12 @@ class ImageFinder:
     """Looks for images in some folders, in their order.
 
     A name is tried as written, then as the URL or percent-encoded name that it may be. If there is no such file,
-    leading folders (a drive, those of another machine) are dropped until a file fits, whatever the case and the
-    encoding of accents. A base name without its folders counts only where it tells images apart: not if another entry
-    or a second file has it too.
+    leading folders (a drive, those of another machine) are dropped until a file fits; case and the encoding of accents
+    are ignored. A base name without its folders counts only where it is unique among entries and among files.
 
     Args:
-        folders: where names start.
-        names: those of all entries, among which a base name may be shared.
+        folders: which names are relative to.
+        names: those of all entries, to see which base names are shared.
         trees: folders of images, searched with their subfolders.
         root: searched with its subfolders, for files whose folder fits the name as well.
         split: the split of the images; folders of other splits are not entered.

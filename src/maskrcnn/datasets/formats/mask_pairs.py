@@ -21,7 +21,7 @@ _ENDING = re.compile(r"(?<=.)[_. -](cp_masks|masks?|labels?|instances?|ids)$", r
 _MASK_PREFIX = re.compile(r"^(masks?|labels?)[_. -]?(?=\d)", re.IGNORECASE)
 _IMAGE_ENDING = re.compile(r"(?<=.)[_. -](img|image|raw)$", re.IGNORECASE)
 _IMAGE_PREFIX = re.compile(r"^(images?|img|im)[_. -]?(?=\d)", re.IGNORECASE)
-# What cellpose writes beside an image that is neither an image nor a mask.
+# Files that cellpose writes beside an image and its mask.
 _ASIDE = re.compile(r"(?<=.)_(seg|flows|outlines|cp_output)$", re.IGNORECASE)
 _PREDICTED = "cp_masks"
 

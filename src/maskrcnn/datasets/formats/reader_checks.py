@@ -19,7 +19,7 @@ from maskrcnn.images.image_reader import image_size
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,19}(\.0*)?")
 # Up to this many pixels, the size in a label file is trusted.
-_BELIEVED = 2**25
+_TRUSTED_PIXELS = 2**25
 
 
 def whole(value: Any) -> int | None:
@@ -45,7 +45,7 @@ def checked_size(height: Any, width: Any, image: Path) -> tuple[int, int]:
     if claimed and height * width > MAX_PIXELS:
         what = f"expected at most {MAX_PIXELS:,} pixels, found width {width:,} and height {height:,}"
         raise DataError("bad-size", what, fix="correct the size, or cut the image into tiles")
-    if claimed and height * width <= _BELIEVED:
+    if claimed and height * width <= _TRUSTED_PIXELS:
         return height, width
     try:
         found = image_size(image)

@@ -17,10 +17,10 @@ class DataFormat(NamedTuple):
     """One format.
 
     Attributes:
-        name: by which a user asks for it.
-        title: what its users call it.
+        name: as users write it in options.
+        title: for messages.
         layout: the files by which it is recognised, for messages.
-        find: the splits in a folder, or in a label file, by name ("" if undivided); empty if it is another format.
+        find: the splits in a folder, or in a label file, by name ("" for none); empty if it is another format.
         read: the labels of one of them.
     """
 

@@ -22,7 +22,7 @@ def aliases(split: str) -> tuple[str, ...]:
 def matching_split(names: Sequence[str], split: str) -> str | None:
     """The one of `names` that a requested split means; None if it is absent.
 
-    Data without splits ("") count as training data. Where there is no val split, test stands for it.
+    Data without splits ("") count as training data. Where there is no val split, test is used for it.
     """
     wanted = aliases(split.lower())
     others = ("",) if wanted == TRAIN else (TEST,) if wanted == VAL else ()
@@ -38,7 +38,7 @@ def split_of(stem: str) -> str:
 
 
 def other_splits(split: str) -> frozenset[str]:
-    """Names of folders that hold other splits than this; none for data that does not divide."""
+    """Names of folders of other splits than this; none for data without splits."""
     return frozenset(SPLIT_NAMES) - {*aliases(split)} if split in SPLIT_NAMES else frozenset()
 
 

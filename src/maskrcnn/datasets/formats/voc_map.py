@@ -1,7 +1,7 @@
 """VOC's maps of numbers as palette or colour images.
 
-A number's bits are dealt to red, green and blue in turn, the lowest to each colour's highest bit. That is VOC's palette
-of 256 colours, and goes on to give each 24-bit number a colour of its own.
+A number's bits go to red, green and blue in turn, the lowest to each channel's highest bit. Up to 255 this is VOC's
+palette; beyond it gives each 24-bit number another colour.
 """
 
 from __future__ import annotations
