@@ -307,3 +307,8 @@ def test_names_that_folders_alone_tell_apart(tmp_path: Path) -> None:
     assert (problem.check, problem.images_lost) == ("missing-image", 1)
     assert "D:/cam1/1.png" in problem.where
     assert "ambiguous" in problem.what
+
+
+def test_sizes_are_read_as_in_other_formats(tmp_path: Path) -> None:
+    write(tmp_path, document(SQUARE, image='id="0" name="a.jpg" width="40.0" height="25.0"'))
+    assert open_dataset(tmp_path).records[0].size == (25, 40)
