@@ -14,15 +14,7 @@ from maskrcnn.annotations.problem import Problem, Severity
 TINY_IMAGE = 32  # pixels; the coarsest feature map of such an image has one cell
 NARROW_RANGE = 1 / 8  # of the 65,536 values of 16 bits
 FEW_OBJECTS = 10  # a class with fewer is hardly learned
-SAME_MASK = 0.9  # IoU from which two masks are one object
-SAME_BOX = 0.95  # likewise for boxes without masks
 LONG_OBJECT = 20  # longer side over shorter side
-WHOLE_IMAGE = 0.95  # share of the image that a mask covers
-RECTANGLE_SIDE = 8  # pixels; smaller masks fill their boxes by chance
-RECTANGLES_SHARE = 0.2  # of a split's masks, from which they are taken for boxes
-AREA_FACTOR = 1.5  # between an area as written and the mask's
-WRONG_FILL = 0.1  # share of a mask that a crossing outline fills or leaves out
-SIZE_SPREAD = 10  # between the largest and the smallest image, by the root of the area
 
 
 class Check(NamedTuple):
@@ -32,7 +24,7 @@ class Check(NamedTuple):
         id: stable, for scripts.
         severity: error, if something is lost or training goes wrong; warning, if it may; note, otherwise.
         about: what it means.
-        fix: what helps.
+        fix: what the user can do about it.
         fixable: whether a corrected copy can be written without guessing.
     """
 
@@ -44,7 +36,7 @@ class Check(NamedTuple):
 
 
 # fmt: off
-_ALL = [
+_CATALOGUE = [
     # Files and images.
     Check("unfinished", "error", "the run that wrote the data set was stopped: images and labels are missing",
           "run it again with the same folder, or delete the folder"),
@@ -152,7 +144,7 @@ _ALL = [
 ]
 # fmt: on
 
-CHECKS: dict[str, Check] = {check.id: check for check in _ALL}
+CHECKS: dict[str, Check] = {check.id: check for check in _CATALOGUE}
 
 
 def problem_of(check: str, file: str | Path, what: str, annotation: int | None = None, split: str = "") -> Problem:

@@ -25,7 +25,7 @@ def check_classes(splits: Sequence[ExaminedSplit]) -> list[Problem]:
     problems += _examples(training, held_out)
     if held_out is not None:
         return [*problems, *_order(training, held_out), *_shift(training, held_out)]
-    what = f"{training.name or 'one set without splits'} alone"
+    what = f"only {training.name or 'one set without splits'}"
     return [*problems, problem_of("no-validation", training.source, what, split=training.name)]
 
 
@@ -41,7 +41,7 @@ def _similar_names(split: ExaminedSplit) -> list[Problem]:
 
 
 def _examples(training: ExaminedSplit, held_out: ExaminedSplit | None) -> list[Problem]:
-    """Classes that too few objects show, or those of one split alone."""
+    """Classes with too few objects, or with objects in one split only."""
     learned = dict(zip(training.names, training.class_counts.tolist(), strict=True))
     measured = dict(zip(held_out.names, held_out.class_counts.tolist(), strict=True)) if held_out is not None else {}
     there = held_out.name if held_out is not None else ""
@@ -66,9 +66,7 @@ def _order(training: ExaminedSplit, held_out: ExaminedSplit) -> list[Problem]:
     if training.names == held_out.names or set(training.names) != set(held_out.names):
         return []
     place = next(i for i, (a, b) in enumerate(zip(training.names, held_out.names, strict=True)) if a != b)
-    what = (
-        f"class number {place + 1} is {held_out.names[place]!r} here and {training.names[place]!r} in {training.name}"
-    )
+    what = f"class {place + 1} is {held_out.names[place]!r} here, {training.names[place]!r} in {training.name}"
     return [problem_of("class-order", held_out.source, what, split=held_out.name)]
 
 

@@ -48,25 +48,28 @@ class _WrittenBox(NamedTuple):
 
 def count_lost(images: Sequence[ExaminedImage], contents: Mapping[Path, Mapping[str, Any]]) -> list[ExaminedImage]:
     """The images; `lost` counts all annotations that the files have for each and that the reader left out."""
-    written = {
-        file: Counter(entry["image_id"] for entry in entries_of(content, "annotations"))
-        for file, content in contents.items()
-    }
+    written = Counter[tuple[Path | None, int]](
+        (file, entry["image_id"]) for file, content in contents.items() for entry in entries_of(content, "annotations")
+    )
     return [
-        image._replace(lost=written[image.record.labels][image.record.id] - len(image.ids))
-        if image.record.labels in written
+        image._replace(lost=written[image.record.labels, image.record.id] - len(image.ids))
+        if image.record.labels in contents
         else image
         for image in images
     ]
 
 
-def check_coco_file(file: CocoFile) -> list[Problem]:
+def check_coco_file(file: CocoFile) -> Iterator[Problem]:
     """Problems of one label file and its images."""
     annotations = entries_of(file.content, "annotations")
-    found = [*_id_gaps(annotations), *_category_offset(annotations, entries_of(file.content, "categories"))]
-    scaled = _normalised(annotations) if file.images else []
-    problems = [problem_of(check, file.path, what) for check, what in (*found, *scaled)]
-    return problems if scaled else [*problems, *_boxes(annotations, file)]
+    found = {
+        "id-gaps": _id_gaps(annotations),
+        "category-offset": _category_offset(annotations, entries_of(file.content, "categories")),
+        "normalised-coordinates": _normalised(annotations) if file.images else "",
+    }
+    yield from (problem_of(check, file.path, what) for check, what in found.items() if what)
+    if not found["normalised-coordinates"]:
+        yield from _boxes(annotations, file)
 
 
 def check_unlisted_images(files: Sequence[CocoFile]) -> list[Problem]:
@@ -84,45 +87,43 @@ def check_unlisted_images(files: Sequence[CocoFile]) -> list[Problem]:
     return problems
 
 
-def _id_gaps(annotations: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+def _id_gaps(annotations: list[dict[str, Any]]) -> str:
     numbers = [entry["id"] for entry in annotations if entry["id"] is not None]
-    if missing := missing_ids(np.array(numbers, dtype=np.int64), min(numbers, default=0)):
-        yield "id-gaps", f"annotation ids {missing}"
+    missing = missing_ids(np.array(numbers, dtype=np.int64), min(numbers, default=0))
+    return f"annotation ids {missing}" if missing else ""
 
 
-def _category_offset(annotations: list[dict[str, Any]], categories: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Whether all class ids fit if one is added or subtracted, and do not as they are."""
+def _category_offset(annotations: list[dict[str, Any]], categories: list[dict[str, Any]]) -> str:
+    """Evidence that all class ids fit if one is added or subtracted, and do not as they are; else ""."""
     known = {entry["id"] for entry in categories if entry["id"] is not None}
     used = {entry["category_id"] for entry in annotations}
     if not known or None in used or used <= known or 2 * len(used) < len(known):
-        return
+        return ""
     for shift in (1, -1):
         if {value + shift for value in used} <= known:
-            yield (
-                "category-offset",
+            return (
                 f"annotations use the class ids {_span(used)}, the categories are {_span(known)}: "
-                f"all fit with {shift:+d}, {len(used - known)} of {len(used)} do not as they are",
+                f"all fit with {shift:+d}, {len(used - known)} of {len(used)} do not as they are"
             )
-            return
+    return ""
 
 
 def _span(values: set[int]) -> str:
     return f"{min(values)}..{max(values)}" if len(values) > 1 else str(min(values))
 
 
-def _normalised(annotations: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """Whether coordinates are fractions of the image instead of pixels."""
+def _normalised(annotations: list[dict[str, Any]]) -> str:
+    """Evidence that coordinates are fractions of the image instead of pixels; else ""."""
     largest = 0.0
     for entry in annotations:
         polygons = entry.get("segmentation")
         for part in (entry.get("bbox"), *(polygons if isinstance(polygons, list) else ())):
             largest = max(largest, *(_numbers(part) or (0.0,)))
             if largest > 1.001:
-                return []
+                return ""
     if largest <= 0:
-        return []
-    what = f"the largest of all coordinates of {len(annotations):,} annotations is {largest:.3f}, pixels are expected"
-    return [("normalised-coordinates", what)]
+        return ""
+    return f"the largest of all coordinates of {len(annotations):,} annotations is {largest:.3f}, pixels are expected"
 
 
 def _boxes(annotations: list[dict[str, Any]], file: CocoFile) -> Iterator[Problem]:
@@ -140,10 +141,8 @@ def _boxes(annotations: list[dict[str, Any]], file: CocoFile) -> Iterator[Proble
         if np.isnan(tight[0]):
             maskless.append(box)
         elif _is_corners(sides, tight):
-            what = (
-                f"bbox {_rounded(sides)} is [x1, y1, x2, y2] of its mask; "
-                f"[x, y, width, height] is {rounded_xywh(tight, 1)}"
-            )
+            expected = rounded_xywh(tight, 1)
+            what = f"bbox {_rounded(sides)} is [x1, y1, x2, y2] of its mask; [x, y, width, height] is {expected}"
             yield problem_of("xyxy-box", image.path, what, entry["id"])
         else:
             yield from _beyond(box)
@@ -154,14 +153,14 @@ def _boxes(annotations: list[dict[str, Any]], file: CocoFile) -> Iterator[Proble
 
 
 def _is_corners(box: Sequence[float], tight: Sequence[float]) -> bool:
-    """Whether a written box names the corners of its mask, where it cannot be taken for its width and height."""
+    """Whether a written box holds the corners of its mask, and its last two numbers are not width and height."""
     slack = 1.5 * _ROUNDING
     corners = all(abs(a - b) <= slack for a, b in zip(box, tight, strict=True))
     return corners and (abs(box[2] - tight[2] + tight[0]) > 2 * slack or abs(box[3] - tight[3] + tight[1]) > 2 * slack)
 
 
 def _all_corners(boxes: Sequence[_WrittenBox]) -> str:
-    """Evidence that boxes without masks are written as corners, all of them; "" if there is none."""
+    """Evidence that all boxes without masks are written as corners; else ""."""
     if len(boxes) < _FEW:
         return ""
     values = np.array([box.sides for box in boxes])

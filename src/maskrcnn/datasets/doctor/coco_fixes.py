@@ -16,6 +16,7 @@ from maskrcnn.annotations.annotation import Annotation
 from maskrcnn.annotations.objects import draw
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.masks.box_geometry import to_xywh
 from maskrcnn.masks.crop import Crop
 from maskrcnn.output.atomic_file import replacing, write_bytes
 
@@ -27,7 +28,7 @@ _DROP_IMAGE = {"unreadable-image", "duplicate-image", "leak"}
 
 @dataclass
 class FixCounts:
-    """What was done, by check: problems fixed, and images and objects taken out."""
+    """By check: the number of problems fixed, and of images and objects left out."""
 
     problems: Counter[str] = field(default_factory=Counter)
     images: Counter[str] = field(default_factory=Counter)
@@ -60,10 +61,8 @@ def apply_fixes(content: dict[str, Any], folder: Path, problems: Iterable[Proble
             Path(problem.file).unlink(missing_ok=True)
         elif check == "exif-rotation" and problem.file in images:
             reset_orientation(Path(problem.file))
-        elif check in _DROP_OBJECT and entry is not None:
-            lost_objects[entry["id"]] = check
-        elif check in _FIXES and entry is not None:
-            if not _FIXES[check](entry, sizes[entry["image_id"]]):
+        elif (check in _DROP_OBJECT or check in _FIXES) and entry is not None:
+            if check in _DROP_OBJECT or not _FIXES[check](entry, sizes[entry["image_id"]]):
                 lost_objects[entry["id"]] = check
         elif check == "xyxy-box" and problem.annotation is None:
             for other in content["annotations"]:
@@ -81,7 +80,7 @@ def apply_fixes(content: dict[str, Any], folder: Path, problems: Iterable[Proble
 
 
 def make_ids_unique(annotations: list[_Entry]) -> int:
-    """Give each annotation that has none, or that of an earlier one, a number of its own; how many were changed."""
+    """Give each annotation without an id, or with that of an earlier one, a new number; returns how many."""
     used = {entry["id"] for entry in annotations if type(entry.get("id")) is int}
     seen: set[int] = set()
     free, changed = max(used, default=0) + 1, 0
@@ -142,24 +141,19 @@ def _upright(exif: bytes) -> bytes:
 def _mask(entry: Mapping[str, Any], size: tuple[int, int]) -> Crop | None:
     """The mask of an annotation as written; None if it has none or one that cannot be drawn."""
     shape = entry.get("segmentation") or None
-    if isinstance(shape, list):
-        try:
-            shape = [np.asarray(polygon, dtype=np.float64) for polygon in shape]
-        except (TypeError, ValueError):
-            return None
     try:
+        if isinstance(shape, list):
+            shape = [np.asarray(polygon, dtype=np.float64) for polygon in shape]
         return draw(Annotation(0, 0, False, None, None, shape), size)
-    except MaskRCNNError:
+    except (MaskRCNNError, TypeError, ValueError):
         return None
 
 
 def _box_of_mask(entry: _Entry, size: tuple[int, int]) -> bool:
     crop = _mask(entry, size)
-    if crop is None:
-        return False
-    x1, y1, x2, y2 = crop.box
-    entry["bbox"] = [x1, y1, x2 - x1, y2 - y1]
-    return True
+    if crop is not None:
+        entry["bbox"] = to_xywh(crop.box).tolist()
+    return crop is not None
 
 
 def _area_of_mask(entry: _Entry, size: tuple[int, int]) -> bool:

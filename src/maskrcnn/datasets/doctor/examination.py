@@ -56,10 +56,9 @@ def examine(
         check_finished(path)
         raise
     if folder := unfinished_folder(path):
-        what = "the run that wrote this data set has not come to its end"
+        what = "the run that wrote this data set did not finish"
         problems.append(problem_of("unfinished", folder / MARK, what))
     start(sum(len(dataset) for dataset in datasets.values()))
-    opening = {name: [explain_mismatch(catalogued(p)) for p in dataset.problems] for name, dataset in datasets.items()}
     images: dict[str, list[ExaminedImage]] = {name: [] for name in datasets}
     for name, image in _examine_images(datasets, workers):
         images[name].append(image)
@@ -70,7 +69,8 @@ def examine(
         contents = coco_contents(dataset)
         split = ExaminedSplit(name, dataset.names, count_lost(images[name], contents), _source(dataset, path))
         splits.append(split)
-        found = [*opening[name], *(problem for image in split.images for problem in image.problems)]
+        found = [explain_mismatch(catalogued(problem)) for problem in dataset.problems]
+        found += [problem for image in split.images for problem in image.problems]
         found += check_split(split, config)
         for label_file, content in contents.items():
             file = CocoFile(label_file, content, [image for image in split.images if image.record.labels == label_file])
@@ -118,7 +118,7 @@ def _examine_images(datasets: dict[str, Dataset], workers: int | None) -> Iterat
         yield from zip((split for split, _ in tasks), images, strict=True)
     except BrokenProcessPool as error:
         raise MaskRCNNError(
-            "a process that reads images was ended from outside", fix="use fewer --workers: memory may be short"
+            "a process that reads images was killed", fix="use fewer --workers: memory may be short"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)

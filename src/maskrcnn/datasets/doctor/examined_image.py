@@ -1,4 +1,4 @@
-"""One image with its labels, examined in a worker: its problems, and what checks of the whole split need to know."""
+"""One image with its labels, examined in a worker: its problems, and what the checks of a whole split need."""
 
 from __future__ import annotations
 
@@ -22,39 +22,22 @@ from maskrcnn.masks.crop import Crop
 
 
 class ExaminedImage(NamedTuple):
-    """One image and its N objects.
-
-    Attributes:
-        record: which image.
-        file: what its file shows.
-        problems: of the image and its objects, as far as they show without the other images.
-        readable: whether its labels could be read.
-        lost: number of objects that its labels mark and that cannot be used.
-        ids: int64 [N].
-        labels: int64 [N].
-        crowd: bool [N].
-        boxes: float32 [N, 4], as training sees them.
-        tight: float32 [N, 4], of the masks; NaN for objects without one.
-        rectangle: bool [N], masks that fill their boxes.
-        raster: whether the format stores pixels, one number an object.
-        parts: int64 [N], pieces of each mask of a raster, else 1.
-        gaps: float64 [N], pixels between the two large pieces of a mask of a raster, else 0.
-    """
+    """One image and its N objects."""
 
     record: ImageRecord
     file: ExaminedFile
-    problems: list[Problem]
-    readable: bool
-    lost: int
-    ids: np.ndarray
-    labels: np.ndarray
-    crowd: np.ndarray
-    boxes: np.ndarray
-    tight: np.ndarray
-    rectangle: np.ndarray
-    raster: bool
-    parts: np.ndarray
-    gaps: np.ndarray
+    problems: list[Problem]  # of the image and its objects that need no other image
+    readable: bool  # whether its labels could be read
+    lost: int  # number of objects in its labels that cannot be used
+    ids: np.ndarray  # int64 [N]
+    labels: np.ndarray  # int64 [N]
+    crowd: np.ndarray  # bool [N]
+    boxes: np.ndarray  # float32 [N, 4], as training uses them
+    tight: np.ndarray  # float32 [N, 4], of the masks; NaN for objects without one
+    rectangle: np.ndarray  # bool [N], masks that fill their boxes
+    raster: bool  # whether the format stores pixels, one number per object
+    parts: np.ndarray  # int64 [N], pieces of each mask of a raster, else 1
+    gaps: np.ndarray  # float64 [N], pixels between the two large pieces of a mask of a raster, else 0
 
     @property
     def path(self) -> Path:
@@ -64,19 +47,12 @@ class ExaminedImage(NamedTuple):
 
 @dataclass(frozen=True)
 class ExaminedSplit:
-    """All images of one split.
+    """All images of one split."""
 
-    Attributes:
-        name: "train", "val", …; "" for data without splits.
-        names: C class names.
-        images: in the order of the data set.
-        source: the file or folder to name for problems of the whole split.
-    """
-
-    name: str
-    names: tuple[str, ...]
-    images: list[ExaminedImage]
-    source: str | Path
+    name: str  # "train", "val", …; "" for data without splits
+    names: tuple[str, ...]  # of the C classes
+    images: list[ExaminedImage]  # in the order of the data set
+    source: str | Path  # the file or folder to name for problems of the whole split
 
     @cached_property
     def class_counts(self) -> np.ndarray:

@@ -19,18 +19,11 @@ _TURNED = (5, 6, 7, 8)
 
 
 class ExaminedFile(NamedTuple):
-    """One image file, read.
-
-    Attributes:
-        problems: what is wrong with it.
-        size: (H, W) after EXIF orientation; None if it cannot be read, as for the others.
-        grey: whether it has one channel.
-        fingerprint: by which copies are found.
-    """
+    """One image file, read; of an unreadable one only the problems are known."""
 
     problems: list[Problem]
-    size: tuple[int, int] | None = None
-    grey: bool = False
+    size: tuple[int, int] | None = None  # (H, W) after EXIF orientation
+    grey: bool = False  # whether it has one channel
     fingerprint: Fingerprint | None = None
 
 

@@ -6,7 +6,6 @@ Polygons are flat float64 arrays x0, y0, x1, y1, … in continuous image pixels;
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,23 +13,20 @@ from scipy import ndimage
 
 from maskrcnn.annotations.objects import Drawn
 from maskrcnn.annotations.problem import Problem
-from maskrcnn.datasets.doctor.checks import (
-    AREA_FACTOR,
-    LONG_OBJECT,
-    RECTANGLE_SIDE,
-    WHOLE_IMAGE,
-    WRONG_FILL,
-    problem_of,
-)
+from maskrcnn.datasets.doctor.checks import LONG_OBJECT, problem_of
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Box, Crop
 from maskrcnn.masks.polygons import rasterise
 from maskrcnn.text import plural
 
-_OUTSIDE = 2.0  # pixels beyond the image that are no more than rounding
+_WHOLE_IMAGE = 0.95  # share of the image that a mask covers
+_RECTANGLE_SIDE = 8  # pixels; smaller masks fill their boxes by chance
+_AREA_FACTOR = 1.5  # between an area as written and the mask's
+_WRONG_FILL = 0.1  # share of a mask that a crossing outline fills or leaves out
+_OUTSIDE = 2.0  # pixels beyond the image that rounding explains
 _FEW_PIXELS = 16  # below which shares of a mask mean nothing
-_ROWS = 512
-_FLAT = 1e-6  # pixels
+_FLAT = 1e-6  # pixels; extent of a line across its direction
+_ROWS = 512  # edges that are compared with all others at a time
 
 
 def check_shape(drawn: Drawn, size: tuple[int, int], file: Path) -> list[Problem]:
@@ -54,16 +50,16 @@ def _mask_problems(
     if crop is None:
         return
     area = crop.area
-    if area >= WHOLE_IMAGE * size[0] * size[1]:
+    if area >= _WHOLE_IMAGE * size[0] * size[1]:
         yield "whole-image-mask", f"its mask covers {area / (size[0] * size[1]):.1%} of the image"
-    if written is not None and area >= _FEW_PIXELS and not 1 / AREA_FACTOR < written / area < AREA_FACTOR:
+    if written is not None and area >= _FEW_PIXELS and not 1 / _AREA_FACTOR < written / area < _AREA_FACTOR:
         yield "area-disagree", f"area {written:,.0f} is written, its mask has {plural(area, 'pixel')}"
 
 
 def is_rectangle(crop: Crop) -> bool:
     """Whether a mask is a rectangle, and too large for that to be chance."""
     bitmap = crop.tight().bitmap
-    return bool(min(bitmap.shape) >= RECTANGLE_SIDE and bitmap.all())
+    return bool(min(bitmap.shape) >= _RECTANGLE_SIDE and bitmap.all())
 
 
 def pieces(crop: Crop) -> tuple[int, float]:
@@ -81,7 +77,7 @@ def pieces(crop: Crop) -> tuple[int, float]:
 
 
 def _cut_by_border(box: Box, size: tuple[int, int]) -> bool:
-    """Whether a border of the image runs along the longer side of a box."""
+    """Whether the longer side of a box lies along a border of the image."""
     x1, y1, x2, y2 = box
     wide = x2 - x1 >= y2 - y1
     return y1 < 1 or y2 > size[0] - 1 if wide else x1 < 1 or x2 > size[1] - 1
@@ -97,22 +93,21 @@ def _outline_problems(polygons: list[np.ndarray], crop: Crop, size: tuple[int, i
     areas = [_enclosed(outline) for outline in outlines]
     for number, (outline, area) in enumerate(zip(outlines, areas, strict=True), start=1):
         distinct = len(np.unique(outline, axis=0))
-        if distinct < 3 or (area < _FLAT and _on_one_line(outline)):
+        # The smallest singular value is the extent across the line that fits best.
+        across = np.linalg.svd(outline - outline.mean(axis=0), compute_uv=False)[-1] if area < _FLAT else np.inf
+        if distinct < 3 or across < _FLAT:
             named = f"polygon {number} of {len(outlines)}" if len(outlines) > 1 else "its polygon"
             form = plural(distinct, "distinct point") if distinct < 3 else f"{distinct} points on one line"
             yield "degenerate-polygon", f"{named} has {form}"
-    # Where outlines and mask have the same area, a crossing does no harm, and looking for it costs time.
+    # A crossing does no harm where outlines and mask have the same area, and finding one is slow.
     if beyond > _OUTSIDE or _differ(sum(areas), crop.area):
-        crossings = filter(None, map(_crossing, outlines, areas))
-        yield from (("self-intersection", what) for what in islice(crossings, 1))
-
-
-def _on_one_line(outline: np.ndarray) -> bool:
-    return bool(np.linalg.svd(outline - outline.mean(axis=0), compute_uv=False)[-1] < _FLAT)
+        what = next(filter(None, map(_crossing, outlines, areas)), "")
+        if what:
+            yield "self-intersection", what
 
 
 def _crossing(outline: np.ndarray, area: float) -> str:
-    """Where a polygon [P, 2] crosses itself, if that changes what it fills; else nothing."""
+    """Where a polygon [P, 2] crosses itself, if that changes what it fills; else ""."""
     if _has_bridges(outline):
         return ""
     corner = np.floor(outline.min(axis=0)) - 1
@@ -127,12 +122,12 @@ def _crossing(outline: np.ndarray, area: float) -> str:
     a, b = outline[pair[0]], outline[pair[1]]
     return (
         f"its outline crosses itself between the edges at ({a[0]:.0f}, {a[1]:.0f}) and ({b[0]:.0f}, {b[1]:.0f}): "
-        f"it goes round {area:,.0f} pixels, {filled:,} are filled"
+        f"it encloses {area:,.0f} pixels, {filled:,} are filled"
     )
 
 
 def _has_bridges(outline: np.ndarray) -> bool:
-    """Whether an edge is also gone back along: so parts and holes are joined, and bridges may cross what they like."""
+    """Whether an edge occurs in both directions: such bridges join parts and holes, and may cross other edges."""
     points = [tuple(point) for point in outline.tolist()]
     edges = {(a, b) for a, b in zip(points, points[1:] + points[:1], strict=True) if a != b}
     return any((b, a) in edges for a, b in edges)
@@ -152,16 +147,16 @@ def first_crossing(outline: np.ndarray) -> tuple[int, int] | None:
 
 
 def _side(a: np.ndarray, b: np.ndarray, point: np.ndarray) -> np.ndarray:
-    """On which side of the line a–b a point lies, as a signed area."""
+    """On which side of the line a–b a point lies, by the sign."""
     return (b[..., 0] - a[..., 0]) * (point[..., 1] - a[..., 1]) - (b[..., 1] - a[..., 1]) * (point[..., 0] - a[..., 0])
 
 
 def _enclosed(outline: np.ndarray) -> float:
-    """The area that a polygon [P, 2] goes round; parts gone round the other way count against it."""
+    """The area that a polygon [P, 2] encloses; parts that wind the other way count against it."""
     x, y = (outline - outline[0]).T
     return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
 
 
 def _differ(enclosed: float, filled: int) -> bool:
     """Whether two areas differ by more than drawing explains."""
-    return abs(enclosed - filled) > max(WRONG_FILL * filled, _FEW_PIXELS)
+    return abs(enclosed - filled) > max(_WRONG_FILL * filled, _FEW_PIXELS)

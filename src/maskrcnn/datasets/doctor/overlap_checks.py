@@ -9,12 +9,14 @@ import numpy as np
 
 from maskrcnn.annotations.objects import Drawn
 from maskrcnn.annotations.problem import Problem
-from maskrcnn.datasets.doctor.checks import SAME_BOX, SAME_MASK, problem_of
+from maskrcnn.datasets.doctor.checks import problem_of
 from maskrcnn.masks.box_geometry import pairwise_iou
 from maskrcnn.masks.crop import crop_iou
 
+_SAME_MASK = 0.9  # IoU from which two masks are one object
+_SAME_BOX = 0.95  # likewise for boxes without masks
+_BOX_IOU = 0.7  # of boxes whose masks have an IoU of 0.9, at least
 _SLACK = 1e-6  # pixels
-_BOX_IOU = 0.7  # masks that share 0.9 of their pixels have boxes that share this
 
 
 def check_overlaps(objects: Sequence[Drawn], names: Sequence[str], file: Path) -> list[Problem]:
@@ -27,8 +29,7 @@ def check_overlaps(objects: Sequence[Drawn], names: Sequence[str], file: Path) -
         if reported[first]:
             continue
         for second in later[~reported[later]].tolist():
-            problem = _overlap(single[first], single[second], names, file)
-            if problem is not None:
+            if problem := _overlap(single[first], single[second], names, file):
                 problems.append(problem)
                 reported[second] = True
     return problems
@@ -42,7 +43,7 @@ def neighbours(boxes: np.ndarray, least: float) -> Iterator[tuple[int, np.ndarra
     order = np.argsort(boxes[:, 0], kind="stable")
     x1, y1, x2, y2 = boxes[order].T
     areas = (x2 - x1) * (y2 - y1)
-    # With that IoU, widths differ by the factor `least` at most, and edges by the rest.
+    # With that IoU, widths differ at most by the factor `least`, and edges by the rest.
     low = np.searchsorted(x1, boxes[:, 0] - (1 / least - 1) * (boxes[:, 2] - boxes[:, 0]) - _SLACK)
     high = np.searchsorted(x1, boxes[:, 2] - least * (boxes[:, 2] - boxes[:, 0]) + _SLACK, side="right")
     for number, (left, top, right, bottom) in enumerate(boxes.tolist()):
@@ -59,9 +60,9 @@ def _overlap(first: Drawn, second: Drawn, names: Sequence[str], file: Path) -> P
     """What is wrong with the second of two objects whose boxes are alike."""
     (a, a_crop, a_box), (b, b_crop, b_box) = first, second
     if a_crop is not None and b_crop is not None:
-        overlap, kind, least = crop_iou(a_crop, b_crop), "mask", SAME_MASK
+        overlap, kind, least = crop_iou(a_crop, b_crop), "mask", _SAME_MASK
     elif a_crop is None and b_crop is None:
-        overlap, kind, least = float(pairwise_iou(a_box, b_box)[0, 0]), "box", SAME_BOX
+        overlap, kind, least = float(pairwise_iou(a_box, b_box)[0, 0]), "box", _SAME_BOX
     else:
         return None
     if overlap < least:

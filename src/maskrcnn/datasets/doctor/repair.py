@@ -32,17 +32,11 @@ _ROUNDS = 6  # fixing one problem may uncover another, such as a duplicate that 
 
 
 class Repair(NamedTuple):
-    """What was done.
+    """What was done."""
 
-    Attributes:
-        fixed: how many problems of each check.
-        left_out: a line for each reason why images or objects are not in the copy.
-        after: what is still found in the copy.
-    """
-
-    fixed: dict[str, int]
-    left_out: list[str]
-    after: Diagnosis
+    fixed: dict[str, int]  # number of problems by check
+    left_out: list[str]  # a line for each reason why images or objects are not in the copy
+    after: Diagnosis  # of the copy
 
 
 def repair(path: str | Path, out: str | Path, network: str = "lite", workers: int | None = None) -> Repair:
@@ -102,7 +96,7 @@ def _copy(datasets: Mapping[str, Dataset], out: Path) -> tuple[dict[str, Path], 
         content = contents[split] or {}
         files[split], folder = out / f"{split or 'annotations'}.json", out / (split or "images")
         folder.mkdir(parents=True)
-        content["images"] = _copy_images(content["images"], dataset, folder)
+        content["images"] = _copy_images(entries_of(content, "images"), dataset, folder)
         kept = {entry["id"] for entry in content["images"]}
         content["annotations"] = [entry for entry in entries_of(content, "annotations") if entry["image_id"] in kept]
         done.problems["duplicate-id"] += make_ids_unique(content["annotations"])
@@ -123,14 +117,13 @@ def _content_of(dataset: Dataset) -> dict[str, Any] | None:
     return content if tuple(classes.names) == dataset.names else None
 
 
-def _copy_images(entries: list[Any], dataset: Dataset, folder: Path) -> list[dict[str, Any]]:
+def _copy_images(entries: list[dict[str, Any]], dataset: Dataset, folder: Path) -> list[dict[str, Any]]:
     """The entries of the usable images, whose files are now in `folder`."""
     records = {record.id: record for record in dataset.records}
     images: dict[int, dict[str, Any]] = {}
     for entry in entries:
-        number = entry["id"] if isinstance(entry, dict) else None
-        record = None if number is None or number in images else records.get(number)
-        if record is not None:
+        record = records.get(entry["id"])
+        if record is not None and record.id not in images:
             target = folder / free_name(folder, record.path.name)
             with replacing(target) as part:
                 shutil.copyfile(record.path, part)

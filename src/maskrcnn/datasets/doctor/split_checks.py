@@ -9,7 +9,7 @@ import numpy as np
 
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.config import Config
-from maskrcnn.datasets.doctor.checks import RECTANGLES_SHARE, SIZE_SPREAD, problem_of
+from maskrcnn.datasets.doctor.checks import problem_of
 from maskrcnn.datasets.doctor.examined_image import ExaminedImage, ExaminedSplit
 from maskrcnn.datasets.doctor.id_gaps import missing_ids
 from maskrcnn.datasets.survey.survey import FINEST_STRIDE, network_scale
@@ -17,8 +17,10 @@ from maskrcnn.images.image_formats import IMAGE_SUFFIXES
 from maskrcnn.masks.box_geometry import box_areas, box_sides
 from maskrcnn.text import listed, plural
 
+_RECTANGLES_SHARE = 0.2  # of a split's masks, from which they are taken for boxes
+_SIZE_SPREAD = 10  # between the largest and the smallest image, by the root of the area
 _PARTS_USUAL = 0.05  # share of masks in several pieces, from which objects are often hidden in part
-_ENOUGH = 5  # masks; a share of fewer says nothing
+_ENOUGH = 5  # masks; shares of fewer mean nothing
 _NAMED = 8
 
 
@@ -44,7 +46,7 @@ def _empty(images: Sequence[ExaminedImage], source: str | Path) -> Iterator[Prob
         return
     for image in readable:
         if not len(image.ids) and not image.lost:
-            yield problem_of("unannotated-image", image.path, "no object: training takes all of it for background")
+            yield problem_of("unannotated-image", image.path, "no object: training uses all of it as background")
 
 
 def _mixed_colours(images: Sequence[ExaminedImage], source: str | Path) -> Iterator[Problem]:
@@ -58,12 +60,12 @@ def _mixed_colours(images: Sequence[ExaminedImage], source: str | Path) -> Itera
 def _rectangles(images: Sequence[ExaminedImage], source: str | Path) -> Iterator[Problem]:
     masked = sum(int((~np.isnan(image.tight[:, 0]) & ~image.crowd).sum()) for image in images)
     found = [(image, row) for image in images for row in np.flatnonzero(image.rectangle & ~image.crowd).tolist()]
-    if len(found) >= max(_ENOUGH, RECTANGLES_SHARE * masked):
+    if len(found) >= max(_ENOUGH, _RECTANGLES_SHARE * masked):
         what = f"{len(found):,} of {masked:,} masks are rectangles that fill their boxes"
         yield problem_of("masks-are-boxes", source, what)
         return
     for image, row in found:
-        width, height = image.tight[row, 2:] - image.tight[row, :2]
+        width, height = box_sides(image.tight[row])
         what = f"its mask is a rectangle of {width:.0f} x {height:.0f} pixels"
         yield problem_of("mask-is-box", image.path, what, int(image.ids[row]))
 
@@ -87,8 +89,7 @@ def _id_maps(maps: Sequence[ExaminedImage], source: str | Path) -> Iterator[Prob
         ids = np.append(image.ids, 255) if image.ids.max() > 255 else image.ids
         if is_map and (missing := missing_ids(ids, 1)):
             yield problem_of("id-gaps", image.path, f"the ids of its objects {missing}")
-        areas = box_areas(image.boxes)
-        far = (image.gaps > np.sqrt(areas)) & (image.gaps > 2) & ~image.crowd
+        far = (image.gaps > np.sqrt(box_areas(image.boxes))) & (image.gaps > 2) & ~image.crowd
         for row in np.flatnonzero(far & (not usual)):
             what = f"{image.parts[row]} pieces, the two largest {image.gaps[row]:.0f} pixels apart"
             yield problem_of("parts-apart", image.path, what, int(image.ids[row]))
@@ -97,7 +98,7 @@ def _id_maps(maps: Sequence[ExaminedImage], source: str | Path) -> Iterator[Prob
 def _size_spread(images: Sequence[ExaminedImage], source: str | Path) -> Iterator[Problem]:
     edges = np.sqrt(np.array([image.record.size for image in images], dtype=np.float64).prod(axis=1))
     small, large = int(edges.argmin()), int(edges.argmax())
-    if edges[large] > SIZE_SPREAD * edges[small]:
+    if edges[large] > _SIZE_SPREAD * edges[small]:
         extremes = (images[i].record for i in (small, large))
         what = " to ".join(f"{record.width} x {record.height} ({record.path.name})" for record in extremes)
         yield problem_of("size-spread", source, what)

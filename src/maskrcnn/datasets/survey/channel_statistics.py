@@ -19,7 +19,6 @@ from maskrcnn.text import plural
 
 LOOKED_AT = 8
 MEASURED = 64
-_DIGITS = 6
 
 
 class ChannelLayout(NamedTuple):
@@ -71,29 +70,27 @@ def measure_channels(dataset: Dataset, images: int = MEASURED) -> ChannelStatist
     Raises:
         MaskRCNNError: none can be read, or one has other channels than the first.
     """
-    pixels_seen, mean, squares, scale, measured = 0, np.zeros(0), np.zeros(0), 1, 0
+    counts: list[int] = []
+    means: list[np.ndarray] = []
+    variances: list[np.ndarray] = []
+    channels, dtype = 0, np.dtype(np.uint8)
     for index, pixels in _some_images(dataset, images):
-        if not measured:
-            mean, squares = np.zeros((2, pixels.shape[2]))
-            scale = np.iinfo(pixels.dtype).max
-        if pixels.shape[2] != len(mean) or np.iinfo(pixels.dtype).max != scale:
-            raise MaskRCNNError(
-                f"expected {len(mean)} channels of values up to {scale}, as the other images have, found "
-                f"{pixels.shape[2]} of {pixels.dtype}",
-                where=dataset.records[index].path,
-                fix="convert it",
-            )
-        values = pixels.reshape(-1, pixels.shape[2])
-        own = values.mean(axis=0, dtype=np.float64)
-        # Deviations are summed about each image's own mean and joined after (Chan et al. 1979): no digits are lost.
-        count, delta = len(values), own - mean
-        share = count / (pixels_seen + count)
-        squares += values.var(axis=0, dtype=np.float64) * count + delta**2 * pixels_seen * share
-        mean += delta * share
-        pixels_seen, measured = pixels_seen + count, measured + 1
-    # A channel without any variation is left at the scale of single steps.
-    std = np.maximum(np.sqrt(squares / pixels_seen), 1) / scale
-    return ChannelStatistics(_rounded(mean / scale), _rounded(std), measured)
+        if not counts:
+            channels, dtype = pixels.shape[2], pixels.dtype
+        if (pixels.shape[2], pixels.dtype) != (channels, dtype):
+            what = f"expected {channels} channels of {dtype}, as in the other images, found {pixels.shape[2]} of "
+            raise MaskRCNNError(f"{what}{pixels.dtype}", where=dataset.records[index].path, fix="convert it")
+        values = pixels.reshape(-1, channels)
+        counts.append(len(values))
+        means.append(values.mean(axis=0, dtype=np.float64))
+        variances.append(values.var(axis=0, dtype=np.float64))
+    mean = np.average(means, axis=0, weights=counts)
+    # Variances within images, and of their means: nothing is lost to the difference of large sums.
+    variance = np.average(variances + (means - mean) ** 2, axis=0, weights=counts)
+    scale = np.iinfo(dtype).max
+    # A channel without any variation gets the spread of a single step.
+    std = np.maximum(np.sqrt(variance), 1) / scale
+    return ChannelStatistics(_rounded(mean / scale), _rounded(std), len(counts))
 
 
 def input_settings(
@@ -140,4 +137,4 @@ def _some_images(dataset: Dataset, limit: int) -> Iterator[tuple[int, np.ndarray
 
 
 def _rounded(values: np.ndarray) -> tuple[float, ...]:
-    return tuple(float(f"{value:.{_DIGITS}g}") for value in values)
+    return tuple(float(f"{value:.6g}") for value in values)

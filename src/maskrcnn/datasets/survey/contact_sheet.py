@@ -1,7 +1,7 @@
 """Contact sheets: many labelled images on one page, each with its masks, its name and what is in it.
 
 Masks are scaled to the tile before they are overlaid: outlines stay sharp and the smallest object stays visible. Pages
-are made one by one, so that memory does not grow with the number of images.
+are made one by one, so memory does not grow with the number of images.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class ContactSheets:
             return _error_tile(error.what, cell), "cannot be shown", 0
         kept = [k for k, label in enumerate(objects.labels) if self.labels is None or label in self.labels]
         names = [self.dataset.names[objects.labels[k]] + " (crowd)" * bool(objects.crowd[k]) for k in kept]
-        # Where many objects share one class, the caption says so better than a label on each.
+        # If many objects share one class, the caption names it instead of a label on each object.
         named = len(names) <= (MOST_NAMED if len(set(names)) > 1 else FEW)
         picture = overlay_tile(pixels, objects, kept, names, cell, named and len(self.dataset.names) > 1)
         boxes = sum(objects.crops[k] is None for k in kept)
@@ -157,22 +157,16 @@ def scale_crop(crop: Crop, zoom: tuple[float, float], size: tuple[int, int]) -> 
     bitmap, x, y = crop.tight()
     if not bitmap.size:
         return EMPTY
-    first = [math.floor(start * factor) for start, factor in zip((x, y), zoom, strict=True)]
-    ends = (x + bitmap.shape[1], y + bitmap.shape[0])
-    last = [min(math.ceil(end * z), edge) for end, z, edge in zip(ends, zoom, size, strict=True)]
-    first = [min(start, stop - 1) for start, stop in zip(first, last, strict=True)]
+    corner = np.array((x, y))
+    last = np.minimum(np.ceil((corner + bitmap.shape[::-1]) * zoom), size).astype(int)
+    first = np.minimum(np.floor(corner * zoom).astype(int), last - 1)
     margin = math.ceil(1 / min(zoom)) + 1
     padded = Image.fromarray(np.pad(bitmap, margin).astype(np.float32))
-    box = (
-        first[0] / zoom[0] - x + margin,
-        first[1] / zoom[1] - y + margin,
-        last[0] / zoom[0] - x + margin,
-        last[1] / zoom[1] - y + margin,
-    )
-    window = (last[0] - first[0], last[1] - first[1])
+    (x1, y1), (x2, y2) = (np.stack((first, last)) / zoom - corner + margin).tolist()
+    window = tuple((last - first).tolist())
     kernel = Image.Resampling.BOX if min(zoom) < 1 else Image.Resampling.BILINEAR
-    coverage = np.asarray(padded.resize(window, kernel, box=box))
-    return Crop(coverage >= min(0.5, float(coverage.max())), first[0], first[1])
+    coverage = np.asarray(padded.resize(window, kernel, box=(x1, y1, x2, y2)))
+    return Crop(coverage >= min(0.5, float(coverage.max())), int(first[0]), int(first[1]))
 
 
 def choose_images(
@@ -205,7 +199,7 @@ def choose_images(
 
 
 def find_labels(dataset: Dataset, names: Sequence[str]) -> set[int]:
-    """The labels of classes. Raises `MaskRCNNError` for a name that the data set has not."""
+    """The labels of classes. Raises `MaskRCNNError` if the data set has no class of a name."""
     for name in names:
         if name not in dataset.names:
             raise MaskRCNNError(f"the data has no class {name!r}", fix=suggestion(name, dataset.names, 8))
@@ -213,10 +207,10 @@ def find_labels(dataset: Dataset, names: Sequence[str]) -> set[int]:
 
 
 def find_images_by_id(dataset: Dataset, wanted: Sequence[str]) -> list[int]:
-    """The records that words name: a file name, with or without its suffix, or an image id.
+    """The indices of images given by file name, with or without suffix, or by image id.
 
     Raises:
-        MaskRCNNError: a word names none.
+        MaskRCNNError: there is no such image.
     """
     rows = {str(record.id): row for row, record in enumerate(dataset.records)}
     rows |= {record.path.stem: row for row, record in enumerate(dataset.records)}
@@ -282,6 +276,5 @@ def save_pages(sheets: ContactSheets, path: Path) -> Iterator[Path]:
 def check_suffix(path: Path) -> None:
     """Raises `MaskRCNNError` if a file's suffix names no picture that can be written."""
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise MaskRCNNError(
-            "expected a file name that ends in .png or .jpg", where=path, fix="give one, such as sheet.png"
-        )
+        what = "expected a file name that ends in .png or .jpg"
+        raise MaskRCNNError(what, where=path, fix="give one, such as sheet.png")

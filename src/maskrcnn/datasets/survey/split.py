@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 from scipy.sparse import csr_array, hstack
@@ -81,37 +81,34 @@ def plan_split(
     """Divide a data set into parts; equal data and seed give equal parts.
 
     Args:
-        shares: name → share of the images, above 0; they add up to 1. An only image of a class goes to the largest.
-        threshold: how alike images of one group are, see `group_similar`; 1 for equal ones only.
+        shares: name → share of the images, above 0; they add up to 1. The only image of a class goes to the largest.
+        threshold: similarity from which images form a group, see `group_similar`; 1 for equal ones only.
         advance: called after each image.
 
     Raises:
-        MaskRCNNError: the shares make no sense, or there are fewer groups than parts.
+        MaskRCNNError: the shares are invalid, or there are fewer groups than parts.
     """
     if not shares or min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-6:
-        raise MaskRCNNError(
-            f"expected shares above 0 that add up to 1, found {', '.join(f'{n} {s:g}' for n, s in shares.items())}",
-            fix="choose smaller ones for val and test",
-        )
+        found = ", ".join(f"{name} {share:g}" for name, share in shares.items())
+        what = f"expected shares above 0 that add up to 1, found {found}"
+        raise MaskRCNNError(what, fix="choose smaller ones for val and test")
     surveyed = survey_dataset(dataset)
     problems, prints = list(surveyed.problems), dict[int, Fingerprint]()
     readable = np.flatnonzero(surveyed.read).tolist()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(_fingerprint, [dataset.records[index].path for index in readable])
-        for index, result in zip(readable, results, strict=True):
-            if isinstance(result, MaskRCNNError):
-                problems.append(unreadable(result, "unreadable-image"))
-            else:
-                prints[index] = result
+        results = {index: pool.submit(fingerprint, dataset.records[index].path) for index in readable}
+        for index, result in results.items():
+            try:
+                prints[index] = result.result()
+            except MaskRCNNError as error:
+                problems.append(unreadable(error, "unreadable-image"))
             advance()
     usable = list(prints)
     groups = [[usable[i] for i in group] for group in group_similar(list(prints.values()), threshold)]
     if len(groups) < len(shares):
-        same = (
-            f" that are {plural(len(groups), 'picture')} (the others are copies)" if len(groups) < len(usable) else ""
-        )
+        copies = f", copies of {plural(len(groups), 'picture')}" if len(groups) < len(usable) else ""
         raise MaskRCNNError(
-            f"expected at least {len(shares)} different images for {' and '.join(shares)}, found {len(usable)}{same}",
+            f"expected at least {len(shares)} different images for {' and '.join(shares)}, found {len(usable)}{copies}",
             where=next((problem.where for problem in problems if problem.images_lost), None),
             fix="add images, or raise the similarity from which images count as copies",
         )
@@ -139,7 +136,7 @@ def stratify(
     belongs = csr_array((np.ones(len(image)), (member, image)), shape=(len(groups), tags.shape[0]))
     of_group = csr_array(belongs @ tags)
     groups_left = np.bincount(of_group.indices, minlength=tags.shape[1])
-    # A tag of one group cannot be shared out. The others weigh by their spread, so that each is in units of its own.
+    # A tag of one group cannot be divided. The weights of the others put them into comparable units.
     spread = np.asarray(of_group.power(2).sum(axis=0)).ravel()
     weight = np.where(groups_left > 1, 1 / np.maximum(spread, 1e-9), 0)
     everywhere = (np.arange(len(weight)) < classes) & (groups_left > 1)
@@ -163,7 +160,7 @@ def stratify(
 
 
 def _fill_missing_tags(part: np.ndarray, of_group: csr_array, parts: int) -> None:
-    """Move single groups as long as this gives more parts a tag that they lack than it takes from others.
+    """Move single groups while this gives more missing tags to a part than it takes from another.
 
     Groups are assigned one at a time, so two rare tags can pull one group into different parts.
     """
@@ -204,24 +201,14 @@ def _rare_first(of_group: csr_array, members: Sequence[int], rng: np.random.Gene
 
 def subset(dataset: Dataset, indices: Sequence[int]) -> Dataset:
     """Some images of a data set, in the order of `indices`, with their ids and all classes."""
-    return Dataset(Labels(dataset.names, [dataset.records[i] for i in indices], _SubsetReader(dataset, indices)))
+    reader = partial(_read_subset, dataset, list(indices))
+    return Dataset(Labels(dataset.names, [dataset.records[i] for i in indices], reader))
 
 
-class _SubsetReader:
-    """Reads the annotations of some images of a data set."""
-
-    def __init__(self, dataset: Dataset, indices: Sequence[int]) -> None:
-        self.dataset, self.indices = dataset, list(indices)
-
-    def __call__(self, index: int, record: ImageRecord) -> tuple[Sequence[Annotation], Sequence[Problem]]:
-        return self.dataset.annotations(self.indices[index])
-
-
-def _fingerprint(path: Path) -> Fingerprint | MaskRCNNError:
-    try:
-        return fingerprint(path)
-    except MaskRCNNError as error:
-        return error
+def _read_subset(
+    dataset: Dataset, indices: Sequence[int], index: int, record: ImageRecord
+) -> tuple[Sequence[Annotation], Sequence[Problem]]:
+    return dataset.annotations(indices[index])
 
 
 def _tags(survey: Survey) -> csr_array:

@@ -49,12 +49,7 @@ class Suggestion(NamedTuple):
 
 
 class AnchorFit(NamedTuple):
-    """How well anchors fit objects.
-
-    Attributes:
-        share: of objects whose best anchor has an IoU of at least 0.5.
-        mean: of the best IoU.
-    """
+    """The share of objects whose best anchor has an IoU of at least 0.5, and the mean of the best IoU."""
 
     share: float
     mean: float
@@ -102,7 +97,7 @@ def _limits(survey: Survey, config: Config) -> list[Suggestion]:
     """max_detections, and the numbers of proposals that it needs."""
     counts = survey.objects_an_image
     most, usual = int(counts.max()), math.ceil(np.quantile(counts, 0.95))
-    wanted = math.ceil(most * SPARE / 10) * 10
+    wanted = _multiple(most * SPARE, 10)
     suggested = max(config.max_detections, min(wanted, CANDIDATES))
     evidence = f"at most {most:,} objects an image, in 95 % of the images at most {usual:,}"
     if most > config.max_detections:
@@ -113,7 +108,7 @@ def _limits(survey: Survey, config: Config) -> list[Suggestion]:
     found = [Suggestion("max_detections", config.max_detections, suggested, evidence)]
     for setting in ("proposals", "rpn_before_nms"):
         present = list(getattr(config, setting))
-        enough = [max(value, math.ceil(2 * suggested / 100) * 100) for value in present]
+        enough = [max(value, _multiple(2 * suggested, 100)) for value in present]
         if enough != present:
             found.append(Suggestion(setting, present, enough, f"twice the {suggested:,} detections"))
     return found
@@ -161,8 +156,9 @@ def _anchors(survey: Survey, present: Config, resized: Config) -> list[Suggestio
     levels = range(len(present.anchor_sizes))
     options = [resized.replace(anchor_sizes=[base * 2**level for level in levels]) for base in ANCHOR_BASES]
     chosen = max([resized, *options], key=fit)
-    spread = _ratios(survey)
-    reshaped = chosen.replace(anchor_ratios=spread)
+    flat, usual, tall = np.quantile(survey.ratio, SHAPES_AT).tolist()
+    spread = min(flat, usual / LEAST_STEP), usual, max(tall, usual * LEAST_STEP)
+    reshaped = chosen.replace(anchor_ratios=[round(ratio, 2) for ratio in spread])
     if fit(reshaped) - fit(chosen) >= WORTH_IT:
         chosen = reshaped
     if fit(chosen) - fit(resized) < WORTH_IT:
@@ -174,18 +170,11 @@ def _anchors(survey: Survey, present: Config, resized: Config) -> list[Suggestio
         evidence += f", the best suggested one with {_percent(after.share)}"
         evidence += f"; mean IoU {fit(resized):.2f} and {fit(chosen):.2f} a quarter of a stride off"
     sizes = f"objects of {low:.0f}, {middle:.0f}, {high:.0f} px (5, 50, 95 %); {evidence}"
-    ratios = "height / width " + "{:.2f}, {:.2f}, {:.2f} (10, 50, 90 %)".format(*np.quantile(survey.ratio, SHAPES_AT))
+    ratios = f"height / width {flat:.2f}, {usual:.2f}, {tall:.2f} (10, 50, 90 %)"
     return [
         Suggestion("anchor_sizes", _numbers(present.anchor_sizes), _numbers(chosen.anchor_sizes), sizes),
         Suggestion("anchor_ratios", _numbers(present.anchor_ratios), _numbers(chosen.anchor_ratios), ratios),
     ]
-
-
-def _ratios(survey: Survey) -> list[float]:
-    """Height / width of three anchors: the middle of the objects' and two apart from it."""
-    low, middle, high = np.quantile(survey.ratio, SHAPES_AT)
-    spread = (min(low, middle / LEAST_STEP), middle, max(high, middle * LEAST_STEP))
-    return [round(float(value), 2) for value in spread]
 
 
 def _canvas(survey: Survey, preprocess: Preprocess, present: int) -> Suggestion:

@@ -96,8 +96,7 @@ def _plot_classes(axis: Axes, survey: Survey) -> None:
         _legend(axis)
     axis.bar_label(bars, [f"{count:,}" for count in counts[shown]], padding=3)
     axis.set_yticks(places, names, parse_math=False)
-    axis.set_ylim(max(len(shown), 8) - 0.4, -0.6)
-    axis.set_xlim(0, max(counts.max() * 1.15, 1))
+    axis.set(ylim=(max(len(shown), 8) - 0.4, -0.6), xlim=(0, max(counts.max() * 1.15, 1)))
 
 
 def _plot_boxes(axis: Axes, survey: Survey, wanted: Config) -> None:
@@ -123,9 +122,8 @@ def _plot_images(axis: Axes, survey: Survey) -> None:
     if not len(sizes):
         return
     axis.scatter(sizes[:, 1], sizes[:, 0], s=12 + 400 * counts / counts.max(), color=BLUE, alpha=0.4, linewidths=0)
-    for value in (axis.set_xlim, axis.set_ylim):
-        value(0, sizes.max() * 1.1)
-    axis.set_aspect("equal")
+    limits = 0, sizes.max() * 1.1
+    axis.set(xlim=limits, ylim=limits, aspect="equal")
 
 
 def _marks(present: Any, wanted: Any) -> list[tuple[Any, str, str]]:

@@ -20,21 +20,12 @@ from maskrcnn.train.samples.view import View, largest_shrink
 
 
 class AugmentationPlan(NamedTuple):
-    """How one image of ``size`` (H, W) is augmented.
+    """How one image is augmented: its view and colours, then quarter turns, then mirroring left to right."""
 
-    Attributes:
-        zoom: pixels of the sample per pixel of the image.
-        corner: (x, y) of the window in image pixels.
-        canvas: largest height and width of the window; None for no limit.
-        change: of the colours.
-        turns: quarter turns after that.
-        mirrored: left to right, after that.
-    """
-
-    size: tuple[int, int]
-    zoom: float
-    corner: tuple[float, float]
-    canvas: int | None
+    size: tuple[int, int]  # (H, W) of the image
+    zoom: float  # pixels of the sample per pixel of the image
+    corner: tuple[float, float]  # (x, y) of the window in image pixels
+    canvas: int | None  # largest height and width of the window; None for no limit
     change: ColourChange | None
     turns: int
     mirrored: bool

@@ -22,19 +22,12 @@ from maskrcnn.train.samples.stream import StreamItem, TrainingStream
 
 
 class LoadedBatch(NamedTuple):
-    """A batch and where it comes from.
+    """A batch and where it comes from."""
 
-    Attributes:
-        batch: padded, on the host.
-        images: indices of its images in the data set.
-        problems: of the images read for it, unless this worker has reported them before.
-        pasted: indices of the images that objects were pasted from; -1 for none.
-    """
-
-    batch: Batch
-    images: list[int]
-    problems: list[Problem]
-    pasted: Sequence[int] = ()
+    batch: Batch  # padded, on the host
+    images: list[int]  # indices in the data set
+    problems: list[Problem]  # of the images read for it, unless this worker has reported them before
+    pasted: Sequence[int] = ()  # indices of the images that objects were pasted from; -1 for none
 
 
 class Collate:

@@ -82,21 +82,13 @@ def whole_pixels(boxes: np.ndarray) -> np.ndarray:
 
 
 class SampleInputs(NamedTuple):
-    """What a sample is made of.
+    """What a sample is made of."""
 
-    Attributes:
-        image: as it was read, uint8 or uint16 [H, W, C].
-        instances: its objects.
-        view: the window to show, and its scale.
-        change: of the colours.
-        limit: largest number of cells along a side of a patch.
-    """
-
-    image: np.ndarray
+    image: np.ndarray  # as it was read, uint8 or uint16 [H, W, C]
     instances: Instances
     view: View
-    change: Change | None = None
-    limit: int = PATCH_LIMIT
+    change: Change | None = None  # of the colours
+    limit: int = PATCH_LIMIT  # largest number of cells along a side of a patch
 
 
 def make_samples(batch: Sequence[SampleInputs]) -> list[Sample]:

@@ -24,19 +24,12 @@ _UNLIMITED = 2**30  # cells a side: patches of objects that are pasted are as fi
 
 
 class StreamItem(NamedTuple):
-    """One sample of the stream.
-
-    Attributes:
-        sample: the augmented image and its objects.
-        image: index of its image in the data set.
-        problems: of the images read for it, unless this stream has reported them before.
-        pasted: index of the image that objects were pasted from; -1 for none.
-    """
+    """One sample of the stream and where it comes from."""
 
     sample: Sample
-    image: int
-    problems: list[Problem]
-    pasted: int = -1
+    image: int  # index in the data set
+    problems: list[Problem]  # of the images read for it, unless this stream has reported them before
+    pasted: int = -1  # index of the image that objects were pasted from; -1 for none
 
 
 class _ChosenImage(NamedTuple):
