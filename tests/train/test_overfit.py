@@ -61,7 +61,7 @@ def run_with(box: float, mask: float, per_class: dict[str, float], **changes: An
             "objects are narrower than 8 pixels",
         ),
         (run_with(80, 80, {"disc": 80.0}), preset("lite"), "more --epochs"),
-        (run_with(80, 80, {"disc": 80.0}, interrupted=True), preset("lite"), "stopped before its time"),
+        (run_with(80, 80, {"disc": 80.0}, interrupted=True), preset("lite"), "stopped before its end"),
     ],
 )
 def test_what_stands_in_the_way_is_told(shapes: Path, run: TrainingResult, config: Config, words: str) -> None:

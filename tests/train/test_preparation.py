@@ -28,7 +28,7 @@ def test_a_prepared_run_can_be_inspected_and_nothing_is_trained_yet(
     assert run.validation.dataset is not None
     assert run.about["source"] == str(shapes)
     assert (run.state.steps, run.state.images) == (0, 0)
-    assert display.lines[-1].startswith("step 1 is on its way")
+    assert display.lines[-1].startswith("step 1 has started")
     assert {path.name for path in run.folder.iterdir()} == {"log.txt", "recipe.json", "data.json"}
     average = run.learner.ema.model.state_dict()
     assert all(torch.equal(value, average[name]) for name, value in run.learner.model.state_dict().items())

@@ -124,7 +124,7 @@ def test_few_steps_by_count_are_told_before_the_first(shapes: Path, tmp_path: Pa
     (warning,) = (line for line in display.lines if line.startswith("too short"))
     assert "--epochs 150" in warning
     assert display.lines.index(warning) < next(
-        i for i, line in enumerate(display.lines) if "step 1 is on its way" in line
+        i for i, line in enumerate(display.lines) if "step 1 has started" in line
     )
 
 

@@ -1,1 +1,1 @@
-"""What labels say of one image: annotations as written, objects as drawn, problems found on the way."""
+"""What labels say about one image: annotations as written, objects as drawn, and the problems found."""

@@ -18,10 +18,10 @@ class Annotation(NamedTuple):
     """One object as written in its file: validated, not rasterised.
 
     Attributes:
-        id: its number in the file, or the place of its entry.
-        label: into the data set's names.
+        id: its number in the file, or the position of its entry.
+        label: index into the data set's names.
         crowd: whether it marks a group of objects as one region.
-        box: as written, clipped to the image; None where the format has none or left it out.
+        box: as written, clipped to the image; None if the file has none.
         area: as written, by which metrics call objects small or large; None for the area of the mask.
         segmentation: polygons as flat float64 arrays x0, y0, x1, y1, …, a COCO run-length dict, a drawn crop, or None
             for an object that has a box only.
@@ -36,7 +36,7 @@ class Annotation(NamedTuple):
 
 
 def clipped_box(bbox: Any, size: tuple[int, int]) -> Box | None:
-    """(x1, y1, x2, y2) of a written [x, y, width, height], clipped to an image of `size` (H, W); None for none.
+    """(x1, y1, x2, y2) of a written [x, y, width, height], clipped to an image of `size` (H, W); None without one.
 
     Raises:
         DataError: it is not four numbers, has no area, or lies outside the image.
@@ -46,9 +46,8 @@ def clipped_box(bbox: Any, size: tuple[int, int]) -> Box | None:
     try:
         x, y, width, height = (float(value) for value in bbox)
     except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(
-            "bad-box", f"expected bbox [x, y, width, height], found {str(bbox)[:60]}", fix="correct it"
-        ) from error
+        what = f"expected bbox [x, y, width, height], found {str(bbox)[:60]}"
+        raise DataError("bad-box", what, fix="correct it") from error
     if not (width > 0 and height > 0 and all(map(math.isfinite, (x, y, width, height)))):
         raise DataError("zero-area", f"its box {list(bbox)} has no area", fix="correct or remove it")
     x2, y2 = min(x + width, size[1]), min(y + height, size[0])
@@ -63,14 +62,13 @@ def checked_polygons(segmentation: Any) -> list[np.ndarray]:
     """The polygons that have 3 or more points, as flat float64 arrays.
 
     Raises:
-        DataError: there is none, or they are no lists of numbers.
+        DataError: there is none, or they are not lists of numbers.
     """
     try:
         polygons = [np.asarray(polygon, dtype=np.float64) for polygon in segmentation]
     except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(
-            "bad-segmentation", "expected polygons as lists of numbers, or an RLE", fix="correct it"
-        ) from error
+        what = "expected polygons as lists of numbers, or an RLE"
+        raise DataError("bad-segmentation", what, fix="correct it") from error
     polygons = [polygon for polygon in polygons if polygon.ndim == 1 and polygon.size >= 6]
     if not polygons:
         raise DataError("bad-segmentation", "no polygon has 3 points", fix="correct or remove it")

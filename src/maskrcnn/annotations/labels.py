@@ -49,7 +49,7 @@ class AnnotationReader(Protocol):
 
 
 class StoredAnnotations:
-    """Annotations that were all read on opening; a class, so that it can be pickled for worker processes."""
+    """A reader of annotations that were all read on opening; unlike a closure, it can be pickled for workers."""
 
     def __init__(self, annotations: Sequence[Sequence[Annotation]]) -> None:
         self.annotations = annotations
@@ -59,13 +59,13 @@ class StoredAnnotations:
 
 
 class Labels(NamedTuple):
-    """The labels of one split, in whatever format they came.
+    """The labels of one split, of any format.
 
     Attributes:
         names: class names.
         records: the images that can be used.
         reader: reads their annotations.
-        problems: what is known to be dropped or changed before annotations are read one by one.
+        problems: what was dropped or changed on opening, before annotations are read one by one.
     """
 
     names: Sequence[str]

@@ -31,7 +31,7 @@ class Objects:
 
     Attributes:
         boxes: float32 [N, 4], image pixels.
-        labels: int64 [N], into the dataset's names.
+        labels: int64 [N], indices into the data set's names.
         crowd: bool [N], True where a group of objects is marked as one region.
         crops: N masks; None where an object has a box and no mask.
         ids: int64 [N], annotation ids, or the values of an id map.
@@ -54,17 +54,17 @@ def draw(annotation: Annotation, size: tuple[int, int]) -> Crop | None:
     Raises:
         DataError: it covers no pixel, or its polygons or run lengths are malformed.
     """
-    segmentation = annotation.segmentation
-    if segmentation is None or isinstance(segmentation, Crop):
-        crop = segmentation
-    else:
-        try:
-            crop = decode(segmentation) if isinstance(segmentation, dict) else rasterise(segmentation, size)
-        except MaskRCNNError as error:
-            raise DataError("bad-segmentation", error.what, fix=error.fix) from error
-    if crop is not None and not crop.bitmap.size:
+    shape = annotation.segmentation
+    try:
+        if isinstance(shape, dict):
+            shape = decode(shape)
+        elif isinstance(shape, list):
+            shape = rasterise(shape, size)
+    except MaskRCNNError as error:
+        raise DataError("bad-segmentation", error.what, fix=error.fix) from error
+    if shape is not None and not shape.bitmap.size:
         raise DataError("empty-mask", "its mask covers no pixel of the image", fix="correct or remove it")
-    return crop
+    return shape
 
 
 class Drawn(NamedTuple):
@@ -91,47 +91,40 @@ def draw_each(
                 what = f"the masks of this image before it have more than {_MAX_PIXELS:,} pixels together"
                 raise DataError("masks-too-large", what, fix="cut the image into tiles")
             crop = draw(annotation, size)
+            box = annotation.box or (crop.box if crop is not None else None)
+            if box is None:
+                raise DataError("no-shape", "it has neither a mask nor a box", fix="draw or remove it")
         except DataError as error:
             problems.append(error.problem(source, 0, 1, annotation.id))
             continue
-        box = annotation.box or (crop.box if crop is not None else None)
-        if box is None:
-            missing = DataError("no-shape", "it has neither a mask nor a box", fix="draw or remove it")
-            problems.append(missing.problem(source, 0, 1, annotation.id))
-            continue
-        if crop is not None and not _boxes_agree(box, crop.box):
-            what = (
-                f"bbox {rounded_xywh(box, 1)} does not enclose its mask {rounded_xywh(crop.box, 1)}, the mask's is used"
-            )
-            fix = "bbox is [x, y, width, height]"
-            problems.append(Problem("box-mask-disagree", str(source), what, fix, "warning", annotation=annotation.id))
-            box = crop.box
-        pixels += 0 if crop is None else crop.bitmap.size
+        if crop is not None:
+            pixels += crop.bitmap.size
+            if not _boxes_agree(box, crop.box):
+                written, tight = rounded_xywh(box, 1), rounded_xywh(crop.box, 1)
+                what = f"bbox {written} does not enclose its mask {tight}, the mask's is used"
+                fix = "bbox is [x, y, width, height]"
+                problems.append(Problem("box-mask-disagree", str(source), what, fix, "warning", 0, 0, annotation.id))
+                box = crop.box
         kept.append(Drawn(annotation, crop, box))
     return kept, problems
 
 
 def draw_all(annotations: Sequence[Annotation], size: tuple[int, int], source: object) -> Objects:
-    """As `draw_each`, the objects as arrays."""
+    """As `draw_each`, but the objects as arrays."""
     kept, problems = draw_each(annotations, size, source)
-    count = len(kept)
+    areas = [a.area or (box_areas(box) if crop is None else crop.area) for a, crop, box in kept]
     return Objects(
-        boxes=np.array([box for _, _, box in kept], dtype=np.float32).reshape(count, 4),
+        boxes=np.array([box for _, _, box in kept], dtype=np.float32).reshape(-1, 4),
         labels=np.array([a.label for a, _, _ in kept], dtype=np.int64),
         crowd=np.array([a.crowd for a, _, _ in kept], dtype=bool),
         crops=[crop for _, crop, _ in kept],
         ids=np.array([a.id for a, _, _ in kept], dtype=np.int64),
-        areas=np.array([a.area or _area(crop, box) for a, crop, box in kept], dtype=np.float64),
+        areas=np.array(areas, dtype=np.float64),
         problems=problems,
     )
 
 
-def _area(crop: Crop | None, box: Box) -> float:
-    return crop.area if crop is not None else float(box_areas(box))
-
-
 def _boxes_agree(box: Box, tight: Box) -> bool:
-    slack_x = max(_BOX_PIXELS, _BOX_SHARE * (tight[2] - tight[0]))
-    slack_y = max(_BOX_PIXELS, _BOX_SHARE * (tight[3] - tight[1]))
-    slack = (slack_x, slack_y, slack_x, slack_y)
+    sides = (tight[2] - tight[0], tight[3] - tight[1])
+    slack = [max(_BOX_PIXELS, _BOX_SHARE * side) for side in sides] * 2
     return all(abs(a - b) <= s for a, b, s in zip(box, tight, slack, strict=True))

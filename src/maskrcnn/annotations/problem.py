@@ -23,7 +23,7 @@ class Problem:
         images_lost, objects_lost: how many are not used because of it.
         annotation: id of the annotation, or the value in an id map; None if it concerns no single one.
         entry: the part of the file, as its format counts: "line 3", "shape 2"; by default the annotation.
-        split: "train", "val", …; "" for data without splits, and while nobody asks.
+        split: "train", "val", …; "" for data without splits, and until the doctor sets it.
         fixable: whether the doctor corrects it in a copy.
     """
 
@@ -40,7 +40,7 @@ class Problem:
     fixable: bool = False
 
     def __post_init__(self) -> None:
-        # They quote files, whose values have any length.
+        # They quote values from files, which can be of any length.
         object.__setattr__(self, "what", shortened(self.what))
         object.__setattr__(self, "fix", shortened(self.fix))
 
@@ -61,7 +61,7 @@ class Problem:
 
 
 class DataError(MaskRCNNError):
-    """An error that knows which check it fails; a reader turns it into a `Problem` and goes on."""
+    """An error with the id of the failed check; readers turn it into a `Problem` and continue."""
 
     def __init__(self, check: str, what: str, *, where: object = None, fix: str = "") -> None:
         super().__init__(what, where=where, fix=fix)
@@ -70,12 +70,12 @@ class DataError(MaskRCNNError):
     def problem(
         self, file: object, images_lost: int = 0, objects_lost: int = 0, annotation: int | None = None, entry: str = ""
     ) -> Problem:
-        """The record of what was lost to it."""
+        """The `Problem` of this error, with what is lost because of it."""
         return Problem(
             self.check, str(file), self.what, self.fix, "error", images_lost, objects_lost, annotation, entry
         )
 
 
 def unreadable(error: MaskRCNNError, check: str, objects_lost: int = 0) -> Problem:
-    """The record of an image that is lost to an error which names the file itself."""
+    """The `Problem` of an image that cannot be used; the error's ``where`` is its file."""
     return Problem(check, str(error.where), error.what, error.fix, "error", 1, objects_lost)

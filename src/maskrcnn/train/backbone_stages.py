@@ -1,6 +1,6 @@
 """The stages of a backbone, from its stem to its coarsest map, for freezing and for learning rates per stage.
 
-Stage 0 is the stem; stage s of 1 to 4 leads from the map before to the s-th of the pyramid (strides 4, 8, 16, 32).
+Stage 0 is the stem; stages 1 to 4 end with the maps that the pyramid takes (strides 4, 8, 16, 32).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ STAGES = 5
 
 
 def stages(model: MaskRCNN) -> dict[str, int]:
-    """Each backbone module's stage, by its name within the backbone; modules that hold several stages are left out."""
+    """Each backbone module's stage by its name within the backbone, without modules that contain several stages."""
     body: nn.Module = model.backbone
     ends = [f"layer{level}" for level in range(1, STAGES)]
     if isinstance(model.backbone, TimmBackbone):
@@ -28,33 +28,31 @@ def stages(model: MaskRCNN) -> dict[str, int]:
     # timm writes "stages.0" of a network that it has flattened to "stages_0".
     ends = [name if name in modules else name.replace(".", "_") for name in ends]
     last = [max(place for place, name in enumerate(modules) if _within(name, end)) for end in ends]
-    found = {}
+    stage_of = {}
     for place, name in enumerate(modules):
-        if any(end.startswith(f"{name}.") for end in ends):
-            continue
-        stage = 1 + sum(place > end for end in last)
-        found[name] = 0 if stage == 1 and not _within(name, ends[0]) else min(stage, STAGES - 1)
-    return found
+        if not any(end.startswith(f"{name}.") for end in ends):
+            stage = 1 + sum(place > end for end in last)
+            stage_of[name] = 0 if stage == 1 and not _within(name, ends[0]) else min(stage, STAGES - 1)
+    return stage_of
 
 
 def stage_of_parameters(model: MaskRCNN) -> dict[str, int]:
     """The stage of each of the backbone's parameters, by its name within the model."""
-    prefix = _prefix(model)
-    known = stages(model)
+    known, prefix = stages(model), _prefix(model)
     names = (name for name, _ in model.named_parameters() if name.startswith(prefix))
     return {name: known.get(name.removeprefix(prefix).rpartition(".")[0], 0) for name in names}
 
 
 def freeze(model: MaskRCNN, chosen: Sequence[int | str]) -> None:
-    """Freeze parts of the backbone: no gradients, and norms that use their statistics instead of collecting new ones.
+    """Freeze parts of the backbone: no gradients, and batch norms that keep their running statistics.
 
-    Call it after ``model.train()``, which would set the norms free.
+    Call it after ``model.train()``, which would unfreeze the norms.
 
     Args:
         chosen: stages 0 to 4, or names of modules within the backbone, such as ``blocks.0``.
 
     Raises:
-        MaskRCNNError: no such stage or module.
+        MaskRCNNError: there is no such stage or module.
     """
     known, prefix = stages(model), _prefix(model)
     body = model.get_submodule(prefix.rstrip("."))
@@ -68,9 +66,7 @@ def freeze(model: MaskRCNN, chosen: Sequence[int | str]) -> None:
                 fix=f"use 0 (the stem) to {STAGES - 1}, or a name such as {', '.join(roots)}",
             )
         for name in names:
-            module = body.get_submodule(name)
-            for value in module.parameters():
-                value.requires_grad_(False)
+            module = body.get_submodule(name).requires_grad_(False)
             if isinstance(module, _BatchNorm):
                 module.eval()
 

@@ -1,4 +1,4 @@
-"""How many images a step can take: measured with more objects than most images have, and checked before."""
+"""The batch size that fits into memory, measured with more objects than most images have; and a check before a run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ CUDA_LIMIT, CUDA_SHARE = 128, 0.85
 CPU_LIMIT, CPU_SHARE = 16, 0.5
 # Bytes per pixel of its batch that a training step needs at least; 400 to 2,000 were measured.
 LEAST = 64
-PASSING = 1.5  # peak memory of a CPU step over what it keeps for the backward pass; 1.1 to 1.4 were measured
+# Peak memory of a CPU step over what it keeps for the backward pass; 1.1 to 1.4 were measured.
+PASSING = 1.5
 
 
 def fix_batch_size(
@@ -34,10 +35,10 @@ def fix_batch_size(
 
     Args:
         data: images to train on; "auto" takes no more at once.
-        images_a_step: what a run to resume took at each step, which "auto" keeps; None for a new run.
+        images_a_step: of the run to resume, which "auto" keeps; None for a new run.
 
     Raises:
-        MaskRCNNError: there is not enough memory, whatever the images show.
+        MaskRCNNError: there is not enough memory, even without any object.
     """
     folds, images = recipe.accumulate * learner.processes.count, recipe.batch_size
     preprocess = learner.model.config.preprocess
@@ -56,10 +57,10 @@ def fix_batch_size(
 
 
 def largest_batch(learner: Learner, canvas: int) -> tuple[int, str]:
-    """Images a process can take at once, the same in all processes, and why so many.
+    """Images a process can take at once, the same in all processes, and the reason.
 
-    On CUDA steps of growing size are tried; on a CPU what one image keeps for its gradient is counted against half of
-    the free memory; elsewhere it is 8. Weights, gradients and batch-norm statistics are left as they were.
+    On CUDA, steps of growing size are tried; on a CPU, what one image stores for the backward pass is compared with
+    half of the free memory; elsewhere it is 8. Weights, gradients and batch-norm statistics stay as they were.
     """
     objective, device = Objective(learner.model), learner.accelerator.device
     before = [(buffer, buffer.clone()) for buffer in objective.buffers()]
@@ -69,7 +70,7 @@ def largest_batch(learner: Learner, canvas: int) -> tuple[int, str]:
         elif device.type == "cpu":
             images, why = _count_cpu(objective, learner.accelerator, canvas)
         else:
-            images, why = 8, f"{device.type} does not tell its memory"
+            images, why = 8, f"the memory of {device.type} is unknown"
     finally:
         with torch.no_grad():
             for buffer, value in before:
@@ -80,14 +81,14 @@ def largest_batch(learner: Learner, canvas: int) -> tuple[int, str]:
 
 
 def check_batch(images: int, accumulate: int, canvas: int, channels: int, device: torch.device) -> None:
-    """Refuse steps that need more memory than there is even by a lower bound, before anything is allocated.
+    """Refuse steps that need more memory than there is by a lower bound, before anything is allocated.
 
     Args:
         images: that a process takes at once.
         canvas: edge of an image in pixels.
 
     Raises:
-        MaskRCNNError: they need more.
+        MaskRCNNError: there is not enough memory.
     """
     pixels = images * canvas**2
     on_host = accumulate * pixels * channels + (pixels * LEAST if device.type == "cpu" else 0)
@@ -104,7 +105,7 @@ def check_batch(images: int, accumulate: int, canvas: int, channels: int, device
 
 
 def crowded_batch(model: MaskRCNN, images: int, canvas: int) -> Batch:
-    """A batch as a model's training makes them, with 100 objects an image; pixels and boxes from a fixed seed."""
+    """A batch as in training, with 100 objects an image; pixels and boxes from a fixed seed."""
     channels = model.config.preprocess.channels
     draw = torch.Generator().manual_seed(0)
     corner = torch.rand(images, OBJECTS, 2, generator=draw) * (canvas * 0.8)
@@ -129,7 +130,7 @@ def _try_cuda(objective: Objective, learner: Learner, canvas: int) -> tuple[int,
     moments = 2 if learner.recipe.optimizer == "adamw" else 1  # float32 numbers that the optimiser keeps of a parameter
     reserved = 4 * moments * sum(value.numel() for value in learner.trained)
     free, total = torch.cuda.mem_get_info(device)
-    # What this process holds already, it can use again.
+    # This process can reuse what it has reserved.
     budget = CUDA_SHARE * (free + torch.cuda.memory_reserved(device)) - reserved
     fits, too_many, taken = 1, 2 * CUDA_LIMIT, 0.0
     while too_many - fits > fits // 8 and fits < CUDA_LIMIT:

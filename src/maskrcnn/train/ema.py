@@ -1,4 +1,4 @@
-"""Exponential moving average of the weights: what is evaluated and saved."""
+"""Exponential moving average of the weights, which is evaluated and saved."""
 
 from __future__ import annotations
 

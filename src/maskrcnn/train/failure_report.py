@@ -1,4 +1,4 @@
-"""What a run reports when a number is not finite or memory runs out: enough to see why, and to reproduce it."""
+"""Reports of steps with a number that is not finite, or that ran out of memory, with the data to reproduce them."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class StepRecord(NamedTuple):
     """One step whose numbers the host has not read yet, with all that is needed to report it."""
 
     number: int
-    seconds: float  # of the run, when it was made
+    seconds: float  # of the run, at the end of the step
     rate: float
-    loaded: list[LoadedBatch]  # its batches as they came, on the host
+    loaded: list[LoadedBatch]  # its batches, on the host
     losses: Tensor  # float [5], over all batches and processes
     own: Tensor  # float [batches, 5], of each batch here
     norm: Tensor  # float [], of the gradient
@@ -44,40 +44,37 @@ def bad_numbers(row: Sequence[float], scaled: bool) -> list[str]:
     """Names of the losses in a `StepRecord.numbers` that are not finite, or else of the gradient.
 
     Args:
-        scaled: the gradient is left out, as fp16 finds its scale by gradients that are not finite.
+        scaled: ignore the gradient: fp16 finds its loss scale by gradients that are not finite.
     """
-    losses, norm = row[: len(Losses._fields)], row[len(Losses._fields)]
-    bad = [f"loss {name}" for name, value in zip(Losses._fields, losses, strict=True) if not math.isfinite(value)]
-    return bad or ([] if scaled or math.isfinite(norm) else ["gradient's norm"])
+    bad = [f"loss {name}" for name, value in zip(Losses._fields, row, strict=False) if not math.isfinite(value)]
+    return bad or ([] if scaled or math.isfinite(row[len(Losses._fields)]) else ["gradient's norm"])
 
 
 def report_bad_step(
     folder: Path, step: StepRecord, row: Sequence[float], bad: Sequence[str], dataset: Dataset, process: int
 ) -> MaskRCNNError:
-    """Save the batches of a bad step in RUN/nan-step-N, their numbers as JSON and their tensors as safetensors; returns
-    the error that names them.
+    """Save the batches of a bad step in RUN/nan-step-N, numbers as JSON and tensors as safetensors; returns the error.
 
-    Saved are the batches whose own losses are not finite; all, where only the gradient is not.
+    The batches whose own losses are not finite are saved, or all of them if only the gradient is not finite.
 
     Args:
-        row, bad: the step's `StepRecord.numbers`, and those that are `bad_numbers`.
+        row, bad: the step's `StepRecord.numbers`, and the `bad_numbers` among them.
     """
     place = folder / f"nan-step-{step.number}"
     make_folder(place)
     count = len(Losses._fields)
-    own = [list(row[start : start + count]) for start in range(count + 1, len(row), count)]
-    guilty = [number for number, losses in enumerate(own) if not all(map(math.isfinite, losses))]
-    if all(map(math.isfinite, row[:count])):
-        guilty = list(range(len(own)))
-    for number in guilty:
+    only_gradient = all(map(math.isfinite, row[:count]))
+    for number, loaded in enumerate(step.loaded):
+        losses = row[(number + 1) * count + 1 : (number + 2) * count + 1]
+        if all(map(math.isfinite, losses)) and not only_gradient:
+            continue
         name = f"process-{process}-batch-{number}"
-        loaded = step.loaded[number]
         report = {
             "step": step.number,
             "learning_rate": step.rate,
             "gradient_norm": row[count],
-            "losses_of_the_step": dict(zip(Losses._fields, row[:count], strict=True)),
-            "losses_of_this_batch": dict(zip(Losses._fields, own[number], strict=True)),
+            "losses_of_the_step": dict(zip(Losses._fields, row, strict=False)),
+            "losses_of_this_batch": dict(zip(Losses._fields, losses, strict=True)),
             "images": _describe_images(loaded, dataset),
         }
         write_text(place / f"{name}.json", json.dumps(report, indent=1))
@@ -93,23 +90,22 @@ def report_bad_step(
 
 def _describe_images(loaded: LoadedBatch, dataset: Dataset) -> list[dict[str, Any]]:
     """Each image of a batch: its file, its size there, and its objects' labels, boxes and box sizes (width, height)."""
-    batch, found = loaded.batch, []
+    batch, descriptions = loaded.batch, []
     for row, index in enumerate(loaded.images):
         valid = batch.valid[row]
         boxes = batch.boxes[row][valid]
-        found.append(
-            {
-                "file": str(dataset.records[index].path),
-                "id": dataset.records[index].id,
-                "height_width": batch.sizes[row].tolist(),
-                "labels": [dataset.names[label] for label in batch.labels[row][valid].tolist()],
-                "boxes": boxes.tolist(),
-                "box_sizes": (boxes[:, 2:] - boxes[:, :2]).tolist(),
-                "without_mask": int((batch.patch_sizes[row][valid] == 0).any(-1).sum()),
-                "regions_to_ignore": int((batch.crowd[row, :, 2:] > batch.crowd[row, :, :2]).all(-1).sum()),
-            }
-        )
-    return found
+        description = {
+            "file": str(dataset.records[index].path),
+            "id": dataset.records[index].id,
+            "height_width": batch.sizes[row].tolist(),
+            "labels": [dataset.names[label] for label in batch.labels[row][valid].tolist()],
+            "boxes": boxes.tolist(),
+            "box_sizes": (boxes[:, 2:] - boxes[:, :2]).tolist(),
+            "without_mask": int((batch.patch_sizes[row][valid] == 0).any(-1).sum()),
+            "regions_to_ignore": int((batch.crowd[row, :, 2:] > batch.crowd[row, :, :2]).all(-1).sum()),
+        }
+        descriptions.append(description)
+    return descriptions
 
 
 def out_of_memory(
@@ -117,20 +113,18 @@ def out_of_memory(
 ) -> MaskRCNNError:
     """The error that ends a run for lack of memory: the images of the step, most objects first, and what to lower."""
     batch, indices, *_ = max(loaded, key=lambda part: part.batch.boxes.shape[1])
-    images = sorted(
-        zip(indices, batch.sizes.tolist(), batch.valid.sum(1).tolist(), strict=True), key=lambda image: -image[2]
-    )
+    counts = batch.valid.sum(1).tolist()
+    images = sorted(zip(indices, batch.sizes.tolist(), counts, strict=True), key=lambda image: -image[2])
     lines = [
         f"{dataset.records[index].path.name} ({height} x {width} pixels, {plural(count, 'object')})"
         for index, (height, width), count in images
     ]
+    fix = f"lower canvas, now {recipe.canvas}, or train in bf16"
     if len(images) > 1:
         half = len(images) // 2
-        same = f" with accumulate={math.ceil(recipe.accumulate * len(images) / half)} for as many images a step"
-        fix = f"lower batch_size to {half},{same}; or lower canvas, now {recipe.canvas}"
-    else:
-        fix = f"lower canvas, now {recipe.canvas}, or train in bf16"
+        same = f"accumulate={math.ceil(recipe.accumulate * len(images) / half)} for as many images a step"
+        fix = f"lower batch_size to {half}, with {same}; or lower canvas, now {recipe.canvas}"
     kept = ""
     if (folder / STATE).is_file():
-        kept = f"; what was learned is kept, go on with maskrcnn train --resume {folder} and less memory"
+        kept = f"; the state is saved, go on with maskrcnn train --resume {folder} and less memory"
     return MaskRCNNError(f"out of memory at step {number} with {listed(lines, SHOWN)}{kept}", fix=fix)

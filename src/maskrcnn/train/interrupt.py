@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a run after its present step, with its state saved. A second one stops it at once."""
+"""Ctrl-C or SIGTERM ends a run after the current step, with its state saved; a second one stops it at once."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from typing import Any
 
 
 class Interrupt:
-    """A context in which the first signal only sets ``wanted``.
-
-    Outside the main thread, where Python delivers no signals, it does nothing.
-    """
+    """A context in which the first signal only sets ``wanted``; without effect outside the main thread."""
 
     def __init__(self) -> None:
         self.wanted = False

@@ -24,9 +24,9 @@ COMPILER = "inductor"
 
 
 class Learner:
-    """A model on its device, ready for steps of ``recipe.accumulate`` batches.
+    """A model on its device with its optimiser; a step takes ``recipe.accumulate`` batches.
 
-    Several processes each hold one; gradients are averaged, so that all stay equal.
+    Each process has one; gradients are averaged over processes, so that all stay equal.
     """
 
     def __init__(self, model: MaskRCNN, recipe: Recipe, accelerator: Accelerator, processes: Processes) -> None:
@@ -55,7 +55,7 @@ class Learner:
     def gradients(self, batches: Sequence[Batch], step: int) -> tuple[Tensor, Tensor]:
         """Add up the gradients of a step.
 
-        What draws from torch's own generator, such as dropout in a backbone, starts anew from (seed, step, process).
+        torch's generator, used for example by dropout, is seeded with (seed, step, process) at each step.
 
         Returns:
             Detached losses in the order of `Losses`: float [5] over all batches and processes, and float [batches, 5]
@@ -63,8 +63,9 @@ class Learner:
         """
         if self._to_compile:
             self._to_compile = False
-            for part in (self.model.backbone, self.model.fpn):  # of one shape, and most of the memory traffic
-                part.compile(backend=COMPILER)
+            # Their input shapes are static, and they cause most of the memory traffic.
+            self.model.backbone.compile(backend=COMPILER)
+            self.model.fpn.compile(backend=COMPILER)
         entropy = np.random.SeedSequence([self.recipe.seed, step, self.processes.rank])
         torch.manual_seed(int(entropy.generate_state(1)[0]))
         everywhere, here = [], []
@@ -83,7 +84,7 @@ class Learner:
         """
         set_rate(self.optimizer, rate)
         norm = torch.as_tensor(self.accelerator.clip_grad_norm_(self.trained, self.recipe.clip_norm))
-        # fp16's scaler looks at the gradients itself.
+        # fp16's scaler checks the gradients itself.
         if not self.recipe.skip_bad_steps or self.scaler is not None or bool(norm.isfinite()):
             self._update.step()
             self.ema.update(self.model)

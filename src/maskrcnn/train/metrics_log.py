@@ -1,7 +1,7 @@
 """The numbers of a run: read from the device, written to the CSV file, sent to trackers, and checked.
 
 Losses stay on the device until a second has passed or 16 steps wait, so that no step waits for the host. The batches of
-those steps are kept until then, so that a number that is not finite is found with the batch that it came from.
+those steps are kept until then, so that a number that is not finite is reported with its batch.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class MetricsLog:
     """A context manager that opens and closes the CSV file and the trackers.
 
     Args:
-        run: rows of steps after that of its state are cut from the CSV file; bad steps are counted in its state.
+        run: rows of steps after that of its state are removed from the CSV file; its state counts bad steps.
     """
 
     def __init__(self, run: PreparedRun) -> None:
@@ -112,8 +112,7 @@ class MetricsCsv:
     """A CSV file with a row for each step, and one for each evaluation.
 
     Args:
-        after: the step that a run is resumed from: rows of later steps, which were not saved before a kill, are cut.
-            0 starts a new file.
+        after: the step that a run is resumed from: rows of later steps are removed. 0 starts a new file.
     """
 
     def __init__(self, path: Path, after: int = 0) -> None:
@@ -126,7 +125,7 @@ class MetricsCsv:
         self.rows = csv.DictWriter(self.file, COLUMNS, restval="", extrasaction="ignore")
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):  # was reported by `write`
+        with contextlib.suppress(OSError):  # `write` has raised it before
             self.file.close()
 
     def write(self, step: int, seconds: float, values: dict[str, float]) -> None:
@@ -137,6 +136,6 @@ class MetricsCsv:
 
 
 def read_metrics_csv(path: Path) -> list[dict[str, str]]:
-    """The rows of such a file, by column; a last line that a kill cut short is left out."""
+    """The rows of such a file, by column; an incomplete last line, left by a kill, is skipped."""
     with path.open(newline="", encoding="utf-8") as file:
         return [row for row in csv.DictReader(file) if row["step"].isdecimal() and row[COLUMNS[-1]] is not None]

@@ -24,7 +24,7 @@ def build_optimizer(model: MaskRCNN, recipe: Recipe, rate: float) -> torch.optim
             decay = recipe.weight_decay if value.dim() > 1 else 0.0
             fresh = {"params": [], "weight_decay": decay, "share": share, "lr": rate * share}
             groups.setdefault((share, decay), fresh)["params"].append(value)
-    # One kernel for all parameters, and no wait for the scaler's verdict in fp16.
+    # One kernel for all parameters, which in fp16 does not wait for the scaler's check of the gradients.
     fused = next(model.parameters()).device.type in ("cpu", "cuda")
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(groups.values(), lr=rate, fused=fused)

@@ -1,6 +1,6 @@
-"""A test that data can be learned: a few images, no augmentation, until the model finds their masks.
+"""A test that data can be learned: train on a few images without augmentation until the model finds their masks.
 
-A model that cannot learn four images by heart will not learn four thousand; the reasons are looked for and listed.
+A model that cannot memorise four images will not learn four thousand; likely reasons are listed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def few_images(dataset: Dataset, count: int) -> Dataset:
         if len(chosen) == count:
             break
         try:
-            if any(not crowd for crowd in dataset.objects(index).crowd):
+            if not dataset.objects(index).crowd.all():
                 dataset.picture(index)
                 chosen.append(index)
         except MaskRCNNError:
@@ -41,13 +41,13 @@ def few_images(dataset: Dataset, count: int) -> Dataset:
 
 
 def overfit_recipe(recipe: Recipe, dataset: Dataset, given: set[str]) -> Recipe:
-    """The recipe without augmentation: whole images at the size of prediction; evaluated often.
+    """The recipe without augmentation, with whole images at the size of prediction and frequent evaluations.
 
     Args:
         given: fields that the user has set; they stay.
     """
     batch = min(len(dataset), 4)
-    changes = {
+    settings = {
         "flip": False,
         "turns": False,
         "stains": False,
@@ -66,19 +66,17 @@ def overfit_recipe(recipe: Recipe, dataset: Dataset, given: set[str]) -> Recipe:
         "evaluations": 12,
         "epochs": STEPS * batch / len(dataset),
     }
-    return recipe.model_copy(update={name: value for name, value in changes.items() if name not in given})
+    return recipe.model_copy(update={name: value for name, value in settings.items() if name not in given})
 
 
 def verdict(run: TrainingResult, dataset: Dataset, config: Config) -> tuple[bool, list[str]]:
-    """Whether the images were learned, as lines for the user, with what to look at if not."""
+    """Whether the images were learned, and lines for the user: the score, and what to check if it is too low."""
     score = run.best.get("mask_AP", math.nan)
-    few = plural(len(dataset), "image")
+    few, steps = plural(len(dataset), "image"), plural(run.steps, "step")
     if score > TARGET_AP:
-        return True, [
-            f"{few} learned by heart in {plural(run.steps, 'step')}: mask AP {score:.1f}. The data can be learned."
-        ]
-    lines = [f"{few} not learned in {plural(run.steps, 'step')}: mask AP {score:.1f}, expected above {TARGET_AP:.0f}"]
-    return False, lines + _reasons(run, dataset, config)
+        return True, [f"{few} learned by heart in {steps}: mask AP {score:.1f}. The data can be learned."]
+    line = f"{few} not learned in {steps}: mask AP {score:.1f}, expected above {TARGET_AP:.0f}"
+    return False, [line, *_reasons(run, dataset, config)]
 
 
 def _reasons(run: TrainingResult, dataset: Dataset, config: Config) -> list[str]:
@@ -98,16 +96,16 @@ def _reasons(run: TrainingResult, dataset: Dataset, config: Config) -> list[str]
             f"enlarge images, preprocess.short is {config.preprocess.short}"
         )
     if maskless:
-        lines.append(f"{maskless} of {total} objects have no mask, so that none can be learned for them")
+        lines.append(f"{maskless} of {total} objects have no mask, so no masks can be learned from them")
     box, mask = run.best.get("box_AP", 0.0), run.best.get("mask_AP", 0.0)
     if box > mask + 20:
         lines.append(f"boxes are found (AP {box:.1f}), masks are not: look at them with `maskrcnn dataset view`")
     if run.evaluation is not None:
         poor = [name for name, scores in run.evaluation.per_class.items() if scores["mask_AP"] < 50]
         if poor and len(poor) < len(run.evaluation.per_class):
-            lines.append(f"classes below AP 50: {', '.join(poor)}; are they told apart by how they look?")
+            lines.append(f"classes below AP 50: {', '.join(poor)}; can they be distinguished by their appearance?")
     if run.interrupted:
-        lines.append("it was stopped before its time")
+        lines.append("the run was stopped before its end")
     elif not lines:
         lines.append("give it more --epochs or --minutes; if that does not help, look at the labels: maskrcnn doctor")
     return lines

@@ -1,6 +1,6 @@
-"""Devices, and several processes that train one model: what they add up, agree on and send each other.
+"""The device of a run, and communication between the processes that train one model.
 
-They are started by ``torchrun`` or ``accelerate launch``; one process alone pays for none of this. Batch norm that is
+They are started by ``torchrun`` or ``accelerate launch``; a single process does not communicate. Batch norm that is
 not frozen takes its statistics from all processes' batches on GPUs, and from each process's own batch on CPUs.
 """
 
@@ -23,17 +23,17 @@ from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.train.recipe import Recipe
 
 T = TypeVar("T")
-# The others wait while the first process evaluates, which may take long; a process that dies ends the run at once.
+# The others wait while the first process evaluates, which can take long; if a process dies, the run ends at once.
 PATIENCE = timedelta(hours=6)
 
 
 def build_accelerator(recipe: Recipe, device: str, folder: Path) -> tuple[Accelerator, str]:
-    """The device of each process, with torch's generators seeded; and the precision that the recipe's stands for."""
+    """accelerate's state of this process, with torch's generators seeded; and the precision that "auto" stands for."""
     picked = pick_device(device)
     if picked.type == "cuda" and picked.index is not None:
         torch.cuda.set_device(picked)
     precision = pick_precision(recipe.precision, picked, training=True)
-    # accelerate keeps one state a process; without this a second run could not choose its precision.
+    # accelerate keeps one state a process: without this, a second run could not choose its precision.
     AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(
         mixed_precision={"fp32": "no"}.get(precision, precision),
@@ -50,8 +50,8 @@ def build_accelerator(recipe: Recipe, device: str, folder: Path) -> tuple[Accele
 class Objective(nn.Module):
     """What a step minimises: the model's losses of a batch, divided by counts over the batches of all processes.
 
-    Gradients averaged over W processes then equal those of one process with all their images. A module of its own, as
-    distributed training looks at `forward` alone.
+    Gradients averaged over W processes then equal those of one process with all their images. It is a module because
+    distributed training wraps `forward`.
     """
 
     def __init__(self, model: MaskRCNN, processes: int = 1) -> None:
@@ -59,8 +59,8 @@ class Objective(nn.Module):
         self.model, self.processes = model, processes
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """The scalar to differentiate; and detached, float [5] in the order of `Losses`, the losses over the batches of
-        all processes and those of this one."""
+        """The scalar to differentiate; and the detached losses, float [5] in the order of `Losses`, over the batches of
+        all processes and over that of this one."""
         terms = self.model.loss_terms(batch)
         own = terms.mean
         if self.processes == 1:
@@ -75,10 +75,9 @@ class Processes:
     """The processes of a run. Each must make the same calls in the same order."""
 
     def __init__(self) -> None:
-        there = dist.is_available() and dist.is_initialized()
-        self.count = dist.get_world_size() if there else 1
-        self.rank = dist.get_rank() if there else 0
-        # For values of the host a second group over the CPU's network: on GPUs nothing waits for the device.
+        started = dist.is_available() and dist.is_initialized()
+        self.count, self.rank = (dist.get_world_size(), dist.get_rank()) if started else (1, 0)
+        # Host values are exchanged in a second group, on the CPU, so that nothing waits for the GPU.
         self._hosts: Any = dist.new_group(backend="gloo", timeout=PATIENCE) if self.count > 1 else None
 
     @property
@@ -92,10 +91,10 @@ class Processes:
             return list(values)
         shared = torch.tensor(values, dtype=torch.float64)
         dist.all_reduce(shared, dist.ReduceOp.MAX, group=self._hosts)
-        return [float(value) for value in shared]
+        return shared.tolist()
 
     def all_gather(self, items: list[T]) -> list[T]:
-        """The items of all processes, in each."""
+        """The items of all processes, for each process."""
         if self.count == 1:
             return items
         parts: list[Any] = [None] * self.count
@@ -103,7 +102,7 @@ class Processes:
         return [item for part in parts for item in part]
 
     def broadcast(self, value: T) -> T:
-        """The first process's value, in each; the others wait for it."""
+        """The first process's value, for each process; the others wait for it."""
         if self.count == 1:
             return value
         box = [value]
@@ -111,6 +110,6 @@ class Processes:
         return box[0]
 
     def leave_group(self) -> None:
-        """End communication."""
+        """End the communication."""
         if self.count > 1:
             dist.destroy_process_group()

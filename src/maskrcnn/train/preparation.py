@@ -1,4 +1,4 @@
-"""A run before its first step: devices, network, data and folder, checked and ready for a `Trainer`."""
+"""Preparing a run: devices, network, data and folder are checked and handed to a `Trainer`."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class PreparedRun:
         folder: where the run writes its files.
         precision: "fp32", "bf16" or "fp16", also of evaluations.
         learner: model, average and optimiser; restored, if the run is resumed.
-        loader: this process's batches, from the first sample that no step has had.
-        state: where the run is.
-        about: what a later run must know to resume this one.
+        loader: this process's batches, from the first sample that no step has used.
+        state: the counters of the run.
+        about: saved with the state, to resume the run.
         images_a_step: of all processes together.
         rate: the peak learning rate.
     """
@@ -85,21 +85,23 @@ def prepare(
 ) -> PreparedRun:
     """Prepare a run of a recipe on a data set, in a folder.
 
-    Nothing is written before the network has its weights: they may be those of an earlier run in the same folder.
+    Nothing is written before weights are loaded: they may be those of an earlier run in the same folder.
 
     Args:
         device: "auto", "cpu", "cuda" or "mps".
-        resume: go on with the run saved in the folder.
+        resume: continue the run saved in the folder.
         source: where the data is, for a later ``--resume``.
 
     Raises:
         MaskRCNNError: the recipe does not fit the data, the data has nothing to learn, or the folder holds an
-            unfinished run, or none that fits.
+            unfinished run, or none that can be resumed with this recipe and data.
     """
     trackers.require(recipe.track)
     accelerator, precision = build_accelerator(recipe, device, folder)
     processes = Processes()
-    saved = _read_saved(folder, resume, processes)
+    if processes.main and not resume:
+        check_free(folder)
+    saved = processes.broadcast(read_state(folder) if processes.main and resume else None)
     names = _class_names(recipe, train_data)
     model, report = _build_model(recipe, names, saved, train_data)
     log = _open_log(folder, display, resume, processes)
@@ -134,16 +136,6 @@ def prepare(
     return run
 
 
-def _read_saved(folder: Path, resume: bool, processes: Processes) -> SavedRun | None:
-    """The run to resume, as the first process reads it; None for a new one, for which the folder must be free."""
-    saved = None
-    if processes.main and resume:
-        saved = read_state(folder)
-    elif processes.main:
-        check_free(folder)
-    return processes.broadcast(saved)
-
-
 def _class_names(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
     """The recipe's names for the data's classes, or the data's own. Raises `MaskRCNNError` if their number differs."""
     names = recipe.names or dataset.names
@@ -170,7 +162,7 @@ def _build_model(
 
 
 def _model_config(config: Config, recipe: Recipe, dataset: Dataset) -> Config:
-    """A configuration with the recipe's changes, for images such as the data has."""
+    """A configuration with the recipe's changes, and input settings for the channels of the data."""
     config = config.replace(**recipe.model)
     if "mean" in recipe.model.get("preprocess", {}):
         return config
@@ -178,7 +170,7 @@ def _model_config(config: Config, recipe: Recipe, dataset: Dataset) -> Config:
 
 
 def _open_log(folder: Path, display: Display, resume: bool, processes: Processes) -> RunLog:
-    """Make the folder and its log; weights that an earlier run left there get other names."""
+    """Make the folder and its log; weights of an earlier run in the folder are renamed."""
     earlier = keep_earlier_weights(folder) if processes.main and not resume else []
     make_folder(folder)
     log = RunLog(folder / LOG, display, fresh=not resume) if processes.main else RunLog(None, NoDisplay(), fresh=False)
@@ -188,14 +180,10 @@ def _open_log(folder: Path, display: Display, resume: bool, processes: Processes
 
 
 def _describe_data(log: RunLog, names: tuple[str, ...], train_data: Dataset, val_data: Dataset | None) -> None:
-    """Log ids and names of the classes, those without an example, and what was left out of the data.
-
-    Raises:
-        MaskRCNNError: no image has an object that can be learned.
-    """
+    """Log ids and names of the classes, those without an example, and what was left out of the data."""
     log.say("classes: " + ", ".join(f"{number} {name}" for number, name in enumerate(names)))
     if is_federated(train_data):
-        log.note("federated labels: in training, classes that an image's labels do not tell of count as absent")
+        log.note("federated labels: in training, classes that an image's labels do not mention count as absent")
     for line in check_examples(train_data):
         log.note(line)
     for dataset in (train_data, val_data):
@@ -231,11 +219,7 @@ def _record_inputs(
 
 
 def _build_loader(recipe: Recipe, dataset: Dataset, learner: Learner, start: int) -> DataLoader[LoadedBatch]:
-    """This process's share of the training stream.
-
-    Args:
-        start: samples that all processes together have taken before.
-    """
+    """This process's batches of the training stream; ``start`` samples were taken before, by all processes."""
     assert isinstance(recipe.batch_size, int)
     augmentation = Augmentation(
         recipe.flip,
@@ -262,7 +246,7 @@ def _build_loader(recipe: Recipe, dataset: Dataset, learner: Learner, start: int
 
 
 def _workers(recipe: Recipe) -> int:
-    """Processes that read images: the recipe's, at most 8 a core, or this process's share of the cores but one."""
+    """Processes that read images: the recipe's, at most 8 a core; by default this process's cores less one."""
     cores = os.cpu_count() or 2
     if recipe.workers is not None:
         return min(recipe.workers, WORKERS_A_CORE * cores)
@@ -285,4 +269,4 @@ def _introduce(run: PreparedRun, saved: SavedRun | None) -> None:
         if saved.damage:
             log.note(f"{saved.damage}; the state before it is used")
         log.say(f"going on after step {run.state.steps}")
-    log.say(f"step {run.state.steps + 1} is on its way: the first loss comes with it")
+    log.say(f"step {run.state.steps + 1} has started; the first loss follows")

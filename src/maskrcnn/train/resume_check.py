@@ -1,4 +1,4 @@
-"""Whether a saved run can be resumed: its recipe, its images a step and its training data must be what they were."""
+"""Whether a saved run can be resumed: its recipe, images a step and training data must be unchanged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.text import listed, plural
 from maskrcnn.train.run_folder import DATA
 
-# Settings that may change when a run is resumed, as they do not change what is computed.
+# Settings that may change when a run is resumed: they do not change what is computed.
 FREE = {"workers", "track", "save_minutes", "batch_size", "accumulate"}
 SHOWN = 3
 
@@ -34,7 +34,7 @@ _SUMMARY = TypeAdapter(DataSummary)
 
 
 def summarise(dataset: Dataset) -> DataSummary:
-    """What a resumed run compares its training data by."""
+    """The summary of training data that a resumed run compares."""
     labels = {_short(record.labels): record.labels for record in dataset.records if record.labels is not None}
     return {
         "names": list(dataset.names),
@@ -52,13 +52,13 @@ def check_resumable(folder: Path, before: dict[str, Any], now: dict[str, Any], d
     """Raise `MaskRCNNError` naming what differs between the run saved in a folder and the one to resume it.
 
     Args:
-        before, now: what the two runs are of, as in the saved state.
-        data: the summary of the data of the present one.
+        before, now: `PreparedRun.about` of the two runs.
+        data: the summary of the present data.
     """
     differ = []
-    for name, value in now["recipe"].items():
-        if name in before["recipe"] and name not in FREE and before["recipe"][name] != value:
-            differ.append(f"{name} was {shown(before['recipe'][name])}, is {shown(value)}")
+    for name, value in before["recipe"].items():
+        if name not in FREE and now["recipe"].get(name, value) != value:
+            differ.append(f"{name} was {shown(value)}, is {shown(now['recipe'][name])}")
     if before["images_a_step"] != now["images_a_step"]:
         differ.append(f"a step took {plural(before['images_a_step'], 'image')}, takes {now['images_a_step']}")
     if before["data"] != now["data"]:
@@ -67,7 +67,7 @@ def check_resumable(folder: Path, before: dict[str, Any], now: dict[str, Any], d
         raise MaskRCNNError(
             f"the saved run does not fit: {'; '.join(differ)}",
             where=folder,
-            fix=f"resume with what it had, or start a new run with --init {folder / 'last.safetensors'}",
+            fix=f"resume with the same data and settings, or start a new run with --init {folder / 'last.safetensors'}",
         )
 
 
@@ -75,7 +75,7 @@ def _data_differences(folder: Path, now: DataSummary) -> list[str]:
     try:
         then = _SUMMARY.validate_python(read_json(folder / DATA))
     except (MaskRCNNError, ValidationError):
-        return ["the training data is another"]
+        return ["the training data has changed"]
     differ = []
     if then["names"] != now["names"]:
         differ.append(f"classes were {then['names']}, are {now['names']}")
@@ -84,11 +84,11 @@ def _data_differences(folder: Path, now: DataSummary) -> list[str]:
         if images:
             differ.append(f"{what}: {listed([name for name, *_ in images], SHOWN)}")
     if not differ and then["images"] != now["images"]:
-        differ.append("the images come in another order")
+        differ.append("the order of the images has changed")
     changed = [name for name, size in now["labels"].items() if then["labels"].get(name) != size]
     if changed:
         differ.append(f"labels changed: {listed(changed, SHOWN)}")
-    return differ or ["the training data is another"]
+    return differ or ["the training data has changed"]
 
 
 def _short(path: Path) -> str:

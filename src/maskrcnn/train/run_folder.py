@@ -1,4 +1,4 @@
-"""The folder of a run: the names of its files, what an earlier run left there, and whether a new one fits."""
+"""The folder of a run: the names of its files, what an earlier run left there, and whether there is space."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def has_state(folder: Path) -> bool:
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether a run ended there: it has left weights, and no state to resume from."""
+    """Whether a run ended there: there are weights, and no state to resume from."""
     return (folder / "last.safetensors").is_file() and not has_state(folder)
 
 
@@ -32,7 +32,7 @@ def remove_state(folder: Path) -> None:
 
 
 def check_free(folder: Path) -> None:
-    """Raise `MaskRCNNError` if a new run would overwrite an unfinished one, or files that are not a run's."""
+    """Raise `MaskRCNNError` if a new run would overwrite an unfinished one, or files that are not of a run."""
     if has_state(folder):
         raise MaskRCNNError(
             "there is an unfinished run",
@@ -41,11 +41,8 @@ def check_free(folder: Path) -> None:
         )
     others = [name for name in (DATA, RECIPE, METRICS) if (folder / name).exists()]
     if others and not (folder / LOG).exists():
-        raise MaskRCNNError(
-            f"there is no run, and a file that one would replace: {others[0]}",
-            where=folder,
-            fix="choose another --out",
-        )
+        what = f"there is no run, and a file that one would replace: {others[0]}"
+        raise MaskRCNNError(what, where=folder, fix="choose another --out")
 
 
 def keep_earlier_weights(folder: Path) -> list[str]:
@@ -72,7 +69,7 @@ def check_space(folder: Path, model: MaskRCNN) -> None:
 
 @contextmanager
 def save_errors_explained(folder: Path) -> Iterator[None]:
-    """Add to an error of saving what was saved before, and how to resume from it."""
+    """Add to an error while saving what was saved before, and how to resume from it."""
     try:
         yield
     except MaskRCNNError as error:

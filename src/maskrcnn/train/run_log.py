@@ -1,4 +1,4 @@
-"""What a run reports: on the display, in RUN/log.txt, and at its end how much of the data was left out."""
+"""The log of a run: lines on the display and in RUN/log.txt, and at the end how much of the data was left out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Display(Protocol):
 
 
 class NoDisplay:
-    """The display of all processes but the first: it shows nothing."""
+    """The display of all processes but the first: shows nothing."""
 
     def say(self, line: str) -> None: ...
     def note(self, line: str) -> None: ...
@@ -43,47 +43,39 @@ class RunLog:
     """
 
     def __init__(self, path: Path | None, display: Display, fresh: bool) -> None:
-        self.path, self.display, self.lacking = path, display, False
-        self.problems = ProblemLog()
+        self.path, self.display, self.problems, self.lacking = path, display, ProblemLog(), False
         if path is not None and fresh:
             write_text(path, "")
 
     def say(self, *lines: str) -> None:
         """Report progress."""
         for line in lines:
-            self._write(line)
+            self.keep(line)
             self.display.say(line)
 
-    def keep(self, line: str) -> None:
-        """Write a line to the file alone: the display shows it in another form."""
-        self._write(line)
-
     def note(self, line: str) -> None:
-        """Report something to look at."""
-        self._write(f"note: {line}")
+        """Report something that needs attention."""
+        self.keep(f"note: {line}")
         self.display.note(line)
 
     def report(self, problems: Iterable[Problem]) -> None:
-        """Note what of the data is not used, or not as written; each problem once."""
+        """Note problems of the data; each once."""
         for problem in self.problems.add(problems):
             self.note(str(problem))
 
     def sum_up(self) -> None:
         """Report how much of the data was left out."""
         images, objects = self.problems.images_lost, self.problems.objects_lost
-        if images or objects:
-            self.say(
-                f"left out of the data: {plural(images, 'image')}, {plural(objects, 'object')}; log.txt names each"
-            )
-        else:
-            self.say("nothing of the data was left out")
+        lost = f"left out of the data: {plural(images, 'image')}, {plural(objects, 'object')}; log.txt names each"
+        self.say(lost if images or objects else "nothing of the data was left out")
 
-    def _write(self, line: str) -> None:
+    def keep(self, line: str) -> None:
+        """Write a line to the file alone: the display shows it in another form."""
         if self.path is not None:
             try:
                 with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
                     file.write(f"{datetime.now().isoformat(sep=' ', timespec='seconds')}  {line}\n")
-            except OSError as error:  # the run goes on without its log
+            except OSError as error:  # the run continues without its log
                 if not self.lacking:
                     self.lacking = True
                     self.display.note(f"log.txt lacks lines: {error.strerror or error}")

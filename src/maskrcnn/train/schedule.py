@@ -1,4 +1,4 @@
-"""Learning rate over a run: linear warm-up, then half a cosine down to zero, or steps of a tenth."""
+"""Learning rate over a run: linear warm-up, then half a cosine down to zero, or steps that divide it by 10."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ def rate_factor(step: int, progress: float, warmup_steps: float, step_at: Sequen
     """Share of the peak learning rate at a step.
 
     Args:
-        progress: the run's, 0 to 1, by steps or by the clock.
-        step_at: shares of the run from which on the rate is another tenth; None falls along a cosine instead.
+        progress: of the run, 0 to 1, by steps or by the clock.
+        step_at: shares of the run at which the rate is divided by 10; None for a cosine.
     """
     progress = min(max(progress, 0.0), 1.0)
     warm = min((step + 1) / (warmup_steps + 1), 1.0)

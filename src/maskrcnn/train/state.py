@@ -1,7 +1,7 @@
 """The saved state, from which a run resumes to the bit: one safetensors file, replaced as a whole, and the one before.
 
-Tensors are the model's, the average's (``ema.``) and the optimiser's (``optimizer.``), in full precision; everything
-else is JSON in the file's metadata. No random generator needs saving: randomness follows from the seed and the step.
+Tensors are those of the model, the average (``ema.``) and the optimiser (``optimizer.``), in full precision; the rest
+is JSON in the file's metadata. No random generator needs saving: random numbers follow from the seed and the step.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FORMAT = "maskrcnn-run-1"
 
 @dataclass
 class RunState:
-    """Where a run is."""
+    """The counters of a run, as saved."""
 
     steps: NonNegativeInt = 0
     images: NonNegativeInt = 0  # taken from the stream, by all processes
@@ -41,13 +41,13 @@ class RunState:
     stale: NonNegativeInt = 0  # evaluations since the best
     best: dict[str, float] = field(default_factory=dict)  # metrics, and the step
     bad_steps: NonNegativeInt = 0  # left out, as a loss or gradient was not finite
-    untimed_steps: NonNegativeInt = 0  # at the start, as they include what is done once
-    # When these were over, or when the first batch was loaded.
+    untimed_steps: NonNegativeInt = 0  # at the start, as they include one-time work
+    # At the end of those steps, or when the first batch was loaded.
     untimed_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
 
 class _About(TypedDict):
-    """What a later run must know to resume: recipe, architecture, and data."""
+    """What a run needs to be resumed: recipe, architecture, and data."""
 
     __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
 
@@ -63,11 +63,11 @@ _SCALER: TypeAdapter[dict[str, float]] = TypeAdapter(dict[str, float])
 
 
 class SavedRun(NamedTuple):
-    """A run as read from its file. ``scaler`` is the state of the fp16 scaler, empty in other precisions."""
+    """A run as read from its file."""
 
     state: RunState
     about: dict[str, Any]
-    scaler: dict[str, Any]
+    scaler: dict[str, Any]  # state of the fp16 scaler, empty in other precisions
     ema_steps: int
     tensors: dict[str, Tensor]
     damage: str  # why the newer file was not used, if it was not
@@ -93,20 +93,15 @@ def save_state(folder: Path, state: RunState, about: dict[str, Any], learner: Le
         save_tensors(part, tensors, metadata)
         sync(part)
         if (folder / STATE).is_file():
-            _keep_as_previous(folder)
-
-
-def _keep_as_previous(folder: Path) -> None:
-    """Link the newest state under its second name; readers find it under the first until that is replaced."""
-    (folder / PREVIOUS_STATE).unlink(missing_ok=True)
-    try:
-        os.link(folder / STATE, folder / PREVIOUS_STATE)
-    except OSError:  # a file system without links
-        (folder / STATE).replace(folder / PREVIOUS_STATE)
+            (folder / PREVIOUS_STATE).unlink(missing_ok=True)
+            try:  # a link: readers find the state under its first name until that is replaced
+                os.link(folder / STATE, folder / PREVIOUS_STATE)
+            except OSError:  # a file system without links
+                (folder / STATE).replace(folder / PREVIOUS_STATE)
 
 
 def read_state(folder: Path, tensors: bool = True) -> SavedRun:
-    """The run saved in a folder: the newer file, or the one before it if that is damaged.
+    """The run saved in a folder: the newer file, or the previous one if that is damaged.
 
     Raises:
         MaskRCNNError: there is none, or none that can be read.
@@ -166,7 +161,7 @@ def restore(saved: SavedRun, learner: Learner) -> None:
 
 @torch.no_grad()
 def _restore_tensors(saved: SavedRun, learner: Learner) -> None:
-    """Copy tensors, which keep the memory format that they have here, as it decides how sums are rounded."""
+    """Copy into the tensors of the learner, which keep their memory format: it decides how sums are rounded."""
     for prefix, target in (("model.", learner.model), ("ema.", learner.ema.model)):
         for name, value in target.state_dict().items():
             value.copy_(saved.tensors[prefix + name])

@@ -1,4 +1,4 @@
-"""How long a step takes, as measured; how many steps a run has, and whether they are enough to learn from."""
+"""The measured time of a step, the number of steps of a run, and whether they are enough to learn from."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ class StepTimer:
     """The time of a step, and the steps and the time that are left.
 
     Args:
-        state: of the run, kept up to date by the trainer. Its untimed steps and seconds, with what is done once, are
-            left out.
+        state: of the run, updated by the trainer; its untimed steps and seconds are left out.
         total_steps: of a run without ``minutes``.
     """
 
@@ -34,7 +33,7 @@ class StepTimer:
 
     @property
     def steps(self) -> float | None:
-        """Steps of the whole run; None as long as that depends on a step's time and none was timed."""
+        """Steps of the whole run; None with ``minutes`` before a step was timed."""
         if not self.recipe.minutes:
             return self.total_steps
         return None if self.step_s is None else self.state.steps + self.remaining_s / self.step_s
@@ -50,20 +49,17 @@ class StepTimer:
     @property
     def warmup_steps(self) -> float:
         """Steps of warm-up: those of the recipe, and at most a tenth of the run."""
-        most, steps = self.recipe.warmup_steps, self.steps
-        return most if steps is None else min(most, WARMUP_SHARE * steps)
+        return min(self.recipe.warmup_steps, WARMUP_SHARE * (self.steps or math.inf))
 
     def warnings(self) -> list[str]:
         """A line, if it is known that the run ends before anything can be learned."""
-        steps = self.steps
-        if steps is None or round(steps) >= FEW_STEPS:
+        if self.steps is None or round(self.steps) >= FEW_STEPS:
             return []
         return [f"too short: a run of fewer than {FEW_STEPS} steps learns little; {self.advice()}"]
 
     def line(self) -> str:
-        """The time of a step, and how many fit or how long the others take. Only after a timed step."""
+        """The time of a step, and how many fit or how long the others take; only after a timed step."""
         assert self.step_s is not None
-        assert self.steps is not None
         step = f"a step takes about {duration_text(self.step_s)}"
         if self.recipe.minutes:
             return f"{step}: about {self.steps:.0f} fit into {duration_text(60 * self.recipe.minutes)}"
@@ -71,7 +67,7 @@ class StepTimer:
         return f"{step}: about {duration_text(self.remaining_s)} for the {left} that are left"
 
     def advice(self) -> str:
-        """How to give a run that is too short more steps."""
+        """How to get more steps in a run that is too short."""
         recipe = self.recipe
         if not recipe.minutes:
             epochs = USUAL_STEPS / self.total_steps * (recipe.epochs or 1.0)
@@ -96,11 +92,8 @@ def duration_text(seconds: float) -> str:
 
 
 def _cores_are_busy() -> bool:
-    """Whether other processes use the cores so much that several threads are slower than one.
-
-    With a load of 10 on two cores, a step took 34 s with one thread and 81 s with two.
-    """
-    try:
+    """Whether other processes use the cores so much that several threads are slower than one."""
+    try:  # with a load of 10 on two cores, a step took 34 s with one thread and 81 s with two
         return torch.get_num_threads() > 1 and os.getloadavg()[0] > 2 * (os.cpu_count() or 1)
     except (AttributeError, OSError):  # unknown on this system
         return False

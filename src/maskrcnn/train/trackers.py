@@ -14,19 +14,18 @@ from maskrcnn.train.recipe import Recipe
 
 
 def require(names: Sequence[str]) -> None:
-    """Raises `MaskRCNNError` naming the extra to install when a tracker's package is missing."""
+    """Raise `MaskRCNNError` naming the extra to install when a tracker's package is missing."""
     for name in names:
         if importlib.util.find_spec(name) is None:
-            raise MaskRCNNError(
-                f"tracking with {name} needs its package, which is not installed", fix=f"pip install maskrcnn[{name}]"
-            )
+            what = f"tracking with {name} needs its package, which is not installed"
+            raise MaskRCNNError(what, fix=f"pip install maskrcnn[{name}]")
 
 
 def start(accelerator: Accelerator, recipe: Recipe, folder: Path, step: int) -> None:
     """Open the recipe's trackers; TensorBoard's events go to RUN/maskrcnn.
 
     Args:
-        step: that a run is resumed from; TensorBoard hides what it has of later ones.
+        step: that a run is resumed from; TensorBoard hides its records of later steps.
     """
     if not recipe.track:
         return

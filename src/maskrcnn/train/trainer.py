@@ -1,6 +1,6 @@
 """The training loop: steps, evaluations, `last` and `best` checkpoints, and a state to resume from to the bit.
 
-Several processes run the same loop in step: what depends on a clock or a signal is agreed on, and the first alone
+Several processes run the same loop in step: they agree on what depends on a clock or a signal, and only the first one
 writes, prints and evaluates.
 """
 
@@ -55,10 +55,10 @@ class Trainer:
         self.validation, self.timer = prepared.validation, prepared.timer
         self.metrics_log = MetricsLog(prepared)
         self.saved_at = self.state.seconds
-        self.stopping, self.ended, self.told_step_time = False, "", False
+        self.stopping, self.ended, self.step_time_logged = False, "", False
 
     def run(self) -> TrainingResult:
-        """Train to the end of the schedule. Ctrl-C ends it early, and ``resume`` goes on from there."""
+        """Train to the end of the schedule. Ctrl-C ends it early; ``resume`` continues from there."""
         state = self.state
         self.started = time.monotonic() - state.seconds
         batches = self._batches()
@@ -74,15 +74,14 @@ class Trainer:
                 self._step(next(batches))
                 if self.metrics_log.due:
                     self.metrics_log.read(self.progress)
-                    self._tell_step_time()
+                    self._log_step_time()
         return self._result()
 
     @property
     def progress(self) -> float:
         """Share of the schedule done, by the clock or by steps."""
         minutes, state = self.recipe.minutes, self.state
-        done = state.seconds / (60 * minutes) if minutes else state.steps / self.timer.total_steps
-        return min(done, 1.0)
+        return min(state.seconds / (60 * minutes) if minutes else state.steps / self.timer.total_steps, 1.0)
 
     def _step(self, loaded: list[LoadedBatch]) -> None:
         """Make one step, whose losses stay on the device, and agree on the time and on stopping with all processes."""
@@ -113,27 +112,26 @@ class Trainer:
         """Whether a first step takes no longer than others do."""
         return self.learner.accelerator.device.type == "cpu" and not self.recipe.compile
 
-    def _tell_step_time(self) -> None:
+    def _log_step_time(self) -> None:
         """Once a step was timed: log how long it takes, and whether enough of them fit into the time."""
-        if self.told_step_time or self.timer.step_s is None:
-            return
-        self.told_step_time = True
-        self.log.say(self.timer.line(), *(self.timer.warnings() if self.recipe.minutes else ()))
+        if not self.step_time_logged and self.timer.step_s is not None:
+            self.step_time_logged = True
+            self.log.say(self.timer.line(), *(self.timer.warnings() if self.recipe.minutes else ()))
 
     def _batches(self) -> Iterator[list[LoadedBatch]]:
-        """The batches of each step, without end."""
+        """The batches of each step, endlessly."""
         batches = iter(self.prepared.loader)
         while True:
             try:
                 loaded = [next(batches) for _ in range(self.recipe.accumulate)]
             except MaskRCNNError as error:
-                # What a worker process raises comes with its traceback.
+                # An error of a worker process contains its traceback.
                 raise MaskRCNNError(str(error).rpartition("MaskRCNNError: ")[2].strip()) from None
             yield loaded
 
     @contextmanager
     def _watched_memory(self, loaded: list[LoadedBatch], whole: bool) -> Iterator[None]:
-        """Explain that memory ran out; save first, if the weights are ``whole`` and no other process waits."""
+        """Explain that memory ran out; save first if the weights are ``whole``, in a run of one process."""
         try:
             yield
             return
@@ -167,7 +165,7 @@ class Trainer:
             self._checkpoint("best")
 
     def _save(self, finished: bool) -> None:
-        """Save `last`, and the state unless the run is over; but nothing after a number that is not finite."""
+        """Save `last`, and the state unless the run is over; nothing is saved after a number that is not finite."""
         self.metrics_log.read(self.progress)
         self.saved_at = self.state.seconds
         self._checkpoint("last")
@@ -190,17 +188,16 @@ class Trainer:
                 save_checkpoint(self.learner.ema.model, self.folder / f"{name}.safetensors", provenance)
 
     def _result(self) -> TrainingResult:
-        state = self.state
+        state, log = self.state, self.log
         self.processes.leave_group()
         if state.steps < FEW_STEPS and not self.stopping and not self.ended:
-            self.log.say(
-                f"trained for only {plural(state.steps, 'step')}, from which little is learned; {self.timer.advice()}"
-            )
-        self.log.sum_up()
+            steps = plural(state.steps, "step")
+            log.say(f"trained for only {steps}, from which little is learned; {self.timer.advice()}")
+        log.sum_up()
         if self.stopping:
-            self.log.say(f"stopped after step {state.steps}; go on with: maskrcnn train --resume {self.folder}")
+            log.say(f"stopped after step {state.steps}; go on with: maskrcnn train --resume {self.folder}")
         elif self.ended:
-            self.log.say(f"ended after step {state.steps}: {self.ended}")
+            log.say(f"ended after step {state.steps}: {self.ended}")
         return TrainingResult(
             self.folder,
             state.steps,
@@ -209,6 +206,6 @@ class Trainer:
             state.best,
             self.stopping,
             self.ended,
-            [problem for problem in self.log.problems if problem.lossy],
+            [problem for problem in log.problems if problem.lossy],
             self.validation.last,
         )

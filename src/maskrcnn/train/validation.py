@@ -20,8 +20,7 @@ from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.run_log import RunLog
 from maskrcnn.train.state import RunState
 
-# The share of a run's minutes that one evaluation before the last may take, and the share of that after which its
-# duration is estimated.
+# The share of a run's minutes that an evaluation before the last may take; its duration is estimated after a fifth.
 SHARE, LOOK_SHARE = 0.1, 0.2
 NOTHING = (
     "the val split has no object of a class that is trained: nothing can be measured, there will be no `best` "
@@ -30,14 +29,14 @@ NOTHING = (
 
 
 class _EvaluationEndedError(Exception):
-    """Ctrl-C came while measuring, or it takes too much of the run's time."""
+    """The evaluation was interrupted, or takes too much of the run's time."""
 
 
 class Validation:
     """Evaluates on the val split and compares by mask AP; by box AP where the split has no masks.
 
     Attributes:
-        dataset: what is measured on; None if there is nothing.
+        dataset: the val split; None if nothing can be measured on it.
         last: the latest evaluation made by this process.
     """
 
@@ -46,14 +45,14 @@ class Validation:
         self.last: Evaluation | None = None
 
     def due(self, progress: float) -> bool:
-        """Whether it is time for an evaluation; they are spread evenly, the last comes at the end."""
+        """Whether it is time for an evaluation; they are evenly spaced, the last one at the end."""
         return self.dataset is not None and self._number(progress) > self.state.evaluations
 
     def measure(self, predictor: Predictor, progress: float) -> dict[str, float] | None:
         """Metrics in percent, over the classes that are trained.
 
         Returns:
-            Without an entry if measuring would take too long, which the last evaluation may; None after a signal.
+            Empty if an evaluation before the last would take too long; None after a signal.
         """
         assert self.dataset is not None
         done, total, started = 0, len(self.dataset), time.monotonic()
@@ -72,9 +71,10 @@ class Validation:
         except _EvaluationEndedError:
             if self.stop.wanted:
                 return None
-            share = f"more than {SHARE:.0%} of its time"
-            what = f"evaluations that would take {share} are left out, all but the last"
-            what += f": the val split has {plural(total, 'image')}, fewer take less"
+            what = (
+                f"evaluations that would take more than {SHARE:.0%} of its time are left out, all but the last: the "
+                f"val split has {plural(total, 'image')}, fewer take less"
+            )
             self.log.report([Problem("slow-evaluation", "", what, severity="note")])
             return {}
         self.log.report([*self.last.data_problems, *self.last.problems, *self.last.notes])
@@ -83,8 +83,8 @@ class Validation:
     def judge(self, metrics: dict[str, float], progress: float) -> tuple[bool, str]:
         """Whether this is the best evaluation so far, and why the run should end, if it should.
 
-        An AP that is not a number ends evaluations: the split has no usable object. Without metrics the evaluation was
-        left out, and is only counted.
+        An AP that is NaN ends evaluations: the split has no usable object. An evaluation without metrics, which was
+        left out, is only counted.
         """
         state, recipe = self.state, self.recipe
         state.evaluations = self._number(progress)
@@ -103,12 +103,12 @@ class Validation:
         self.log.keep(f"step {state.steps}: mask AP {mask:.2f}, box AP {box:.2f}{', best' * better}")
         if self.last is not None:
             self.log.display.evaluated(self.last, better)
-        name = "box AP" if math.isnan(mask) else "mask AP"
+        name, ended = "box AP" if math.isnan(mask) else "mask AP", ""
         if recipe.target_ap is not None and score > recipe.target_ap:
-            return better, f"{name} {score:.1f} is above {recipe.target_ap:g}"
-        if recipe.patience and state.stale >= recipe.patience:
-            return better, f"no better {name} in {plural(state.stale, 'evaluation')}"
-        return better, ""
+            ended = f"{name} {score:.1f} is above {recipe.target_ap:g}"
+        elif recipe.patience and state.stale >= recipe.patience:
+            ended = f"no better {name} in {plural(state.stale, 'evaluation')}"
+        return better, ended
 
     def _number(self, progress: float) -> int:
         return int(progress * self.recipe.evaluations + 1e-9)
@@ -117,10 +117,10 @@ class Validation:
 def measurable(
     val_data: Dataset | None, trained: Mapping[str, str], processes: Processes
 ) -> tuple[Dataset | None, str]:
-    """The val split under the names of the classes that are trained; or None, and why nothing can be measured.
+    """The val split with its classes renamed as in training; or None, and why nothing can be measured.
 
     Args:
-        trained: the names that are trained, by those in the data.
+        trained: the names of the classes in training, by their names in the data.
 
     Raises:
         MaskRCNNError: the split has none of the classes.
@@ -135,6 +135,6 @@ def measurable(
 
 
 def _score(metrics: Mapping[str, float]) -> float:
-    """What evaluations are compared by."""
+    """The mask AP, or the box AP if there are no masks."""
     mask = metrics["mask_AP"]
     return metrics["box_AP"] if math.isnan(mask) else mask
