@@ -22,10 +22,8 @@ OBJECTS, PATCH = 100, 56
 CUDA_LIMIT, CUDA_SHARE = 128, 0.85
 # Larger batches are no faster on a CPU, and other processes use the same memory.
 CPU_LIMIT, CPU_SHARE = 16, 0.5
-# Bytes per pixel of its batch that a training step needs at least; 400 to 2,000 were measured.
-LEAST = 64
-# Peak memory of a CPU step over what it keeps for the backward pass; 1.1 to 1.4 were measured.
-PASSING = 1.5
+LEAST = 64  # bytes per pixel of its batch that a training step needs at least; 400 to 2,000 were measured
+PASSING = 1.5  # peak memory of a CPU step over what it keeps for the backward pass; 1.1 to 1.4 were measured
 
 
 def fix_batch_size(
@@ -75,7 +73,7 @@ def largest_batch(learner: Learner, canvas: int) -> tuple[int, str]:
         with torch.no_grad():
             for buffer, value in before:
                 buffer.copy_(value)
-        learner.zero_grad()
+        learner.optimizer.zero_grad()
         free_memory(device)
     return -int(learner.processes.all_max(-images)[0]), why
 
@@ -100,7 +98,7 @@ def check_batch(images: int, accumulate: int, canvas: int, channels: int, device
             raise MaskRCNNError(
                 f"batch_size {images}, accumulate {accumulate} and images of {canvas} pixels each way need at least "
                 f"{needed / 2**30:,.1f} GiB of {what}, {there / 2**30:,.1f} GiB are free",
-                fix="lower batch_size, accumulate or canvas; batch_size=auto asks the memory",
+                fix="lower batch_size, accumulate or canvas; batch_size=auto takes what fits",
             )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from timm.layers import convert_sync_batchnorm
-from torch import Tensor, nn
+from torch import Tensor
 
 from maskrcnn.model.batch import Batch
 from maskrcnn.model.mask_rcnn import MaskRCNN
@@ -43,14 +43,8 @@ class Learner:
         freeze(self.model, recipe.freeze)
         self.trained = [value for value in self.model.parameters() if value.requires_grad]
         self.optimizer = build_optimizer(self.model, recipe, recipe.learning_rate(recipe.lr_batch))
-        objective: nn.Module = Objective(self.model, processes.count)
-        self.objective, self._update = accelerator.prepare(objective, self.optimizer)
+        self.objective, self._update = accelerator.prepare(Objective(self.model, processes.count), self.optimizer)
         self._to_compile = recipe.compile
-
-    @property
-    def scaler(self) -> torch.amp.GradScaler | None:
-        """Scales the loss so that fp16 gradients stay in range; None in other precisions."""
-        return self.accelerator.scaler
 
     def gradients(self, batches: Sequence[Batch], step: int) -> tuple[Tensor, Tensor]:
         """Add up the gradients of a step.
@@ -84,13 +78,9 @@ class Learner:
         """
         set_rate(self.optimizer, rate)
         norm = torch.as_tensor(self.accelerator.clip_grad_norm_(self.trained, self.recipe.clip_norm))
-        # fp16's scaler checks the gradients itself.
-        if not self.recipe.skip_bad_steps or self.scaler is not None or bool(norm.isfinite()):
+        # The scaler of the loss in fp16 checks the gradients itself; other precisions have none.
+        if not self.recipe.skip_bad_steps or self.accelerator.scaler is not None or bool(norm.isfinite()):
             self._update.step()
             self.ema.update(self.model)
-        self.zero_grad()
-        return norm
-
-    def zero_grad(self) -> None:
-        """Drop gradients."""
         self.optimizer.zero_grad()
+        return norm

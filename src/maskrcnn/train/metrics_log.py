@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import dataclasses
 from pathlib import Path
 
 import torch
@@ -35,9 +34,9 @@ class MetricsLog:
 
     def __init__(self, run: PreparedRun) -> None:
         self.run = run
-        self.first = dataclasses.replace(run.state)
+        self.images_before, self.seconds_before = run.state.images, run.state.seconds
         self.read_at = run.state.seconds
-        self._steps: list[StepRecord] = []
+        self.waiting: list[StepRecord] = []  # their numbers are not read yet
         self._csv: MetricsCsv | None = None
 
     def __enter__(self) -> MetricsLog:
@@ -58,11 +57,7 @@ class MetricsLog:
     @property
     def due(self) -> bool:
         """Whether it is time to read."""
-        return self.run.state.seconds - self.read_at >= READ_EVERY_S or len(self._steps) >= READ_EVERY_STEPS
-
-    def add(self, step: StepRecord) -> None:
-        """Keep a step until its numbers are read."""
-        self._steps.append(step)
+        return self.run.state.seconds - self.read_at >= READ_EVERY_S or len(self.waiting) >= READ_EVERY_STEPS
 
     def read(self, progress: float) -> None:
         """Copy the waiting numbers to the host, all at once, and record them.
@@ -71,7 +66,7 @@ class MetricsLog:
             MaskRCNNError: one is not finite, and the recipe does not leave such steps out; its batch is on disk.
         """
         run = self.run
-        steps, self._steps = self._steps, []
+        steps, self.waiting = self.waiting, []
         self.read_at = run.state.seconds
         problems = [problem for step in steps for loaded in step.loaded for problem in loaded.problems]
         run.log.report(run.learner.processes.all_gather(problems))
@@ -84,9 +79,9 @@ class MetricsLog:
             bad = bad_numbers(row, scaled=run.learner.accelerator.scaler is not None)
             if bad:
                 self._bad_step(bad, step, row)
-        seconds = run.state.seconds - self.first.seconds
-        speed = (run.state.images - self.first.images) / max(seconds, 1e-9)
-        run.log.display.step(progress, losses, speed, run.timer.remaining_s)
+        seconds = run.state.seconds - self.seconds_before
+        images_per_second = (run.state.images - self.images_before) / max(seconds, 1e-9)
+        run.log.display.step(progress, losses, images_per_second, run.timer.remaining_s)
 
     def record(self, step: int, seconds: float, values: dict[str, float]) -> None:
         """Write a row of the CSV file, and a point in each tracker."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from maskrcnn.train.interrupt import Interrupt
 from maskrcnn.train.learner import Learner
 from maskrcnn.train.parallel import Processes, build_accelerator
 from maskrcnn.train.recipe import Recipe
-from maskrcnn.train.resume_check import check_resumable, summarise, summary_checksum
+from maskrcnn.train.resume_check import check_resumable, summarise
 from maskrcnn.train.run_folder import DATA, LOG, RECIPE, check_free, check_space, keep_earlier_weights
 from maskrcnn.train.run_log import Display, NoDisplay, RunLog
 from maskrcnn.train.samples.augment import Augmentation
@@ -108,8 +109,8 @@ def prepare(
     _describe_data(log, names, train_data, val_data)
     log.say(*(report.lines() if report else ()))
     learner = Learner(model, recipe, accelerator, processes)
-    before = saved.about["images_a_step"] if saved else None
-    recipe, images_a_step = fix_batch_size(recipe, learner, len(train_data), log, before)
+    images_before = saved.about["images_a_step"] if saved else None
+    recipe, images_a_step = fix_batch_size(recipe, learner, len(train_data), log, images_before)
     about = _record_inputs(folder, recipe, images_a_step, train_data, source, learner, saved)
     state = saved.state if saved else RunState()
     val_data, why_not = measurable(val_data, dict(zip(train_data.names, names, strict=True)), processes)
@@ -171,9 +172,11 @@ def _model_config(config: Config, recipe: Recipe, dataset: Dataset) -> Config:
 
 def _open_log(folder: Path, display: Display, resume: bool, processes: Processes) -> RunLog:
     """Make the folder and its log; weights of an earlier run in the folder are renamed."""
-    earlier = keep_earlier_weights(folder) if processes.main and not resume else []
     make_folder(folder)
-    log = RunLog(folder / LOG, display, fresh=not resume) if processes.main else RunLog(None, NoDisplay(), fresh=False)
+    if not processes.main:
+        return RunLog(None, NoDisplay(), fresh=False)
+    earlier = [] if resume else keep_earlier_weights(folder)
+    log = RunLog(folder / LOG, display, fresh=not resume)
     for name in earlier:
         log.note(f"the folder's earlier weights are kept as {name}")
     return log
@@ -186,8 +189,7 @@ def _describe_data(log: RunLog, names: tuple[str, ...], train_data: Dataset, val
         log.note("federated labels: in training, classes that an image's labels do not mention count as absent")
     for line in check_examples(train_data):
         log.note(line)
-    for dataset in (train_data, val_data):
-        log.report(dataset.problems if dataset is not None else ())
+    log.report((*train_data.problems, *(val_data.problems if val_data is not None else ())))
 
 
 def _record_inputs(
@@ -205,7 +207,7 @@ def _record_inputs(
         "recipe": json.loads(recipe.model_dump_json()),
         "config": to_dict(learner.model.config),
         "images_a_step": images_a_step,
-        "data": summary_checksum(data),
+        "data": zlib.crc32(json.dumps(data).encode()),
         "source": source,
     }
     if saved is not None:
@@ -221,19 +223,11 @@ def _record_inputs(
 def _build_loader(recipe: Recipe, dataset: Dataset, learner: Learner, start: int) -> DataLoader[LoadedBatch]:
     """This process's batches of the training stream; ``start`` samples were taken before, by all processes."""
     assert isinstance(recipe.batch_size, int)
-    augmentation = Augmentation(
-        recipe.flip,
-        recipe.turns,
-        recipe.scale_jitter,
-        recipe.colour,
-        recipe.stains,
-        recipe.object_crops,
-        recipe.copy_paste,
-    )
+    names = {"flip", "turns", "colour", "stains", "object_crops", "copy_paste"}
     return training_loader(
         dataset,
         learner.model.config.preprocess,
-        augmentation,
+        Augmentation(scale=recipe.scale_jitter, **recipe.model_dump(include=names)),
         None if recipe.canvas == "own" else recipe.canvas,
         recipe.batch_size,
         _workers(recipe),

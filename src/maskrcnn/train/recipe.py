@@ -27,7 +27,11 @@ def _reject_bool(value: Any) -> Any:
 # Numbers of a recipe are finite and not True or False. Upper limits are far above any use: they catch typing errors.
 Whole = Annotated[int, BeforeValidator(_reject_bool)]
 Real = Annotated[float, BeforeValidator(_reject_bool), Field(allow_inf_nan=False)]
+Count = Annotated[Whole, Field(ge=0, le=10**6)]
+Steps = Annotated[Whole, Field(ge=0, le=10**9)]
+Duration = Annotated[Real, Field(gt=0, le=1e6)]
 Share = Annotated[Real, Field(gt=0, lt=1)]
+Portion = Annotated[Real, Field(ge=0, le=1)]
 Zoom = Annotated[Real, Field(ge=0.01, le=100)]
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 
@@ -46,22 +50,18 @@ class Recipe(BaseModel):
     channels: Literal["auto", "rgb", "stored"] = Field(
         "auto",
         description="rgb reads images as 8-bit pictures, stored takes all channels and bits there are, auto does that "
-        "where there is more than a picture holds",
+        "for images that have more than an 8-bit picture",
     )
-    minutes: Real | None = Field(None, gt=0, le=1e6, description="fit the schedule to this much wall-clock time")
-    epochs: Real | None = Field(
+    minutes: Duration | None = Field(None, description="fit the schedule to this much wall-clock time")
+    epochs: Duration | None = Field(
         None,
-        gt=0,
-        le=1e6,
         description=f"passes over the data, unless minutes are given; without either {USUAL_EPOCHS}, "
         f"or as many as make {USUAL_STEPS} steps",
     )
-    patience: Whole = Field(
-        0, ge=0, le=10**6, description="stop after so many evaluations without a better mask AP; 0 never"
-    )
+    patience: Count = Field(0, description="stop after so many evaluations without a better mask AP; 0 never")
     target_ap: Real | None = Field(None, gt=0, le=100, description="stop when the val split's mask AP is above it")
     batch_size: Annotated[Whole, Field(ge=1, le=2**16)] | Literal["auto"] = Field(
-        8, description="images a process takes at once; auto asks the memory"
+        8, description="images a process takes at once; auto takes as many as fit into memory"
     )
     accumulate: Whole = Field(1, ge=1, le=2**16, description="batches whose gradients are added up for one step")
     canvas: Annotated[Whole, Field(ge=64, le=2**14, multiple_of=32)] | Literal["own"] = Field(
@@ -70,16 +70,14 @@ class Recipe(BaseModel):
     scale_jitter: tuple[Zoom, Zoom] = Field(
         (0.6, 1.6), description="random zoom, smallest and largest; 0.1, 2 is large-scale jitter"
     )
-    object_crops: Real = Field(
-        0.5, ge=0, le=1, description="share of the cuts that show a random object whole, small ones favoured"
+    object_crops: Portion = Field(
+        0.5, description="share of the cuts that show a random object whole, small ones favoured"
     )
-    copy_paste: Real = Field(
-        0.0, ge=0, le=1, description="share of the images that get objects of another image pasted in"
-    )
+    copy_paste: Portion = Field(0.0, description="share of the images that get objects of another image pasted in")
     flip: bool = Field(True, description="mirror images left to right at random")
     turns: bool = Field(False, description="also turn and flip freely, for images without an up")
     stains: bool = Field(False, description="also free hues, negatives and grey, where colour is a stain")
-    colour: Real = Field(0.4, ge=0, le=1, description="strength of random colour changes")
+    colour: Portion = Field(0.4, description="strength of random colour changes")
 
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="adamw or sgd")
     lr: Real | None = Field(None, gt=0, description="peak learning rate at lr_batch; 5e-4 for adamw, 0.01 for sgd")
@@ -99,26 +97,19 @@ class Recipe(BaseModel):
         "cosine", description="how the rate falls after warm-up: cosine or step"
     )
     step_at: tuple[Share, ...] = Field((2 / 3, 8 / 9), description="shares of the run at which step divides it by 10")
-    warmup_steps: Whole = Field(
-        100, ge=0, le=10**9, description="steps of linear warm-up, at most; a tenth of the run if that is less"
-    )
+    warmup_steps: Steps = Field(100, description="steps of linear warm-up, at most; a tenth of the run if that is less")
     clip_norm: Real = Field(5.0, gt=0, description="largest gradient norm")
     ema: Real = Field(0.998, ge=0, lt=1, description="decay of the averaged weights; 0 turns averaging off")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto, fp32, bf16 or fp16")
     compile: bool = Field(
         False, description="compile backbone and pyramid: a minute or two at the start; on a CPU it does not pay"
     )
-    skip_bad_steps: Whole = Field(
-        0,
-        ge=0,
-        le=10**9,
-        description="leave out so many steps whose loss or gradient is no finite number before giving up",
+    skip_bad_steps: Steps = Field(
+        0, description="leave out so many steps whose loss or gradient is not a finite number before giving up"
     )
 
-    evaluations: Whole = Field(
+    evaluations: Count = Field(
         4,
-        ge=0,
-        le=10**6,
         description="evaluations on the val split, evenly spread, the last at the end; one that would take more than a "
         "tenth of the minutes is left out, but for the last",
     )
@@ -128,11 +119,8 @@ class Recipe(BaseModel):
     track: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = Field(
         (), description="also log to tensorboard, wandb or mlflow"
     )
-    workers: Whole | None = Field(
-        None,
-        ge=0,
-        le=1024,
-        description="processes that read images, at most 8 a core; one a core but one unless given",
+    workers: Annotated[Whole, Field(ge=0, le=1024)] | None = Field(
+        None, description="processes that read images, at most 8 a core; by default one less than there are cores"
     )
     seed: Whole = Field(0, ge=0, lt=2**32, description="a seed reproduces a run")
 
@@ -159,9 +147,8 @@ class Recipe(BaseModel):
 
     def total_steps(self, data: int, images: int) -> int:
         """Steps of a run without ``minutes``, on ``data`` images in steps of ``images``."""
-        if self.epochs is None:
-            return max(math.ceil(USUAL_EPOCHS * data / images), USUAL_STEPS)
-        return max(math.ceil(self.epochs * data / images), 1)
+        epochs, least = (USUAL_EPOCHS, USUAL_STEPS) if self.epochs is None else (self.epochs, 1)
+        return max(math.ceil(epochs * data / images), least)
 
 
 def read_recipe(path: Path | None, changes: dict[str, Any]) -> Recipe:
@@ -191,11 +178,11 @@ def read_recipe(path: Path | None, changes: dict[str, Any]) -> Recipe:
 def _first_mistake(error: ValidationError, path: Path | None) -> MaskRCNNError:
     """The first validation error, with the setting's name and value."""
     problem = error.errors(include_url=False, include_context=False)[0]
-    if not problem["loc"]:  # of several values together
-        return MaskRCNNError(problem["msg"].removeprefix("Value error, "), where=path, fix="correct it")
     # After the field's name, positions in a list are kept; branches of a union are not.
     name = ".".join(str(part) for place, part in enumerate(problem["loc"]) if not place or isinstance(part, int))
-    if problem["type"] != "extra_forbidden":
-        what = problem["msg"].removeprefix("Value error, ")
-        return MaskRCNNError(f"{name}: {what}, found {shown(problem['input'])}", where=path, fix="correct it")
-    return MaskRCNNError(f"unknown setting {shown(name)}", where=path, fix=suggestion(name, Recipe.model_fields))
+    if problem["type"] == "extra_forbidden":
+        return MaskRCNNError(f"unknown setting {shown(name)}", where=path, fix=suggestion(name, Recipe.model_fields))
+    what = problem["msg"].removeprefix("Value error, ")
+    if problem["loc"]:  # else it is about several values
+        what = f"{name}: {what}, found {shown(problem['input'])}"
+    return MaskRCNNError(what, where=path, fix="correct it")

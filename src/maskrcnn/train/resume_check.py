@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -41,11 +39,6 @@ def summarise(dataset: Dataset) -> DataSummary:
         "images": [(_short(record.path), record.height, record.width) for record in dataset.records],
         "labels": {name: path.stat().st_size for name, path in labels.items() if path.is_file()},
     }
-
-
-def summary_checksum(summary: DataSummary) -> int:
-    """CRC-32 of a summary."""
-    return zlib.crc32(json.dumps(summary).encode())
 
 
 def check_resumable(folder: Path, before: dict[str, Any], now: dict[str, Any], data: DataSummary) -> None:

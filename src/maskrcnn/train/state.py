@@ -75,6 +75,7 @@ class SavedRun(NamedTuple):
 
 def save_state(folder: Path, state: RunState, about: dict[str, Any], learner: Learner) -> None:
     """Write the state of a run; whenever the process dies, a whole file is left. Raises `MaskRCNNError` on failure."""
+    scaler = learner.accelerator.scaler
     tensors = {f"model.{name}": value for name, value in learner.model.state_dict().items()}
     tensors |= {f"ema.{name}": value for name, value in learner.ema.model.state_dict().items()}
     for number, value in enumerate(_parameters(learner.optimizer)):
@@ -85,7 +86,7 @@ def save_state(folder: Path, state: RunState, about: dict[str, Any], learner: Le
         "format": FORMAT,
         "state": json.dumps(state.__dict__),
         "about": json.dumps(about),
-        "scaler": json.dumps(learner.scaler.state_dict() if learner.scaler is not None else {}),
+        "scaler": json.dumps(scaler.state_dict() if scaler is not None else {}),
         "ema_steps": str(learner.ema.steps),
         "checksum": str(_checksum(tensors)),
     }
@@ -144,36 +145,33 @@ def _read(path: Path, with_tensors: bool, damage: str) -> SavedRun:
         raise MaskRCNNError(f"the saved state is damaged: {what}", where=path) from None
 
 
+@torch.no_grad()
 def restore(saved: SavedRun, learner: Learner) -> None:
     """Load what was saved into model, average, optimiser and scaler.
+
+    The learner's tensors keep their memory format, as it decides how sums are rounded.
 
     Raises:
         MaskRCNNError: a tensor is missing, or of another shape.
     """
     try:
-        _restore_tensors(saved, learner)
+        for prefix, target in (("model.", learner.model), ("ema.", learner.ema.model)):
+            for name, value in target.state_dict().items():
+                value.copy_(saved.tensors[prefix + name])
+        learner.ema.steps = saved.ema_steps
+        parameters = _parameters(learner.optimizer)
+        for name, value in saved.tensors.items():
+            if name.startswith("optimizer."):
+                _, number, moment = name.split(".")
+                like = parameters[int(number)]
+                if value.shape == like.shape:
+                    value = torch.empty_like(like, dtype=value.dtype, requires_grad=False).copy_(value)
+                learner.optimizer.state[like][moment] = value
     except (KeyError, ValueError, IndexError, RuntimeError) as error:
         what = f"the saved state is not of this model: {first_line(error)}"
         raise MaskRCNNError(what, fix="start a new run with --init and the run's last.safetensors") from None
-    if learner.scaler is not None and saved.scaler:
-        learner.scaler.load_state_dict(saved.scaler)
-
-
-@torch.no_grad()
-def _restore_tensors(saved: SavedRun, learner: Learner) -> None:
-    """Copy into the tensors of the learner, which keep their memory format: it decides how sums are rounded."""
-    for prefix, target in (("model.", learner.model), ("ema.", learner.ema.model)):
-        for name, value in target.state_dict().items():
-            value.copy_(saved.tensors[prefix + name])
-    learner.ema.steps = saved.ema_steps
-    parameters = _parameters(learner.optimizer)
-    for name, value in saved.tensors.items():
-        if name.startswith("optimizer."):
-            _, number, moment = name.split(".")
-            like = parameters[int(number)]
-            if value.shape == like.shape:
-                value = torch.empty_like(like, dtype=value.dtype, requires_grad=False).copy_(value)
-            learner.optimizer.state[like][moment] = value
+    if learner.accelerator.scaler is not None and saved.scaler:
+        learner.accelerator.scaler.load_state_dict(saved.scaler)
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:

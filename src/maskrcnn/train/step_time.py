@@ -84,11 +84,12 @@ class StepTimer:
 
 def duration_text(seconds: float) -> str:
     """A length of time in words: "0.35 s", "48 s", "8 minutes", "2.5 hours"."""
-    if seconds < 99.5:
-        return f"{_digits(seconds)} s"
-    if seconds < 99.5 * 60:
-        return f"{_digits(seconds / 60)} minutes"
-    return f"{_digits(seconds / 3600)} hours"
+    value, unit = seconds, "s"
+    if seconds >= 99.5 * 60:
+        value, unit = seconds / 3600, "hours"
+    elif seconds >= 99.5:
+        value, unit = seconds / 60, "minutes"
+    return f"{value:.0f} {unit}" if value >= 9.95 else f"{value:.2g} {unit}"
 
 
 def _cores_are_busy() -> bool:
@@ -97,10 +98,6 @@ def _cores_are_busy() -> bool:
         return torch.get_num_threads() > 1 and os.getloadavg()[0] > 2 * (os.cpu_count() or 1)
     except (AttributeError, OSError):  # unknown on this system
         return False
-
-
-def _digits(value: float) -> str:
-    return f"{value:.0f}" if value >= 9.95 else f"{value:.2g}"
 
 
 def _rounded_up(value: float) -> int:

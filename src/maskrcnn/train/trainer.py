@@ -100,7 +100,7 @@ class Trainer:
         self.stopping = stop > 0
         if state.steps == 1 and not self._settled:
             state.untimed_steps, state.untimed_s = 1, state.seconds
-        self.metrics_log.add(StepRecord(state.steps, state.seconds, rate, loaded, losses, own, norm))
+        self.metrics_log.waiting.append(StepRecord(state.steps, state.seconds, rate, loaded, losses, own, norm))
 
     @property
     def _elapsed(self) -> float:
@@ -123,11 +123,10 @@ class Trainer:
         batches = iter(self.prepared.loader)
         while True:
             try:
-                loaded = [next(batches) for _ in range(self.recipe.accumulate)]
+                yield [next(batches) for _ in range(self.recipe.accumulate)]
             except MaskRCNNError as error:
                 # An error of a worker process contains its traceback.
                 raise MaskRCNNError(str(error).rpartition("MaskRCNNError: ")[2].strip()) from None
-            yield loaded
 
     @contextmanager
     def _watched_memory(self, loaded: list[LoadedBatch], whole: bool) -> Iterator[None]:
@@ -139,7 +138,7 @@ class Trainer:
             if not is_out_of_memory(error):
                 raise
         number = self.state.steps + 1
-        self.learner.zero_grad()
+        self.learner.optimizer.zero_grad()
         free_memory(self.learner.accelerator.device)
         if whole and self.processes.count == 1 and number > 1:
             self._save(finished=False)

@@ -22,10 +22,8 @@ from maskrcnn.train.state import RunState
 
 # The share of a run's minutes that an evaluation before the last may take; its duration is estimated after a fifth.
 SHARE, LOOK_SHARE = 0.1, 0.2
-NOTHING = (
-    "the val split has no object of a class that is trained: nothing can be measured, there will be no `best` "
-    "checkpoint, only `last`"
-)
+NO_BEST = "there will be no `best` checkpoint, only `last`"
+NOTHING = f"the val split has no object of a class that is trained: nothing can be measured, {NO_BEST}"
 
 
 class _EvaluationEndedError(Exception):
@@ -126,7 +124,7 @@ def measurable(
         MaskRCNNError: the split has none of the classes.
     """
     if val_data is None:
-        return None, "no val split: nothing is measured, there will be no `best` checkpoint, only `last`"
+        return None, f"no val split: nothing is measured, {NO_BEST}"
     names = [trained.get(name, name) for name in val_data.names]
     labels = [label for label in label_mapping(list(trained.values()), names).tolist() if label >= 0]
     if processes.broadcast(processes.main and has_none_of(val_data, labels)):
