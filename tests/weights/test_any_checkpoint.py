@@ -113,7 +113,7 @@ def test_a_yaml_of_another_library_is_not_passed_over(tmp_path: Path, tiny: Tiny
     save_checkpoint(tiny("cat", "dog"), tmp_path / "ours.safetensors")
     (tmp_path / "config.yaml").write_text("MODEL: {MASK_ON: true}\n")
     for path in (tmp_path / "ours.safetensors", saved(peers_state(3), tmp_path / "theirs.pth")):
-        with pytest.raises(MaskRCNNError, match="a yaml of detectron2's"):
+        with pytest.raises(MaskRCNNError, match="yaml of detectron2, but the file is no detectron2 checkpoint"):
             load_model(path, ["a", "b"], tmp_path / "config.yaml")
         with pytest.raises(MaskRCNNError, match="config: expected the path"):
             load_model(path, ["a", "b"], 5)  # type: ignore[arg-type]

@@ -259,13 +259,13 @@ def test_a_yaml_that_disagrees_with_the_weights(tmp_path: Path, path: str, value
 @pytest.mark.parametrize(
     ("path", "value", "told"),
     [
-        ("MODEL.META_ARCHITECTURE", "PanopticFPN", "an architecture we do not have; expected 'GeneralizedRCNN'"),
+        ("MODEL.META_ARCHITECTURE", "PanopticFPN", "an unsupported architecture; expected 'GeneralizedRCNN'"),
         ("MODEL.MASK_ON", False, "MASK_ON is False, an architecture"),
         ("MODEL.ROI_HEADS.NAME", "CascadeROIHeads", "'CascadeROIHeads', an architecture"),
         ("MODEL.FPN.FUSE_TYPE", "avg", "FUSE_TYPE is 'avg', an architecture"),
-        ("MODEL.ROI_BOX_HEAD.POOLER_TYPE", "ROIPool", "POOLER_TYPE is 'ROIPool', which we cannot express"),
-        ("MODEL.ROI_MASK_HEAD.POOLER_SAMPLING_RATIO", 4, "POOLER_SAMPLING_RATIO is 2 for boxes, 4 for masks"),
-        ("MODEL.ANCHOR_GENERATOR.SIZES", [[32, 64]], r"SIZES is \[\[32, 64\]\], which we cannot express"),
+        ("MODEL.ROI_BOX_HEAD.POOLER_TYPE", "ROIPool", "POOLER_TYPE is 'ROIPool', which is not supported"),
+        ("MODEL.ROI_MASK_HEAD.POOLER_SAMPLING_RATIO", 4, "expected one POOLER_SAMPLING_RATIO, found 2 for boxes, 4 for masks"),
+        ("MODEL.ANCHOR_GENERATOR.SIZES", [[32, 64]], r"SIZES is \[\[32, 64\]\], which is not supported"),
         ("MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS", [[1.0]], "of 3 anchors a cell, the settings of 1"),
     ],
 )

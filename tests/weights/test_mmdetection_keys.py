@@ -105,7 +105,7 @@ def test_a_model_comes_back_as_it_was(tmp_path: Path, meta: dict[str, Any]) -> N
     assert back.names == ("cat", "dog", "cow")
     assert (report.reinitialised, report.unused) == ([], [])
     assert any("holds no pixel statistics" in note for note in report.notes)
-    assert any("'pytorch' is taken" in note for note in report.notes)
+    assert any("'pytorch' is assumed" in note for note in report.notes)
     for ours, theirs in zip(detected(model), detected(back), strict=True):
         assert torch.equal(ours, theirs)
 

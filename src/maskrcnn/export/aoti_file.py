@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from maskrcnn.export.traced_program import trace
+from maskrcnn.export.traced_program import quiet, trace
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.runtime.artifact_contract import INPUTS, KEY, MIN_PROGRAM_SIDE, OUTPUTS, ArtifactMetadata
 
@@ -18,9 +16,7 @@ from maskrcnn.runtime.artifact_contract import INPUTS, KEY, MIN_PROGRAM_SIDE, OU
 def write(model: MaskRCNN, path: Path, precision: str = "fp32", calibrate: Path | None = None) -> None:
     """Compile the model to ``path`` (.pt2)."""
     metadata = ArtifactMetadata(model.names, model.config, precision).to_json()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logging.getLogger("torch._inductor").setLevel(logging.ERROR)
+    with quiet():
         torch._inductor.aoti_compile_and_package(
             trace(model, opaque=False),
             package_path=str(path),
@@ -29,7 +25,7 @@ def write(model: MaskRCNN, path: Path, precision: str = "fp32", calibrate: Path 
 
 
 class CompiledSession:
-    """A `maskrcnn.runtime.Session` of a compiled program, for the comparison with its model after an export."""
+    """A `maskrcnn.runtime.Session` of a compiled program, to compare it with its model after an export."""
 
     smallest = MIN_PROGRAM_SIDE
     inputs, outputs = list(INPUTS), list(OUTPUTS)

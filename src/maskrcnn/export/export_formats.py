@@ -1,6 +1,6 @@
-"""The export formats as data: what each needs, which precisions it supports, and why it lacks the others.
+"""The export formats as data: requirements, supported precisions, and why others are not supported.
 
-Nothing heavy is imported here, so that a request that cannot be met is refused at once.
+Nothing heavy is imported here, so that invalid requests fail at once.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ COMPILERS = ("c++", "g++", "clang++", "cl")
 class ExportFormat:
     """One file format.
 
-    Its module has the function ``write(model, path, precision, calibrate)``: it writes the files of a `MaskRCNN`, graph
-    and metadata as in `runtime/artifact_contract.py`; ``calibrate`` is the folder of images that int8 needs.
+    Its module has a function ``write(model, path, precision, calibrate)`` that writes a `MaskRCNN`, graph and metadata
+    as in `runtime/artifact_contract.py`; ``calibrate`` is the folder of images that int8 needs.
 
     Attributes:
         name: as in ``--format``.
-        module: where ``write`` is.
+        module: the module of ``write``.
         precisions: the extras that each precision needs.
-        unsupported: why each of the other precisions is missing.
-        dynamic: what of an input may differ from call to call.
+        unsupported: why each of the other precisions is not supported.
+        dynamic: dimensions of the input that may differ between calls.
         compiler: whether writing needs a C++ compiler.
         companions: suffixes of further files that belong to the artifact.
-        usage: how to use the file, with ``{}`` for its path; empty if every command takes it as it is.
+        usage: how to use the file, with ``{}`` for its path; empty if every command accepts it.
     """
 
     name: str
@@ -76,10 +76,7 @@ FORMATS = {
             "OpenVINO, for Intel and AMD CPUs, Intel GPUs and NPUs",
             ".xml",
             "maskrcnn.export.openvino_file",
-            {
-                **dict.fromkeys(("fp32", "bf16", "fp16"), ("onnx", "openvino")),
-                "int8": ("onnx", "openvino", "int8"),
-            },
+            dict.fromkeys(("fp32", "bf16", "fp16"), ("onnx", "openvino")) | {"int8": ("onnx", "openvino", "int8")},
             {},
             "batch, height, width",
             companions=(".bin",),
@@ -111,7 +108,7 @@ EXTRAS = {
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
     "openvino": ("openvino",),
     "int8": ("nncf",),
-}  # what pyproject.toml names so → the modules it brings
+}  # extra in pyproject.toml → modules that it installs
 
 
 def check_request(name: str, precision: str, out: Path, calibrate: Path | None = None) -> ExportFormat:
@@ -124,14 +121,12 @@ def check_request(name: str, precision: str, out: Path, calibrate: Path | None =
     if precision not in export_format.precisions:
         raise MaskRCNNError(f"{name} has no {precision}", fix=export_format.unsupported[precision])
     if out.suffix != export_format.suffix:
-        raise MaskRCNNError(
-            f"expected a file name that ends in {export_format.suffix}, found {out.name!r}",
-            where=out,
-            fix=f"use --out {(out if out.name else out / 'model').with_suffix(export_format.suffix)}",
-        )
+        what = f"expected a file name that ends in {export_format.suffix}, found {out.name!r}"
+        fix = f"use --out {(out if out.name else out / 'model').with_suffix(export_format.suffix)}"
+        raise MaskRCNNError(what, where=out, fix=fix)
     check_name(out)
     if precision == "int8" and calibrate is None:
-        what = "int8 needs images to learn the ranges of values from"
+        what = "int8 needs images to measure the ranges of values on"
         raise MaskRCNNError(what, fix="pass --calibrate FOLDER with some hundred images like those the model will see")
     if calibrate is not None and precision != "int8":
         raise MaskRCNNError(f"{precision} is not calibrated", fix="leave --calibrate out, or use --precision int8")

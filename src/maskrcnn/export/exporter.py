@@ -1,4 +1,4 @@
-"""Exporting from end to end: check the request, write the file, compare it with its model, keep it if they agree.
+"""The whole export: check the request, write the file, compare it with its model, keep it if they agree.
 
 Nothing heavy is imported before the request has been checked.
 """
@@ -32,7 +32,7 @@ class Request:
     Attributes:
         source: a bundled or catalog name, or a checkpoint.
         format: one of `FORMATS`.
-        calibrate: folder of images that int8 learns from.
+        calibrate: folder of images to calibrate int8 on.
         data: labelled data on which to measure AP before and after.
         force: keep an artifact that differs from its model.
         max_detections: most objects an image; the model's own limit unless given.
@@ -66,7 +66,7 @@ class Request:
 
 
 def export(request: Request) -> Trial:
-    """Write the artifact and compare it with its model. One that differs is not kept, unless forced.
+    """Write the artifact and compare it with its model. It is deleted if they differ, unless ``force`` is set.
 
     Raises:
         MaskRCNNError: the request cannot be met, the model cannot be read, or its graph cannot be written.
@@ -80,7 +80,7 @@ def export(request: Request) -> Trial:
 
 
 def export_model(model: MaskRCNN, request: Request) -> Trial:
-    """`export` of a model in memory; the request's source only says where it came from."""
+    """`export` of a model in memory; the request's source is only its origin."""
     export_format = request.check()
     for file in export_format.files(request.out):
         try_out(file)
@@ -89,14 +89,14 @@ def export_model(model: MaskRCNN, request: Request) -> Trial:
         _write_artifact(model.eval(), request, export_format, path)
         trial = try_artifact(model, request, export_format, path)
         if not trial.problems or request.force:
-            for file in reversed(export_format.files(path)):  # the file that is opened comes last
+            for file in reversed(export_format.files(path)):  # the one that is opened comes last
                 with replacing(request.out.parent / file.name, durable=True) as part:
                     shutil.move(file, part)
     return trial
 
 
 def _write_artifact(model: MaskRCNN, request: Request, export_format: ExportFormat, path: Path) -> None:
-    """Raises `MaskRCNNError` where the disk does not take the file."""
+    """Raises `MaskRCNNError` if the file cannot be written."""
     try:
         importlib.import_module(export_format.module).write(model, path, request.precision, request.calibrate)
     except OSError as error:
@@ -133,7 +133,7 @@ def try_artifact(model: MaskRCNN, request: Request, export_format: ExportFormat,
 
 
 def open_session(export_format: ExportFormat, path: Path) -> Session:
-    """The artifact in the runtime that its users will run it in."""
+    """The artifact in the runtime that users run it in."""
     if export_format.name == "aoti":
         from maskrcnn.export.aoti_file import CompiledSession
 
@@ -144,7 +144,7 @@ def open_session(export_format: ExportFormat, path: Path) -> Session:
 
 
 def measure_ap(model: MaskRCNN, path: Path, data: Dataset) -> dict[str, tuple[float, float]]:
-    """AP of the model and its artifact, over the classes that model and data share: others would dilute a loss."""
+    """AP of the model and its artifact, over the classes of both model and data: others would dilute a loss of AP."""
     from maskrcnn.evaluation.evaluator import evaluate
     from maskrcnn.inference.loading import load_exported
     from maskrcnn.inference.predictor import Predictor

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import ast
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from maskrcnn.export.operators import onnx_translations
-from maskrcnn.export.traced_program import trace
+from maskrcnn.export.traced_program import quiet, trace
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.runtime.artifact_contract import INPUTS, KEY, OUTPUTS, ArtifactMetadata
 
@@ -24,7 +19,7 @@ OPSET = 18
 def write(model: MaskRCNN, path: Path, precision: str = "fp32", calibrate: Path | None = None) -> None:
     """Write the model to ``path`` (.onnx), its layers in bf16 if that is the precision and in fp32 otherwise."""
     program = trace(model, torch.bfloat16 if precision == "bf16" else torch.float32)
-    with _quiet():
+    with quiet():
         done = torch.onnx.export(
             program,
             input_names=INPUTS,
@@ -45,16 +40,3 @@ def _name_nodes(model: Any) -> None:
         scopes = ast.literal_eval(node.metadata_props.get("pkg.torch.onnx.name_scopes", "[]"))
         layers = [scope.removeprefix("model.") for scope in scopes if scope.startswith("model.")]
         node.name = f"{layers[-1] if layers else ''}/{node.op_type}_{number}"
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Hide the exporter's progress on standard output, and its log of opset versions it could not convert to."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

@@ -1,8 +1,8 @@
-"""Suppression and RoIAlign as one operator each in a trace, and what ONNX calls them.
+"""Suppression and RoIAlign as one operator each in a trace, and their translations to ONNX.
 
 The operators are opaque to the tracer. Their translations give the same survivors and the same features as ours:
-`NonMaxSuppression` is fed the rank of each box as its score, so that ties cannot reorder, and one row of scores for
-each group, so that no box needs to be moved out of another group's way; `RoiAlign` runs once a level on that level's
+`NonMaxSuppression` is fed the rank of each box as its score, so that ties keep their order, and one row of scores for
+each group, so that boxes need no offset by group; `RoiAlign` runs once a level on that level's
 RoIs.
 """
 

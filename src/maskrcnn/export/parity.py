@@ -19,7 +19,7 @@ SAME_BOX = 0.5  # IoU
 
 @dataclass(frozen=True)
 class Differences:
-    """Differences of the objects that both found, one entry an object, and what only one of them found."""
+    """Differences of the objects that both found, one entry per object, and numbers of objects that only one found."""
 
     box: np.ndarray  # float [N], the largest of a box's four, pixels of the network input
     score: np.ndarray  # float [N]
@@ -42,10 +42,10 @@ class Tolerance:
     """Differences up to which an artifact counts as the same model.
 
     ``share`` of the objects that both find have to differ by no more than ``box`` pixels, ``score`` and ``mask``
-    probabilities; ``found`` is the share of the model's objects that the artifact has to find, and of its own that the
-    model has to know. Objects that score less than ``min_score`` are not judged: in other precisions they come and go.
-    The shares are never all: two boxes that score alike swap ranks with the last bit of a sum, and then suppression
-    keeps the other one.
+    probabilities; ``found`` is the share of the model's objects that the artifact has to find, and of the
+    artifact's that the model has to have. Objects that score less than ``min_score`` are not compared: they come and go
+    with the precision. The shares are below 1: two boxes of almost equal score swap ranks with the last bit of a sum,
+    and then suppression keeps the other one.
     """
 
     share: float
@@ -56,7 +56,7 @@ class Tolerance:
     min_score: float = 0.0
 
     def problems(self, seen: Differences) -> list[str]:
-        """What exceeds it, a line each."""
+        """One line for each limit that is exceeded."""
         lines = []
         count = len(seen.box) + seen.lost
         allowed = (1 - self.found) * max(count, 1)
@@ -101,7 +101,7 @@ def differences(model: Sequence[np.ndarray], artifact: Sequence[np.ndarray], sco
 def _of_image(model: list[np.ndarray], artifact: list[np.ndarray], score: float) -> Differences:
     ours, theirs = ([found[part][found[3]].astype(np.float64) for part in (0, 1, 2, 4)] for found in (model, artifact))
     overlap = pairwise_iou(ours[0], theirs[0]) * (ours[2][:, None] == theirs[2])
-    # Of duplicates, which overlap another object equally, the one of nearest score is the same.
+    # Of duplicates, which overlap an object equally, the one with the nearest score is matched.
     overlap = overlap - 1e-3 * np.abs(ours[1][:, None] - theirs[1])
     matched = np.array(match_one_to_one(overlap, SAME_BOX), dtype=int).reshape(-1, 2)
     lost, added = (

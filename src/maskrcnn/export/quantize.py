@@ -1,8 +1,8 @@
 """int8 after training: NNCF measures the range of every layer's values on calibration images.
 
-The layers that score and move boxes keep their precision, and so does all geometry, where 256 steps would be pixels
-apart. So do a backbone's first, narrow and depthwise layers, which cost little time: with them in int8 the bundled
-`nuclei` loses 1.9 mask AP, without them nothing.
+The layers that score and move boxes keep their precision, and so does all geometry, where one of 256 steps would be
+several pixels. So do a backbone's first, narrow and depthwise layers, which take little time: with them in int8 the
+bundled `nuclei` loses 1.9 mask AP, without them nothing.
 """
 
 from __future__ import annotations
@@ -32,10 +32,7 @@ _HEAVY = ("Convolution", "MatMul")
 
 
 def disable_telemetry() -> None:
-    """Keep OpenVINO's tools and NNCF from sending usage data, by hiding the package that sends it.
-
-    Has to be called before they are imported.
-    """
+    """Hide the package that sends usage data from OpenVINO's tools and NNCF. To be called before importing them."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
@@ -51,17 +48,15 @@ def quantize(network: Any, model: MaskRCNN, folder: Path) -> Any:
     nncf.set_log_level(logging.ERROR)
     from openvino import passes
 
-    # Only after this are weights that are computed from weights constants.
+    # This turns weights that are computed from other weights into constants.
     folding = passes.Manager()
     folding.register_pass(passes.ConstantFolding())
     folding.run_passes(network)
     inputs = list(_calibration_inputs(folder, model))
     if not inputs:
-        raise MaskRCNNError(
-            "no image to calibrate on: none can be read and shows an object that the model finds",
-            where=folder,
-            fix="name a folder that holds some hundred images like those the model will see",
-        )
+        what = "no image to calibrate on: none can be read and shows an object that the model finds"
+        fix = "name a folder with some hundred images like those the model will see"
+        raise MaskRCNNError(what, where=folder, fix=fix)
     return nncf.quantize(
         network,
         nncf.Dataset(inputs),

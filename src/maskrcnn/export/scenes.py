@@ -20,8 +20,8 @@ NEVER = 2.0  # an unreachable score
 class Scene:
     """A network input of one image: float32 [1, C, H, W], int64 [1, 2], and the lowest score asked for.
 
-    An ``empty`` one should give no detections. If the model finds some nonetheless, as one hardly trained may, both are
-    asked for an unreachable score: all boxes of a uniform image score alike, and their order is noise.
+    An ``empty`` one should give no detections. If the model finds some, as a barely trained one may, both run with an
+    unreachable score: all boxes of a uniform image score alike, and their order is noise.
     """
 
     what: str
@@ -32,16 +32,21 @@ class Scene:
 
 
 def scenes(model: MaskRCNN, own: Sequence[np.ndarray] = (), smallest: int = 1) -> list[Scene]:
-    """At least three sizes, one image with many objects, and one without any.
+    """Scenes of at least three sizes, one with many objects and one without any.
 
     Args:
         own: the user's images [H, W, C], at most two of which are added.
         smallest: least height and width of an input, in pixels.
     """
+    from skimage import data
+
     preprocess = model.config.preprocess
     short, grey = min(preprocess.short[0], preprocess.long), preprocess.full_scale // 2
     wide = min(round(short * 4 / 3), preprocess.long)
-    photos = [_as_stored(photo, preprocess) for photo in _photos()]
+    photos = [
+        _as_stored(photo, preprocess)
+        for photo in (data.astronaut(), data.immunohistochemistry(), data.coffee(), data.chelsea())
+    ]
     made = [
         scene("photo", _resized(photos[0], short, wide), smallest),
         scene("tall photo", _resized(photos[1], round(short * 0.8), round(short * 0.55)), smallest),
@@ -73,12 +78,6 @@ def crowd(photos: Sequence[np.ndarray], height: int, width: int) -> np.ndarray:
     down, across = -(-height // side), -(-width // side)
     rows = [np.concatenate([tiles[(x + 3 * y) % len(tiles)] for x in range(across)], axis=1) for y in range(down)]
     return np.concatenate(rows)[:height, :width]
-
-
-def _photos() -> list[np.ndarray]:
-    from skimage import data
-
-    return [data.astronaut(), data.immunohistochemistry(), data.coffee(), data.chelsea()]
 
 
 def _as_stored(photo: np.ndarray, preprocess: Preprocess) -> np.ndarray:

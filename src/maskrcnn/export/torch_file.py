@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import torch
 
-from maskrcnn.export.traced_program import trace
+from maskrcnn.export.traced_program import quiet, trace
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.runtime.artifact_contract import METADATA_FILE, ArtifactMetadata
 
@@ -15,6 +14,5 @@ from maskrcnn.runtime.artifact_contract import METADATA_FILE, ArtifactMetadata
 def write(model: MaskRCNN, path: Path, precision: str = "fp32", calibrate: Path | None = None) -> None:
     """Write the model to ``path`` (.pt2), its metadata in an extra file of the archive."""
     metadata = ArtifactMetadata(model.names, model.config, precision).to_json()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         torch.export.save(trace(model, opaque=False), path, extra_files={METADATA_FILE: metadata})

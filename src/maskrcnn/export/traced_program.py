@@ -1,6 +1,12 @@
-"""`detect` as a traced program, from which every format starts."""
+"""`detect` as a traced program, the input of every format."""
 
 from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +20,21 @@ from maskrcnn.ops.opaque_ops import use_opaque_operators
 from maskrcnn.runtime.artifact_contract import DIVISOR, MAX_BATCH, MAX_SIDE, MIN_PROGRAM_SIDE
 
 
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Hide an exporter's warnings, also in the log, and its progress on standard output."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
 class Detect(nn.Module):
-    """`MaskRCNN.detect` as a module's forward, which is what tracers take."""
+    """`MaskRCNN.detect` as the forward of a module, as tracers need it."""
 
     def __init__(self, model: MaskRCNN) -> None:
         super().__init__()

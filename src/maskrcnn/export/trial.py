@@ -19,7 +19,7 @@ from maskrcnn.runtime.artifact import Session
 from maskrcnn.runtime.artifact_contract import OUTPUTS, graph_inputs
 from maskrcnn.text import first_line
 
-MANY = 100  # objects that at least one scene should have, unless the model's own limit is lower
+MANY = 100  # objects that one scene at least should have, unless the model's limit is lower
 REPEATS = 3  # timed runs of each
 
 
@@ -37,7 +37,7 @@ class SceneResult:
 
 @dataclass
 class Trial:
-    """The results of all scenes, and problems: none if the artifact agrees with its model."""
+    """The results of all scenes, and problems: none if artifact and model agree."""
 
     rows: list[SceneResult] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)

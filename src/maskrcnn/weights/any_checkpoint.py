@@ -1,4 +1,4 @@
-"""A checkpoint of any library we know, by name or path, as a `Checkpoint` with our names and settings."""
+"""A checkpoint of any supported library, by name or path, as a `Checkpoint` with our names and settings."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ Settings = str | Path | Mapping[str, Any]
 def read_any_checkpoint(
     source: str | Path, names: Sequence[str] | None = None, config: Settings | None = None
 ) -> tuple[Checkpoint, list[str]]:
-    """The checkpoint, and notes on what was read from where and what had to be assumed.
+    """The checkpoint, and notes on where its parts were found and what was assumed.
 
     Args:
         source: a bundled name, a catalog name or a file: .safetensors of ours, .pth or .pkl of torchvision, detectron2
             or mmdetection.
-        names: the classes that a file's outputs stand for, background left out. They win over the file's own.
-        config: for what a file does not say: detectron2's yaml of the run, where it is not beside the file; or a yaml
-            of our own settings (fields of `Config`), or those settings themselves.
+        names: the classes of the file's outputs, without background. They replace the names in the file.
+        config: settings that the file lacks: the yaml of the detectron2 run, if it is not beside the file; or fields of
+            `Config`, as a yaml or a dict.
 
     Raises:
-        MaskRCNNError: the file is broken or unsafe, of an architecture that we do not have, not of as many classes as
-            names, or it and its yaml disagree.
+        MaskRCNNError: the file is broken or unsafe, its architecture is not supported, it has another number of classes
+            than names, or it contradicts its yaml.
     """
     path, entry = find_checkpoint(source)
     names = check_class_names(names) if names is not None else None
@@ -61,13 +61,11 @@ def read_any_checkpoint(
         settings = settings.replace(**changes)
     anchors = len(foreign.state["rpn.logits.bias"])
     if anchors != len(settings.anchor_ratios):
-        raise MaskRCNNError(
-            f"the parameters are of {anchors} anchors a cell, the settings of {len(settings.anchor_ratios)}",
-            where=path,
-            fix="name them: config=FILE.yaml with anchor_ratios and anchor_sizes, or detectron2's config.yaml",
-        )
+        what = f"the parameters are of {anchors} anchors a cell, the settings of {len(settings.anchor_ratios)}"
+        fix = "pass config=FILE.yaml with anchor_ratios and anchor_sizes, or detectron2's config.yaml"
+        raise MaskRCNNError(what, where=path, fix=fix)
     classes, notes = choose_class_names(foreign, names, path)
-    # The settings of a published file are known; of any other file report what was found or assumed.
+    # The settings of a published file are known; for other files, report what was found or assumed.
     notes += [*foreign.notes, *weight_file.notes] if entry is None else []
     provenance = {"source": path.name, "library": foreign.library, "notes": notes}
     if entry is not None:
@@ -78,24 +76,20 @@ def read_any_checkpoint(
 def convert_foreign(
     weight_file: WeightFile, path: Path, detectron2_yaml: dict[str, Any] | None, published: bool
 ) -> ForeignCheckpoint:
-    """Recognise whose parameters a file holds, by their names, and convert them.
+    """Recognise the library that wrote the parameters by their names, and convert them.
 
     Args:
-        detectron2_yaml: of the run, if the caller gave it.
-        published: the file is one of the catalog, which needs no yaml beside it.
+        detectron2_yaml: the run's settings, if the caller passed them.
+        published: the file is in the catalog, so that no yaml beside it is read.
 
     Raises:
-        MaskRCNNError: the parameters belong to no Mask R-CNN that we know.
+        MaskRCNNError: the parameters are of no supported Mask R-CNN.
     """
     state = weight_file.state
-    other = unsupported_architecture(state)
-    if other is not None:
-        raise MaskRCNNError(
-            f"expected a Mask R-CNN of ours, of torchvision, detectron2 or mmdetection, found {other}, "
-            "which we do not have",
-            where=path,
-            fix="train a Mask R-CNN on the same data: maskrcnn train DATA",
-        )
+    expected = "expected a Mask R-CNN of ours, of torchvision, detectron2 or mmdetection"
+    if other := unsupported_architecture(state):
+        what = f"{expected}, found {other}, which is not supported"
+        raise MaskRCNNError(what, where=path, fix="train a Mask R-CNN on the same data: maskrcnn train DATA")
     if is_torchvision(state):
         return convert_torchvision(state, path)
     if is_detectron2(state):
@@ -107,16 +101,13 @@ def convert_foreign(
         return convert_detectron2(state, path, detectron2_yaml)
     if is_mmdetection(state):
         return convert_mmdetection(state, weight_file.rest, path)
-    raise MaskRCNNError(
-        "expected a Mask R-CNN of ours, of torchvision, detectron2 or mmdetection, "
-        f"found parameters such as {', '.join(list(state)[:3])}",
-        where=path,
-        fix="to start training from a plain backbone, pass the file as --backbone-weights",
-    )
+    what = f"{expected}, found parameters such as {', '.join(list(state)[:3])}"
+    fix = "to start training from a plain backbone, pass the file as --backbone-weights"
+    raise MaskRCNNError(what, where=path, fix=fix)
 
 
 def _read_config(config: Settings | None) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-    """detectron2's yaml, None without one, and settings of ours; at most one of them holds any."""
+    """The detectron2 yaml or None, and our own settings; at most one of the two is given."""
     if config is None:
         return None, {}
     if not isinstance(config, str | Path | Mapping):
@@ -127,5 +118,5 @@ def _read_config(config: Settings | None) -> tuple[dict[str, Any] | None, dict[s
 
 def _refuse_yaml_of_detectron2(yaml: dict[str, Any] | None, path: Path) -> None:
     if yaml:
-        what = "config= is a yaml of detectron2's, and the file is none of its"
+        what = "config= is a yaml of detectron2, but the file is no detectron2 checkpoint"
         raise MaskRCNNError(what, where=path, fix="pass a yaml of our own settings, or none")

@@ -1,6 +1,6 @@
-"""What names and shapes of parameters say about a network: its `Config`, or which unsupported architecture it is.
+"""Infers from names and shapes of parameters a network's `Config`, or which unsupported architecture it is.
 
-A `Config` is inferred after the parameters were renamed to ours, by the same rules for every library.
+A `Config` is inferred after the parameters got our names, by the same rules for every library.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.backbone import RESNETS, Bottleneck
 
 Rename = Callable[[re.Match[str]], str]
-Renames = Sequence[tuple[str, str | Rename]]  # pattern, and what replaces it
+Renames = Sequence[tuple[str, str | Rename]]  # pattern, replacement
 
 # Parameter names (patterns) of networks other than a plain Mask R-CNN with FPN, in the libraries that are read.
 _OTHERS = [
@@ -56,29 +56,30 @@ def unsupported_architecture(state: dict[str, Tensor]) -> str | None:
 
 def rename_parameters(state: dict[str, Tensor], table: Renames) -> dict[str, Tensor]:
     """The parameters, each renamed by the first pattern that matches the beginning of its name."""
-    return {_rename(key, table): value for key, value in state.items()}
+    renamed = {}
+    for key, value in state.items():
+        candidates = (re.subn(f"^{pattern}", replacement, key) for pattern, replacement in table)
+        renamed[next((name for name, count in candidates if count), key)] = value
+    return renamed
 
 
-def _rename(key: str, table: Renames) -> str:
-    for pattern, replacement in table:
-        new, count = re.subn(f"^{pattern}", replacement, key)
-        if count:
-            return new
-    return key
+def conv_or_norm(layers: str, first: int = 0) -> Rename:
+    """The replacement for layer n (group 1, counted from ``first``): its convolution, or its norm as group 2 says."""
+    return lambda found: f"{layers}.{int(found[1]) - first}.{int(found[2] in ('bn', 'norm', '1'))}."
 
 
 def infer_config(state: dict[str, Tensor], base: Config, where: Path) -> tuple[Config, int]:
     """``base`` with the settings that follow from the shapes of parameters under our names, and the number of classes.
 
     Raises:
-        MaskRCNNError: a parameter that a Mask R-CNN has is missing, or the backbone is none of our ResNets.
+        MaskRCNNError: a parameter of Mask R-CNN is missing, or the backbone is not a supported ResNet.
     """
     try:
         changes, classes = _settings_from_shapes(state)
     except KeyError as error:
-        found = f"no parameter that stands for {error}"
+        found = f"no parameter for {error}"
     except (IndexError, TypeError, ValueError, ZeroDivisionError):
-        found = "its parameters in shapes that no such network has"
+        found = "parameters in shapes that no such network has"
     else:
         return base.replace(**changes), classes
     what = f"expected a Mask R-CNN with a feature pyramid, found {found}"
@@ -93,7 +94,7 @@ def _settings_from_shapes(state: dict[str, Tensor]) -> tuple[dict[str, Any], int
     first = state["box_head.hidden.0.weight" if hidden else "box_head.logits.weight"]
     classes = len(state["box_head.logits.bias"]) - 1
     heads = ("box_head.convs.0.1.weight", "mask_head.convs.0.1.weight")
-    changes = {
+    return {
         **_backbone(state),
         "fpn_channels": fpn,
         "fpn_norm": "batch" if "fpn.output.0.1.weight" in state else "none",
@@ -105,8 +106,7 @@ def _settings_from_shapes(state: dict[str, Tensor]) -> tuple[dict[str, Any], int
         "mask_convs": mask_convs,
         "mask_class_agnostic": classes > 1 and len(state["mask_head.logits.bias"]) == 1,
         "head_norm": "batch" if any(norm in state for norm in heads) else "none",
-    }
-    return changes, classes
+    }, classes
 
 
 def _layer_outputs(state: dict[str, Tensor], pattern: str) -> tuple[int, ...]:
@@ -133,6 +133,7 @@ def _backbone(state: dict[str, Tensor]) -> dict[str, Any]:
     return changes
 
 
-def flip_first_layer(state: dict[str, Tensor]) -> None:
-    """Make a first layer that takes BGR one that takes RGB, in place."""
+def flip_first_layer(state: dict[str, Tensor]) -> str:
+    """Make a first layer that takes BGR one that takes RGB, in place. Returns the note for the report."""
     state["backbone.conv1.weight"] = state["backbone.conv1.weight"].flip(1)
+    return "trained on BGR: the first layer's channels are flipped, the model takes RGB"

@@ -43,7 +43,7 @@ class CatalogEntry:
     url: str
     sha256: str = ""
     md5: str = ""
-    config: dict[str, Any] = field(default_factory=dict)  # settings that do not follow from the file's parameters
+    config: dict[str, Any] = field(default_factory=dict)  # settings that cannot be inferred from the parameters
 
 
 def _torchvision(name: str, version: int, file: str, box: float, mask: float, **config: Any) -> CatalogEntry:
@@ -86,9 +86,7 @@ CATALOG: dict[str, CatalogEntry] = {
         _detectron2("coco-d2-x101-3x", "ResNeXt-101-32x8d", 37, "X_101_32x8d_FPN_3x/139653917", "2d9806", 44.3, 39.5),
     )
 }
-_LICENCES = {
-    "CC BY-SA 3.0": "CC BY-SA 3.0, https://creativecommons.org/licenses/by-sa/3.0/: name the authors, share alike"
-}
+_TERMS = {"CC BY-SA 3.0": ", https://creativecommons.org/licenses/by-sa/3.0/: name the authors, share alike"}
 
 
 def bundled_names() -> list[str]:
@@ -99,7 +97,7 @@ def bundled_names() -> list[str]:
 def find_checkpoint(source: str | Path) -> tuple[Path, CatalogEntry | None]:
     """The file of a bundled name, a catalog name or a path; a catalog file is fetched and checked if it is missing.
 
-    Raises `MaskRCNNError` for what is none of these, and when a download fails.
+    Raises `MaskRCNNError` if it is none of these or the download fails.
     """
     if not isinstance(source, str | Path):
         raise MaskRCNNError(f"expected a model's name or path, found {shown(source)}", fix="such as 'coco'")
@@ -111,7 +109,7 @@ def find_checkpoint(source: str | Path) -> tuple[Path, CatalogEntry | None]:
     try:
         path = Path(source).expanduser()
         there = path.is_file()
-    except (OSError, RuntimeError, ValueError) as error:  # names too long, homes of nobody
+    except (OSError, RuntimeError, ValueError) as error:  # a name too long, the home of an unknown user
         what = f"no such model file: {first_line(error)}"
         raise MaskRCNNError(what, where=shown(name), fix="check the path") from None
     if there:
@@ -126,7 +124,7 @@ def _fetch(entry: CatalogEntry) -> Path:
     path = Path(torch.hub.get_dir()) / "checkpoints" / entry.file
     if path.is_file():
         return path
-    print(f"fetching {entry.url}\nlicence: {_LICENCES.get(entry.licence, entry.licence)}", file=sys.stderr)
+    print(f"fetching {entry.url}\nlicence: {entry.licence}{_TERMS.get(entry.licence, '')}", file=sys.stderr)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(entry.url, str(path), hash_prefix=entry.sha256 or None, progress=True)
@@ -141,8 +139,7 @@ def _fetch(entry: CatalogEntry) -> Path:
 
 
 def _check_md5(path: Path, expected: str) -> None:
-    """Compare with the six digits that the authors put into the file's name, and note its SHA-256, which they do not
-    publish, beside it. Raises `RuntimeError` and removes the file when it is another."""
+    """Compare with the beginning in the file's name, and write its SHA-256, which is not published, beside it."""
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
     with path.open("rb") as file:
         while part := file.read(2**20):

@@ -1,7 +1,7 @@
-"""Our weight file: safetensors, whose metadata carries all that is needed to use it.
+"""Our weight file: safetensors with all that is needed to use it in its metadata.
 
 Metadata, as JSON: ``names`` (classes), ``config`` (architecture, thresholds, preprocessing) and ``provenance`` (data,
-recipe, measured AP, licence). Nothing in the file can run.
+recipe, measured AP, licence). The file holds no code.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_METADATA = 2**24  # characters of one of them
 
 
 class Checkpoint(NamedTuple):
-    """A model's parameters and what they belong to."""
+    """A model's parameters, class names, settings and origin."""
 
     state: dict[str, Tensor]
     names: tuple[str, ...]
@@ -69,26 +69,25 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """Read our .safetensors.
 
     Raises:
-        MaskRCNNError: it is broken, not ours, or holds values that no checkpoint has.
+        MaskRCNNError: it is broken, not ours, or its metadata is invalid.
     """
     path = Path(path)
     metadata = read_metadata(path)
     if metadata.get("format") != FORMAT:
         what = f"expected a checkpoint of format {FORMAT}, found metadata {shown(sorted(metadata))}"
         raise MaskRCNNError(what, where=path, fix="use a .safetensors written by maskrcnn, or a torchvision .pth")
-    fix = "copy the file again"
     parts: dict[str, Any] = {}
-    for name, kind in (("names", list), ("config", dict), ("provenance", dict)):
-        if len(metadata.get(name, "")) > MAX_METADATA:
-            raise MaskRCNNError(f"not a readable checkpoint: {name} has {len(metadata[name]):,} characters", where=path)
-        try:
-            parts[name] = parse_json(metadata.get(name, ""))
-        except MaskRCNNError as error:
-            raise MaskRCNNError(f"not a readable checkpoint: {name}: {error.what}", where=path, fix=fix) from None
-        if not isinstance(parts[name], kind):
-            what = f"not a readable checkpoint: {name} is {shown(parts[name])}"
-            raise MaskRCNNError(what, where=path, fix=fix)
     with errors_at(path, "not a readable checkpoint: "):
+        for name, kind in (("names", list), ("config", dict), ("provenance", dict)):
+            text = metadata.get(name, "")
+            if len(text) > MAX_METADATA:
+                raise MaskRCNNError(f"{name} has {len(text):,} characters")
+            try:
+                parts[name] = parse_json(text)
+            except MaskRCNNError as error:
+                raise MaskRCNNError(f"{name}: {error.what}", fix="copy the file again") from None
+            if not isinstance(parts[name], kind):
+                raise MaskRCNNError(f"{name} is {shown(parts[name])}", fix="copy the file again")
         names = check_class_names(parts["names"])
         config = from_dict(parts["config"])
     state = read_safetensors(path)

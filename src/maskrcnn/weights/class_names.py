@@ -1,4 +1,4 @@
-"""Class names as callers and files give them."""
+"""A check of class names from callers and files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def check_class_names(names: Any) -> tuple[str, ...]:
     """The names as a tuple.
 
     Raises:
-        MaskRCNNError: they are no sequence of texts, one is empty or too long, two are the same, or there are none or
+        MaskRCNNError: they are not a sequence of str, one is empty or too long, two are the same, or there are none or
             more than MOST.
     """
     if isinstance(names, str) or not isinstance(names, Sequence):

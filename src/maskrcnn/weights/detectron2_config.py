@@ -1,11 +1,13 @@
-"""detectron2's yaml: settings that do not follow from the parameters, and a check of those that do.
+"""detectron2's yaml: settings that cannot be inferred from the parameters, and a check of those that can.
 
-Missing keys have the values of detectron2's Base-RCNN-FPN.yaml.
+Missing keys take the values of detectron2's Base-RCNN-FPN.yaml.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,10 +16,10 @@ from maskrcnn import documents
 from maskrcnn.config import Config
 from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.model.backbone import RESNETS
+from maskrcnn.limits import RESNET_DEPTHS, SHALLOW
 from maskrcnn.text import listed
 
-# What detectron2's models have in common, in our terms.
+# Settings that all detectron2 models share, under our names.
 ASSUMED: dict[str, Any] = {
     "anchor_rounding": False,
     "anchor_offset": 0.0,
@@ -34,7 +36,7 @@ _ANY_SIZE = 10**6
 
 
 class Detectron2Settings(NamedTuple):
-    """A yaml as our settings; pixel statistics are of values 0..255, channels in the network's order."""
+    """A yaml as our settings; pixel statistics are for values 0..255, channels in the network's order."""
 
     pixel_mean: tuple[float, ...]
     pixel_std: tuple[float, ...]
@@ -45,15 +47,13 @@ class Detectron2Settings(NamedTuple):
 
 
 def find_run_yaml(path: Path) -> Path | None:
-    """The yaml beside a weight file: one of its name, or the config.yaml that detectron2 writes into a run's folder."""
-    for beside in (path.with_suffix(".yaml"), path.with_suffix(".yml"), path.parent / "config.yaml"):
-        if beside.is_file():
-            return beside
-    return None
+    """The yaml beside a weight file: of its name, or the config.yaml that detectron2 writes into a run's folder."""
+    candidates = path.with_suffix(".yaml"), path.with_suffix(".yml"), path.parent / "config.yaml"
+    return next(filter(Path.is_file, candidates), None)
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """A yaml file of plain values. Raises `MaskRCNNError` when it is none, or no mapping."""
+    """A yaml file of plain values. Raises `MaskRCNNError` if it is not a yaml or not a mapping."""
     content = documents.read_yaml(path)
     if not isinstance(content, dict):
         raise MaskRCNNError(f"expected a yaml of settings, found {type(content).__name__}", where=path)
@@ -66,19 +66,19 @@ def is_detectron2_yaml(written: dict[str, Any]) -> bool:
 
 
 def ignored_keys_note(written: dict[str, Any]) -> list[str]:
-    """One line that names the keys of a yaml that would change the model and are not followed; none without such keys.
+    """One line that names the keys of a yaml that would change the model but are ignored; none without such keys.
 
-    Keys without effect here (datasets, solver, other heads) are left out.
+    Keys without effect here (datasets, solver, other heads) are not listed.
     """
     read = {*_REQUIRED, *_HARMLESS, *(key for key, _ in _FIELDS.values())}
     read |= {f"{key}_{when}" for key in _PAIRS.values() for when in ("TRAIN", "TEST")}
     names = []
     for key, value in _leaves(written):
-        section = key.split(".")[:2] if key.startswith("MODEL.") else key.split(".")[:1]
+        section = ".".join(key.split(".")[: 2 if key.startswith("MODEL.") else 1])
         if key in _NOT_FOLLOWED:
             if value != _NOT_FOLLOWED[key]:
                 names.append(f"{key} {shown(value, 30)}")
-        elif (".".join(section) in _FOLLOWED and key not in read) or ".".join(section) not in {*_FOLLOWED, *_ELSEWHERE}:
+        elif section not in _ELSEWHERE and not (section in _FOLLOWED and key in read):
             names.append(key)
     return [f"yaml: not followed: {listed([name[:80] for name in names])}"] if names else []
 
@@ -96,13 +96,13 @@ def settings_from_yaml(written: dict[str, Any] | None, grouped: bool, where: Pat
 
     Args:
         written: the yaml, or None.
-        grouped: whether the backbone is a ResNeXt, whose published model has its own pixel statistics and strides.
+        grouped: whether the backbone is a ResNeXt; the published one has its own pixel statistics and strides.
         where: the weight file, for messages.
 
     Raises:
         MaskRCNNError: a value is invalid, or of an architecture that is not supported.
     """
-    get = _getter(written or {})
+    get = functools.partial(_value, written or {})
     changes: dict[str, Any] = {}
     for name, key in _PAIRS.items():
         ours = ASSUMED[name]
@@ -113,18 +113,18 @@ def settings_from_yaml(written: dict[str, Any] | None, grouped: bool, where: Pat
             try:
                 changes[name] = convert(value)
             except (TypeError, ValueError, IndexError, KeyError, OverflowError):
-                raise MaskRCNNError(f"yaml: {key} is {shown(value)}, which we cannot express", where=where) from None
+                raise MaskRCNNError(f"yaml: {key} is {shown(value)}, which is not supported", where=where) from None
     for key, (fits, expected) in _REQUIRED.items():
         value = get(key)
         if value is not None and not fits(value):
-            what = f"yaml: {key} is {shown(value)}, an architecture we do not have; expected {expected}"
+            what = f"yaml: {key} is {shown(value)}, an unsupported architecture; expected {expected}"
             raise MaskRCNNError(what, where=where, fix="train one here from the backbone's weights, with --preset")
     for part in ("POOLER_TYPE", "POOLER_SAMPLING_RATIO"):
         box, mask = (get(f"MODEL.ROI_{head}_HEAD.{part}") for head in ("BOX", "MASK"))
         if None not in (box, mask) and box != mask:
-            raise MaskRCNNError(f"yaml: {part} is {box} for boxes, {mask} for masks; we have one for both", where=where)
+            raise MaskRCNNError(f"yaml: expected one {part}, found {box} for boxes, {mask} for masks", where=where)
     short, long = (_edge(get(key, usual), key, where) for key, usual in _EDGES.items())
-    # In detectron2 an edge of 0 means: keep the image's size.
+    # In detectron2 an edge of 0 keeps the image's size.
     size = {"short": (short, short), "long": long} if short else {"short": (1, _ANY_SIZE), "long": _ANY_SIZE}
     std = [57.375, 57.12, 58.395] if grouped and written is None else [1.0, 1.0, 1.0]
     return Detectron2Settings(
@@ -139,9 +139,8 @@ def settings_from_yaml(written: dict[str, Any] | None, grouped: bool, where: Pat
 
 def check_against_weights(written: dict[str, Any], config: Config, classes: int, where: Path) -> None:
     """Raise `MaskRCNNError`, naming both values, where a yaml and the parameters disagree."""
-    get = _getter(written)
-    bottleneck = config.backbone not in ("resnet18", "resnet34")
-    in_weights: dict[str, Any] = {
+    bottleneck = config.backbone not in SHALLOW
+    in_weights: dict[str, Any] = {  # None: not to be compared
         "MODEL.RESNETS.DEPTH": int(config.backbone.removeprefix("resnet")),
         "MODEL.FPN.OUT_CHANNELS": config.fpn_channels,
         "MODEL.ROI_HEADS.NUM_CLASSES": classes,
@@ -149,23 +148,23 @@ def check_against_weights(written: dict[str, Any], config: Config, classes: int,
         "MODEL.ROI_BOX_HEAD.NUM_FC": len(config.box_hidden),
         "MODEL.ROI_BOX_HEAD.NUM_CONV": len(config.box_convs),
         "MODEL.ROI_MASK_HEAD.NUM_CONV": len(config.mask_convs),
+        "MODEL.RESNETS.NUM_GROUPS": config.backbone_groups if bottleneck else None,
+        "MODEL.RESNETS.WIDTH_PER_GROUP": config.backbone_group_width if bottleneck else None,
+        "MODEL.ROI_BOX_HEAD.FC_DIM": config.box_hidden[0] if config.box_hidden else None,
+        "MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG": config.box_class_agnostic if classes > 1 else None,
+        "MODEL.ROI_MASK_HEAD.CLS_AGNOSTIC_MASK": config.mask_class_agnostic if classes > 1 else None,
     }
-    if bottleneck:
-        in_weights["MODEL.RESNETS.NUM_GROUPS"] = config.backbone_groups
-        in_weights["MODEL.RESNETS.WIDTH_PER_GROUP"] = config.backbone_group_width
-    if config.box_hidden:
-        in_weights["MODEL.ROI_BOX_HEAD.FC_DIM"] = config.box_hidden[0]
-    if classes > 1:
-        in_weights["MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG"] = config.box_class_agnostic
-        in_weights["MODEL.ROI_MASK_HEAD.CLS_AGNOSTIC_MASK"] = config.mask_class_agnostic
     for key, found in in_weights.items():
-        value = get(key)
-        if value is not None and value != found:
-            raise MaskRCNNError(
-                f"yaml and weights disagree: {key} is {value} in the yaml, {found} in the weights",
-                where=where,
-                fix="pass the yaml of the run that wrote the weights as config=, or move the other one away",
-            )
+        value = _value(written, key)
+        if None not in (value, found) and value != found:
+            raise disagreement(key, value, found, where)
+
+
+def disagreement(key: str, in_yaml: object, in_weights: object, where: Path) -> MaskRCNNError:
+    """The error for a key whose values in the yaml and in the weights differ."""
+    what = f"yaml and weights disagree: {key} is {in_yaml} in the yaml, {in_weights} in the weights"
+    fix = "pass the yaml of the run that wrote the weights as config=, or move the other one away"
+    return MaskRCNNError(what, where=where, fix=fix)
 
 
 def _edge(value: Any, key: str, where: Path) -> int:
@@ -176,22 +175,17 @@ def _edge(value: Any, key: str, where: Path) -> int:
         raise MaskRCNNError(what, where=where, fix="correct the yaml") from None
 
 
-def _getter(written: dict[str, Any]) -> Callable[..., Any]:
-    def get(key: str, default: Any = None) -> Any:
-        value: Any = written
-        for part in key.split("."):
-            if not isinstance(value, dict) or part not in value:
-                return default
-            value = value[part]
-        # Base files write Python tuples, which YAML reads as text.
-        if isinstance(value, str) and value.startswith(("(", "[")):
-            try:
-                value = ast.literal_eval(value)
-            except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
-                return value
-        return value
-
-    return get
+def _value(written: dict[str, Any], key: str, default: Any = None) -> Any:
+    value: Any = written
+    for part in key.split("."):
+        if not isinstance(value, dict) or part not in value:
+            return default
+        value = value[part]
+    # Base files write Python tuples, which YAML reads as text.
+    if isinstance(value, str) and value.startswith(("(", "[")):
+        with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+            return ast.literal_eval(value)
+    return value
 
 
 def _one_a_level(value: Any) -> tuple[float, ...]:
@@ -228,8 +222,6 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "mask_bins": ("MODEL.ROI_MASK_HEAD.POOLER_RESOLUTION", int),
     "max_detections": ("TEST.DETECTIONS_PER_IMAGE", int),
 }
-
-
 _EDGES = {"INPUT.MIN_SIZE_TEST": 800, "INPUT.MAX_SIZE_TEST": 1333}
 _PAIRS = {"rpn_before_nms": "MODEL.RPN.PRE_NMS_TOPK", "proposals": "MODEL.RPN.POST_NMS_TOPK"}
 
@@ -238,13 +230,12 @@ def _is(*values: Any) -> tuple[Callable[[Any], bool], str]:
     return (lambda value: value in values), " or ".join(repr(value) for value in values)
 
 
-_DEPTHS = tuple(int(name.removeprefix("resnet")) for name in RESNETS)
 _REQUIRED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "MODEL.META_ARCHITECTURE": _is("GeneralizedRCNN"),
     "MODEL.MASK_ON": _is(True),
     "MODEL.KEYPOINT_ON": _is(False),
     "MODEL.BACKBONE.NAME": _is("build_resnet_fpn_backbone"),
-    "MODEL.RESNETS.DEPTH": _is(*_DEPTHS),
+    "MODEL.RESNETS.DEPTH": _is(*(int(name.removeprefix("resnet")) for name in RESNET_DEPTHS)),
     "MODEL.RESNETS.RES5_DILATION": _is(1),
     "MODEL.FPN.FUSE_TYPE": _is("sum"),
     "MODEL.ROI_HEADS.NAME": _is("StandardROIHeads"),
@@ -252,7 +243,7 @@ _REQUIRED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "MODEL.ROI_BOX_HEAD.USE_SIGMOID_CE": _is(False),
     "MODEL.ROI_MASK_HEAD.NAME": _is("MaskRCNNConvUpsampleHead"),
 }
-# Keys whose values other than these train or predict otherwise than we do.
+# Keys that change training or prediction unless they have these values, which are ours.
 _NOT_FOLLOWED: dict[str, Any] = {
     "MODEL.BACKBONE.FREEZE_AT": 2,
     "MODEL.RPN.BBOX_REG_LOSS_TYPE": "smooth_l1",
@@ -269,7 +260,7 @@ _NOT_FOLLOWED: dict[str, Any] = {
     "TEST.AUG.ENABLED": False,
 }
 _FOLLOWED = {"MODEL.RPN", "MODEL.ROI_HEADS", "MODEL.ROI_BOX_HEAD", "MODEL.ROI_MASK_HEAD", "MODEL.ANCHOR_GENERATOR"}
-# Sections without effect here, or that follow from the weights.
+# Sections without effect here, or that are inferred from the weights.
 _ELSEWHERE = {
     *("_BASE_", "CUDNN_BENCHMARK", "DATALOADER", "DATASETS", "FLOAT32_PRECISION", "GLOBAL", "INPUT", "OUTPUT_DIR"),
     *("SEED", "SOLVER", "TEST", "VERSION", "VIS_PERIOD"),

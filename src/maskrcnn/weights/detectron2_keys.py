@@ -1,7 +1,7 @@
 """detectron2's Mask R-CNN checkpoints: parameters under our names, settings from their shapes, buffers and yaml.
 
-Background is the last class there as here. Its models take BGR images by default; the first layer's channels are
-flipped, so that ours take RGB.
+Background is the last class, as here. Its models take BGR images by default; the first layer's channels are flipped,
+so that ours take RGB.
 """
 
 from __future__ import annotations
@@ -14,54 +14,40 @@ from torch import Tensor
 
 from maskrcnn.config import preset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.weights.architecture import Rename, Renames, flip_first_layer, infer_config, rename_parameters
+from maskrcnn.weights.architecture import Renames, conv_or_norm, flip_first_layer, infer_config, rename_parameters
 from maskrcnn.weights.detectron2_config import (
     ASSUMED,
     Detectron2Settings,
     check_against_weights,
+    disagreement,
     ignored_keys_note,
     settings_from_yaml,
 )
 from maskrcnn.weights.foreign_checkpoint import ForeignCheckpoint, pixel_statistics
 
 
-def _level(name: str, part: int) -> Rename:
-    """Level n of a pyramid whose levels are numbered from 2."""
-    return lambda found: f"fpn.{name}.{int(found[1]) - 2}.{part}."
+def _block_part(found: re.Match[str]) -> str:
+    """A convolution of a residual block, or its norm; stages are numbered from 2."""
+    stage, block, number, norm = found.groups()
+    part = f"{'bn' if norm else 'conv'}{number}" if number else f"downsample.{int(bool(norm))}"
+    return f"backbone.layer{int(stage) - 1}.{block}.{part}."
 
 
-def _numbered(name: str, rest: str = "", by: int = 1) -> Rename:
-    """Layer n of layers numbered from ``by``."""
-    return lambda found: f"{name}.{int(found[1]) - by}.{rest}"
-
-
-def _block(part: str) -> Rename:
-    return lambda found: f"backbone.layer{int(found[1]) - 1}.{found[2]}." + part.format(*found.groups()[2:])
-
-
-_RES = r"backbone\.bottom_up\.res(\d)\.(\d+)\."
 _RENAMES: Renames = [
     (r"backbone\.bottom_up\.stem\.conv1\.norm\.", "backbone.bn1."),
     (r"backbone\.bottom_up\.stem\.conv1\.", "backbone.conv1."),
-    (_RES + r"shortcut\.norm\.", _block("downsample.1.")),
-    (_RES + r"shortcut\.", _block("downsample.0.")),
-    (_RES + r"conv(\d)\.norm\.", _block("bn{0}.")),
-    (_RES + r"conv(\d)\.", _block("conv{0}.")),
-    (r"backbone\.fpn_lateral(\d)\.norm\.", _level("lateral", 1)),
-    (r"backbone\.fpn_lateral(\d)\.", _level("lateral", 0)),
-    (r"backbone\.fpn_output(\d)\.norm\.", _level("output", 1)),
-    (r"backbone\.fpn_output(\d)\.", _level("output", 0)),
-    (r"proposal_generator\.rpn_head\.conv\.conv(\d)\.", _numbered("rpn.convs", "0.", by=0)),
+    (r"backbone\.bottom_up\.res(\d)\.(\d+)\.(?:shortcut|conv(\d))\.(?:(norm)\.)?", _block_part),
+    (r"backbone\.fpn_lateral(\d)\.(?:(norm)\.)?", conv_or_norm("fpn.lateral", first=2)),
+    (r"backbone\.fpn_output(\d)\.(?:(norm)\.)?", conv_or_norm("fpn.output", first=2)),
+    (r"proposal_generator\.rpn_head\.conv\.conv(\d)\.", r"rpn.convs.\1.0."),
     (r"proposal_generator\.rpn_head\.conv\.", "rpn.convs.0.0."),
     (r"proposal_generator\.rpn_head\.objectness_logits\.", "rpn.logits."),
     (r"proposal_generator\.rpn_head\.anchor_deltas\.", "rpn.deltas."),
-    (r"roi_heads\.box_head\.conv(\d)\.norm\.", _numbered("box_head.convs", "1.")),
-    (r"roi_heads\.box_head\.conv(\d)\.", _numbered("box_head.convs", "0.")),
-    (r"roi_heads\.box_head\.fc(\d)\.", _numbered("box_head.hidden")),
+    (r"roi_heads\.box_head\.conv(\d)\.(?:(norm)\.)?", conv_or_norm("box_head.convs", first=1)),
+    (r"roi_heads\.box_head\.fc(\d)\.", lambda found: f"box_head.hidden.{int(found[1]) - 1}."),
     (r"roi_heads\.box_predictor\.cls_score\.", "box_head.logits."),
     (r"roi_heads\.box_predictor\.bbox_pred\.", "box_head.deltas."),
-    (r"roi_heads\.mask_head\.mask_fcn(\d)\.norm\.", _numbered("mask_head.convs", "1.")),
-    (r"roi_heads\.mask_head\.mask_fcn(\d)\.", _numbered("mask_head.convs", "0.")),
+    (r"roi_heads\.mask_head\.mask_fcn(\d)\.(?:(norm)\.)?", conv_or_norm("mask_head.convs", first=1)),
     (r"roi_heads\.mask_head\.deconv\.", "mask_head.upsample."),
     (r"roi_heads\.mask_head\.predictor\.", "mask_head.logits."),
 ]
@@ -88,62 +74,49 @@ def convert_detectron2(state: dict[str, Tensor], where: Path, written: dict[str,
     config, classes = infer_config(ours, preset("resnet50_fpn").replace(**ASSUMED), where)
     notes = []
     try:
-        settings = _with_buffers(
-            settings_from_yaml(written, config.backbone_groups > 1, where), buffers, written, where
-        )
+        settings = settings_from_yaml(written, config.backbone_groups > 1, where)
+        settings = _with_buffers(settings, buffers, written, where)
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
-        what = f"yaml: a value is of another kind than detectron2 writes: {error}"
+        what = f"yaml: a value has another type than detectron2 writes: {error}"
         raise MaskRCNNError(what, where=where, fix="pass the config.yaml of the run as config=") from None
     if written is None:
+        stride = "STRIDE_IN_1X1" if settings.stride_in_1x1 else "stride in the 3x3 convolutions"
         notes.append(
-            "no yaml beside the file: detectron2's own settings for this backbone are taken "
-            f"({_stride(settings)}, {'BGR' if settings.bgr else 'RGB'}, pixel std {list(settings.pixel_std)}, "
+            "no yaml beside the file: detectron2's own settings for this backbone are assumed "
+            f"({stride}, {'BGR' if settings.bgr else 'RGB'}, pixel std {list(settings.pixel_std)}, "
             "thresholds, anchors, input size); pass config=FILE.yaml if it was trained with others"
         )
-    elif "_BASE_" in written:
-        notes.append(
-            f"yaml: _BASE_ {str(written['_BASE_'])[:100]} is not followed; detectron2's FPN settings stand for it"
-        )
-    if written is not None:
+    else:
+        if "_BASE_" in written:
+            base = str(written["_BASE_"])[:100]
+            notes.append(f"yaml: _BASE_ {base} is not followed; detectron2's FPN settings are assumed")
         notes += ignored_keys_note(written)
         check_against_weights(written, config, classes, where)
+    statistics = pixel_statistics(settings.pixel_mean, settings.pixel_std, settings.bgr, where)
     config = config.replace(
         **settings.changes,
-        preprocess={
-            **settings.preprocess,
-            **pixel_statistics(settings.pixel_mean, settings.pixel_std, settings.bgr, where),
-        },
+        preprocess={**settings.preprocess, **statistics},
         backbone_stride_in_1x1=settings.stride_in_1x1,
     )
     if settings.bgr:
-        flip_first_layer(ours)
-        notes.append("trained on BGR: the first layer's channels are flipped, the model takes RGB")
+        notes.append(flip_first_layer(ours))
     return ForeignCheckpoint("detectron2", ours, config, classes, None, notes)
-
-
-def _stride(settings: Detectron2Settings) -> str:
-    return "STRIDE_IN_1X1" if settings.stride_in_1x1 else "stride in the 3x3 convolutions"
 
 
 def _with_buffers(
     settings: Detectron2Settings, buffers: dict[str, Tensor], written: dict[str, Any] | None, where: Path
 ) -> Detectron2Settings:
-    """The settings with the pixel statistics and anchors of the file's buffers. Raises `MaskRCNNError` where a yaml
-    contradicts them."""
+    """The settings with the pixel statistics and anchors of the file's buffers, which a yaml must not contradict."""
     model = (written or {}).get("MODEL") or {}
-    measured: dict[str, tuple[float, ...]] = {}
+    measured: dict[str, Any] = {}
     for name in ("pixel_mean", "pixel_std"):
         if name in buffers:
             measured[name] = tuple(round(float(value), 4) for value in buffers[name].flatten())
             if name.upper() in model and any(
                 abs(one - other) > 1e-2 for one, other in zip(measured[name], getattr(settings, name), strict=True)
             ):
-                raise MaskRCNNError(
-                    f"yaml and weights disagree: MODEL.{name.upper()} is {list(getattr(settings, name))} in the yaml, "
-                    f"{list(measured[name])} in the weights",
-                    where=where,
-                    fix="pass the yaml of the run that wrote the weights",
-                )
+                in_yaml, in_weights = list(getattr(settings, name)), list(measured[name])
+                raise disagreement(f"MODEL.{name.upper()}", in_yaml, in_weights, where)
     if "pixel_mean" in measured and "FORMAT" not in ((written or {}).get("INPUT") or {}):
         # In photographs red has the largest mean and blue the smallest.
         settings = settings._replace(bgr=measured["pixel_mean"][0] <= measured["pixel_mean"][-1])
@@ -155,5 +128,4 @@ def _with_buffers(
             "anchor_ratios": tuple(round(float(side[1] / side[0]), 4) for side in sides[0]),
         }
         settings = settings._replace(changes={**settings.changes, **anchors})
-    mean, std = (measured.get(name, getattr(settings, name)) for name in ("pixel_mean", "pixel_std"))
-    return settings._replace(pixel_mean=mean, pixel_std=std)
+    return settings._replace(**measured)

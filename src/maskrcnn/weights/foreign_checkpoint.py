@@ -26,17 +26,17 @@ class ForeignCheckpoint(NamedTuple):
     state: dict[str, Tensor]
     config: Config
     classes: int
-    names: tuple[str, ...] | None  # those in the file
-    notes: list[str]  # what was read from where, and what was assumed
+    names: tuple[str, ...] | None  # as in the file
+    notes: list[str]  # where settings were found, and what was assumed
 
 
 def choose_class_names(
     foreign: ForeignCheckpoint, given: Sequence[str] | None, where: Path
 ) -> tuple[tuple[str, ...], list[str]]:
-    """The names of a file's classes: those given, its own, COCO's if their number is COCO's, else numbers; and a note.
+    """The names of a file's classes, and notes: those given, its own, COCO's if the number fits, or else numbers.
 
     Raises:
-        MaskRCNNError: their number is not that of the file's classes.
+        MaskRCNNError: there are more or fewer names than classes.
     """
     notes: list[str] = []
     names = given
@@ -45,11 +45,10 @@ def choose_class_names(
         try:
             names = check_class_names(foreign.names)
         except MaskRCNNError as error:
-            notes = [f"the file's own names are not taken: {error.what}"]
+            notes = [f"the file's own names are not used: {error.what}"]
     if names is None and foreign.classes == len(coco):
-        outputs = foreign.classes + 1
         names = coco
-        notes.append(f"{outputs} outputs: taken as COCO's categories")
+        notes.append(f"{foreign.classes + 1} outputs: taken as COCO's categories")
     elif names is None:
         names = [f"class {number}" for number in range(1, foreign.classes + 1)]
         notes.append(f"the file names no classes: {listed(names)}; pass names=[…]")
@@ -63,7 +62,7 @@ def pixel_statistics(mean: Sequence[float], std: Sequence[float], bgr: bool, whe
     """``Preprocess`` fields of statistics given for values 0..255, in order blue, green, red if ``bgr``.
 
     Raises:
-        MaskRCNNError: they are no numbers.
+        MaskRCNNError: they are not numbers.
     """
     step = -1 if bgr else 1
     try:
@@ -72,5 +71,5 @@ def pixel_statistics(mean: Sequence[float], std: Sequence[float], bgr: bool, whe
             "std": tuple(float(value) / 255 for value in std)[::step],
         }
     except (TypeError, ValueError, OverflowError):
-        what = f"expected pixel statistics in numbers, found mean {shown(mean)} and std {shown(std)}"
+        what = f"expected numbers as pixel statistics, found mean {shown(mean)} and std {shown(std)}"
         raise MaskRCNNError(what, where=where, fix="correct the settings that they come from") from None

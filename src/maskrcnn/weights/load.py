@@ -11,7 +11,7 @@ from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.weights.any_checkpoint import Settings, read_any_checkpoint
 from maskrcnn.weights.checkpoint import Checkpoint
 from maskrcnn.weights.load_report import LoadReport
-from maskrcnn.weights.parameter_copy import copy_class_rows, has_class_rows, is_rgb_layer_for, spread_rgb
+from maskrcnn.weights.parameter_copy import copy_class_rows, spread_rgb
 
 
 def load_model(
@@ -22,7 +22,7 @@ def load_model(
     The arguments are those of `read_any_checkpoint`.
 
     Raises:
-        MaskRCNNError: as `read_any_checkpoint`; or the file does not fill the architecture.
+        MaskRCNNError: as `read_any_checkpoint`; or parameters of the architecture are missing in the file.
     """
     checkpoint, notes = read_any_checkpoint(source, names, config)
     count = sum(value.numel() for value in checkpoint.state.values())
@@ -45,7 +45,7 @@ def _incomplete(details: str, source: str | Path) -> MaskRCNNError:
 
 
 def load_checkpoint(model: MaskRCNN, checkpoint: Checkpoint, source: str) -> LoadReport:
-    """Copy what fits into the model; rows of classes go where the names are the same.
+    """Copy what fits into the model; rows of classes are matched by name.
 
     A first layer on RGB is spread over other channels.
     """
@@ -57,22 +57,15 @@ def load_checkpoint(model: MaskRCNN, checkpoint: Checkpoint, source: str) -> Loa
         report.classes_new = [name for name in model.names if name not in checkpoint.names]
     for key, target in own.items():
         value = checkpoint.state.get(key)
-        if value is not None and is_rgb_layer_for(value, target):
-            value = spread_rgb(value, target.shape[1])
-            report.note_spread(key, target.shape[1])
+        if value is not None:
+            value = spread_rgb(key, value, target, report.notes)
         layer = key.rpartition(".")[0]
         if key.endswith("num_batches_tracked"):
             if value is not None:
                 target.copy_(value)
         elif value is None:
             report.reinitialised.append((key, "not in the checkpoint"))
-        elif (
-            not same_classes
-            and has_class_rows(layer, value, checkpoint.names)
-            and has_class_rows(layer, target, model.names)
-            and value.shape[1:] == target.shape[1:]
-        ):
-            copy_class_rows(layer, value, checkpoint.names, target, model.names)
+        elif not same_classes and copy_class_rows(layer, value, checkpoint.names, target, model.names):
             report.matched += 1
         elif value.shape != target.shape:
             report.reinitialised.append((key, f"shape {list(value.shape)} there, {list(target.shape)} here"))

@@ -1,8 +1,8 @@
 """Pickles of arrays and containers, read without running any code they name.
 
-A pickle is a program: it names functions and has them called. Here a name stands for a function of ours that builds an
-array or an ordered dict; any other name for a placeholder, `Inert`, that stores its arguments and does nothing. Names
-that only make sense for running code are refused. Allocations are bounded by the size of the file.
+A pickle is a program that names functions and calls them. Here a few names are replaced by functions of ours that build
+arrays and ordered dicts; all others by a placeholder, `Inert`, that stores its arguments and does nothing. Names that
+only serve to run code are refused. Allocations are bounded by the size of the file.
 """
 
 from __future__ import annotations
@@ -24,12 +24,11 @@ from maskrcnn.text import first_line
 MAX_STEPS = 5_000_000  # a model of 1,000 arrays takes about 30,000
 
 _NUMPY_CORE = ("numpy.core", "numpy._core")
-# Modules and functions that no weight file needs. None would be run; a file that names one is refused.
+# Modules and functions that no weight file needs: a file that names one is refused.
 _CODE = {"os", "posix", "nt", "subprocess", "sys", "shutil", "socket", "importlib", "runpy", "pty", "ctypes", "code"}
 _CODE |= {"pickle", "_pickle", "marshal", "webbrowser", "multiprocessing", "threading", "urllib", "http"}
 _RUNS = {"eval", "exec", "execfile", "compile", "open", "file", "apply", "input", "breakpoint", "__import__", "load"}
-_FORBIDDEN = {"PERSID", "BINPERSID", "EXT1", "EXT2", "EXT4", "NEXT_BUFFER"}  # they refer to objects outside the file
-
+_FORBIDDEN = {"PERSID", "BINPERSID", "EXT1", "EXT2", "EXT4", "NEXT_BUFFER"}  # these refer to objects outside the file
 
 Names = Mapping[tuple[str, str], Callable[..., Any]]
 
@@ -87,21 +86,19 @@ def safely(path: Path, read: Callable[[mmap.mmap], Any]) -> Any:
     """``read(content)`` of a file's bytes, which are mapped: only the parts that are used are read.
 
     Raises:
-        MaskRCNNError: the file is cut off or no pickle, or it names what only runs code; none of it was run.
+        MaskRCNNError: the file is truncated or no pickle, or names code to run; none of it was run.
     """
     try:
         with path.open("rb") as file:
-            # Copy on write: torch takes no read-only memory.
+            # Copy on write: torch needs writable memory.
             return read(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
     except _UnsafePickleError as error:
-        raise MaskRCNNError(
-            f"not a weight file that can be read safely: {error}; nothing of it was run",
-            where=path,
-            fix="save the parameters alone: torch.save({'state_dict': model.state_dict()}, 'plain.pth')",
-        ) from None
+        what = f"not a weight file that can be read safely: {error}; nothing of it was run"
+        fix = "save only the parameters: torch.save({'state_dict': model.state_dict()}, 'plain.pth')"
+        raise MaskRCNNError(what, where=path, fix=fix) from None
     except (MemoryError, RecursionError, OverflowError):
-        reason = "it asks for more memory than it has content"
-    except Exception as error:  # any exception of the unpickler for a file that is no pickle
+        reason = "it asks for more memory than its size allows"
+    except Exception as error:  # the unpickler raises any class for a broken file
         reason = first_line(error)
     what = f"not a weight file that can be read safely: {reason}"
     raise MaskRCNNError(what, where=path, fix="copy or download the file again") from None
@@ -113,9 +110,9 @@ def load_one(
     """One pickle from the position of ``content`` (a file or map); its arrays are unfinished, see `resolved`.
 
     Args:
-        size: limit for the bytes that its text may decode to.
-        names: functions of ours for further names in the pickle.
-        persistent: gives an object outside the pickle, by its id.
+        size: most bytes that its text may decode to.
+        names: functions of ours that replace further names.
+        persistent: returns the object outside the pickle that has this id.
     """
     start = content.tell()
     _check_steps(content, persistent is not None)
@@ -128,7 +125,7 @@ class _UnsafePickleError(Exception):
 
 
 def refuse(why: str) -> Any:
-    """End the reading, with a reason that follows "not a weight file that can be read safely"."""
+    """Stop reading. The reason is appended to "not a weight file that can be read safely"."""
     raise _UnsafePickleError(why)
 
 
@@ -136,19 +133,19 @@ def _check_steps(content: Any, outside: bool) -> None:
     """Check all opcodes before any is executed."""
     for steps, (opcode, argument, _) in enumerate(pickletools.genops(content), start=1):
         if opcode.name in _FORBIDDEN and not (outside and opcode.name in ("PERSID", "BINPERSID")):
-            raise _UnsafePickleError(f"it takes the step {opcode.name}")
+            raise _UnsafePickleError(f"it uses the opcode {opcode.name}")
         if opcode.name in ("GLOBAL", "INST"):
             module, _, name = str(argument).partition(" ")
             _check_name(module, name)
-        # An index far beyond those used before would make the unpickler allocate all in between.
+        # The unpickler allocates all memo entries up to the largest index.
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > steps:
-            raise _UnsafePickleError("it numbers its objects without order")
+            raise _UnsafePickleError("its memo indices are out of order")
         if steps > MAX_STEPS:
-            raise _UnsafePickleError(f"it takes more than {MAX_STEPS:,} steps")
+            raise _UnsafePickleError(f"it has more than {MAX_STEPS:,} opcodes")
 
 
 class _Function:
-    """A function of ours in place of the one that a pickle names; the pickle cannot change it."""
+    """A function of ours in place of the one that a pickle names, protected from changes by the pickle."""
 
     __slots__ = ("_call",)
     _call: Callable[..., Any]
@@ -207,7 +204,7 @@ class _Unpickler(pickle.Unpickler):
             self.names[f"{core}.multiarray", "scalar"] = self.scalar
             self.names[f"{core}.numeric", "_frombuffer"] = self.array
         for module in ("builtins", "__builtin__"):
-            self.names[module, "bytes"] = lambda *args: refuse("it asks for bytes of a number") if args else b""
+            self.names[module, "bytes"] = lambda *args: refuse("it allocates bytes by their number") if args else b""
 
     def find_class(self, module: str, name: str) -> Any:
         _check_name(module, name)
@@ -220,7 +217,7 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, pid: Any) -> Any:
         if self.persistent is None:
-            raise _UnsafePickleError("it asks for what lies outside of it")
+            raise _UnsafePickleError("it refers to data outside of it")
         return self.persistent(pid)
 
     def scalar(self, dtype: object, content: object = b"") -> Any:
@@ -237,7 +234,7 @@ class _Unpickler(pickle.Unpickler):
         return text.encode("latin1")
 
     def array(self, content: object, dtype: object, shape: object, order: object) -> np.ndarray | Inert:
-        """An array over bytes of the pickle; objects and text stay inert. Shapes of another size are refused."""
+        """An array over bytes of the pickle; objects and text become `Inert`. Shapes of another size are refused."""
         if isinstance(dtype, _DType) and dtype.dtype is None:
             return Inert(content)
         if isinstance(content, str):
@@ -261,7 +258,7 @@ def _check_name(module: str, name: str) -> None:
 
 
 def _plain_dtype(code: object) -> np.dtype[Any] | None:
-    """The numeric dtype of this code; None for objects, text and other types that are no weights."""
+    """The numeric dtype of this code; None for objects, text and other types that weights do not have."""
     code = code.decode("latin1") if isinstance(code, bytes) else code
     if not isinstance(code, str):
         raise _UnsafePickleError("a dtype without a code")

@@ -1,4 +1,4 @@
-"""safetensors files, read and written. Written are whole files with the umask's rights; a full disk is an `OSError`."""
+"""Reads and writes safetensors. Files are written whole, with the umask's rights; a full disk is an `OSError`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_TENSORS = 100_000
 
 
 def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write a .safetensors; what was there stays until it is whole.
+    """Write a .safetensors; an existing file is replaced once the new one is complete.
 
     Args:
         tensors: contiguous, on the CPU.
@@ -34,7 +34,7 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Map
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """As `write_tensors`, directly. Raises `OSError` where the system does not write."""
+    """As `write_tensors`, without the temporary file. Raises `OSError` if it cannot be written."""
     try:
         save_file(dict(tensors), path, dict(metadata or {}))
     except SafetensorError as error:
@@ -54,7 +54,7 @@ def read_safetensors(path: Path, kind: str = "checkpoint") -> dict[str, Tensor]:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """What a .safetensors says beside its tensors. Raises `MaskRCNNError` when it is broken."""
+    """The metadata of a .safetensors. Raises `MaskRCNNError` when it is broken."""
     with _open(path) as file:
         return file.metadata() or {}
 

@@ -1,13 +1,12 @@
 """Finds a detector's parameters in the content of a file: one dict of tensors among all that a training run saves.
 
-Trainers use any keys and prefixes, so every dict or object that holds tensors is a candidate. The one whose parameter
-names are a detector's is taken; of several, one that is no average of weights, and of these the first.
+Trainers use any keys and prefixes, so every dict or object that holds tensors is a candidate. The one with a detector's
+parameter names is chosen; of several, those that are no average of weights are preferred, then the first.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ from torch import Tensor
 from maskrcnn.weights.restricted_pickle import Inert
 from maskrcnn.weights.torch_archive import Stored, Unreadable
 
-# How parameter names begin in the libraries that are read, after any prefix.
+# Beginnings of parameter names in the supported libraries, after any prefix.
 _BEGINS = re.compile(
     r"(?:^|\.)(?=(?:roi_heads\.|rpn\.head\.|proposal_generator\.|backbone\.(?:bottom_up|body|fpn)\.|roi_head\.|rpn_head\."
     r"|neck\.|bbox_head\.|head\.cls_subnet|transformer\.))"
@@ -36,12 +35,12 @@ class FoundStateDict(NamedTuple):
     """Parameters by their names without the prefix, and where they were found."""
 
     state: dict[str, Any]
-    place: str  # keys that lead to their dict, joined by dots; empty for the top level
+    place: str  # keys of the enclosing dicts, joined by dots; empty for the top level
     prefix: str = ""
-    others: Sequence[str] = ()  # other places that hold parameters of the same names, and are not used
+    others: Sequence[str] = ()  # other places with parameters of the same names, which are not used
 
     def notes(self) -> list[str]:
-        """One line on which parameters were taken, unless there was only one choice."""
+        """One line on which parameters were chosen, unless there was no choice."""
         if not (self.place or self.prefix or self.others):
             return []
         line = f"parameters taken from {self.place!r}" if self.place else "parameters taken"
@@ -52,7 +51,7 @@ class FoundStateDict(NamedTuple):
 
 
 def find_state_dict(content: Any) -> FoundStateDict | None:
-    """A detector's parameters in the content of a file; without one, those of the largest dict; or None."""
+    """A detector's parameters in the content of a file, or else those of the largest dict; None without tensors."""
     if not (groups := list(_groups(content))):
         return None
     candidates = [candidate for group in groups for candidate in _candidates(group)]
@@ -91,21 +90,19 @@ def _unwrapped(key: str) -> str:
 
 
 def _candidates(group: FoundStateDict) -> list[FoundStateDict]:
-    """For each prefix after which a group's names are a detector's, the parameters with that prefix."""
+    """For each prefix that precedes a detector's names in a group, the parameters with that prefix."""
     names = {key: _unwrapped(key) for key in group.state}
-    prefixes: Counter[str] = Counter()
-    shown: dict[str, str] = {}
+    prefixes: dict[str, str] = {}  # and each as it is in the file, with wrappers
     for key, name in names.items():
         if match := _BEGINS.search(name):
             prefix = name[: match.end()]
-            prefixes[prefix] += 1
             rest = name[match.end() :]
-            shown.setdefault(prefix, key.removesuffix(rest) if key.endswith(rest) else prefix)
+            prefixes.setdefault(prefix, key.removesuffix(rest) if key.endswith(rest) else prefix)
     owner = {name: max((p for p in prefixes if name.startswith(p)), key=len, default=None) for name in names.values()}
     found = []
-    for prefix in prefixes:
+    for prefix, in_file in prefixes.items():
         state = {name.removeprefix(prefix): group.state[key] for key, name in names.items() if owner[name] == prefix}
-        found.append(FoundStateDict(state, group.place, shown[prefix]))
+        found.append(FoundStateDict(state, group.place, in_file))
     return found
 
 
@@ -128,7 +125,7 @@ def _groups(content: Any, place: tuple[str, ...] = (), seen: set[int] | None = N
 
 def _flat(content: Any, seen: set[int], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
     """All tensors of nested dicts and objects, by their names joined with dots."""
-    if _is_tensor(content):
+    if isinstance(content, _TENSORS):
         yield prefix, content
         return
     if not isinstance(content, dict | Inert) or id(content) in seen or depth > _DEEPEST:
@@ -142,12 +139,6 @@ def _flat(content: Any, seen: set[int], prefix: str = "", depth: int = 0) -> Ite
 
 def _is_parameter(key: Any, value: Any) -> bool:
     """Whether a value in a flat dict is one of the parameters, not a number beside them such as n_averaged."""
-    return (
-        isinstance(key, str)
-        and _is_tensor(value)
-        and ("." in key or isinstance(value, Unreadable) or len(value.shape) > 0)
-    )
-
-
-def _is_tensor(value: Any) -> bool:
-    return isinstance(value, _TENSORS)
+    if not isinstance(key, str) or not isinstance(value, _TENSORS):
+        return False
+    return "." in key or isinstance(value, Unreadable) or len(value.shape) > 0

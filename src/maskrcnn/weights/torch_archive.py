@@ -1,6 +1,6 @@
 """Files of ``torch.save``, read without running any code: zip archives, the format before them, and tar.
 
-A tensor is a `Stored` description; its numbers stay in the file until they are needed.
+A tensor is a `Stored` description; its numbers are read from the file when they are needed.
 """
 
 from __future__ import annotations
@@ -22,26 +22,23 @@ from maskrcnn.weights.restricted_pickle import Inert, load_one, refuse, resolved
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _MODULES = ("torch", "torch.cuda", "torch.storage")
-_STORAGES = {
-    f"{name}Storage": dtype
-    for name, dtype in {
-        "Float": torch.float32,
-        "Double": torch.float64,
-        "Half": torch.float16,
-        "BFloat16": torch.bfloat16,
-        "Long": torch.int64,
-        "Int": torch.int32,
-        "Short": torch.int16,
-        "Char": torch.int8,
-        "Byte": torch.uint8,
-        "Bool": torch.bool,
-        "ComplexFloat": torch.complex64,
-        "ComplexDouble": torch.complex128,
-        "Untyped": torch.uint8,
-        "QInt8": torch.int8,
-        "QUInt8": torch.uint8,
-        "QInt32": torch.int32,
-    }.items()
+_STORAGES = {  # class names without "Storage"
+    "Float": torch.float32,
+    "Double": torch.float64,
+    "Half": torch.float16,
+    "BFloat16": torch.bfloat16,
+    "Long": torch.int64,
+    "Int": torch.int32,
+    "Short": torch.int16,
+    "Char": torch.int8,
+    "Byte": torch.uint8,
+    "Bool": torch.bool,
+    "ComplexFloat": torch.complex64,
+    "ComplexDouble": torch.complex128,
+    "Untyped": torch.uint8,
+    "QInt8": torch.int8,
+    "QUInt8": torch.uint8,
+    "QInt32": torch.int32,
 }
 _UNREADABLE = {
     "_rebuild_qtensor": "quantised",
@@ -60,7 +57,7 @@ class Unreadable(Inert):
 
 
 class Storage:
-    """A row of numbers; its bytes may be set later than its type and size."""
+    """A flat array of numbers; its bytes may be set after its type and size."""
 
     __slots__ = ("count", "data", "dtype", "swap")
 
@@ -72,10 +69,10 @@ class Storage:
         self.swap = False
 
     def fill(self, content: Any, start: int, end: int) -> int:
-        """Take its bytes from ``content[start:]`` and return their end."""
+        """Set its bytes from ``content[start:]``; returns where they end."""
         size = self.count * self.dtype.itemsize
         if not 0 <= start <= start + size <= end:
-            raise ValueError("cut off: a tensor's numbers are missing")
+            raise ValueError("truncated: a tensor's numbers are missing")
         self.data = memoryview(content)[start : start + size]
         return start + size
 
@@ -107,11 +104,11 @@ class Stored:
             refuse("a tensor of an impossible shape")
         self.storage, self.offset = storage, offset
         self.shape, self.stride = tuple(size), tuple(stride)
-        self.dtype = dtype if isinstance(dtype, torch.dtype) else storage.dtype
+        self.dtype = _dtype(dtype) or storage.dtype
         count = storage.count * storage.dtype.itemsize // self.dtype.itemsize
         last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
         if 0 not in self.shape and last >= count:
-            refuse("a tensor that reaches beyond its numbers")
+            refuse("a tensor that exceeds its storage")
 
     def __setstate__(self, state: object) -> None:
         """Ignore attributes of a parameter."""
@@ -146,15 +143,11 @@ def read_torch_file(path: Path) -> Any:
 
 
 def _names() -> dict[tuple[str, str], Any]:
-    """Functions of ours for torch's names."""
+    """Functions of ours that replace those of torch."""
     names: dict[tuple[str, str], Any] = {
         ("torch._utils", "_rebuild_tensor"): Stored,
-        ("torch._utils", "_rebuild_tensor_v2"): lambda storage, offset, size, stride, *_: Stored(
-            storage, offset, size, stride
-        ),
-        ("torch._utils", "_rebuild_tensor_v3"): lambda storage, offset, size, stride, grad, hooks, dtype, *_: Stored(
-            storage, offset, size, stride, _dtype(dtype)
-        ),
+        ("torch._utils", "_rebuild_tensor_v2"): lambda *args: Stored(*args[:4]),
+        ("torch._utils", "_rebuild_tensor_v3"): lambda *args: Stored(*args[:4], *args[6:7]),
         ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
         ("torch._utils", "_rebuild_parameter_with_state"): lambda data, *_: data,
         ("torch._tensor", "_rebuild_from_type_v2"): lambda build, kind, args, state: (
@@ -167,7 +160,7 @@ def _names() -> dict[tuple[str, str], Any]:
         names["torch._utils", name] = lambda *args, made=made: made()
     for module in _MODULES:
         for name, dtype in _STORAGES.items():
-            names[module, name] = lambda *_, dtype=dtype: dtype
+            names[module, f"{name}Storage"] = lambda *_, dtype=dtype: dtype
     return names
 
 
@@ -177,30 +170,30 @@ def _dtype(name: Any) -> torch.dtype | None:
 
 
 def _storage_of_bytes(content: Any) -> Storage:
-    """The storage of a tensor in a plain pickle: a file of the old format within the file."""
+    """The storage of a tensor in a plain pickle: an embedded file of the old format."""
     content = content.encode("latin1") if isinstance(content, str) else content
     if not isinstance(content, bytes):
-        refuse("a storage of no bytes")
+        refuse("a storage that is not bytes")
     file = io.BytesIO(content)
     storage = _sequence(file, len(content), view=bytearray(content))
     return storage if isinstance(storage, Storage) else refuse("a storage of another kind")
 
 
 class _Storages:
-    """The storages that a pickle refers to, by their keys."""
+    """The storages that a pickle refers to, by key."""
 
     def __init__(self) -> None:
         self.known: dict[str, Storage] = {}
 
     def __call__(self, pid: Any) -> Any:
         if not isinstance(pid, tuple) or not pid:
-            return refuse("it asks for what lies outside of it")
+            return refuse("it refers to data outside of it")
         if pid[0] == "module":
             return pid[1]
         _, kind, key, _, count, *rest = pid
         key, dtype = str(key), kind()
         if not isinstance(dtype, torch.dtype):
-            return refuse("a storage of numbers of an unknown kind")
+            return refuse("a storage of an unknown dtype")
         if key not in self.known:
             self.known[key] = Storage(dtype, count)
         if rest and rest[0] is not None:
@@ -219,11 +212,11 @@ def _archive(content: mmap.mmap, path: Path) -> Any:
     def span(name: str) -> tuple[int, int]:
         info = entries.get(name)
         if info is None or info.compress_type != zipfile.ZIP_STORED:
-            raise ValueError(f"{name[:60]} is missing in the archive, or compressed, which torch does not do")
+            raise ValueError(f"{name[:60]} is missing in the archive, or compressed, which torch never does")
         names, extra = struct.unpack("<HH", content[info.header_offset + 26 : info.header_offset + 30])
         start = info.header_offset + 30 + names + extra
         if start + info.file_size > len(content):
-            raise ValueError("cut off")
+            raise ValueError("truncated")
         return start, start + info.file_size
 
     start, end = span(pickles[0])
@@ -242,7 +235,7 @@ def _sequence(content: Any, size: int, view: Any = None) -> Any:
     first = load_one(content, size, _names())
     if first != _MAGIC:
         return resolved(first)
-    for _ in range(2):  # the version of the protocol, and about the machine
+    for _ in range(2):  # the protocol version and the machine
         load_one(content, size)
     storages = _Storages()
     made = load_one(content, size, _names(), storages)
@@ -253,7 +246,7 @@ def _sequence(content: Any, size: int, view: Any = None) -> Any:
         storage = storages.known[str(key)]
         (count,) = struct.unpack("<q", view[at : at + 8])
         if count != storage.count:
-            raise ValueError("a storage of another size than its tensor says")
+            raise ValueError("a storage whose size differs from its tensor's")
         at = storage.fill(view, at + 8, size)
     return resolved(made)
 

@@ -1,7 +1,7 @@
 """torchvision's Mask R-CNN checkpoints (v1, v2, any model of its class on a ResNet) under our names, in our row order.
 
-torchvision puts background first and gives it box deltas and a mask of its own; here background comes last among the
-logits and has neither. Both today's parameter names and those of the first published files are converted.
+In torchvision, background comes first and has box deltas and a mask; here it is last among the logits and has neither.
+Today's parameter names and those of the first published files are converted.
 """
 
 from __future__ import annotations
@@ -12,15 +12,13 @@ import torch
 from torch import Tensor
 
 from maskrcnn.config import preset
-from maskrcnn.weights.architecture import Renames, infer_config, rename_parameters
+from maskrcnn.weights.architecture import Renames, conv_or_norm, infer_config, rename_parameters
 from maskrcnn.weights.foreign_checkpoint import ForeignCheckpoint
 
 _RENAMES: Renames = [
     (r"backbone\.body\.", "backbone."),
-    (r"backbone\.fpn\.inner_blocks\.(\d+)\.(\d)\.", r"fpn.lateral.\1.\2."),
-    (r"backbone\.fpn\.inner_blocks\.(\d+)\.", r"fpn.lateral.\1.0."),
-    (r"backbone\.fpn\.layer_blocks\.(\d+)\.(\d)\.", r"fpn.output.\1.\2."),
-    (r"backbone\.fpn\.layer_blocks\.(\d+)\.", r"fpn.output.\1.0."),
+    (r"backbone\.fpn\.inner_blocks\.(\d+)\.(?:([01])\.)?", conv_or_norm("fpn.lateral")),
+    (r"backbone\.fpn\.layer_blocks\.(\d+)\.(?:([01])\.)?", conv_or_norm("fpn.output")),
     (r"rpn\.head\.conv\.(\d+)\.0\.", r"rpn.convs.\1.0."),
     (r"rpn\.head\.conv\.", "rpn.convs.0.0."),
     (r"rpn\.head\.cls_logits\.", "rpn.logits."),
@@ -38,7 +36,7 @@ _RENAMES: Renames = [
 ]
 _ASSUMPTIONS = (
     "a torchvision file states neither input size, thresholds, anchor sizes nor the norms' epsilon: its defaults are "
-    "taken (800 to 1333, score 0.05, NMS 0.5, 100 detections, anchors 32 to 512, 1e-5). A model fine-tuned from "
+    "assumed (800 to 1333, score 0.05, NMS 0.5, 100 detections, anchors 32 to 512, 1e-5). A model fine-tuned from "
     "torchvision's COCO weights of v1 has an epsilon of 0: pass config=FILE.yaml with norm_eps: 0"
 )
 
