@@ -72,7 +72,7 @@ def convert_mmdetection(state: dict[str, Tensor], rest: dict[str, Any], where: P
         notes.append("the file holds no pixel statistics: ImageNet's in RGB are assumed, as in most of its configs")
     config = config.replace(**{name: settings[name] for name in _BETAS.values() if name in settings})
     notes += [
-        f"loss_bbox of {head}: {settings[head]} is not supported, L1 is used" for head in _BETAS if head in settings
+        f"loss_bbox of {head}: {settings[head]} is not followed, L1 is used" for head in _BETAS if head in settings
     ]
     if "style" in settings:
         config = config.replace(backbone_stride_in_1x1=settings["style"] == "caffe")
