@@ -53,7 +53,7 @@ bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     [
         (bomb, "aliases that expand"),
         ("a: " + "[" * 3000 + "]" * 3000, "nest"),
-        ("a: &a [*a]", "alias of what it stands in"),
+        ("a: &a [*a]", "alias of a node that contains it"),
         ("a: !!python/object/apply:os.system [true]", "type"),
         ("a: !!timestamp 2024-01-02", "type !!timestamp"),
         ("a: !!binary AAAA", "type !!binary"),

@@ -1,4 +1,4 @@
-"""YAML and JSON written by somebody else: size, depth and expansion are limited before anything is built from them."""
+"""Untrusted YAML and JSON: size, depth and expansion are checked before anything is built from them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ MAX_DEPTH = 64
 MAX_YAML_NODES = 500_000
 
 _PLAIN = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "seq", "map"))
-_TEXT = "tag:yaml.org,2002:str"
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 3, 60, 60, 30
 
@@ -35,29 +34,25 @@ def shown(value: object, limit: int = 60) -> str:
 def read_yaml(path: Path, *, as_written: Collection[str] = ()) -> Any:
     """The content of a YAML file: dicts, lists, str, int, float, bool and None.
 
-    Dates stay text. A tag that asks for anything else is an error, and so are cycles.
+    Dates stay text. Tags of other types and cycles are errors.
 
     Args:
-        as_written: top-level keys below which every scalar is the text that stands in the file: ``no``, ``02146``.
+        as_written: top-level keys below which scalars stay text as in the file, such as ``no`` and ``02146``.
 
     Raises:
-        MaskRCNNError: the file cannot be read, is no YAML, or exceeds MAX_YAML_BYTES, MAX_DEPTH or MAX_YAML_NODES.
+        MaskRCNNError: the file cannot be read, is not YAML, or exceeds MAX_YAML_BYTES, MAX_DEPTH or MAX_YAML_NODES.
     """
     import yaml
 
     text = _read_text(path, MAX_YAML_BYTES, "YAML")
     try:
         return _built(text, as_written)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError, AttributeError, TypeError, LookupError) as error:
+        # Python's own errors come from values such as a number of 5,000 digits, 0x, or !!bool abc.
         mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or first_line(error)
-        where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
-        raise MaskRCNNError(
-            f"not valid YAML: {str(problem)[:200]}{where}", where=path, fix="correct the file"
-        ) from None
-    except (ValueError, OverflowError, RecursionError, AttributeError, TypeError, LookupError) as error:
-        # Values that Python does not take, such as a number of 5,000 digits, 0x, or !!bool abc.
-        raise MaskRCNNError(f"not valid YAML: {str(error)[:200]}", where=path, fix="correct the file") from None
+        place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
+        problem = str(getattr(error, "problem", None) or first_line(error))[:200]
+        raise MaskRCNNError(f"not valid YAML: {problem}{place}", where=path, fix="correct the file") from None
 
 
 def read_json(
@@ -70,17 +65,13 @@ def read_json(
         object_hook: as of `json.loads`.
 
     Raises:
-        MaskRCNNError: the file cannot be read, is no JSON, is nested too deeply or too large.
+        MaskRCNNError: the file cannot be read, is not JSON, is nested too deeply or too large.
     """
     return parse_json(_read_text(path, max_bytes, "JSON"), path, object_hook=object_hook)
 
 
 def parse_json(text: str, where: object = None, *, object_hook: Callable[[dict[str, Any]], Any] | None = None) -> Any:
-    """As `read_json`, from text.
-
-    Args:
-        where: what an error names as the place.
-    """
+    """As `read_json`, from text; ``where`` is the place that an error names."""
     try:
         return json.loads(text, object_hook=object_hook)
     except RecursionError:
@@ -99,8 +90,7 @@ def _read_text(path: Path, max_bytes: int | None, kind: str) -> str:
         if max_bytes is not None and size > max_bytes:
             raise MaskRCNNError(f"expected at most {max_bytes:,} bytes of {kind}, found {size:,}", where=path)
         content = path.read_bytes()
-        encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-        return content.decode(encoding)
+        return content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise MaskRCNNError(
             f"not valid {kind}: not {error.encoding} text, byte {error.start} is {error.object[error.start]:#04x}",
@@ -130,9 +120,9 @@ def _built(text: str, as_written: Collection[str]) -> Any:
         if node is None:
             return None
         _check_nodes(node)
-        if isinstance(node, yaml.MappingNode):
+        if node.id == "mapping":
             for key, value in node.value:
-                if isinstance(key, yaml.ScalarNode) and key.value in as_written and not _is_null(value):
+                if key.id == "scalar" and key.value in as_written and not value.tag.endswith(":null"):
                     _keep_text(value)
         return loader.construct_document(node)
     finally:
@@ -140,7 +130,7 @@ def _built(text: str, as_written: Collection[str]) -> Any:
 
 
 def _check_depth(text: str, loader: Any) -> None:
-    """Raises before the nodes are composed, which recurses."""
+    """Raise for deep nesting before the nodes are composed, which recurses."""
     import yaml
 
     depth = 0
@@ -152,7 +142,7 @@ def _check_depth(text: str, loader: Any) -> None:
 
 
 def _check_nodes(root: Any) -> None:
-    """Raises for cycles, for tags of other types, and where aliases multiply to more than MAX_YAML_NODES nodes."""
+    """Raise for cycles, for tags of other types, and where aliases multiply to more than MAX_YAML_NODES nodes."""
     import yaml
 
     counts: dict[int, int | None] = {}
@@ -160,19 +150,14 @@ def _check_nodes(root: Any) -> None:
     def count(node: Any) -> int:
         known = counts.get(id(node), 0)
         if known is None:
-            raise yaml.MarkedYAMLError(problem="an alias of what it stands in", problem_mark=node.start_mark)
+            raise yaml.MarkedYAMLError(problem="an alias of a node that contains it", problem_mark=node.start_mark)
         if known:
             return known
         if node.tag not in _PLAIN and not node.tag.endswith(":merge"):
             tag = node.tag.replace("tag:yaml.org,2002:", "!!")
             raise yaml.MarkedYAMLError(problem=f"a value of type {tag[:60]}", problem_mark=node.start_mark)
         counts[id(node)] = None
-        children: list[Any] = []
-        if isinstance(node, yaml.SequenceNode):
-            children = node.value
-        elif isinstance(node, yaml.MappingNode):
-            children = [part for pair in node.value for part in pair]
-        total = 1 + sum(map(count, children))
+        total = 1 + sum(map(count, _children(node)))
         if total > MAX_YAML_NODES:
             what = f"aliases that expand to more than {MAX_YAML_NODES:,} values"
             raise yaml.MarkedYAMLError(problem=what, problem_mark=node.start_mark)
@@ -182,20 +167,16 @@ def _check_nodes(root: Any) -> None:
     count(root)
 
 
-def _is_null(node: Any) -> bool:
-    return bool(node.tag.endswith(":null"))
+def _children(node: Any) -> list[Any]:
+    """The nodes directly below a node; of a mapping the keys and the values."""
+    if node.id == "scalar":
+        return []
+    return node.value if node.id == "sequence" else [part for pair in node.value for part in pair]
 
 
 def _keep_text(node: Any) -> None:
-    """Make every scalar below a text, keys included."""
-    import yaml
-
-    if isinstance(node, yaml.ScalarNode):
-        node.tag = _TEXT
-    elif isinstance(node, yaml.SequenceNode):
-        for part in node.value:
-            _keep_text(part)
-    elif isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            _keep_text(key)
-            _keep_text(value)
+    """Turn every scalar of a tree, keys included, into text."""
+    if node.id == "scalar":
+        node.tag = "tag:yaml.org,2002:str"
+    for child in _children(node):
+        _keep_text(child)

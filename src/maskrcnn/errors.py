@@ -1,17 +1,17 @@
-"""The one error users see: what is wrong, where, and how to mend it; and the exit codes of commands."""
+"""The error that users see, with what is wrong, where, and the fix; and the exit codes of commands."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-SOME_SKIPPED = 1  # the rest is done
+SOME_SKIPPED = 1  # the rest was processed
 ALL_FAILED = 2
 INTERRUPTED = 130
 
 
 class MaskRCNNError(Exception):
-    """A problem with the user's input, told in one line.
+    """A problem with the user's input, described in one line.
 
     Args:
         what: what was expected and what was found.
@@ -35,11 +35,11 @@ def errors_at(where: object, prefix: str = "") -> Iterator[None]:
 
 
 def shortened(text: str, limit: int = 1000) -> str:
-    """The text, its middle left out where it is longer: messages quote files, whose values have any length."""
+    """The text, without its middle if it is longer: messages quote files, whose values may be huge."""
     return text if len(text) <= limit else f"{text[: limit // 2]} … {text[-limit // 2 :]}"
 
 
-# What may end a command without being a fault of the program: OSError is a full disk, or a folder that vanished.
+# What may end a command without a bug: an OSError is a full disk, or a folder that was removed meanwhile.
 EXPECTED_ENDS = (MaskRCNNError, OSError, MemoryError, KeyboardInterrupt)
 
 

@@ -1,6 +1,6 @@
 """The settings of a model: type and range of each, and the memory that they need together.
 
-Needs no torch: an exported model's settings are checked by the same rules.
+Imports no torch: exported models' settings are checked by the same rules.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ RESNET_DEPTHS: dict[str, tuple[int, ...]] = {
     "resnet101": (3, 4, 23, 3),
     "resnet152": (3, 8, 36, 3),
 }
+_SMALLER_NETWORK = "lower fpn_channels, box_hidden, box_convs, mask_convs, box_bins or backbone_group_width"
 SHALLOW = ("resnet18", "resnet34")  # of blocks without a bottleneck
 STAGES = 4  # of every backbone
 
@@ -105,14 +106,13 @@ def check_settings(record: Any, prefix: str = "") -> None:
 
 
 def _coerced(kind: Any, value: Any, name: str) -> Any:
-    """Value as the field's type: JSON and YAML know no tuples, and write 1 for 1.0."""
+    """A value as its field's type: JSON and YAML have no tuples, and write 1 for 1.0."""
     if get_origin(kind) is Literal:
         fits, expected = isinstance(value, str) and value in get_args(kind), " or ".join(get_args(kind))
     elif get_origin(kind) is tuple:
         items = get_args(kind)
-        fits, expected = isinstance(value, list | tuple), str(kind)
-        if fits and items[-1] is not Ellipsis:
-            fits = len(value) == len(items)
+        expected = str(kind)
+        fits = isinstance(value, list | tuple) and (items[-1] is Ellipsis or len(value) == len(items))
         if fits:
             return tuple(_coerced(items[0], item, name) for item in value)
     elif kind is float:
@@ -171,19 +171,18 @@ def check_pixels(record: Any) -> None:
 
 
 def check_together(config: Any) -> None:
-    """What no single field of a `Config` tells: order, and memory.
+    """Check the fields of a `Config` against each other: order of bounds, parameters, and memory of an image.
 
     Raises:
         MaskRCNNError: the bounds of a pair are the wrong way round, or the network has more than MAX_PARAMETERS, or an
             image needs a tensor of more than MAX_TENSOR bytes.
     """
     check_order("rpn_iou", config.rpn_iou)
-    count = parameter_count(config)
-    if count > MAX_PARAMETERS:
+    if (count := parameter_count(config)) > MAX_PARAMETERS:
         raise MaskRCNNError(
             f"model settings: a network of {count / 1e9:,.1f} billion parameters, {_gib(4 * count)}; expected at most "
             f"{MAX_PARAMETERS / 1e9:.1f} billion",
-            fix="lower fpn_channels, box_hidden, box_convs, mask_convs, box_bins or backbone_group_width",
+            fix=_SMALLER_NETWORK,
         )
     settings, largest = largest_tensor(config)
     if largest > MAX_TENSOR:
@@ -208,7 +207,7 @@ def check_buildable(config: Any, classes: int, free: int | None) -> None:
         raise MaskRCNNError(
             f"a network of {count / 1e9:,.2f} billion parameters for {classes:,} classes: it takes {_gib(4 * count)}, "
             f"{left}",
-            fix="lower fpn_channels, box_hidden, box_convs, mask_convs, box_bins or backbone_group_width",
+            fix=_SMALLER_NETWORK,
         )
 
 

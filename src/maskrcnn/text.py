@@ -1,4 +1,4 @@
-"""Words for people: counts with their nouns, and text of unknown origin made safe to show."""
+"""Text for messages: counts with their nouns, lists of names, and untrusted text made safe to print."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import os
 import sys
 import unicodedata
 from collections.abc import Collection
+from contextlib import suppress
 from itertools import islice
+from pathlib import Path
 from typing import TextIO
 
-# Joiners inside words and emoji are letters to their readers.
+# Zero-width joiners belong to words of some scripts and to emoji.
 _KEPT = "\u200c\u200d"
 _HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 _INSTEAD = {"→": "->", "…": "...", "–": "-", "×": "x", "·": "-", "“": '"', "”": '"', "’": "'", "│": "|", "─": "-"}  # noqa: RUF001
@@ -53,13 +55,11 @@ def first_line(error: BaseException, last: bool = False) -> str:
 
 
 def visible(text: str) -> str:
-    r"""The text with escapes in place of what a terminal obeys or hides, so that it stays on its line.
+    r"""The text with escapes in place of characters that a terminal interprets or hides.
 
     Control characters, line ends and marks of writing direction become "\x1b", "\n", "\u202e"; a byte of a file name
-    that is no UTF-8 becomes "\xff".
+    that is not UTF-8 becomes "\xff".
     """
-    if text.isprintable():
-        return text
     return "".join(_escaped(c) if unicodedata.category(c) in _HIDDEN and c not in _KEPT else c for c in text)
 
 
@@ -70,7 +70,7 @@ def _escaped(character: str) -> str:
 
 
 def cut_to_bytes(text: str, most: int) -> str:
-    """The beginning of a file name that takes at most so many bytes."""
+    """The longest beginning of a file name that takes at most this many bytes."""
     text = text[:most]
     while len(text.encode("utf-8", "surrogatepass")) > most:
         text = text[:-1]
@@ -78,22 +78,20 @@ def cut_to_bytes(text: str, most: int) -> str:
 
 
 def replace_unencodable() -> None:
-    """Let standard output and error take any character: one that their encoding lacks is replaced or escaped."""
+    """Make standard output and error replace or escape characters that their encoding lacks."""
     codecs.register_error("maskrcnn", _replaced)
     for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="maskrcnn")
+        with suppress(AttributeError):  # none, or not a text file
+            stream.reconfigure(errors="maskrcnn")  # type: ignore[union-attr]
 
 
 def discard_rest(stream: TextIO | None) -> None:
-    """Send what is still to be written to a stream nowhere, so that leaving the process does not fail on it."""
-    try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())  # type: ignore[union-attr]
-        os.close(nowhere)
-    except (OSError, ValueError, AttributeError):  # a stream without a file
-        pass
+    """Redirect a stream to the null device, so that flushing it when the process ends does not fail."""
+    with (
+        suppress(OSError, ValueError, AttributeError),
+        Path(os.devnull).open("wb") as nowhere,
+    ):  # a stream without a file
+        os.dup2(nowhere.fileno(), stream.fileno())  # type: ignore[union-attr]
 
 
 def _replaced(error: UnicodeError) -> tuple[str, int]:

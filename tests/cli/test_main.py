@@ -134,7 +134,7 @@ def test_ctrl_c_keeps_what_is_done(photos: Path, tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(Predictor, "_start", interrupted)
     code, text = run("predict", photos, "--out", tmp_path / "out", "--score", "0.1")
-    assert (code, "error stopped" in text.splitlines()) == (130, True), text
+    assert code == 130, text
     assert len(list((tmp_path / "out").glob("*.png"))) == 2
     json.loads((tmp_path / "out" / "predictions.json").read_text())
 

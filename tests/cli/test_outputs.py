@@ -165,15 +165,17 @@ def test_folders_above_a_json_file_are_made(shapes: Path, tmp_path: Path) -> Non
 
 @unix
 @pytest.mark.parametrize(
-    ("words", "made"),
+    ("words", "made", "examined"),
     [
-        ("dataset convert DATA OUT --format yolo", "images/train/*.png"),
-        ("dataset split DATA OUT --merge", "*/*.png"),
-        ("doctor DATA --fix OUT", "train/*.png"),
+        ("dataset convert DATA OUT --format yolo", "images/train/*.png", 1),
+        ("dataset split DATA OUT --merge", "*/*.png", 2),  # without its label file it is no data set yet
+        ("doctor DATA --fix OUT", "train/*.png", 2),
     ],
 )
-def test_a_data_set_that_was_not_written_to_its_end(shapes: Path, tmp_path: Path, words: str, made: str) -> None:
-    """The run is killed after its first image; then it is looked at, and written again."""
+def test_a_data_set_that_was_not_written_to_its_end(
+    shapes: Path, tmp_path: Path, words: str, made: str, examined: int
+) -> None:
+    """The run is killed after its first image; then the folder is examined, and written again."""
     out = tmp_path / "out"
     chosen = [{"DATA": shapes, "OUT": out}.get(word, word) for word in words.split()]
     killed = subprocess.run(
@@ -183,7 +185,7 @@ def test_a_data_set_that_was_not_written_to_its_end(shapes: Path, tmp_path: Path
     assert len(list(out.glob(made))) == 1
     assert "not finished" in (out / MARK).read_text()
     for words, expected in (
-        (("doctor", out), 1),
+        (("doctor", out), examined),
         (("train", out, "--out", tmp_path / "run"), 2),
         (("dataset", "view", out, "--out", "x.png"), 2),
     ):

@@ -48,9 +48,8 @@ def environment() -> dict[str, str]:
 def machine(device: torch.device) -> str:
     """What a measurement ran on, in one line; no host name."""
     cpu = f"{_processor()}, {_cpu_cores()}"
-    if device.type == "cuda":
-        return f"{torch.cuda.get_device_name(device)}; {cpu}; torch {torch.__version__}"
-    return f"{device.type}: {cpu}; torch {torch.__version__}"
+    where = f"{torch.cuda.get_device_name(device)};" if device.type == "cuda" else f"{device.type}:"
+    return f"{where} {cpu}; torch {torch.__version__}"
 
 
 def _fast_forms() -> dict[str, str]:
@@ -94,13 +93,10 @@ def _cuda() -> str:
     if not torch.cuda.is_available():
         built = f"for CUDA {torch.version.cuda}" if torch.version.cuda else "without CUDA"
         return f"no device (torch was built {built})"
-    devices = []
-    for number in range(torch.cuda.device_count()):
-        about = torch.cuda.get_device_properties(number)
-        devices.append(f"{about.name}, {about.total_memory / 2**30:.0f} GiB")
-    library = torch.backends.cudnn.version()
+    found = map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
+    devices = "; ".join(f"{device.name}, {device.total_memory / 2**30:.0f} GiB" for device in found)
     fast = _yes(has_fast_bf16(torch.device("cuda")))
-    return f"{'; '.join(devices)}; CUDA {torch.version.cuda}, cuDNN {library}, bf16 {fast}"
+    return f"{devices}; CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}, bf16 {fast}"
 
 
 def _can_read(name: str) -> bool:

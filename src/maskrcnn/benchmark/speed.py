@@ -151,7 +151,11 @@ def measure_speeds(
     Raises:
         MaskRCNNError: the exact form cannot run.
     """
-    budget = _TimeBudget(seconds)
+    start = time.perf_counter()
+
+    def share_used() -> float:
+        return min((time.perf_counter() - start) / seconds, 1.0)
+
     on_cuda = device.type == "cuda"
     # Predictors hold copies of the weights. Those of CUDA also record, a few input shapes each.
     predictors: dict[object, ImagePredictor] = {}
@@ -169,9 +173,9 @@ def measure_speeds(
     groups = [order[first : first + group_size] for first in range(0, len(order), group_size)]
 
     left_out = []
-    start = time.perf_counter()
+    warming = time.perf_counter()
     for one in timed[:]:
-        progress(f"warm up {one.variant}", budget.share_used())
+        progress(f"warm up {one.variant}", share_used())
         try:
             # CUDA takes an input shape as it is the first time, and records it the second time.
             for group in groups * 2 if on_cuda else groups[:1]:
@@ -184,9 +188,9 @@ def measure_speeds(
             timed.remove(one)
     if not on_cuda:
         warm = time.perf_counter()
-        fit = int((budget.end - warm) / (warm - start) / ENOUGH_TURNS)
+        fit = int((start + seconds - warm) / (warm - warming) / ENOUGH_TURNS)
         groups = groups[: max(fit, -(-FEWEST_IMAGES // group_size))]
-    turns = _take_turns(timed, images, groups, budget, progress)
+    turns = _take_turns(timed, images, groups, share_used, progress)
     used = len({index for group in groups for index in group})
     return SpeedComparison([one.measured() for one in timed], used, turns, left_out)
 
@@ -225,7 +229,7 @@ def _take_turns(
     timed: list[_TimedVariant],
     images: Sequence[np.ndarray],
     groups: list[list[int]],
-    budget: _TimeBudget,
+    share_used: Callable[[], float],
     progress: Progress,
 ) -> int:
     """Time all variants on all groups of images until the time is over; the number of turns on the last group."""
@@ -235,13 +239,13 @@ def _take_turns(
     turn = 0
     while True:
         for number, group in enumerate(groups):
-            if turn and budget.share_used() >= 1:
+            if turn and share_used() >= 1:
                 return len(timed[0].seconds[-1])
             # The first to run may find the cache cold or the machine rested: each turn begins with another one.
             first = turn % len(timed)
             found = {}
             for one in timed[first:] + timed[:first]:
-                progress(str(one.variant), budget.share_used())
+                progress(str(one.variant), share_used())
                 found[one.variant] = one.time(number, [images[index] for index in group])
             if not turn:
                 for one in timed:
@@ -249,13 +253,3 @@ def _take_turns(
                     one.compare({index: pair for index, *pair in pairs if index not in seen})
                 seen.update(group)
         turn += 1
-
-
-class _TimeBudget:
-    """Seconds to spend from now on."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds, self.end = seconds, time.perf_counter() + seconds
-
-    def share_used(self) -> float:
-        return min(1 - (self.end - time.perf_counter()) / self.seconds, 1.0)

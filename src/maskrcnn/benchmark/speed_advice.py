@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from maskrcnn.benchmark.speed import ENOUGH_TURNS, SpeedComparison, Variant, VariantSpeed
@@ -42,8 +42,9 @@ def advise(comparison: SpeedComparison, default: str) -> Advice:
     rows, exact = comparison.rows, comparison.rows[0]
     name = exact.variant.precision
     own = [row for row in rows if row.variant.own]
+    cautions = tuple(_cautions(comparison))
     if exact.agreement.share is None:
-        return Advice(name, exact.variant.batch, _unknown(own, exact), cautions=_cautions(comparison))
+        return Advice(name, exact.variant.batch, _unknown(own, exact), cautions=cautions)
     good = [row for row in own if _share(row) >= ENOUGH] or [exact]
     fastest = min(row.seconds for row in good)
     even = [row for row in good if row.seconds <= fastest * NOISE]
@@ -53,7 +54,7 @@ def advise(comparison: SpeedComparison, default: str) -> Advice:
         best.variant.batch,
         " ".join([_choice(best, own, exact, default), *_refused(best, own)]),
         *_other_sizes(best, rows),
-        _cautions(comparison),
+        cautions,
     )
 
 
@@ -116,17 +117,11 @@ def _unknown(own: Sequence[VariantSpeed], exact: VariantSpeed) -> str:
     )
 
 
-def _cautions(comparison: SpeedComparison) -> tuple[str, ...]:
+def _cautions(comparison: SpeedComparison) -> Iterator[str]:
     found = comparison.rows[0].agreement
     objects = found.kept + found.lost
-    cautions = []
     if 0 < objects < FEW:
-        cautions.append(
-            f"only {plural(objects, 'object')} to compare, of which one is {100 / objects:.0f} %: give "
-            "images of your own that show more"
-        )
+        each = f"{100 / objects:.0f} %"
+        yield f"only {plural(objects, 'object')} to compare, each {each} of the agreement: give images that show more"
     if comparison.turns < ENOUGH_TURNS:
-        cautions.append(
-            f"timed {comparison.turns}x only: for steadier figures give more --seconds, or a quieter machine"
-        )
-    return tuple(cautions)
+        yield f"timed {comparison.turns}x only: for steadier figures give more --seconds, or a quieter machine"

@@ -9,7 +9,7 @@ import typer
 from maskrcnn.cli.console import bold, deliver_json, paragraph, say, show_report, show_table, warn
 from maskrcnn.cli.options import SOURCES_HELP, Device, JsonFile, Model, Score, Trust, comma_separated
 from maskrcnn.cli.output_claim import own_file
-from maskrcnn.cli.progress import ProgressBar
+from maskrcnn.cli.progress import progress_bar
 from maskrcnn.errors import SOME_SKIPPED, MaskRCNNError
 from maskrcnn.text import plural
 
@@ -75,8 +75,12 @@ def benchmark(
             if isinstance(network, Artifact):
                 say(repr(network))
             say(machine(where))
-        with ProgressBar("load", 1.0, counted=False, on_stderr=True) as bar:
-            comparison = measure_speeds(network, images, variants, where, score, seconds, bar.show)
+        with progress_bar("load", 1.0, counted=False, on_stderr=True) as update:
+
+            def show(what: str, share: float) -> None:
+                update(description=what, completed=share)
+
+            comparison = measure_speeds(network, images, variants, where, score, seconds, show)
         advice = advise(comparison, loaded.default)
         left_out = [*loaded.unsuited, *comparison.left_out]
         if json_out != "-":
@@ -87,8 +91,7 @@ def benchmark(
             warn(line)
         content = {"model": model, "machine": machine(where), "score": score, **to_json(comparison, advice)}
         deliver_json({**content, "left_out": left_out}, json_out)
-    if skipped:
-        raise typer.Exit(SOME_SKIPPED)
+    raise typer.Exit(SOME_SKIPPED if skipped else 0)
 
 
 def _show_speeds(comparison: SpeedComparison, advice: Advice, title: str) -> None:

@@ -1,7 +1,7 @@
-"""All output of the command line: plain text, unless styled here. Also the tables that verbs share.
+"""Everything that the command line prints: lines, warnings, tables and JSON.
 
-No text is ever read as markup, and what a terminal would obey or hide is shown as an escape (`maskrcnn.text.visible`).
-Lines that cannot be written, because a pipe was closed or a disk is full, do not stop the work.
+Text is never parsed as markup, and control or hidden characters are escaped (`maskrcnn.text.visible`). Failure to
+print, because a pipe was closed or a disk is full, does not stop the work.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from maskrcnn.output.atomic_file import write_text
 from maskrcnn.text import discard_rest, visible
 
 if TYPE_CHECKING:
-    from maskrcnn.annotations.problem import Problem
     from maskrcnn.predict.image_predictor import WeightReport
 
 
@@ -74,20 +73,20 @@ def say(*parts: str | Text) -> None:
 
 
 def warn(line: str, label: str = "note", style: str = "yellow") -> None:
-    """One line on standard error on what was skipped, changed or went wrong."""
+    """One line on standard error about what was skipped, changed or went wrong."""
     errors.show(_line((styled(label, style), " ", line)), wrap=False)
 
 
-def show_problems(problems: Iterable[Problem]) -> bool:
-    """Warn of each problem once; whether images or objects were lost."""
+def show_problems(problems: Iterable[Problem]) -> int:
+    """Warn of each problem once; the exit code: 1 if images or objects were lost, else 0."""
     log = ProblemLog(problems)
     for problem in log:
         warn(str(problem))
-    return bool(log.images_lost or log.objects_lost)
+    return SOME_SKIPPED if log.images_lost or log.objects_lost else 0
 
 
 def fail(error: object) -> None:
-    """The line of an error that ends the verb."""
+    """The error that ends the command, in one line on standard error."""
     warn(str(error), "error", "red")
 
 
@@ -97,13 +96,8 @@ def paragraph(text: str, indent: int = 4) -> None:
 
 
 def silence() -> None:
-    """Print no results: of several processes, only the first one does."""
+    """Print no results: of several processes, only the first does."""
     out.quiet = True
-
-
-def on_terminal() -> bool:
-    """Whether standard output is a terminal."""
-    return out.is_terminal
 
 
 def closing(code: int) -> int:
@@ -123,17 +117,13 @@ def closing(code: int) -> int:
 
 
 def json_text(content: object, ascii_only: bool = False) -> str:
-    """Content as JSON that any encoding of Unicode can hold: bytes of file names that are no UTF-8 are escaped."""
+    """Content as JSON that can be encoded in UTF-8: undecodable bytes of file names are escaped."""
     text = json.dumps(content, indent=1, ensure_ascii=ascii_only)
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def say_json(content: object) -> None:
-    """Content for programs on standard output.
-
-    Raises:
-        MaskRCNNError: it cannot be written.
-    """
+    """Write content as JSON to standard output. Raises `MaskRCNNError` if it cannot be written."""
     unicode = (getattr(sys.stdout, "encoding", None) or "").lower().startswith("utf")
     try:
         print(json_text(content, ascii_only=not unicode), flush=True)
@@ -144,7 +134,7 @@ def say_json(content: object) -> None:
 
 
 def deliver_json(content: object, target: str | None) -> None:
-    """Content for programs to a file, to standard output for "-", or nowhere. Raises as `say_json`."""
+    """Write content as JSON to a file, to standard output for "-", or nowhere for None. Raises as `say_json`."""
     if target == "-":
         say_json(content)
     elif target is not None:
@@ -152,7 +142,7 @@ def deliver_json(content: object, target: str | None) -> None:
 
 
 def show_report(report: WeightReport | None) -> None:
-    """How weights were loaded."""
+    """Print how weights were loaded."""
     for line in report.lines() if report else ():
         say(line)
 
@@ -166,7 +156,7 @@ def show_table(
         rows: cells, shown as text; the first row is the head.
         words: columns of words, on the left; the others hold numbers.
         compact: without lines between columns.
-        totals: rows at the end that stand apart.
+        totals: rows at the end that are set apart.
     """
     head, *lines = [[Text(visible(str(cell))) for cell in row] for row in rows]
     table = Table(
@@ -177,12 +167,10 @@ def show_table(
         collapse_padding=compact,
     )
     for place, cell in enumerate(head):
-        number = place >= words
-        table.add_column(cell, justify="right" if number else "left", no_wrap=number, overflow="fold")
-    for place, line in enumerate(lines):
-        if place == len(lines) - totals:
-            table.add_section()
-        table.add_row(*line)
+        numeric = place >= words
+        table.add_column(cell, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
+    for number, line in enumerate(lines, 1):
+        table.add_row(*line, end_section=number == len(lines) - totals)
     needed = Measurement.get(out, out.options, table).minimum
     out.show(table, width=max(out.width, needed))
 

@@ -14,7 +14,7 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator, Sequence
 
     from maskrcnn.weights.load_report import LoadReport
 
@@ -33,9 +33,9 @@ def convert(
         Path | None, typer.Option(help="detectron2's yaml of the run, or a yaml of our settings the file cannot tell.")
     ] = None,
 ) -> None:
-    """Bring a model trained elsewhere into our format.
+    """Convert a checkpoint of another library to maskrcnn's format.
 
-    Says what matched, what did not, and what was assumed.
+    Reports which parameters matched, which did not, and what was assumed.
     """
     if target.suffix != ".safetensors":
         raise MaskRCNNError(f"expected a file ending in .safetensors, found {target.name!r}", where=target)
@@ -52,13 +52,12 @@ def convert(
     say(f"{plural(len(model.names), 'class')} → {target}")
 
 
-def rows(keys: Iterable[str], report: LoadReport) -> list[tuple[object, ...]]:
+def rows(keys: Sequence[str], report: LoadReport) -> Iterator[tuple[object, ...]]:
     """How many parameters of each part of the model were in the file, and how many of the file's were not used."""
     missing = {key for key, _ in report.reinitialised}
-    lines: list[tuple[object, ...]] = [("part", "matched", "not in the file")]
-    keys = list(keys)
+    yield ("part", "matched", "not in the file")
     for part in PARTS:
         of_part = [key for key in keys if key.startswith(f"{part}.")]
         lacking = sum(key in missing for key in of_part)
-        lines.append((part.replace("_", " "), len(of_part) - lacking, lacking))
-    return [*lines, ("of the file, not used", len(report.unused), "")]
+        yield (part.replace("_", " "), len(of_part) - lacking, lacking)
+    yield ("of the file, not used", len(report.unused), "")

@@ -11,7 +11,6 @@ from maskrcnn.cli.console import say, show_problems
 from maskrcnn.cli.options import Data, Link
 from maskrcnn.cli.output_claim import own_folder
 from maskrcnn.cli.progress import bar
-from maskrcnn.errors import SOME_SKIPPED
 from maskrcnn.text import plural
 
 
@@ -42,5 +41,4 @@ def dataset_convert(
         images, objects = plural(written.images, "image"), plural(written.objects, "object")
         say(f"{name or 'all'}: {images}, {objects}{crowd}")
     say(f"{form.title} → {folder}")
-    if show_problems([*done.problems, *done.omissions]):
-        raise typer.Exit(SOME_SKIPPED)
+    raise typer.Exit(show_problems([*done.problems, *done.omissions]))

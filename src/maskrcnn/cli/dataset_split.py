@@ -11,7 +11,7 @@ from maskrcnn.cli.console import say, show_problems, show_table, warn
 from maskrcnn.cli.options import Data, Link, Seed
 from maskrcnn.cli.output_claim import own_folder
 from maskrcnn.cli.progress import bar
-from maskrcnn.errors import SOME_SKIPPED, MaskRCNNError
+from maskrcnn.errors import MaskRCNNError
 from maskrcnn.text import plural
 
 
@@ -68,5 +68,4 @@ def dataset_split(
     for line in plan.missing_classes():
         warn(line)
     say(f"{target.title} → {folder}")
-    if show_problems([*whole.problems, *plan.problems, *done.problems, *done.omissions]):
-        raise typer.Exit(SOME_SKIPPED)
+    raise typer.Exit(show_problems([*whole.problems, *plan.problems, *done.problems, *done.omissions]))

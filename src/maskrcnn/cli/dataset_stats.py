@@ -11,7 +11,6 @@ from maskrcnn.cli.console import say, show_problems, show_table
 from maskrcnn.cli.options import Data, Split, output
 from maskrcnn.cli.output_claim import own_folder
 from maskrcnn.cli.progress import bar
-from maskrcnn.errors import SOME_SKIPPED
 
 
 def dataset_stats(
@@ -52,5 +51,4 @@ def dataset_stats(
         say("There are no objects to derive settings from.")
     for path in files:
         say(f"→ {path}")
-    if show_problems([*dataset.problems, *surveyed.problems]):
-        raise typer.Exit(SOME_SKIPPED)
+    raise typer.Exit(show_problems([*dataset.problems, *surveyed.problems]))

@@ -12,7 +12,7 @@ from maskrcnn.cli.console import say, show_problems
 from maskrcnn.cli.options import Data, Seed, Split, comma_separated, output
 from maskrcnn.cli.output_claim import own_file
 from maskrcnn.cli.progress import bar
-from maskrcnn.errors import SOME_SKIPPED, MaskRCNNError
+from maskrcnn.errors import MaskRCNNError
 from maskrcnn.text import plural
 
 
@@ -41,35 +41,27 @@ def dataset_view(
     They show images with their masks, outlines and class names.
     """
     from maskrcnn.datasets.source import Source
-    from maskrcnn.datasets.survey.contact_sheet import (
-        ContactSheets,
-        check_suffix,
-        choose_images,
-        find_images_by_id,
-        find_labels,
-        save_pages,
-    )
+    from maskrcnn.datasets.survey import contact_sheet
     from maskrcnn.datasets.survey.survey import survey_dataset
 
-    check_suffix(path)
+    contact_sheet.check_suffix(path)
     _, dataset = Source(data).open_or_default(split, "train")
     with own_file(path):
-        labels = find_labels(dataset, comma_separated(classes, dataset.names)) if classes else None
+        labels = contact_sheet.find_labels(dataset, comma_separated(classes, dataset.names)) if classes else None
         if index:
-            chosen = find_images_by_id(dataset, comma_separated(index))
+            chosen = contact_sheet.find_images_by_id(dataset, comma_separated(index))
         else:
             surveyed = None
             if labels is not None or sort is not Sort.random:
                 with bar("measure", len(dataset)) as advance:
                     surveyed = survey_dataset(dataset, advance)
-            chosen = choose_images(dataset, images, sort.value, seed, labels, surveyed)
+            chosen = contact_sheet.choose_images(dataset, images, sort.value, seed, labels, surveyed)
         if not chosen:
             raise MaskRCNNError("no image to show", where=data, fix="choose other classes, or add images")
-        sheets = ContactSheets(dataset, chosen, labels, columns, rows)
+        sheets = contact_sheet.ContactSheets(dataset, chosen, labels, columns, rows)
         with bar("draw", len(sheets)) as advance:
-            for page in save_pages(sheets, path):
+            for page in contact_sheet.save_pages(sheets, path):
                 say(f"→ {page}")
                 advance()
     say(f"{len(chosen):,} of {plural(len(dataset), 'image')}")
-    if show_problems([*dataset.problems, *sheets.problems]):
-        raise typer.Exit(SOME_SKIPPED)
+    raise typer.Exit(show_problems([*dataset.problems, *sheets.problems]))

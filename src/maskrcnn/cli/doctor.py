@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ import typer
 from maskrcnn.cli.console import bold, deliver_json, say, styled
 from maskrcnn.cli.options import JsonFile, MaybeData
 from maskrcnn.cli.output_claim import own_file, own_folder
-from maskrcnn.cli.progress import ProgressBar, busy
+from maskrcnn.cli.progress import progress_bar
 from maskrcnn.text import plural
 
 if TYPE_CHECKING:
@@ -60,13 +61,14 @@ def doctor(
     if fix is not None:
         check_copy(data, fix)
     with own_folder(fix), own_file(json_out):
-        with ProgressBar("images", on_stderr=True) as bar:
-            diagnosis = examine(data, preset, workers, bar.set_total, bar.advance)
+        with progress_bar("images", on_stderr=True) as update:
+            start, advance = (lambda total: update(total=total)), partial(update, advance=1)
+            diagnosis = examine(data, preset, workers, start, advance)
         content = diagnosis.to_dict()
         if json_out != "-":
             show_diagnosis(diagnosis)
         if fix is not None:
-            with busy("writing a corrected copy"):
+            with progress_bar("writing a corrected copy", counted=False, on_stderr=True):
                 repaired = repair(data, fix, preset, workers)
             diagnosis = repaired.after
             content["copy"] = {"folder": str(fix), "mended": repaired.fixed, "left_out": repaired.left_out}
@@ -75,14 +77,14 @@ def doctor(
                 show_repair(repaired.fixed, repaired.left_out, fix)
                 show_diagnosis(diagnosis)
         deliver_json(content, json_out)
-    if diagnosis.errors:
-        raise typer.Exit(ERRORS_FOUND)
+    raise typer.Exit(ERRORS_FOUND if diagnosis.errors else 0)
 
 
 def show_diagnosis(diagnosis: Diagnosis) -> None:
     """A few examples of each check, and the totals."""
     from maskrcnn.datasets.doctor.checks import CHECKS
 
+    root = f"{diagnosis.path.rstrip('/')}/"
     groups: dict[str, list[Problem]] = {}
     for problem in diagnosis.problems:
         groups.setdefault(problem.check, []).append(problem)
@@ -93,7 +95,7 @@ def show_diagnosis(diagnosis: Diagnosis) -> None:
         say(styled(first.severity, colour), " ", bold(check), f" ({count:,}{fixable}): {about}")
         for problem in problems[:_EXAMPLES]:
             split = f"[{problem.split}] " if problem.split else ""
-            say(f"    {split}{_relative(f'{problem.where}: {problem.what}', diagnosis.path)}")
+            say(f"    {split}{problem.where}: {problem.what}".replace(root, ""))
         if count > _EXAMPLES:
             say(f"    … and {count - _EXAMPLES:,} more")
         say(f"    → {first.fix}")
@@ -114,8 +116,3 @@ def show_repair(fixed: dict[str, int], left_out: list[str], folder: Path) -> Non
     for line in left_out:
         say(f"    {line}")
     say("the copy was examined again:")
-
-
-def _relative(text: str, root: str) -> str:
-    """Files as seen from the data's folder."""
-    return text.replace(f"{root.rstrip('/')}/", "")

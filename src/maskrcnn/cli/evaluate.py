@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,11 +12,7 @@ from maskrcnn.cli.metrics_tables import show_class_metrics, show_metrics
 from maskrcnn.cli.options import Data, Device, JsonFile, MaxDetections, Model, Precision, Size, Trust, output
 from maskrcnn.cli.output_claim import own_file, own_folder
 from maskrcnn.cli.progress import bar
-from maskrcnn.errors import SOME_SKIPPED
 from maskrcnn.text import plural
-
-if TYPE_CHECKING:
-    from maskrcnn.evaluation.evaluation import Evaluation
 
 
 def evaluate(
@@ -49,23 +45,18 @@ def evaluate(
         split, dataset = Source(data).open_or_default(split, "val")
         with bar("evaluate", len(dataset)) as advance:
             evaluation = run(predictor, dataset, max_detections, advance, analyse=True)
-        lost = show_problems((*evaluation.data_problems, *evaluation.problems, *evaluation.notes))
+        code = show_problems((*evaluation.data_problems, *evaluation.problems, *evaluation.notes))
         if json_out != "-":
-            _show_evaluation(evaluation)
+            most = plural(evaluation.max_detections, "object")
+            show_metrics(evaluation, f"{plural(evaluation.images, 'image')}, at most {most} each")
+            if len(evaluation.per_class) > 1:
+                show_class_metrics(evaluation)
+            for number, finding in enumerate(evaluation.findings, 1):
+                say(f"{number}. ", bold(finding.what), f" {finding.action}")
         predictions = DatasetPredictor(predictor, dataset, max_detections)
         report = write_report(folder, evaluation, predictions, model, str(data), split, worst)
         content = {"model": model, "data": str(data), "split": split, **evaluation.to_json()}
         if json_out != "-":
             say(f"report → {report}")
         deliver_json(content, json_out)
-    if lost:
-        raise typer.Exit(SOME_SKIPPED)
-
-
-def _show_evaluation(evaluation: Evaluation) -> None:
-    most = plural(evaluation.max_detections, "object")
-    show_metrics(evaluation, f"{plural(evaluation.images, 'image')}, at most {most} each")
-    if len(evaluation.per_class) > 1:
-        show_class_metrics(evaluation)
-    for number, finding in enumerate(evaluation.findings, 1):
-        say(f"{number}. ", bold(finding.what), f" {finding.action}")
+    raise typer.Exit(code)

@@ -57,8 +57,7 @@ def export(
         judged = f" at a score of {tolerance.min_score:g} or more" if tolerance.min_score else ""
         paragraph(
             f"box, score, mask: {tolerance.share:.0%} of the objects that both find{judged} differ by no more. "
-            "Allowed: "
-            f"{tolerance.box:g} px, {tolerance.score:g} of score, {tolerance.mask:g} of mask probability, "
+            f"Allowed: {tolerance.box:g} px, {tolerance.score:g} of score, {tolerance.mask:g} of mask probability, "
             f"{1 - tolerance.found:.0%} of objects lost. ms: median of one image, the artifact's and PyTorch's. "
             f"{trial.megabytes:.1f} MB.",
             indent=0,

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 
-def one_of(*words: str) -> Callable[[str], list[str]]:
-    """Completes one of some words."""
-
-    def complete(incomplete: str) -> list[str]:
-        return [word for word in words if word.startswith(incomplete)]
-
-    return complete
+def _one_of(*words: str) -> Any:
+    """An option that takes one of some words, which the shell completes."""
+    return typer.Option(
+        help=f"{', '.join(words[:-1])} or {words[-1]}.",
+        autocompletion=lambda incomplete: [word for word in words if word.startswith(incomplete)],
+    )
 
 
 def _bundled(incomplete: str) -> list[str]:
@@ -25,27 +24,20 @@ def _bundled(incomplete: str) -> list[str]:
 
 
 SOURCES_HELP = "Images: files, folders, patterns or URLs."
-DATA_HELP = "Folder (or .json, .yaml) with images and labels; its format is detected."
-MODEL_HELP = "Bundled or catalog name (see `maskrcnn models`), a checkpoint, or an exported model."
+_DATA_HELP = "Folder (or .json, .yaml) with images and labels; its format is detected."
+_MODEL_HELP = "Bundled or catalog name (see `maskrcnn models`)"
 
 Sources = Annotated[list[str], typer.Argument(metavar="SOURCE", help=SOURCES_HELP)]
-Data = Annotated[Path, typer.Argument(metavar="DATA", help=DATA_HELP)]
-MaybeData = Annotated[Path | None, typer.Argument(metavar="DATA", help=DATA_HELP)]
-Model = Annotated[str, typer.Option(help=MODEL_HELP, autocompletion=_bundled)]
+Data = Annotated[Path, typer.Argument(metavar="DATA", help=_DATA_HELP)]
+MaybeData = Annotated[Path | None, typer.Argument(metavar="DATA", help=_DATA_HELP)]
+Model = Annotated[
+    str, typer.Option(help=f"{_MODEL_HELP}, a checkpoint, or an exported model.", autocompletion=_bundled)
+]
 TrainedModel = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL",
-        help="Bundled or catalog name (see `maskrcnn models`), or a checkpoint.",
-        autocompletion=_bundled,
-    ),
+    str, typer.Argument(metavar="MODEL", help=f"{_MODEL_HELP}, or a checkpoint.", autocompletion=_bundled)
 ]
-Device = Annotated[
-    str, typer.Option(help="auto, cpu, cuda or mps.", autocompletion=one_of("auto", "cpu", "cuda", "mps"))
-]
-Precision = Annotated[
-    str, typer.Option(help="auto, fp32, bf16 or fp16.", autocompletion=one_of("auto", "fp32", "bf16", "fp16"))
-]
+Device = Annotated[str, _one_of("auto", "cpu", "cuda", "mps")]
+Precision = Annotated[str, _one_of("auto", "fp32", "bf16", "fp16")]
 Score = Annotated[float, typer.Option(min=0, max=1, help="Leave out objects below this score.")]
 Size = Annotated[
     int | None, typer.Option(help="Shortest edge of the network input in pixels; the model's own unless given.")

@@ -1,4 +1,4 @@
-"""Output folders and files are claimed before the work, so that no result is lost after it."""
+"""Claim output folders and files before the work, so that no result is lost because it cannot be written."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from maskrcnn.output.claim import claim_file, claim_folder
 
 
 def own_folder(folder: Path | None) -> AbstractContextManager[None]:
-    """Hold an output folder, if there is one. Raises `MaskRCNNError` if it is in use or cannot be written to."""
+    """Claim an output folder unless it is None. Raises `MaskRCNNError` if it is in use or cannot be written to."""
     return _warned(nullcontext([]) if folder is None else claim_folder(folder))
 
 
 def own_file(path: Path | str | None) -> AbstractContextManager[None]:
-    """As `own_folder`, an output file; "-" is standard output."""
+    """As `own_folder` for an output file; "-" is standard output."""
     return _warned(nullcontext([]) if path is None or path == "-" else claim_file(path))
 
 

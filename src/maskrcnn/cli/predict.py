@@ -44,5 +44,4 @@ def predict(
         sources, open_predictor, folder, score=score, overlays=overlays, say=say, warn=warn, progress=bar
     )
     say(f"{plural(outcome.objects, 'object')} in {plural(outcome.images, 'image')} → {folder}")
-    if outcome.exit_code:
-        raise typer.Exit(outcome.exit_code)
+    raise typer.Exit(outcome.exit_code)

@@ -1,4 +1,4 @@
-"""The options of `maskrcnn train` that are settings of a recipe. `Recipe` alone describes a setting: here are names."""
+"""The options of `maskrcnn train` that are settings of a recipe; descriptions and defaults come from `Recipe`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import typer
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.train.recipe import Recipe
 
-# Descriptions that begin with one of these begin with what is typed.
+# Descriptions that begin with one of these values keep its case.
 _VALUES = ("auto", "adamw")
 
 
@@ -22,7 +22,7 @@ _VALUES = ("auto", "adamw")
 class RecipeOptions:
     """Settings with an option of their own, under their names in `Recipe`; None where the option is not given.
 
-    A line here is all that a new option needs. Every other setting is reached with ``--set name=value``.
+    A new option needs one line here. All other settings are given with ``--set name=value``.
     """
 
     preset: str | None = None

@@ -38,10 +38,10 @@ def train(
     folder: Annotated[Path, output("Where checkpoints and the history go.")] = Path("runs/train"),
     recipe: Annotated[Path | None, typer.Option(help="YAML file of settings; options given here win over it.")] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Go on with the run in this folder, exactly where it was saved.")
+        Path | None, typer.Option(help="Continue the run in this folder exactly where it was saved.")
     ] = None,
     overfit: Annotated[
-        int | None, typer.Option(min=1, help="Prove that the data can be learned: so many images, by heart.")
+        int | None, typer.Option(min=1, help="Check that the data can be learned: overfit this many images.")
     ] = None,
     *,
     options: RecipeOptions,
@@ -59,7 +59,7 @@ def train(
     recipe; a run that is resumed keeps its own.
     """
     changes = options.changes(assignments or ())
-    # Of several processes, the first one talks and writes.
+    # Of several processes, only the first prints and writes.
     first = int(os.environ.get("RANK", "0")) == 0
     if not first:
         silence()
@@ -91,14 +91,11 @@ def run_training(data: Path, folder: Path, recipe: Recipe, device: str, resume: 
         source = str(data.resolve())
         run = Trainer(prepare(recipe, train_data, val_data, folder, display, device, resume, source)).run()
     _show_result(run)
-    if run.interrupted:
-        raise typer.Exit(INTERRUPTED)
-    if run.skipped:
-        raise typer.Exit(SOME_SKIPPED)
+    raise typer.Exit(INTERRUPTED if run.interrupted else SOME_SKIPPED if run.skipped else 0)
 
 
 def run_overfit(data: Path, folder: Path, recipe: Recipe, given: set[str], images: int, device: str) -> None:
-    """Learn a few images by heart; exit code 1 if that fails."""
+    """Overfit a few images; exit code 1 if that fails."""
     from maskrcnn.datasets.source import open_dataset
     from maskrcnn.train.overfit import few_images, overfit_recipe, verdict
     from maskrcnn.train.preparation import prepare
@@ -112,8 +109,7 @@ def run_overfit(data: Path, folder: Path, recipe: Recipe, given: set[str], image
     learned, lines = verdict(run, few, prepared.learner.model.config)
     for line in lines:
         (say if learned else warn)(line)
-    if not learned:
-        raise typer.Exit(INTERRUPTED if run.interrupted else SOME_SKIPPED)
+    raise typer.Exit(0 if learned else INTERRUPTED if run.interrupted else SOME_SKIPPED)
 
 
 def _saved(resume: Path, data: Path | None, recipe: Path | None, changes: dict[str, Any]) -> tuple[Path | None, Recipe]:

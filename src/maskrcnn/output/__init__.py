@@ -1,1 +1,1 @@
-"""Where results go: one run a place, files that are whole or not there, folders that say when they are unfinished."""
+"""Writing results: locks on outputs, atomic files, and markers of unfinished data sets."""

@@ -1,4 +1,4 @@
-"""Files that are written beside their place and take it when they are whole: what was there stays until then."""
+"""Atomic files: written under a temporary name beside the target, which they replace when they are complete."""
 
 from __future__ import annotations
 
@@ -12,35 +12,33 @@ from pathlib import Path
 
 from maskrcnn.errors import MaskRCNNError
 
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _FIXES = {
-    errno.ENOSPC: "free some space there, or write elsewhere",
-    getattr(errno, "EDQUOT", errno.ENOSPC): "free some space there, or write elsewhere",
+    **dict.fromkeys(_FULL, "free some space there, or write elsewhere"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "choose a place where you may write"),
     errno.EFBIG: "raise the limit on the size of files (ulimit -f), or write less",
-    errno.EACCES: "choose a place where you may write",
-    errno.EPERM: "choose a place where you may write",
-    errno.EROFS: "choose a place where you may write",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
 
 
 def cannot_write(error: OSError, place: Path, what: str = "cannot write") -> MaskRCNNError:
-    """The error for what the system said about a place."""
+    """The error for an `OSError` at a path."""
     reason = error.strerror or str(error)
     return MaskRCNNError(f"{what}: {reason}", where=place, fix=_FIXES.get(error.errno or 0, "choose another place"))
 
 
 @contextmanager
 def replacing(path: str | Path, durable: bool = False) -> Iterator[Path]:
-    """A file to write instead of `path`, which it replaces when the block ends; if the block fails it goes.
+    """A temporary file to write, which replaces `path` when the block ends and is deleted if the block fails.
 
         with replacing(path) as part:
             picture.save(part, format="PNG")
 
-    The new file has the rights that the umask gives. A link stays a link; a device or a pipe is written directly.
+    The new file gets the permissions of the umask. A link stays a link; devices and pipes are written directly.
 
     Args:
         path: the file; its folder exists.
-        durable: return only when the disk has it.
+        durable: return only when the file is on the disk (fsync).
 
     Raises:
         MaskRCNNError: it cannot be written, on entering where that can be known; also for an `OSError` of the block.
@@ -56,7 +54,7 @@ def replacing(path: str | Path, durable: bool = False) -> Iterator[Path]:
             with part.open("xb") as file:
                 mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             yield part
-            # A library may have put a file of its own there, with rights of its own.
+            # A library may have replaced the file, with other permissions.
             if stat.S_IMODE(part.stat().st_mode) != mode:
                 part.chmod(mode)
             if durable:
@@ -69,7 +67,7 @@ def replacing(path: str | Path, durable: bool = False) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str, durable: bool = False) -> None:
-    """Write a text file, whole, as UTF-8 with line ends as they are; what UTF-8 lacks is escaped as in JSON: \\udce4.
+    """Write a text file atomically as UTF-8, line ends unchanged; lone surrogates are escaped as in JSON: \\udce4.
 
     Raises:
         MaskRCNNError: see `replacing`.
@@ -78,13 +76,13 @@ def write_text(path: str | Path, text: str, durable: bool = False) -> None:
 
 
 def write_bytes(path: str | Path, content: bytes, durable: bool = False) -> None:
-    """Write a file, whole. Raises `MaskRCNNError` as `replacing`."""
+    """Write a file atomically. Raises `MaskRCNNError` as `replacing`."""
     with replacing(path, durable) as part:
         part.write_bytes(content)
 
 
 def make_folder(folder: Path, what: str = "cannot be written") -> list[Path]:
-    """Make a folder and those above it; those that were made, the deepest first.
+    """Make a folder and its parents; returns those that were made, the deepest first.
 
     Args:
         what: how an error begins.
@@ -108,17 +106,13 @@ def make_folder(folder: Path, what: str = "cannot be written") -> list[Path]:
 
 
 def try_out(path: Path) -> None:
-    """Find out whether a file can be written there, before the work; folders above it are made.
-
-    Raises:
-        MaskRCNNError: it cannot.
-    """
+    """Check before the work that a file can be written; makes missing parents. Raises `MaskRCNNError` if it cannot."""
     make_folder(path.parent)
     try:
         target = _target(path)
         if target is not None:
             part = target.with_name(f".{secrets.token_hex(8)}.part")
-            # A byte: on a full disk a file can be made, and nothing be written to it.
+            # Not empty: on a full disk a file can be created but not filled.
             try:
                 part.write_bytes(b"\n")
             finally:
@@ -137,7 +131,7 @@ def free_name(folder: Path, name: str) -> str:
 
 
 def check_name(path: Path) -> None:
-    """Raises `MaskRCNNError` if a path can be no file's: a folder is there, or the name is too long."""
+    """Raise `MaskRCNNError` if a path cannot be a file: a folder is there, or the name is too long."""
     try:
         if path.is_dir():
             raise MaskRCNNError("expected a file name, found a folder", where=path, fix="name the file to write")
@@ -146,13 +140,13 @@ def check_name(path: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Wait until the disk has a file."""
+    """Wait until a file is on the disk."""
     with path.open("r+b") as file:
         os.fsync(file.fileno())
 
 
 def _target(path: Path) -> Path | None:
-    """The file that a new one replaces, behind all links; None for a device or a pipe."""
+    """The file to replace, all links resolved; None for a device or a pipe."""
     check_name(path)
     target = Path(os.path.realpath(path))
     try:

@@ -1,4 +1,4 @@
-"""One run a place: an output folder or file is claimed while it is written, and a second run is refused.
+"""Locks on outputs: a run claims its output folder or file while it writes, and a second run is refused.
 
 A claim is a lock of the operating system on a small file. It ends with the process that holds it, however that dies.
 """
@@ -26,19 +26,19 @@ else:
 
 LOCK = ".maskrcnn.lock"
 _TAKEN = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}
-_BEYOND = 2**30  # Windows forbids reading what is locked: this byte is none of the text
+_BEYOND = 2**30  # Windows forbids reading locked bytes: this one lies behind the text
 _held: set[int] = set()
 
 
 @contextmanager
 def claim_folder(folder: str | Path, what: str = "cannot be written") -> Iterator[list[str]]:
-    """Hold an output folder, made if missing; one that was made and stays empty goes again.
+    """Claim an output folder. It is made if missing, and removed again if it stays empty.
 
     Args:
         what: how an error begins.
 
     Yields:
-        What to tell the user: a line where the file system has no locks.
+        Lines for the user: one if the file system has no locks.
 
     Raises:
         MaskRCNNError: another run writes there, or nothing can be written.
@@ -56,14 +56,14 @@ def claim_folder(folder: str | Path, what: str = "cannot be written") -> Iterato
 
 @contextmanager
 def claim_file(path: str | Path) -> Iterator[list[str]]:
-    """As `claim_folder`, of one output file, which is tried out; folders above it are made."""
+    """As `claim_folder` for one output file, after a trial that it can be written; missing parents are made."""
     path = Path(path)
     try_out(path)
     if path.exists() and not path.is_file():  # a device or a pipe
         yield []
         return
     target = Path(os.path.realpath(path))
-    # Of fixed length: a name that just fits would not with anything added.
+    # Of fixed length: a longer name than the file's might not be allowed.
     name = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
     with _locked(target.with_name(f".{name}.lock"), path, "cannot write") as notes:
         yield notes
@@ -71,7 +71,7 @@ def claim_file(path: str | Path) -> Iterator[list[str]]:
 
 @contextmanager
 def _locked(lock: Path, place: Path, what: str) -> Iterator[list[str]]:
-    """Hold the lock file of a place."""
+    """Hold a lock file."""
     try:
         descriptor, locked = _open_and_lock(lock, place)
     except OSError as error:
@@ -83,7 +83,7 @@ def _locked(lock: Path, place: Path, what: str) -> Iterator[list[str]]:
     finally:
         if descriptor in _held:  # not in a child process that has left it
             _held.discard(descriptor)
-            if sys.platform != "win32":  # while it is held: nobody takes a file that is about to go
+            if sys.platform != "win32":  # while it is locked: nobody can claim a file about to be removed
                 _remove(lock)
             os.close(descriptor)
             if sys.platform == "win32":
@@ -97,12 +97,12 @@ def _open_and_lock(lock: Path, place: Path) -> tuple[int, bool]:
         try:
             descriptor = os.open(lock, flags, 0o666)
         except FileNotFoundError:
-            lock.parent.mkdir(parents=True, exist_ok=True)  # its holder has removed it meanwhile
+            lock.parent.mkdir(parents=True, exist_ok=True)  # its holder has removed the folder meanwhile
             continue
         except PermissionError:
             if not lock.exists():
                 raise
-            descriptor = os.open(lock, os.O_RDONLY)  # left by a run of somebody else
+            descriptor = os.open(lock, os.O_RDONLY)  # left by another user's run
         try:
             locked = _lock(descriptor)
         except BlockingIOError:
@@ -115,7 +115,7 @@ def _open_and_lock(lock: Path, place: Path) -> tuple[int, bool]:
             ) from None
         if not locked or _is_there(lock, descriptor):
             return descriptor, locked
-        os.close(descriptor)  # likewise
+        os.close(descriptor)  # its holder has removed the file meanwhile
 
 
 def _lock(descriptor: int) -> bool:
@@ -136,13 +136,13 @@ def _lock(descriptor: int) -> bool:
 
 
 def _sign(descriptor: int, place: Path) -> None:
-    """Write into a lock file whose it is."""
+    """Write into a lock file who holds it."""
     who = f"process {os.getpid()} on {platform.node()} since {datetime.now().isoformat(' ', 'seconds')}\n"
     try:
         os.ftruncate(descriptor, 0)
         os.write(descriptor, who.encode())
     except OSError as error:
-        if error.errno not in (errno.EBADF, errno.EINVAL):  # it is somebody else's, and locked all the same
+        if error.errno not in (errno.EBADF, errno.EINVAL):  # another user's file, which is locked all the same
             raise cannot_write(error, place) from error
 
 

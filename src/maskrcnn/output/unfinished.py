@@ -1,4 +1,4 @@
-"""Data sets that are being written say so: a file in their folder, written first and removed last."""
+"""The marker of a data set that is being written: a file in its folder, created first and removed last."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from maskrcnn.output.claim import LOCK
 MARK = "UNFINISHED"
 _FIRST = "maskrcnn has not finished writing this data set."
 _OURS = "The folder was empty before: writing into it again replaces all that it holds."
-_ABOVE = 2  # folders above that are looked into: train/images is the third from its data set
+_ABOVE = 2  # parents to search: train/images lies two below its data set
 
 
 @contextmanager
 def unfinished_while(folder: Path) -> Iterator[None]:
-    """Mark a folder as unfinished; only if the block ends without an error the mark goes.
+    """Mark a folder as unfinished; the mark is removed if the block ends without an error.
 
-    What a run that never finished left in a folder that was empty before is removed first.
+    Left-overs of an unfinished run are removed first, if that run started with an empty folder.
 
     Raises:
         MaskRCNNError: the folder cannot be written to.
@@ -42,10 +42,10 @@ def unfinished_while(folder: Path) -> Iterator[None]:
 
 
 def is_free(folder: Path) -> bool:
-    """Whether a new data set may be written there: nothing is in the folder, or only what a run left unfinished.
+    """Whether a new data set may be written: the folder is missing, empty, or holds only an unfinished run's files.
 
     Raises:
-        MaskRCNNError: there cannot be a folder of that name, or it cannot be looked into.
+        MaskRCNNError: there cannot be a folder of that name, or it cannot be read.
     """
     try:
         return not folder.exists() or (folder.is_dir() and (_is_ours(folder) or not any(_contents(folder))))
@@ -60,7 +60,7 @@ def unfinished_folder(path: Path) -> Path | None:
 
 
 def _contents(folder: Path) -> list[Path]:
-    """What is in a folder, the mark last, so that it stays while anything else does."""
+    """The content of a folder, the mark last, so that it is deleted last."""
     return sorted((path for path in folder.iterdir() if path.name != LOCK), key=lambda path: path.name == MARK)
 
 
