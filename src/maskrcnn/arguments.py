@@ -31,10 +31,8 @@ def checked_share(value: Any, called: str) -> float:
 def checked_count(value: Any, called: str, most: int) -> int:
     """A whole number from 1 to ``most``. Raises `MaskRCNNError` for anything else."""
     if not is_whole(value) or not 1 <= value <= most:
-        raise MaskRCNNError(
-            f"{called}: expected a whole number from 1 to {most}, or None, found {shown(value)}",
-            fix="give one, such as 4",
-        )
+        expected = f"expected a whole number from 1 to {most}, or None"
+        raise MaskRCNNError(f"{called}: {expected}, found {shown(value)}", fix="give one, such as 4")
     return int(value)
 
 

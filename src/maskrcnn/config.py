@@ -1,7 +1,7 @@
-"""What a model is: one frozen record, and the presets by name.
+"""The configuration of a model: one frozen record, and the presets by name.
 
-A record is plain data: it travels in a checkpoint's metadata as JSON and rebuilds the same network anywhere.
-None exists whose values are out of their range (`maskrcnn.limits`).
+A record is plain data: checkpoints store it as JSON in their metadata, and it rebuilds the same network anywhere.
+Values out of range are refused when a record is made (`maskrcnn.limits`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from maskrcnn.text import suggestion
 class Preprocess:
     """How an image becomes network input: scale, normalise, pad.
 
-    The shortest edge is brought to the nearest length within ``short``, unless the longest would exceed ``long``
-    pixels; then that one is brought to ``long``. ``mean`` and ``std``, one a channel, are of values in 0..1, where 1 is
+    The shortest edge is scaled to the nearest length within ``short``, unless the longest would exceed ``long``
+    pixels; then that one is scaled to ``long``. ``mean`` and ``std``, one a channel, are of values in 0..1, where 1 is
     the largest that ``depth`` bits hold. Batches are padded with zeros after normalisation to a multiple of
     ``divisor``.
     """
@@ -51,18 +51,16 @@ class Preprocess:
         return 2**self.depth - 1
 
     def at(self, edge: int) -> Preprocess:
-        """The same with one shortest edge, in pixels, and the longest in proportion. Raises on an absurd one."""
+        """The same with one shortest edge in pixels and ``long`` in proportion. Raises on an edge out of range."""
         low = self.short[0]
         if type(edge) is not int or not self.divisor <= edge <= LARGEST_EDGE:
-            raise MaskRCNNError(
-                f"input size: expected a shortest edge of {self.divisor} to {LARGEST_EDGE} pixels, found {shown(edge)}",
-                fix=f"the model's own is {low}",
-            )
+            expected = f"expected a shortest edge of {self.divisor} to {LARGEST_EDGE} pixels"
+            raise MaskRCNNError(f"input size: {expected}, found {shown(edge)}", fix=f"the model's own is {low}")
         return dataclasses.replace(self, short=(edge, edge), long=min(round(self.long * edge / low), ANY_LENGTH))
 
     @property
     def rgb(self) -> bool:
-        """Whether images are taken as 8-bit RGB, to which any ordinary picture is converted; others, as stored."""
+        """Whether images are converted to 8-bit RGB; otherwise they are used as stored."""
         return self.channels == 3 and self.depth == 8
 
 

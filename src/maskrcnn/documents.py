@@ -74,10 +74,9 @@ def parse_json(text: str, where: object = None, *, object_hook: Callable[[dict[s
     """As `read_json`, from text; ``where`` is the place that an error names."""
     try:
         return json.loads(text, object_hook=object_hook)
-    except RecursionError:
-        raise MaskRCNNError("not readable JSON: nested too deeply", where=where, fix="correct the file") from None
-    except ValueError as error:
-        raise MaskRCNNError(f"not valid JSON: {str(error)[:200]}", where=where, fix="correct the file") from None
+    except (ValueError, RecursionError) as error:
+        problem = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]
+        raise MaskRCNNError(f"not valid JSON: {problem}", where=where, fix="correct the file") from None
 
 
 def _read_text(path: Path, max_bytes: int | None, kind: str) -> str:
@@ -92,11 +91,8 @@ def _read_text(path: Path, max_bytes: int | None, kind: str) -> str:
         content = path.read_bytes()
         return content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise MaskRCNNError(
-            f"not valid {kind}: not {error.encoding} text, byte {error.start} is {error.object[error.start]:#04x}",
-            where=path,
-            fix="save it as UTF-8",
-        ) from None
+        problem = f"not {error.encoding} text, byte {error.start} is {error.object[error.start]:#04x}"
+        raise MaskRCNNError(f"not valid {kind}: {problem}", where=path, fix="save it as UTF-8") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise MaskRCNNError(f"cannot be read: {reason}", where=path, fix="check the path") from None

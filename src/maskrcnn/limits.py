@@ -136,16 +136,13 @@ def _check_range(value: Any, name: str) -> None:
     if limits is None:
         return
     if isinstance(value, tuple) and not limits.min_length <= len(value) <= limits.max_length:
-        raise MaskRCNNError(
-            f"model setting {name}: expected {limits.min_length} to {limits.max_length} numbers, found {len(value)}"
-        )
+        expected = f"expected {limits.min_length} to {limits.max_length} numbers"
+        raise MaskRCNNError(f"model setting {name}: {expected}, found {len(value)}")
     for number in value if isinstance(value, tuple) else (value,):
         if not limits.low <= number <= limits.high or (limits.exclusive and number == limits.low):
             low = f"more than {limits.low:g} and at most" if limits.exclusive else f"{limits.low:g} to"
-            raise MaskRCNNError(
-                f"model setting {name}: expected {low} {limits.high:,.10g}, found {shown(number)}",
-                fix="correct the setting",
-            )
+            expected = f"expected {low} {limits.high:,.10g}"
+            raise MaskRCNNError(f"model setting {name}: {expected}, found {shown(number)}", fix="correct the setting")
 
 
 def check_pixels(record: Any) -> None:
@@ -179,18 +176,14 @@ def check_together(config: Any) -> None:
     """
     check_order("rpn_iou", config.rpn_iou)
     if (count := parameter_count(config)) > MAX_PARAMETERS:
-        raise MaskRCNNError(
-            f"model settings: a network of {count / 1e9:,.1f} billion parameters, {_gib(4 * count)}; expected at most "
-            f"{MAX_PARAMETERS / 1e9:.1f} billion",
-            fix=_SMALLER_NETWORK,
-        )
+        found = f"a network of {count / 1e9:,.1f} billion parameters, {_gib(4 * count)}"
+        most = f"expected at most {MAX_PARAMETERS / 1e9:.1f} billion"
+        raise MaskRCNNError(f"model settings: {found}; {most}", fix=_SMALLER_NETWORK)
     settings, largest = largest_tensor(config)
     if largest > MAX_TENSOR:
-        raise MaskRCNNError(
-            f"model settings: {settings} together ask for a tensor of {_gib(largest)} an image, expected at most "
-            f"{_gib(MAX_TENSOR)}",
-            fix="lower one of them",
-        )
+        found = f"{settings} together ask for a tensor of {_gib(largest)} an image"
+        most = f"expected at most {_gib(MAX_TENSOR)}"
+        raise MaskRCNNError(f"model settings: {found}, {most}", fix="lower one of them")
 
 
 def check_buildable(config: Any, classes: int, free: int | None) -> None:
@@ -204,21 +197,16 @@ def check_buildable(config: Any, classes: int, free: int | None) -> None:
     count = parameter_count(config, classes)
     if count > MAX_PARAMETERS or (free is not None and 4 * count > max(free, ALWAYS_ALLOWED)):
         left = f"{_gib(free)} of memory are free" if free is not None else f"at most {_gib(4 * MAX_PARAMETERS)}"
-        raise MaskRCNNError(
-            f"a network of {count / 1e9:,.2f} billion parameters for {classes:,} classes: it takes {_gib(4 * count)}, "
-            f"{left}",
-            fix=_SMALLER_NETWORK,
-        )
+        network = f"a network of {count / 1e9:,.2f} billion parameters for {classes:,} classes"
+        raise MaskRCNNError(f"{network}: it takes {_gib(4 * count)}, {left}", fix=_SMALLER_NETWORK)
 
 
 def check_levels(config: Any) -> int:
     """The number of levels of the pyramid. Raises `MaskRCNNError` unless there is an anchor size for each."""
     levels: int = STAGES + config.fpn_extra_levels
     if len(config.anchor_sizes) != levels:
-        raise MaskRCNNError(
-            f"anchor_sizes: expected {levels} sizes, one a level, found {len(config.anchor_sizes)}: "
-            f"{shown(config.anchor_sizes)}"
-        )
+        found = f"{len(config.anchor_sizes)}: {shown(config.anchor_sizes)}"
+        raise MaskRCNNError(f"anchor_sizes: expected {levels} sizes, one a level, found {found}")
     return levels
 
 

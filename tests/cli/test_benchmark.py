@@ -60,7 +60,7 @@ def test_the_table_and_the_advice(tiny: MaskRCNN, photos: Path, monkeypatch: pyt
     (chosen,) = [line for line in lines if line.startswith(("→ Keep the default", "→ Use --precision"))]
     assert "fp32" in chosen
     assert any(line.startswith("→ Other shortest edges") for line in lines)
-    assert any(line.startswith("  such a size is asked for with: maskrcnn predict --size ") for line in lines)
+    assert any(line.startswith("  to use it: maskrcnn predict --size ") for line in lines)
     assert f", {torch.get_num_threads()} thread" in text
     assert platform.node() not in text
     assert "left out fp16" in notes

@@ -74,9 +74,7 @@ def chosen_precisions(names: Sequence[str], device: torch.device) -> list[str]:
         MaskRCNNError: there is no such precision.
     """
     if unknown := [name for name in names if name not in (*PRECISIONS, "auto")]:
-        raise MaskRCNNError(
-            f"precision: expected all, auto, {', '.join(PRECISIONS)} or several of them, found {unknown[0]!r}",
-            fix="write for example --precision fp32,bf16",
-        )
+        expected = f"expected all, auto, {', '.join(PRECISIONS)} or several of them"
+        raise MaskRCNNError(f"precision: {expected}, found {unknown[0]!r}", fix="use for example --precision fp32,bf16")
     picked = {pick_precision(name, device) for name in names}
     return [name for name in PRECISIONS if name in picked]

@@ -1,9 +1,9 @@
 """How fast a model is on this machine in each precision and input size, and what the speed costs.
 
-All variants work on the same decoded images, from pixels to a `Result` with compact masks. They take turns, so that a
-machine that is busy for a while slows all of them alike, and the median of a variant's turns counts. The first one is
-the exact form, fp32 at the model's own size: the others are compared with what it finds. An exported model has one
-precision, and is its own exact form.
+All variants run on the same decoded images, from pixels to a `Result` with compact masks. They take turns, so that
+other load on the machine slows all of them alike, and the median of a variant's turns is reported. The first variant is
+the exact form, fp32 at the model's own size; the objects of the others are compared with its objects. An exported model
+has one precision and is its own exact form.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -30,8 +31,8 @@ from maskrcnn.text import first_line
 
 EXACT = "fp32"  # the precision of the exact form
 SMALLER = (0.75, 0.5)  # input sizes tried beside the model's own, as shares of it
-ENOUGH_TURNS = 3  # the median of fewer is no protection against a busy moment
-FEWEST_IMAGES = 4  # measured even where the time does not suffice
+ENOUGH_TURNS = 3  # the median of fewer does not remove outliers
+FEWEST_IMAGES = 4  # measured even if it takes longer than the given time
 
 Progress = Callable[[str, float], None]
 
@@ -119,7 +120,7 @@ def make_variants(
     batches: Sequence[int],
     exact_precision: str = EXACT,
 ) -> list[Variant]:
-    """Every precision with every size and batch size; the exact form comes first, asked for or not."""
+    """Every precision with every size and batch size; the exact form comes first and is always included."""
     combinations = [
         Variant(precision, short, long, batch, (short, long) == (own.short, own.long))
         for (short, long), precision, batch in itertools.product(input_sizes(own, edges), precisions, batches)
@@ -141,12 +142,12 @@ def measure_speeds(
 
     Args:
         model: a network on the CPU, of which each precision gets a copy, or an exported one.
-        images: [H, W, C] each, such as the model takes.
+        images: [H, W, C] each, with the model's channels and depth.
         variants: as of `make_variants`; the first is the exact form.
         score: objects below it do not count.
         seconds: for all of it, roughly. On a slow machine fewer images are used, but each variant is timed at least
             once on `FEWEST_IMAGES`.
-        progress: called with what is being done, and the share of the time that is over.
+        progress: called with what is being done, and the share of the time that is used.
 
     Raises:
         MaskRCNNError: the exact form cannot run.
@@ -157,7 +158,7 @@ def measure_speeds(
         return min((time.perf_counter() - start) / seconds, 1.0)
 
     on_cuda = device.type == "cuda"
-    # Predictors hold copies of the weights. Those of CUDA also record, a few input shapes each.
+    # Predictors hold copies of the weights; on CUDA also graphs, of a few input shapes each.
     predictors: dict[object, ImagePredictor] = {}
     timed = []
     for variant in variants:
@@ -168,8 +169,8 @@ def measure_speeds(
             )
         timed.append(_TimedVariant(variant, predictors[key], score))
     group_size = max(variant.batch for variant in variants) * (4 if on_cuda else 1)
-    # A batch that is not full would be timed as one that is: the first images fill it.
-    order = list(itertools.islice(itertools.cycle(range(len(images))), -(-len(images) // group_size) * group_size))
+    # The last group is filled with the first images: a smaller batch is not comparable.
+    order = [place % len(images) for place in range(-(-len(images) // group_size) * group_size)]
     groups = [order[first : first + group_size] for first in range(0, len(order), group_size)]
 
     left_out = []
@@ -177,7 +178,7 @@ def measure_speeds(
     for one in timed[:]:
         progress(f"warm up {one.variant}", share_used())
         try:
-            # CUDA takes an input shape as it is the first time, and records it the second time.
+            # On CUDA an input shape is recorded as a graph when it comes the second time.
             for group in groups * 2 if on_cuda else groups[:1]:
                 one.predict([images[index] for index in group])
         except RuntimeError as error:  # memory, or an operator that the device lacks
@@ -200,7 +201,7 @@ class _TimedVariant:
     variant: Variant
     predictor: ImagePredictor
     score: float
-    seconds: list[list[float]] = field(default_factory=list)  # an image, group by group, turn by turn
+    seconds: defaultdict[int, list[float]] = field(default_factory=lambda: defaultdict(list))  # an image: group → turns
     objects: int = 0
     agreement: Agreement = field(default_factory=Agreement)
 
@@ -214,14 +215,13 @@ class _TimedVariant:
         self.seconds[group].append((time.perf_counter() - start) / len(images))
         return results
 
-    def compare(self, pairs: Mapping[int, list[Result]]) -> None:
-        """Count what was found in further images, by image: the exact form's result and this one's."""
-        for exact, own in pairs.values():
-            self.objects += len(own)
-            self.agreement += agree(exact, own)
+    def compare(self, exact: Result, own: Result) -> None:
+        """Count the objects of one image: the exact form's and this one's."""
+        self.objects += len(own)
+        self.agreement += agree(exact, own)
 
     def measured(self) -> VariantSpeed:
-        groups = [median(turns) for turns in self.seconds]
+        groups = [median(turns) for turns in self.seconds.values()]
         return VariantSpeed(self.variant, sum(groups) / len(groups), self.objects, self.agreement)
 
 
@@ -234,13 +234,11 @@ def _take_turns(
 ) -> int:
     """Time all variants on all groups of images until the time is over; the number of turns on the last group."""
     seen: set[int] = set()
-    for one in timed:
-        one.seconds = [[] for _ in groups]
     turn = 0
     while True:
         for number, group in enumerate(groups):
             if turn and share_used() >= 1:
-                return len(timed[0].seconds[-1])
+                return len(timed[0].seconds[len(groups) - 1])
             # The first to run may find the cache cold or the machine rested: each turn begins with another one.
             first = turn % len(timed)
             found = {}
@@ -248,8 +246,9 @@ def _take_turns(
                 progress(str(one.variant), share_used())
                 found[one.variant] = one.time(number, [images[index] for index in group])
             if not turn:
-                for one in timed:
-                    pairs = zip(group, found[timed[0].variant], found[one.variant], strict=True)
-                    one.compare({index: pair for index, *pair in pairs if index not in seen})
+                exact = found[timed[0].variant]
+                for place in {index: place for place, index in enumerate(group) if index not in seen}.values():
+                    for one in timed:
+                        one.compare(exact[place], found[one.variant][place])
                 seen.update(group)
         turn += 1

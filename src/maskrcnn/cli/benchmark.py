@@ -43,15 +43,15 @@ def benchmark(
     ] = "auto",
     score: Score = 0.5,
     seconds: Annotated[
-        float, typer.Option(min=1, help="Time for the measurement, roughly; more makes it steadier.")
+        float, typer.Option(min=1, help="Approximate time for the measurement; more gives steadier figures.")
     ] = 20,
     trust: Trust = False,
     json_out: JsonFile = None,
 ) -> None:
-    """Measure how fast a model is here, and say what to choose.
+    """Measure how fast a model runs on this machine, and suggest settings.
 
-    Every precision and input size is timed on this machine. Speed is shown with its price: the share of the objects of
-    the exact form that are still found.
+    Every precision and input size is timed. Next to the speed stands the share of the exact form's objects that are
+    still found.
     """
     edges = None if sizes == "auto" else [] if sizes == "own" else _whole_numbers("sizes", sizes, _SIZES)
     batches = None if batch_size == "auto" else _whole_numbers("batch size", batch_size, _BATCHES)
@@ -95,7 +95,7 @@ def benchmark(
 
 
 def _show_speeds(comparison: SpeedComparison, advice: Advice, title: str) -> None:
-    """The table, and under it what to choose."""
+    """The table and the advice."""
     from maskrcnn.benchmark.agreement import SAME_OBJECT
     from maskrcnn.benchmark.speed_report import table_rows
 
@@ -110,7 +110,7 @@ def _show_speeds(comparison: SpeedComparison, advice: Advice, title: str) -> Non
     if advice.size is not None:
         say(f"→ {advice.sizes}")
         edge = advice.size.short[0]
-        say(f"  such a size is asked for with: maskrcnn predict --size {edge} (evaluate too; in Python size={edge})")
+        say(f"  to use it: maskrcnn predict --size {edge} (evaluate too; in Python size={edge})")
 
 
 def _whole_numbers(name: str, text: str, expected: str) -> list[int]:

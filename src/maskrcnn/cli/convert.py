@@ -30,7 +30,7 @@ def convert(
         str | None, typer.Option(help="Class names in the order of the outputs: a,b,c. No background.")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="detectron2's yaml of the run, or a yaml of our settings the file cannot tell.")
+        Path | None, typer.Option(help="detectron2's yaml of the run, or a yaml of model settings that the file lacks.")
     ] = None,
 ) -> None:
     """Convert a checkpoint of another library to maskrcnn's format.

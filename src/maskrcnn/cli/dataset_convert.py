@@ -26,7 +26,7 @@ def dataset_convert(
 ) -> None:
     """Write a data set in another format.
 
-    Says in one line each what that format cannot hold.
+    Names what that format cannot store, one line each.
     """
     from maskrcnn.datasets.conversion.conversion import convert as write
     from maskrcnn.datasets.formats.registry import format_named

@@ -21,18 +21,18 @@ def dataset_split(
     val: Annotated[float, typer.Option(min=0, max=1, help="Share of the images to validate on.")] = 0.2,
     test: Annotated[float, typer.Option(min=0, max=1, help="Share of the images to test on.")] = 0.0,
     seed: Seed = 0,
-    merge: Annotated[bool, typer.Option("--merge", help="Pool data that is split already, and split anew.")] = False,
+    merge: Annotated[bool, typer.Option("--merge", help="Merge existing splits, and split anew.")] = False,
     form: Annotated[
-        str | None, typer.Option("--format", help="Format of the new data; that of the old unless given.")
+        str | None, typer.Option("--format", help="Format of the new data; that of the source unless given.")
     ] = None,
     link: Link = False,
     similar: Annotated[
-        float, typer.Option(min=0.3, max=1, help="From which similarity on images stay together; 1 for equal ones.")
+        float, typer.Option(min=0.3, max=1, help="Similarity from which images stay together; 1 for identical ones.")
     ] = 0.55,
 ) -> None:
     """Divide data into train, val and test.
 
-    Near-duplicates stay together, and rare classes reach every part.
+    Near-duplicates stay together, and rare classes are spread over all parts.
     """
     from maskrcnn.datasets.combine import combined
     from maskrcnn.datasets.conversion.conversion import convert as write
@@ -43,11 +43,8 @@ def dataset_split(
 
     source = Source(data)
     if len(source.splits) > 1 and not merge:
-        raise MaskRCNNError(
-            f"the data is already split into {', '.join(source.splits)}",
-            where=data,
-            fix="add --merge to pool and split anew",
-        )
+        found = f"the data is already split into {', '.join(source.splits)}"
+        raise MaskRCNNError(found, where=data, fix="add --merge to pool and split anew")
     if not is_free(folder):
         raise MaskRCNNError("expected an empty folder", where=folder, fix="choose another one")
     target = source.format if form is None else format_named(form)

@@ -17,12 +17,12 @@ def dataset_stats(
     data: Data,
     folder: Annotated[Path | None, output("Also write plots, an HTML page, JSON and a recipe here.")] = None,
     split: Split = None,
-    preset: Annotated[str, typer.Option(help="Model that the advice starts from.")] = "lite",
-    init: Annotated[str | None, typer.Option(help="Instead: the trained model that the advice starts from.")] = None,
+    preset: Annotated[str, typer.Option(help="Preset that the suggestions start from.")] = "lite",
+    init: Annotated[str | None, typer.Option(help="Trained model to start from instead of a preset.")] = None,
 ) -> None:
     """Count and measure the objects.
 
-    Says what follows for input size, anchors, limits and the training canvas.
+    Suggests input size, anchors, limits and the training canvas.
     """
     from maskrcnn.config import preset as preset_named
     from maskrcnn.datasets.source import Source

@@ -25,20 +25,20 @@ _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 def doctor(
     data: MaybeData = None,
-    preset: Annotated[str, typer.Option(help="Model by whose input size objects are called too small.")] = "lite",
+    preset: Annotated[str, typer.Option(help="Preset whose input size decides which objects are too small.")] = "lite",
     json_out: JsonFile = None,
     fix: Annotated[
         Path | None,
         typer.Option(
-            help="Write a corrected copy to this new folder; the data stay as they are. Mended is what is marked "
-            "'fixable', where nothing has to be guessed."
+            help="Write a corrected copy to this new folder; the data stay as they are. Only problems marked 'fixable' "
+            "are corrected, where nothing has to be guessed."
         ),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(min=0, help="Processes, at most 8 a core; one a core unless given.")
     ] = None,
     env: Annotated[
-        bool, typer.Option("--env", help="Print versions, devices and what makes this machine fast.")
+        bool, typer.Option("--env", help="Print versions, devices and which fast kernels are active.")
     ] = False,
 ) -> None:
     """Find what is wrong with labelled images, and say what to do.

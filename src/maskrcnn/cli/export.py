@@ -32,7 +32,7 @@ def export(
     format_name: Annotated[str, typer.Option("--format", help=f"{_FORMATS}.")] = "onnx",
     precision: Annotated[str, typer.Option(help=f"{', '.join(PRECISIONS)}, where the format has it.")] = "fp32",
     calibrate: Annotated[
-        Path | None, typer.Option(help="Folder of images like those the model will see; int8 learns from them.")
+        Path | None, typer.Option(help="Folder of images like those the model will see; int8 is calibrated on them.")
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Labelled data: also measure AP before and after, on its val split.")
@@ -40,7 +40,7 @@ def export(
     max_detections: MaxDetections = None,
     force: Annotated[bool, typer.Option("--force", help="Keep a file whose results differ from the model's.")] = False,
 ) -> None:
-    """Write a model for another runtime, and compare it there.
+    """Export a model for another runtime, and check it there.
 
     The file is run in its own runtime, and its results are compared with those of the model it came from.
     """
@@ -85,7 +85,7 @@ def _trial_rows(trial: Trial, tolerance: Tolerance) -> Iterator[tuple[object, ..
 
 
 def _rounded(difference: float) -> str:
-    """In five characters, so that the table fits where a terminal's width is not known: 0.18, 2e-4."""
+    """A difference in at most five characters, so that the table fits into 80 columns: 0.18, 2e-4."""
     if not 0 < difference < 0.01:
         return f"{difference:.2g}"
     digits, _, exponent = f"{difference:.0e}".partition("e")

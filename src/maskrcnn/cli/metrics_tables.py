@@ -37,10 +37,10 @@ def show_class_metrics(evaluation: Evaluation) -> None:
 
 
 def _metric_rows(metrics: Mapping[str, float], suffix: str = "") -> list[tuple[str, ...]]:
-    kinds = [kind for kind in ("box", "mask", "boundary") if f"{kind}_AP" in metrics]
     return [
         (f"{kind}{suffix}", *(_number(metrics.get(f"{kind}_{column}", math.nan)) for column in _COLUMNS))
-        for kind in kinds
+        for kind in ("box", "mask", "boundary")
+        if f"{kind}_AP" in metrics
     ]
 
 

@@ -8,7 +8,7 @@ from maskrcnn.cli.console import bold, paragraph, say
 def models() -> None:
     """List the models known by name.
 
-    Bundled ones come first, then those that are fetched, once, when asked for.
+    Bundled models come first, then those that are downloaded on first use.
     """
     from maskrcnn.weights.catalog import BUNDLED, CATALOG, bundled_names
     from maskrcnn.weights.checkpoint import read_checkpoint

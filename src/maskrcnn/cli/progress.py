@@ -87,9 +87,8 @@ class TrainingDisplay(Progress):
         self._end_evaluation()
         parts = " ".join(f"{name} {value + 0.0:.3f}" for name, value in losses.items())
         minutes, seconds = divmod(int(remaining_s), 60)
-        text = (
-            f"loss {sum(losses.values()):.3f} ({parts})  {images_per_second:.3g} images/s  {minutes}:{seconds:02d} left"
-        )
+        speed = f"{images_per_second:.3g} images/s  {minutes}:{seconds:02d} left"
+        text = f"loss {sum(losses.values()):.3f} ({parts})  {speed}"
         self.update(self._training, completed=progress, text=text)
         if not out.is_terminal and (time.monotonic() - self._printed_at >= LINE_EVERY_S or progress >= 1):
             self._printed_at = time.monotonic()

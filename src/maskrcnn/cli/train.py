@@ -126,10 +126,8 @@ def _saved(resume: Path, data: Path | None, recipe: Path | None, changes: dict[s
 
 
 def _show_result(run: TrainingResult) -> None:
-    rate = run.images / max(run.seconds, 1e-9)
-    say(
-        f"{plural(run.steps, 'step')}, {plural(run.images, 'image')} in {run.seconds / 60:.1f} min, {rate:.3g} images/s"
-    )
+    speed = f"{run.seconds / 60:.1f} min, {run.images / max(run.seconds, 1e-9):.3g} images/s"
+    say(f"{plural(run.steps, 'step')}, {plural(run.images, 'image')} in {speed}")
     values = {kind: run.best.get(f"{kind}_AP", math.nan) for kind in ("mask", "box")}
     found = [f"{kind} AP {value:.1f}" for kind, value in values.items() if not math.isnan(value)]
     if found:

@@ -108,11 +108,8 @@ def _open_and_lock(lock: Path, place: Path) -> tuple[int, bool]:
         except BlockingIOError:
             who = os.read(descriptor, 200).decode(errors="replace").strip()
             os.close(descriptor)
-            raise MaskRCNNError(
-                f"in use: another run writes there ({who or 'it has just started'})",
-                where=place,
-                fix="wait until it ends, or choose another place",
-            ) from None
+            found = f"in use: another run writes there ({who or 'it has just started'})"
+            raise MaskRCNNError(found, where=place, fix="wait until it ends, or choose another place") from None
         if not locked or _is_there(lock, descriptor):
             return descriptor, locked
         os.close(descriptor)  # its holder has removed the file meanwhile

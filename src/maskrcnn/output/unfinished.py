@@ -12,6 +12,7 @@ from maskrcnn.output.claim import LOCK
 
 MARK = "UNFINISHED"
 _FIRST = "maskrcnn has not finished writing this data set."
+_ADVICE = "Some of its images and labels are missing. Run the same command again, or delete the folder."
 _OURS = "The folder was empty before: writing into it again replaces all that it holds."
 _ABOVE = 2  # parents to search: train/images lies two below its data set
 
@@ -32,9 +33,8 @@ def unfinished_while(folder: Path) -> Iterator[None]:
                     shutil.rmtree(path)
                 else:
                     path.unlink()
-        lines = [_FIRST, "Some of its images and labels are missing. Run the same command again, or delete the folder."]
-        lines += [] if any(_contents(folder)) else [_OURS]
-        write_text(folder / MARK, "\n".join([*lines, ""]))
+        ours = "" if any(_contents(folder)) else f"{_OURS}\n"
+        write_text(folder / MARK, f"{_FIRST}\n{_ADVICE}\n{ours}")
         yield
         (folder / MARK).unlink(missing_ok=True)
     except OSError as error:
