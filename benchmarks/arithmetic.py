@@ -40,7 +40,7 @@ def multiply_adds(config: Config, height: int, width: int, proposals: int, detec
 def ceiling(device: torch.device, dtype: torch.dtype) -> float:
     """Multiply-adds a second of the convolution that is most of a Mask R-CNN: 3×3, 256 → 256 channels."""
     x = torch.randn(1, 256, 100, 136, device=device, dtype=dtype).contiguous(memory_format=torch.channels_last)
-    conv = torch.nn.Conv2d(256, 256, 3, padding=1, bias=False).to(device, dtype, memory_format=torch.channels_last)
+    conv = torch.nn.Conv2d(256, 256, 3, padding=1, bias=False).to(device, dtype).to(memory_format=torch.channels_last)
     times = []
     with torch.inference_mode():
         for _ in range(12):

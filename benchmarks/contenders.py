@@ -22,6 +22,7 @@ from peer import as_float, build
 
 from maskrcnn.inference.device import PRECISIONS
 from maskrcnn.inference.loading import load
+from maskrcnn.inference.predictor import Predictor
 from maskrcnn.ops.allocator import keep_freed_memory
 
 
@@ -76,7 +77,8 @@ class Torchvision:
         for one in self.run(images, score):
             masks = (one["masks"][:, 0] > 0.5).cpu().numpy()
             parts = (one["boxes"], one["scores"], one["labels"] - 1)
-            results.append(Found(*(part.float().numpy() for part in parts), np.packbits(masks), masks.shape))
+            boxes, scores, labels = (part.float().numpy() for part in parts)
+            results.append(Found(boxes, scores, labels, np.packbits(masks), masks.shape))
         return results
 
     def parts(self) -> dict[str, list[tuple[Any, str]]]:
@@ -102,8 +104,9 @@ class Ours:
     def __init__(self, spec: Spec) -> None:
         sizes = {"preprocess": {"short": [min(spec.size)] * 2, "long": max(spec.size)}}
         config = None if spec.preset else sizes
-        self.predictor = load(spec.preset or spec.weights, spec.device, spec.precision, config=config)
-        self.device = self.predictor.device
+        predictor = load(spec.preset or spec.weights, spec.device, spec.precision, config=config)
+        assert isinstance(predictor, Predictor)
+        self.predictor, self.device = predictor, predictor.device
         self.dense = False
 
     def run(self, images: list[np.ndarray], score: float) -> list[Any]:

@@ -67,8 +67,7 @@ def torchvision_peers(weights: Path, size: tuple[int, int]) -> dict[str, Run]:
     """torchvision's model, eager, in processes of its own: as its users have it, and with our allocator setting."""
     peers: dict[str, Run] = {}
     for name, keep in (("torchvision fp32", False), ("torchvision fp32, kept memory", True)):
-        contender = Contender(Spec(name, "torchvision", "fp32", "cpu", weights, size, keep))
-        peers[name] = lambda photo, score, contender=contender: contender.count(photo, score)
+        peers[name] = Contender(Spec(name, "torchvision", "fp32", "cpu", weights, size, keep)).count
     return peers
 
 

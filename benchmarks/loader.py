@@ -149,7 +149,7 @@ def our_sample(
     dataset: Dataset, index: int, zoom: float, corner: tuple[float, float], flipped: bool
 ) -> tuple[Sample, View]:
     record = dataset.records[index]
-    shapes, _ = make_instances(dataset.annotations(index), record.size, record.path)
+    shapes, _ = make_instances(dataset.annotations(index)[0], record.size, record.path)
     shrink = largest_shrink(zoom)
     image = dataset.pixels(index, FIT, shrink)
     view = View.of(record.size, zoom, corner, CANVAS, 1 if image.shape[:2] == record.size else shrink)
@@ -201,6 +201,8 @@ def crowded(dataset: Dataset, objects: int) -> Dataset:
 
 
 def moved(annotation: Annotation, size: tuple[int, int], rng: np.random.Generator) -> Annotation:
+    assert annotation.box is not None
+    assert isinstance(annotation.segmentation, list)
     x1, y1, x2, y2 = annotation.box
     shift = np.array([rng.uniform(-x1, size[1] - x2), rng.uniform(-y1, size[0] - y2)])
     polygons = [polygon + np.tile(shift, len(polygon) // 2) for polygon in annotation.segmentation]
@@ -223,7 +225,7 @@ def main() -> None:
     checks = []
     for name, dataset in sets.items():
         images = arguments.images if name == "coco_mini" else max(arguments.images // 8, BATCH)
-        contenders = (Torchvision(dataset), Ours(dataset))
+        contenders: tuple[Torchvision | Ours, ...] = (Torchvision(dataset), Ours(dataset))
         speeds: list[list[float]] = [[], []]
         for repeat in range(arguments.repeats + 1):
             for contender, own in zip(contenders, speeds, strict=True):

@@ -49,14 +49,14 @@ def as_float(photo: np.ndarray) -> Tensor:
     return torch.from_numpy(photo).permute(2, 0, 1).float() / 255
 
 
-def build(**settings: Any) -> nn.Module:
+def build(**settings: Any) -> Any:
     """torchvision's ResNet-50 Mask R-CNN without weights, its norms frozen as in its published models, and its stem and
     first stage fixed in training."""
     body = resnet_fpn_backbone(backbone_name="resnet50", weights=None, norm_layer=FrozenBatchNorm2d, trainable_layers=3)
     return MaskRCNN(body, num_classes=91, **settings).eval()
 
 
-def randomize(peer: nn.Module, photo: np.ndarray) -> None:
+def randomize(peer: Any, photo: np.ndarray) -> None:
     """Fill the peer with such weights, the same each time."""
     torch.manual_seed(0)
     for module in peer.modules():

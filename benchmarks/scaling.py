@@ -82,7 +82,7 @@ def images(device: str, repeats: int) -> Points:
     ]
 
 
-def timed(run: Callable[[], object], repeats: int) -> float:
+def timed(run: Callable[..., object], repeats: int) -> float:
     """Median seconds, after one run to warm up."""
     times = []
     for _ in range(repeats + 1):

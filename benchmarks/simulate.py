@@ -36,10 +36,10 @@ class Simulation:
         self, rng: np.random.Generator, image_id: int, size: tuple[int, int], truth: Objects, classes: int
     ) -> EvaluatedImage:
         """The labels of one image of `size` (H, W) and the detections made from those that have a mask."""
-        masked = [i for i, crop in enumerate(truth.crops) if crop is not None]
+        masked = {i: crop for i, crop in enumerate(truth.crops) if crop is not None}
         count = int(self.rate * len(masked))
-        chosen = rng.choice(masked, count) if count else np.zeros(0, dtype=np.int64)
-        crops = [self.moved(rng, truth.crops[i], size) for i in chosen]
+        chosen = rng.choice(list(masked), count) if count else np.zeros(0, dtype=np.int64)
+        crops = [self.moved(rng, masked[i], size) for i in chosen.tolist()]
         boxes = np.array([crop.box for crop in crops], dtype=np.float32).reshape(-1, 4)
         boxes += rng.uniform(-1, 1, boxes.shape).astype(np.float32)
         boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2] + 1)

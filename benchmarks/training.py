@@ -35,7 +35,7 @@ from maskrcnn.model.batch import Batch
 from maskrcnn.ops.allocator import keep_freed_memory
 from maskrcnn.train.learner import Learner
 from maskrcnn.train.parallel import Processes
-from maskrcnn.train.recipe import Recipe
+from maskrcnn.train.recipe import read_recipe
 from maskrcnn.train.samples.loader import collate
 from maskrcnn.train.samples.sample import Sample
 from maskrcnn.weights.load import load_model
@@ -65,7 +65,8 @@ def main() -> None:
 
 def compare(arguments: argparse.Namespace, weights: Path, precision: str, objects: int) -> None:
     """Both contenders on one batch."""
-    device, size = torch.device(arguments.device), tuple(arguments.size)
+    device = torch.device(arguments.device)
+    size: tuple[int, int] = tuple(arguments.size)
     images = photos(arguments.batch, *size)
     masks = [ellipses(objects, size, seed) for seed in range(arguments.batch)]
     contenders = {
@@ -164,7 +165,8 @@ def our_step(
     """A step of ours, as `maskrcnn train` makes it."""
     AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(mixed_precision={"fp32": "no"}.get(precision, precision), cpu=device.type == "cpu")
-    recipe = Recipe(optimizer="sgd", freeze=(0, 1), clip_norm=CLIP, weight_decay=0.0, ema=0.0, lr=RATE, lr_batch=1)
+    settings = {"optimizer": "sgd", "freeze": (0, 1), "clip_norm": CLIP, "weight_decay": 0.0, "ema": 0.0}
+    recipe = read_recipe(None, settings | {"lr": RATE, "lr_batch": 1})
     learner = Learner(load_model(weights)[0], recipe, accelerator, Processes())
     batch = our_batch(images, masks)
     if device.type == "cuda":

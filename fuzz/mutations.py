@@ -114,7 +114,8 @@ def in_value(rng: Rng, value: Any) -> Any:
 
 def _containers(value: Any) -> list[Any]:
     """The value and what it contains, as far as these hold parts themselves; of long lists the first twenty."""
-    found, rest = [], [value]
+    found: list[Any] = []
+    rest = [value]
     while rest and len(found) < 2000:
         part = rest.pop()
         if isinstance(part, dict | list):

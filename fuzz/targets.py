@@ -8,7 +8,7 @@ import runpy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tifffile
@@ -34,7 +34,7 @@ from maskrcnn.masks import Crop
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.train.learner import Learner
 from maskrcnn.train.parallel import Processes
-from maskrcnn.train.recipe import Recipe, read_recipe
+from maskrcnn.train.recipe import read_recipe
 from maskrcnn.train.state import RunState, read_state, save_state
 from maskrcnn.weights.checkpoint import save_checkpoint
 from maskrcnn.weights.detectron2_config import read_settings as read_detectron2_settings
@@ -150,7 +150,8 @@ def _make_images(folder: Path) -> None:
     np.save(folder / "a.npy", deep)
     for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits"):
         picture.save(folder / f"{compression}.tif", compression=compression)
-    for order in "<>":
+    orders: tuple[Literal["<", ">"], ...] = ("<", ">")
+    for order in orders:
         tifffile.imwrite(folder / f"deep{ord(order)}.tif", deep, byteorder=order, photometric="miniswhite")
     tifffile.imwrite(folder / "planes.tif", np.stack([deep] * 5), planarconfig="separate", photometric="minisblack")
     tifffile.imwrite(folder / "pages.tif", np.stack([deep] * 3), photometric="minisblack")
@@ -224,7 +225,7 @@ def _use_pickles(folder: Path) -> int:
 
 def _make_run(folder: Path) -> None:
     model = tiny_model()
-    learner = Learner(model, Recipe(), Accelerator(cpu=True), Processes())
+    learner = Learner(model, read_recipe(None, {}), Accelerator(cpu=True), Processes())
     about = {
         "recipe": {"preset": "lite"},
         "config": to_dict(model.config),

@@ -16,11 +16,12 @@ from typing import Any
 import torch
 import yaml
 
-from maskrcnn.datasets.dataset import open_dataset
+from maskrcnn.datasets.source import open_dataset
 from maskrcnn.evaluation.evaluator import evaluate
 from maskrcnn.inference.loading import load
 from maskrcnn.weights.catalog import BUNDLED
 from maskrcnn.weights.checkpoint import read_checkpoint, save_checkpoint
+from maskrcnn.weights.load import load_model
 
 CARD = """# {name}
 
@@ -64,8 +65,7 @@ def bundle(weights: Path, card_file: Path, data: Path) -> None:
     """Ship ``weights`` under the name of the card."""
     card: dict[str, Any] = yaml.safe_load(card_file.read_text())
     path = BUNDLED / f"{card['name']}.safetensors"
-    predictor = load(weights, "cpu", "fp32")
-    model = predictor.model
+    model = load_model(weights)[0]
     provenance = read_checkpoint(weights).provenance | {
         "what": card["what"],
         "licence": card["licence"],
