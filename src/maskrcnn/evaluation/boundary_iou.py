@@ -19,9 +19,9 @@ from maskrcnn.masks.crop import Crop
 DILATION_RATIO = 0.02
 
 
-def band_width(size: tuple[int, int], ratio: float = DILATION_RATIO) -> int:
+def band_width(size: tuple[int, int]) -> int:
     """d in pixels for an image of `size` (H, W), at least 1."""
-    return max(1, round(ratio * math.hypot(*size)))
+    return max(1, round(DILATION_RATIO * math.hypot(*size)))
 
 
 def band(crop: Crop, width: int) -> Crop:

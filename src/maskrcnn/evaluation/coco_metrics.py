@@ -62,22 +62,21 @@ class CocoMetrics:
             self._streams.pop("mask", None)
         record = [{"id": number, "height": int(image.size[0]), "width": int(image.size[1])}]
         truth = self._truth(image)
-        for kind, stream in self._streams.items():
-            if kind == "box":
-                columns = np.full((len(image.boxes), 7), float(number))
-                columns[:, 1:5], columns[:, 5], columns[:, 6] = image.xywh, image.scores, image.labels
-                stream.update(record, truth, columns)
-            else:
-                regions = [
-                    {**entry, "segmentation": rle, "iscrowd": entry["iscrowd"] or int(not masked)}
-                    for entry, rle, masked in zip(truth, image.truth_rle, image.masked, strict=True)
-                ]
-                # Without "bbox", whose area would be taken for that of the mask.
-                found = [
-                    {"image_id": number, "category_id": label, "score": score, "segmentation": rle}
-                    for label, score, rle in zip(image.labels.tolist(), image.scores.tolist(), image.rle, strict=True)
-                ]
-                stream.update(record, regions, found)
+        columns = np.full((len(image.boxes), 7), float(number))
+        columns[:, 1:5], columns[:, 5], columns[:, 6] = image.xywh, image.scores, image.labels
+        self._streams["box"].update(record, truth, columns)
+        if "mask" not in self._streams:
+            return
+        regions = [
+            {**entry, "segmentation": rle, "iscrowd": entry["iscrowd"] or int(not masked)}
+            for entry, rle, masked in zip(truth, image.truth_rle, image.masked, strict=True)
+        ]
+        # Without "bbox", whose area would be taken for that of the mask.
+        found = [
+            {"image_id": number, "category_id": label, "score": score, "segmentation": rle}
+            for label, score, rle in zip(image.labels.tolist(), image.scores.tolist(), image.rle, strict=True)
+        ]
+        self._streams["mask"].update(record, regions, found)
 
     def _truth(self, image: EvaluatedImage) -> list[dict[str, Any]]:
         start, truth = self._objects + 1, image.truth

@@ -10,12 +10,12 @@ from maskrcnn.evaluation.matching import DetectionMatches
 from maskrcnn.evaluation.tables import Tables
 
 
-def confusion_matrix(tables: Tables, matches: DetectionMatches, threshold: float, iou: float = 0.5) -> np.ndarray:
+def confusion_matrix(tables: Tables, matches: DetectionMatches, threshold: float) -> np.ndarray:
     """int64 [C + 1, C + 1]: row the labelled class, column the detected one; the last of each is "nothing".
 
     Detections with a score of at least `threshold` count. First they are matched with objects of their own class, as
-    for AP; the rest are then matched with the remaining objects of any class, best overlap first. Objects left over
-    were missed (last column), detections left over are false alarms (last row).
+    for AP; the rest are then matched with the remaining objects of any class at an IoU of 0.5, best overlap first.
+    Objects left over were missed (last column), detections left over are false alarms (last row).
     """
     nothing = len(tables.names)
     labels, truth_labels = tables.detections["label"], tables.truths["label"]
@@ -26,7 +26,7 @@ def confusion_matrix(tables: Tables, matches: DetectionMatches, threshold: float
     alarm = kept & matches.judged & ~right
     missed = ~matches.region
     missed[matches.truth[right]] = False
-    pairs = tables.pairs[tables.pairs[tables.kind] >= iou]
+    pairs = tables.pairs[tables.pairs[tables.kind] >= 0.5]
     pairs = pairs[np.argsort(-pairs[tables.kind], kind="stable")]
     for detection, truth in zip(pairs["detection"].tolist(), pairs["truth"].tolist(), strict=True):
         if alarm[detection] and missed[truth]:

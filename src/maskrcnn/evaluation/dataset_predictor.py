@@ -66,8 +66,7 @@ class DatasetPredictor:
     @property
     def known(self) -> list[str]:
         """The data's classes that the model knows."""
-        there = set(self._to_dataset.tolist())
-        return [name for label, name in enumerate(self.dataset.names) if label in there]
+        return [self.dataset.names[label] for label in np.unique(self._to_dataset) if label >= 0]
 
     def notes(self) -> list[Problem]:
         """What affects all figures: federated labels, and classes that only the data or only the model has."""

@@ -60,8 +60,7 @@ def _input_sides(analysis: Analysis, config: Config) -> np.ndarray:
     images, truths = analysis.tables.images, analysis.tables.truths
     sizes = zip(images["height"].tolist(), images["width"].tolist(), strict=True)
     scale = np.array([resize_scale(height, width, config.preprocess) for height, width in sizes])
-    sides: np.ndarray = np.sqrt(truths["area"]) * scale[truths["image"]]
-    return sides
+    return np.sqrt(truths["area"]) * scale[truths["image"]]
 
 
 def _location(analysis: Analysis, config: Config, wrong: np.ndarray) -> Advice:

@@ -14,11 +14,11 @@ not be found.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from maskrcnn.evaluation.matching import DetectionMatches, average_precision
+from maskrcnn.evaluation.matching import DetectionMatches, average_precision, judged_by_class
 from maskrcnn.evaluation.tables import LEAST_OVERLAP, Tables
 
 KINDS = ("class", "location", "both", "duplicate", "background", "missed")
@@ -62,11 +62,12 @@ def classify_errors(tables: Tables, matches: DetectionMatches) -> ErrorBreakdown
     missed = ~matches.region & ~matches.found
     missed[meant[meant >= 0]] = False
     size = np.digitize(tables.truths["area"], (32**2, 96**2), right=True)
-    oracle = _Oracle(tables, matches, kind, meant)
-    ap50 = oracle.precision()
-    cost = {name: oracle.precision(corrected=number) - ap50 for number, name in enumerate(KINDS[:-1])}
-    cost["missed"] = oracle.precision(excused=missed) - ap50
-    by_size = {name: oracle.precision(excused=missed & (size == i)) - ap50 for i, name in enumerate(SIZES)}
+    ap50 = _mean_precision(tables, matches)
+    cost = {}
+    for number, name in enumerate(KINDS[:-1]):
+        cost[name] = _mean_precision(*_corrected(tables, matches, meant, kind == number)) - ap50
+    cost["missed"] = _mean_precision(tables, matches, missed) - ap50
+    by_size = {name: _mean_precision(tables, matches, missed & (size == i)) - ap50 for i, name in enumerate(SIZES)}
     return ErrorBreakdown(kind, meant, missed, size, ap50, cost, by_size)
 
 
@@ -102,43 +103,30 @@ def _best(pairs: np.ndarray, tables: Tables) -> tuple[np.ndarray, np.ndarray]:
     return overlap, truth
 
 
-class _Oracle:
-    """Mean AP50 after some errors are corrected."""
+def _corrected(
+    tables: Tables, matches: DetectionMatches, meant: np.ndarray, wrong: np.ndarray
+) -> tuple[Tables, DetectionMatches]:
+    """The tables (but their pairs) and matches after the detections `wrong`, bool [D], are corrected."""
+    # Of the detections meant for the same object that nothing else finds, the one with the highest score finds it.
+    rows = np.flatnonzero(meant >= 0)
+    rows = rows[~matches.found[meant[rows]]]
+    rows = rows[np.argsort(-tables.detections["score"][rows], kind="stable")]
+    finders = rows[np.unique(meant[rows], return_index=True)[1]]
+    finders = finders[wrong[finders]]
+    detections, truth, kept = tables.detections.copy(), matches.truth.copy(), ~wrong
+    detections["label"][finders] = tables.truths["label"][meant[finders]]
+    truth[finders], kept[finders] = meant[finders], True
+    return replace(tables, detections=detections[kept]), DetectionMatches(truth[kept], matches.region)
 
-    def __init__(self, tables: Tables, matches: DetectionMatches, kind: np.ndarray, meant: np.ndarray) -> None:
-        self.tables, self.matches, self.kind, self.meant = tables, matches, kind, meant
-        self.scores = tables.detections["score"]
-        self.finders = self._finders()
 
-    def precision(self, corrected: int | None = None, excused: np.ndarray | None = None) -> float:
-        """In percent, NaN without objects.
-
-        Args:
-            corrected: the number in `KINDS` of the detections to correct.
-            excused: bool [T], objects that need not be found.
-        """
-        labels, correct = self.tables.detections["label"].copy(), self.matches.correct
-        kept = self.matches.judged
-        if corrected is not None:
-            kept[self.kind == corrected] = False
-            best = self.finders[self.kind[self.finders] == corrected]
-            kept[best] = correct[best] = True
-            labels[best] = self.tables.truths["label"][self.meant[best]]
-        wanted = ~self.matches.region if excused is None else ~self.matches.region & ~excused
-        truth_labels, classes = self.tables.truths["label"], len(self.tables.names)
-        objects = np.bincount(truth_labels[wanted], minlength=classes)
-        values = []
-        for label in np.flatnonzero(np.bincount(truth_labels[~self.matches.region], minlength=classes)):
-            own = kept & (labels == label)
-            # Without objects left to find, the AP is perfect.
-            left = int(objects[label])
-            values.append(average_precision(self.scores[own], correct[own], left) if left else 1.0)
-        return float(np.mean(values)) * 100 if values else float("nan")
-
-    def _finders(self) -> np.ndarray:
-        """Of the detections meant for the same object that nothing else finds, the one with the highest score."""
-        rows = np.flatnonzero(self.meant >= 0)
-        rows = rows[~self.matches.found[self.meant[rows]]]
-        rows = rows[np.argsort(-self.scores[rows], kind="stable")]
-        _, first = np.unique(self.meant[rows], return_index=True)
-        return rows[first]
+def _mean_precision(tables: Tables, matches: DetectionMatches, excused: np.ndarray | None = None) -> float:
+    """AP50 in percent, NaN without objects; the objects `excused`, bool [T], need not be found."""
+    labels = tables.truths["label"][:0] if excused is None else tables.truths["label"][excused]
+    counts = np.bincount(labels, minlength=len(tables.names)).tolist()
+    # Without objects left to find, the AP is perfect.
+    values = [
+        average_precision(scores, correct, objects - count) if objects > count else 1.0
+        for (scores, correct, objects), count in zip(judged_by_class(tables, matches), counts, strict=True)
+        if objects
+    ]
+    return float(np.mean(values)) * 100 if values else float("nan")

@@ -110,7 +110,7 @@ class EvaluatedImage:
 
     def box_overlap(self) -> np.ndarray:
         """float64 [N, M]: IoU of boxes; with a crowd, the share of the detection that it covers."""
-        overlap: np.ndarray = coco_mask.bbox_iou(self.xywh, self.truth_xywh, self.truth.crowd)
+        overlap = coco_mask.bbox_iou(self.xywh, self.truth_xywh, self.truth.crowd)
         return overlap.reshape(len(self.boxes), len(self.truth.boxes))
 
     def mask_overlap(self) -> np.ndarray:
@@ -118,5 +118,4 @@ class EvaluatedImage:
         shape = len(self.boxes), len(self.truth.boxes)
         if self.masks is None or 0 in shape:
             return np.zeros(shape)
-        overlap: np.ndarray = coco_mask.iou(self.rle, self.truth_rle, self.truth.crowd | ~self.masked)
-        return overlap.reshape(shape)
+        return coco_mask.iou(self.rle, self.truth_rle, self.truth.crowd | ~self.masked).reshape(shape)

@@ -71,8 +71,7 @@ class Evaluation:
         }
         if self.analysis is not None:
             content |= self.analysis.to_json()
-        plain: dict[str, Any] = _without_nan(content)
-        return plain
+        return _without_nan(content)
 
 
 def _without_nan(value: Any) -> Any:

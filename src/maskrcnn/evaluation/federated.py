@@ -13,7 +13,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from maskrcnn.annotations.labels import ImageRecord
-from maskrcnn.annotations.objects import Objects
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.masks.crop import Crop
@@ -47,20 +46,15 @@ def as_labelled(image: EvaluatedImage, record: ImageRecord, names: Sequence[str]
         image = image.select(np.flatnonzero(judged[np.asarray(image.labels, dtype=np.int64)]))
     if not record.partial:
         return image
-    return dataclasses.replace(image, truth=_with_regions(image, [names.index(name) for name in record.partial]))
-
-
-def _with_regions(image: EvaluatedImage, labels: Sequence[int]) -> Objects:
-    """The labelled objects and, for each of these classes, the whole image as a crowd."""
-    truth, count = image.truth, len(labels)
-    height, width = image.size
-    areas = None if truth.areas is None else np.append(truth.areas, np.full(count, float(height * width)))
-    return Objects(
+    truth, count, (height, width) = image.truth, len(record.partial), image.size
+    region = Crop(np.ones(image.size, dtype=bool), 0, 0)
+    truth = dataclasses.replace(
+        truth,
         boxes=np.concatenate((truth.boxes, np.tile(np.array([0, 0, width, height], np.float32), (count, 1)))),
-        labels=np.append(truth.labels, np.array(labels, dtype=np.int64)),
-        crowd=np.append(truth.crowd, np.ones(count, dtype=bool)),
-        crops=[*truth.crops, *([Crop(np.ones((height, width), dtype=bool), 0, 0)] * count)],
-        ids=np.append(truth.ids, np.zeros(count, dtype=np.int64)),
-        areas=areas,
-        problems=truth.problems,
+        labels=np.append(truth.labels, [names.index(name) for name in record.partial]),
+        crowd=np.append(truth.crowd, [True] * count),
+        crops=[*truth.crops, *([region] * count)],
+        ids=np.append(truth.ids, [0] * count),
+        areas=None if truth.areas is None else np.append(truth.areas, [float(height * width)] * count),
     )
+    return dataclasses.replace(image, truth=truth)

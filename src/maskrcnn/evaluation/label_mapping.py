@@ -21,16 +21,14 @@ def label_mapping(model_names: Sequence[str], dataset_names: Sequence[str]) -> n
     there = {name: index for index, name in enumerate(dataset_names)}
     mapped = np.array([there.get(name, -1) for name in model_names], dtype=np.int64)
     if (mapped < 0).all():
+        # Two names that probably mean the same are better advice.
+        lower = {name.casefold(): name for name in dataset_names}
+        fixes = (
+            f"is the data's {lower[close]!r} the model's {name!r}? then rename it"
+            for name in model_names
+            for close in difflib.get_close_matches(name.casefold(), lower, n=1)
+        )
         both = f"the model's classes ({quoted(model_names)}) and the data's ({quoted(dataset_names)})"
-        fix = "rename the data's categories, or evaluate a model trained on them"
-        raise MaskRCNNError(f"{both} have no name in common", fix=_similar_names(model_names, dataset_names) or fix)
+        fix = next(fixes, "rename the data's categories, or evaluate a model trained on them")
+        raise MaskRCNNError(f"{both} have no name in common", fix=fix)
     return mapped
-
-
-def _similar_names(model_names: Sequence[str], dataset_names: Sequence[str]) -> str:
-    """Two names that probably mean the same, as advice; "" if there are none."""
-    lower = {name.casefold(): name for name in dataset_names}
-    for name in model_names:
-        for close in difflib.get_close_matches(name.casefold(), lower, n=1):
-            return f"is the data's {lower[close]!r} the model's {name!r}? then rename it"
-    return ""

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.masks.box_geometry import clip_to_image
 from maskrcnn.masks.crop import Crop
 from maskrcnn.results.label_layout import Font, LabelLayout
 from maskrcnn.text import plural, visible
@@ -110,10 +111,9 @@ def draw_objects(
 
 def _box_frame(box: np.ndarray, size: tuple[int, int]) -> Crop:
     """The whole box as a crop, clipped to the image: outlined if an object has no mask."""
-    height, width = size
-    x1, x2 = np.clip([np.floor(box[0]), np.ceil(box[2])], 0, width).astype(int)
-    y1, y2 = np.clip([np.floor(box[1]), np.ceil(box[3])], 0, height).astype(int)
-    return Crop(np.ones((max(y2 - y1, 0), max(x2 - x1, 0)), dtype=bool), int(x1), int(y1))
+    outer = np.concatenate((np.floor(box[:2]), np.ceil(box[2:])))
+    x1, y1, x2, y2 = clip_to_image(outer, size).astype(int).tolist()
+    return Crop(np.ones((max(y2 - y1, 0), max(x2 - x1, 0)), dtype=bool), x1, y1)
 
 
 class _Pen:
@@ -176,7 +176,9 @@ def _write_labels(
     if scores is None:
         texts, rank = list(names), np.array([crop.area for crop in crops])
     else:
-        texts, rank = [_percent(score) for score in scores], np.asarray(scores)
+        # Only 1.0 is written as 100 %.
+        texts = [f"{min(round(float(score) * 100), 99) if score < 1 else 100}%" for score in scores]
+        rank = np.asarray(scores)
         if not (crowd and one_class):
             texts = [f"{name} {text}" for name, text in zip(names, texts, strict=True)]
     base = max(MIN_FONT, (picture.width * picture.height) ** 0.5 / 64)
@@ -201,11 +203,6 @@ def _write_labels(
         _write_chip(picture, corner, legend, font, PAPER, INK)
 
 
-def _percent(score: float) -> str:
-    # Only 1.0 is written as 100 %.
-    return f"{min(round(float(score) * 100), 99) if score < 1 else 100}%"
-
-
 def count_line(names: Sequence[str]) -> str:
     """How many of each class, the most frequent first: "9 nucleus, 3 cell"."""
     return ", ".join(f"{count} {name}" for name, count in Counter(names).most_common())
@@ -214,12 +211,9 @@ def count_line(names: Sequence[str]) -> str:
 def _place_legend(layout: LabelLayout, names: Sequence[str], font: Font) -> tuple[str, tuple[int, int] | None]:
     """Count of objects and of each class, shortened to fit the image, and its corner; "" and None if nothing fits."""
     total, parts = plural(len(names), "object"), count_line(names).split(", ")
-    if len(parts) == 1:
-        candidates = [parts[0]]
-    else:
-        shown = range(len(parts), 0, -1)
-        candidates = [f"{total}: {', '.join(parts[:n])}{', ...' if n < len(parts) else ''}" for n in shown]
-    for text in [*candidates, total, str(len(names))]:
+    shown = range(len(parts), 0, -1)
+    some = [f"{total}: {', '.join(parts[:n])}{', ...' if n < len(parts) else ''}" for n in shown]
+    for text in [*(some if len(parts) > 1 else parts), total, str(len(names))]:
         chip = font.chip(text)
         if chip[0] <= layout.size[1] * 0.9:
             return text, layout.reserve_corner(chip, margin=round(font.size / 2))

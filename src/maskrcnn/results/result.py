@@ -9,19 +9,21 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
-from maskrcnn.arguments import checked_path, checked_share
+from maskrcnn.arguments import checked_path, checked_share, is_whole
+from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.masks import Masks
 from maskrcnn.output.atomic_file import make_folder, replacing, write_text
-from maskrcnn.results.coco_results import IouType, coco_results
 from maskrcnn.results.measurements import measure_mask
 from maskrcnn.results.overlay import count_line, draw_objects
 from maskrcnn.text import plural
+
+IouType = Literal["segm", "bbox"]
 
 
 @dataclass(eq=False, repr=False)
@@ -60,9 +62,13 @@ class Result:
         if len(self) and not 0 <= self.labels.min() <= self.labels.max() < len(self.class_names):
             found = f"found labels {self.labels.min()}..{self.labels.max()}"
             raise MaskRCNNError(f"expected labels 0..{len(self.class_names) - 1}, {found}", where=self.path)
-        if self.image is not None and self.image.shape[:2] != tuple(self.size):
-            found = f"found an image of {list(self.image.shape[:2])}"
-            raise MaskRCNNError(f"expected an image of {list(self.size)}, {found}", where=self.path)
+        if self.image is not None:
+            self._check_size(self.image)
+
+    def _check_size(self, image: np.ndarray) -> None:
+        if image.shape[:2] != tuple(self.size):
+            what = f"expected an image of {list(self.size)}, found an image of {list(image.shape[:2])}"
+            raise MaskRCNNError(what, where=self.path)
 
     @property
     def names(self) -> list[str]:
@@ -126,8 +132,22 @@ class Result:
         Raises:
             MaskRCNNError: iou_type is neither, or image_id is not a whole number.
         """
-        parts = self.boxes, self.scores, self.labels, self.masks, self.class_names
-        return coco_results(image_id, *parts, iou_type, self.path.name if self.path else None)
+        if not is_whole(image_id):
+            raise MaskRCNNError(f"image_id: expected a whole number, found {shown(image_id)}", fix="number the images")
+        if iou_type not in ("segm", "bbox"):
+            raise MaskRCNNError(f"expected an iou_type 'segm' or 'bbox', found {shown(iou_type)}")
+        source = {"file_name": self.path.name} if self.path and self.path.name else {}
+        rows: list[dict[str, Any]] = []
+        columns = (self.labels, self.boxes, self.scores, self.masks.area())
+        objects = zip(self.names, self.masks.rle(), *(column.tolist() for column in columns), strict=True)
+        for name, rle, label, (x1, y1, x2, y2), score, area in objects:
+            row = {"image_id": image_id, **source, "category_id": label + 1, "category_name": name, "score": score}
+            if iou_type == "segm":
+                row |= {"area": area, "box": [x1, y1, x2, y2], "segmentation": rle}
+            else:
+                row |= {"area": (x2 - x1) * (y2 - y1), "bbox": [x1, y1, x2 - x1, y2 - y1]}
+            rows.append(row)
+        return rows
 
     def measure(self) -> list[dict[str, Any]]:
         """Size, shape and brightness of each object, one dict each: `pandas.DataFrame(result.measure())` is a table.
@@ -162,10 +182,7 @@ class Result:
             what = f"expected an image uint8 [H, W, 3], found {type(image).__name__}"
             raise MaskRCNNError(what, where=self.path, fix="give numpy.asarray(image)")
         opacity = checked_share(opacity, "opacity")
-        if image.shape[:2] != tuple(self.size):
-            raise MaskRCNNError(
-                f"expected an image of {list(self.size)}, found {list(image.shape[:2])}", where=self.path
-            )
+        self._check_size(image)
         crops = list(self.masks.crops)
         return draw_objects(image, crops, self.boxes, self.names, self.scores, labels=labels, opacity=opacity)
 
@@ -176,15 +193,12 @@ class Result:
             MaskRCNNError: the suffix is unknown or the file cannot be written.
         """
         path = checked_path(path, "save")
-        kind = Image.registered_extensions().get(path.suffix.lower())
-        if kind not in Image.SAVE and path.suffix.lower() != ".json":
-            raise MaskRCNNError(
-                "cannot write: expected the suffix of an image format or .json",
-                where=path,
-                fix="use .png, .jpg or .json",
-            )
+        suffix, fix = path.suffix.lower(), "use .png, .jpg or .json"
+        kind = Image.registered_extensions().get(suffix)
+        if kind not in Image.SAVE and suffix != ".json":
+            raise MaskRCNNError("cannot write: expected the suffix of an image format or .json", where=path, fix=fix)
         make_folder(path.parent, "cannot write")
-        if path.suffix.lower() == ".json":
+        if suffix == ".json":
             write_text(path, json.dumps(self.to_coco(1)) + "\n")
             return
         picture = self.draw()
@@ -192,4 +206,4 @@ class Result:
             with replacing(path) as part:
                 picture.save(part, format=kind)
         except ValueError as error:
-            raise MaskRCNNError(f"cannot write: {error}", where=path, fix="use .png, .jpg or .json") from error
+            raise MaskRCNNError(f"cannot write: {error}", where=path, fix=fix) from error

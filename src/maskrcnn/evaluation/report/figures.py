@@ -28,8 +28,6 @@ _COLOURS = {
 }
 _INK, _MUTED, _LINE, _BLUE, _ORANGE, _RED, _GREEN = _COLOURS
 _CLASS_STYLES = [(colour, dashes) for dashes in ("-", "--") for colour in (_ORANGE, _GREEN, _RED)]
-
-
 Plot = Callable[["Axes", Analysis], None]
 
 
@@ -48,10 +46,8 @@ def _figure(title: str) -> Callable[[Plot], Callable[[Analysis], str]]:
                 buffer = io.StringIO()
                 figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
             text = buffer.getvalue()
-            text = text[text.index("<svg") :]
-            text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-            text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text)
-            text = re.sub(r'(<g) id="[^"]*"', r"\1", text)
+            unused = r'<metadata>.*?</metadata>|\sxmlns(:\w+)?="[^"]*"|(?<=<g) id="[^"]*"'
+            text = re.sub(unused, "", text[text.index("<svg") :], flags=re.DOTALL)
             for placeholder, name in _COLOURS.items():
                 text = text.replace(placeholder, f"var(--{name})")
             return text.replace("<svg", f'<svg role="img" aria-label="{html.escape(title)}"', 1)

@@ -25,7 +25,9 @@ RIGHT: RGB = (66, 190, 152)
 NEARLY: RGB = (255, 178, 64)
 WRONG: RGB = (255, 84, 104)
 REGION: RGB = (176, 180, 190)
-# The prefix of a wrong detection's name, and its colour, by kind of error.
+# The prefix of an object's name, and its colour: regions, objects that are found, nearly found, and missed.
+_TRUTH_LOOKS = (("region: ", REGION), ("", RIGHT), ("", NEARLY), ("missed ", WRONG))
+# The same for a wrong detection, by kind of error.
 _LOOKS = {
     "class": ("", NEARLY),
     "location": ("loose ", NEARLY),
@@ -81,13 +83,12 @@ def draw_pair(
     tables = builder.tables()
     matches = match_detections(tables, kind)
     errors = classify_errors(tables, matches)
-    nearly = np.zeros(len(matches.region), dtype=bool)
-    nearly[errors.meant[errors.meant >= 0]] = True
+    nearly = np.isin(np.arange(len(matches.region)), errors.meant)
     truth = shown.truth
-    states = zip(matches.region.tolist(), matches.found.tolist(), nearly.tolist(), strict=True)
-    looks = [_truth_look(*state) for state in states]
-    words = [prefix + names[label] for (prefix, _), label in zip(looks, truth.labels, strict=True)]
-    labelled = _draw(pixels, truth.crops, truth.boxes, words, None, [colour for _, colour in looks])
+    outcomes = np.select([matches.region, matches.found, nearly], [0, 1, 2], 3).tolist()
+    pairs = zip((_TRUTH_LOOKS[outcome] for outcome in outcomes), truth.labels, strict=True)
+    looks = [(prefix + names[label], colour) for (prefix, colour), label in pairs]
+    labelled = _draw(pixels, truth.crops, truth.boxes, looks, None)
 
     rows = zip(errors.kind.tolist(), matches.ignored.tolist(), shown.labels, errors.meant.tolist(), strict=True)
     looks = []
@@ -96,31 +97,21 @@ def draw_pair(
         real = f", really {names[truth.labels[meant]]}" if error == KINDS.index("class") else ""
         looks.append((f"{prefix}{names[label]}{real}", colour))
     crops = [None] * len(looks) if shown.masks is None else shown.masks.crops
-    texts, colours = [text for text, _ in looks], [colour for _, colour in looks]
-    return labelled, _draw(pixels, crops, shown.boxes, texts, shown.scores, colours)
-
-
-def _truth_look(region: bool, found: bool, nearly: bool) -> tuple[str, RGB]:
-    """The prefix of an object's name, and its colour."""
-    if region:
-        return "region: ", REGION
-    if found:
-        return "", RIGHT
-    return ("", NEARLY) if nearly else ("missed ", WRONG)
+    return labelled, _draw(pixels, crops, shown.boxes, looks, shown.scores)
 
 
 def _draw(
     pixels: np.ndarray,
     crops: Sequence[Crop | None],
     boxes: np.ndarray,
-    words: Sequence[str],
+    looks: Sequence[tuple[str, RGB]],
     scores: np.ndarray | None,
-    colours: Sequence[RGB],
 ) -> Image.Image:
-    """The image with its longer side 640 pixels, objects drawn at that size: outlines and words stay readable.
+    """The image with its longer side 640 pixels, objects drawn at that size: outlines and text stay readable.
 
     Correct objects are named only if there are few objects and more than one class.
     """
+    words, colours = [text for text, _ in looks], [colour for _, colour in looks]
     height, width = pixels.shape[:2]
     scale = _SIDE / max(height, width)
     size = max(round(width * scale), 1), max(round(height * scale), 1)
@@ -132,13 +123,9 @@ def _draw(
     named = [k for k, colour in enumerate(colours) if colour != RIGHT or (len(words) <= FEW and len(set(words)) > 1)]
     if not named:
         return picture
-    parts = (
-        [small[k] for k in named],
-        frames[named],
-        [words[k] for k in named],
-        None if scores is None else scores[named],
-    )
-    return draw_objects(np.asarray(picture), *parts, opacity=0, colours=[colours[k] for k in named])
+    parts = [small[k] for k in named], frames[named], [words[k] for k in named]
+    scores = None if scores is None else scores[named]
+    return draw_objects(np.asarray(picture), *parts, scores, opacity=0, colours=[colours[k] for k in named])
 
 
 def _data_uri(picture: Image.Image) -> str:
