@@ -74,7 +74,7 @@ class Analysis:
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """All of it but the tables, as plain data."""
+        """Everything except the tables, as plain data."""
         names = self.tables.names
         missed = np.bincount(self.errors.size[self.errors.missed], minlength=len(SIZES)).tolist()
         counting = self.counting
@@ -105,16 +105,14 @@ class Analysis:
                 for name, value in vars(self.calibration).items()
             },
             "counting": {
-                "bias": counting.bias,
-                "error": counting.error,
-                "relative_error": counting.relative_error,
+                **{name: getattr(counting, name) for name in ("bias", "error", "relative_error")},
                 "images": [dict(zip(("id", "truth", "counted", "found"), row, strict=True)) for row in counts],
             },
         }
 
 
 def analyse_tables(tables: Tables, max_detections: int) -> Analysis:
-    """Count everything; `max_detections` is the limit of detections in an image."""
+    """Analyse the detections; `max_detections` is their limit in each image."""
     matches = match_detections(tables, tables.kind)
     overall, curves = all_curves(tables, matches)
     threshold = DEFAULT_SCORE if np.isnan(overall.best) else overall.best

@@ -1,8 +1,8 @@
 """COCO's box and mask average precision (AP) and recall (AR), in percent, as pycocotools counts them.
 
 AP is the mean precision over 101 recall points, 10 IoU thresholds 0.50:0.05:0.95 and the classes; AR the mean recall
-reached. Small, medium and large split objects by their area at 32² and 96² pixels. Crowd truth, and for masks truth
-that has only a box, neither rewards nor punishes a detection.
+reached. Small, medium and large split objects by their area at 32² and 96² pixels. Detections that match a crowd, or
+for masks an object that has only a box, are ignored.
 
 hotcoco does the counting: it matches each image when it is added and keeps some 20 bytes a detection.
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from hotcoco import Params, StreamingEval
@@ -61,7 +60,14 @@ class CocoMetrics:
         if image.masks is None and len(image.boxes):
             self._streams.pop("mask", None)
         record = [{"id": number, "height": int(image.size[0]), "width": int(image.size[1])}]
-        truth = self._truth(image)
+        keys = ("category_id", "bbox", "iscrowd", "area")
+        labelled = (image.truth.labels, image.truth_xywh, image.truth.crowd.astype(int), image.truth_areas)
+        rows = zip(*(column.tolist() for column in labelled), strict=True)
+        truth = [
+            {"id": row_id, "image_id": number, **dict(zip(keys, row, strict=True))}
+            for row_id, row in enumerate(rows, self._objects + 1)
+        ]
+        self._objects += len(truth)
         columns = np.full((len(image.boxes), 7), float(number))
         columns[:, 1:5], columns[:, 5], columns[:, 6] = image.xywh, image.scores, image.labels
         self._streams["box"].update(record, truth, columns)
@@ -77,17 +83,6 @@ class CocoMetrics:
             for label, score, rle in zip(image.labels.tolist(), image.scores.tolist(), image.rle, strict=True)
         ]
         self._streams["mask"].update(record, regions, found)
-
-    def _truth(self, image: EvaluatedImage) -> list[dict[str, Any]]:
-        start, truth = self._objects + 1, image.truth
-        self._objects += len(truth.boxes)
-        keys = ("category_id", "bbox", "iscrowd", "area")
-        columns = (truth.labels, image.truth_xywh, truth.crowd.astype(int), image.truth_areas)
-        rows = zip(*(column.tolist() for column in columns), strict=True)
-        return [
-            {"id": number, "image_id": image.image_id, **dict(zip(keys, row, strict=True))}
-            for number, row in enumerate(rows, start)
-        ]
 
     def compute(self) -> dict[str, float]:
         """In percent, for `kind` box and mask: {kind}_AP, _AP50, _AP75, _AP_small, _AP_medium, _AP_large, and

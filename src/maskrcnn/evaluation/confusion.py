@@ -1,4 +1,4 @@
-"""Which class is taken for which, by numbers of objects."""
+"""The confusion matrix: which class is detected as which, in numbers of objects."""
 
 from __future__ import annotations
 

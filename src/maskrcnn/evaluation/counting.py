@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from maskrcnn.evaluation.coco_metrics import known_mean
 from maskrcnn.evaluation.matching import DetectionMatches
 from maskrcnn.evaluation.tables import Tables
 
@@ -27,12 +28,12 @@ class Counting:
     @property
     def bias(self) -> float:
         """Mean of counted - truth; above 0 the model counts too many."""
-        return float((self.counted - self.truth).mean()) if len(self.truth) else float("nan")
+        return known_mean(self.counted - self.truth)
 
     @property
     def error(self) -> float:
         """Mean of |counted - truth|."""
-        return float(np.abs(self.counted - self.truth).mean()) if len(self.truth) else float("nan")
+        return known_mean(np.abs(self.counted - self.truth))
 
     @property
     def relative_error(self) -> float:

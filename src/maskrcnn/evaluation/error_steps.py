@@ -37,30 +37,25 @@ def error_steps(analysis: Analysis, config: Config) -> Iterator[Recommendation]:
 
 
 def _missed(analysis: Analysis, config: Config, _: np.ndarray) -> Advice:
-    errors, truths = analysis.errors, analysis.tables.truths
+    errors, images = analysis.errors, analysis.tables.images
     worst = max(SIZES, key=lambda name: errors.missed_cost[name])
     sized = errors.missed & (errors.size == SIZES.index(worst))
-    side = float(np.median(_input_sides(analysis, config)[sized]))
+    truths = analysis.tables.truths[sized]
+    # The side of a square of each object's area, in pixels of the network's input.
+    sizes = zip(images["height"].tolist(), images["width"].tolist(), strict=True)
+    scale = np.array([resize_scale(height, width, config.preprocess) for height, width in sizes])
+    side = float(np.median(np.sqrt(truths["area"]) * scale[truths["image"]]))
+    action = "Look at them under “Worst images”, and add training images with objects like these."
     if worst == "small" and side < 2 * _SEEN_SIDE:
         short = config.preprocess.short[-1]
         action = f"Train at a larger input size than {short} px; `maskrcnn dataset stats DATA` suggests one."
-    else:
-        action = "Look at them under “Worst images”, and add training images with objects like these."
     missed = int(errors.missed.sum())
     return (
         f"nothing finds {plural(missed, 'object')}, {_share_of_them(sized.sum() / max(missed, 1))} {worst}",
-        f"The missed {worst} ones are about {np.sqrt(np.median(truths['area'][sized])):.0f} px wide in the image and "
+        f"The missed {worst} ones are about {np.sqrt(np.median(truths['area'])):.0f} px wide in the image and "
         f"{side:.0f} px in the network's input.",
         action,
     )
-
-
-def _input_sides(analysis: Analysis, config: Config) -> np.ndarray:
-    """float64 [T]: the side of a square of each object's area, in pixels of the network's input."""
-    images, truths = analysis.tables.images, analysis.tables.truths
-    sizes = zip(images["height"].tolist(), images["width"].tolist(), strict=True)
-    scale = np.array([resize_scale(height, width, config.preprocess) for height, width in sizes])
-    return np.sqrt(truths["area"]) * scale[truths["image"]]
 
 
 def _location(analysis: Analysis, config: Config, wrong: np.ndarray) -> Advice:

@@ -24,7 +24,6 @@ from maskrcnn.evaluation.tables import LEAST_OVERLAP, Tables
 KINDS = ("class", "location", "both", "duplicate", "background", "missed")
 SIZES = ("small", "medium", "large")
 _IOU = 0.5
-_RIGHT = -1
 
 
 @dataclass(frozen=True)
@@ -85,12 +84,9 @@ def _kinds(tables: Tables, matches: DetectionMatches) -> tuple[np.ndarray, np.nd
         (np.maximum(own, other) <= LEAST_OVERLAP, "background"),
     )
     kind = np.select([test for test, _ in choices], [KINDS.index(name) for _, name in choices], KINDS.index("both"))
-    kind[matches.correct | matches.ignored] = _RIGHT
-    meant = np.full(len(kind), -1, dtype=np.int64)
-    for name, truth in (("location", own_truth), ("class", other_truth)):
-        chosen = kind == KINDS.index(name)
-        meant[chosen] = truth[chosen]
-    return kind, meant
+    kind[matches.correct | matches.ignored] = -1
+    meant = [kind == KINDS.index(name) for name in ("location", "class")]
+    return kind, np.select(meant, (own_truth, other_truth), -1)
 
 
 def _best(pairs: np.ndarray, tables: Tables) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""One image as the metrics see it: its labels, its detections, and how far the two overlap.
+"""One image for the metrics: its labels, its detections, and how far the two overlap.
 
 Boxes are (x1, y1, x2, y2) in continuous pixels of the image; labels point into the data set's names.
 """
@@ -31,9 +31,9 @@ class EvaluatedImage:
         scores: float [N].
         labels: int [N], 0..C-1.
         masks: N masks, or None if masks are not measured.
-        index: the image's place in its data set, if it has one.
+        index: the image's index in its data set; -1 without one.
         found: how many detections the model gave, those of classes that the data lacks included; N unless given.
-        picture: uint8 [H, W, 3], the image to look at, if it was kept.
+        picture: uint8 [H, W, 3], the image for the report, if it was kept.
 
     Raises:
         MaskRCNNError: boxes, scores, labels and masks differ in number.
@@ -51,8 +51,8 @@ class EvaluatedImage:
     picture: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        lengths = [len(part) for part in (self.boxes, self.scores, self.labels)]
-        lengths.append(len(self.boxes) if self.masks is None else len(self.masks))
+        masks = self.boxes if self.masks is None else self.masks
+        lengths = [len(part) for part in (self.boxes, self.scores, self.labels, masks)]
         if len(set(lengths)) > 1:
             raise MaskRCNNError(
                 f"expected as many boxes as scores, labels and masks, found {lengths}",

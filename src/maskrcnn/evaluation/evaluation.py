@@ -24,7 +24,7 @@ class Evaluation:
         images: how many were measured.
         max_detections: how many of each class in each image counted.
         problems: the images that could not be measured.
-        data_problems: what of the labels is not used, or not as written.
+        data_problems: labels that are not used, or not used as written.
         notes: on classes that only the model or only the data knows, and on federated labels.
         analysis: curves, confusion, errors, calibration, counts; None unless asked for.
         findings: what to do next, most worthwhile first; empty without an analysis.

@@ -1,4 +1,4 @@
-"""What to do next, most worthwhile first; every line is counted from the evaluation."""
+"""What to do next, most worthwhile first; all of it follows from the figures of the evaluation."""
 
 from __future__ import annotations
 
@@ -57,11 +57,10 @@ def _threshold(analysis: Analysis) -> Iterator[Recommendation]:
         return
     best, usual = analysis.overall.at(analysis.threshold), analysis.overall.at(DEFAULT_SCORE)
     own = [curve.best for curve in analysis.curves if curve.objects >= _FEW_OBJECTS and not np.isnan(curve.best)]
-    spread = (
-        f" The best for single classes lie between {min(own):.2f} and {max(own):.2f}: see the table of classes."
-        if own and max(own) - min(own) >= 0.2
-        else ""
-    )
+    spread = ""
+    if own and max(own) - min(own) >= 0.2:
+        between = f"between {min(own):.2f} and {max(own):.2f}"
+        spread = f" The best for single classes lie {between}: see the table of classes."
     yield Recommendation(
         "threshold",
         f"A score threshold of {analysis.threshold:.2f} gives the best balance of missed objects and false alarms.",

@@ -1,4 +1,4 @@
-"""One thing to do next, with the numbers that say so."""
+"""One recommendation, with the figures that support it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Recommendation:
     Attributes:
         topic: stable id, such as "threshold".
         what: the fact, in one sentence.
-        evidence: the figures behind it.
+        evidence: the figures that support it.
         action: what to do about it.
     """
 

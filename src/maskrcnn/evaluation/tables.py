@@ -23,7 +23,7 @@ LEAST_OVERLAP = 0.1
 _BOUNDARY_FROM = 0.5
 
 IMAGE = np.dtype([("id", "i8"), ("index", "i4"), ("height", "i4"), ("width", "i4"), ("found", "i4")])
-DETECTION = np.dtype([("image", "i4"), ("label", "i4"), ("score", "f8"), ("area", "f8")])
+DETECTION = np.dtype([("image", "i4"), ("label", "i4"), ("score", "f8")])
 TRUTH = np.dtype([("image", "i4"), ("label", "i4"), ("area", "f8"), ("crowd", "?"), ("masked", "?")])
 PAIR = np.dtype([("detection", "i4"), ("truth", "i4"), ("box", "f8"), ("mask", "f8"), ("boundary", "f8")])
 
@@ -54,7 +54,7 @@ class Tables:
         return "mask" if self.truths["masked"].any() or not len(self.truths) else "box"
 
     def regions(self, kind: Kind) -> np.ndarray:
-        """bool [T]: truth that neither rewards nor punishes: crowds, and for masks what has only a box."""
+        """bool [T]: regions, in which detections are not judged: crowds, and for masks objects that have only a box."""
         truths = self.truths
         return truths["crowd"] if kind == "box" else truths["crowd"] | ~truths["masked"]
 
@@ -81,9 +81,7 @@ class TableBuilder:
         height, width = image.size
         found = len(order) if image.found is None else image.found
         self._add(IMAGE, 1, id=image.image_id, index=image.index, height=height, width=width, found=found)
-        areas = image.xywh[:, 2] * image.xywh[:, 3] if image.masks is None else image.masks.area()
-        detections = {"label": image.labels[order], "score": image.scores[order], "area": areas[order]}
-        self._add(DETECTION, len(order), image=number, **detections)
+        self._add(DETECTION, len(order), image=number, label=image.labels[order], score=image.scores[order])
         truth = image.truth
         truths = {"label": truth.labels, "area": image.truth_areas, "crowd": truth.crowd, "masked": image.masked}
         self._add(TRUTH, len(truth.boxes), image=number, **truths)

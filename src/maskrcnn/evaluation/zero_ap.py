@@ -54,7 +54,7 @@ class BoxProbe:
         self._images: list[tuple[np.ndarray, np.ndarray, Size]] = []
 
     def update(self, image: EvaluatedImage) -> None:
-        """Look at one image; the first ones that have both labels and detections are kept."""
+        """Add one image; only the first that have both labels and detections are kept."""
         truth = np.asarray(image.truth.boxes[~image.truth.crowd][:_BOXES], dtype=np.float64)
         if len(self._images) < _IMAGES and len(truth) and len(image.boxes):
             best = np.argsort(-image.scores, kind="stable")[: 2 * len(truth)]

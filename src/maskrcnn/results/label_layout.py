@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ImageFont
 
-from maskrcnn.masks.box_geometry import intersections
 from maskrcnn.masks.crop import Box, Crop
 
 GRID_CELLS = 400_000
@@ -91,7 +90,7 @@ class LabelLayout:
             best, best_cost = None, MAX_COST
             for rank, (x, y) in enumerate(self._candidates(self.points[k], w, h, gap)):
                 cost = self._cost(x, y, w, h) + 0.012 * rank
-                if cost < best_cost and not intersections(occupied, (x, y, x + w, y + h)).any():
+                if cost < best_cost and not _overlaps(occupied, x, y, w, h):
                     best, best_cost = (x, y), cost
             positions[k] = best
             if best is not None:
@@ -123,8 +122,7 @@ class LabelLayout:
         height, width = self.size
         if w > width or h > height:
             return []
-        slack = w / 2
-        fits = [(x, y) for x, y in preferred if -slack <= x <= width - w + slack and -gap <= y <= height - h + gap]
+        fits = [(x, y) for x, y in preferred if -w / 2 <= x <= width - w / 2 and -gap <= y <= height - h + gap]
         return [(round(min(max(x, 0), width - w)), round(min(max(y, 0), height - h))) for x, y in fits]
 
     def _cost(self, x: int, y: int, w: int, h: int) -> float:
@@ -137,3 +135,7 @@ class LabelLayout:
 def _padded(x: int, y: int, w: int, h: int) -> np.ndarray:
     """The label as a box [1, 4] with a margin of one pixel."""
     return np.array([[x - 1.0, y - 1.0, x + w + 1.0, y + h + 1.0]])
+
+
+def _overlaps(boxes: np.ndarray, x: int, y: int, w: int, h: int) -> bool:
+    return bool(((boxes[:, 0] < x + w) & (boxes[:, 2] > x) & (boxes[:, 1] < y + h) & (boxes[:, 3] > y)).any())

@@ -31,7 +31,7 @@ MIN_FONT = 11.0
 
 
 def object_colour(index: int) -> RGB:
-    """The colour of the index-th object: golden-ratio hues in OKLCH, so that neighbours differ and all weigh the same.
+    """The colour of an object: golden-ratio hues in OKLCH, so that neighbours differ and all look equally strong.
 
     Lightness cycles through four values, which separates hues that come close after many objects.
     """

@@ -12,7 +12,6 @@ import secrets
 from contextlib import ExitStack
 from io import FileIO
 from pathlib import Path
-from types import TracebackType
 
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
@@ -114,13 +113,11 @@ class PredictionWriter:
             result.draw().save(part, format="PNG", pnginfo=mark, compress_level=1)
         return path
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         with self._claim:
             try:
                 with self._file:
-                    # Removes what an interrupted write left. It fits on a full disk: the list's end was there before.
+                    # Removes what an interrupted write left; needs no space, as the list's end was there before.
                     self._write(b"")
                     os.fsync(self._file.fileno())
                 if self.images or not (error or self._failed):

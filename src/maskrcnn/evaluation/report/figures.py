@@ -33,28 +33,24 @@ Plot = Callable[["Axes", Analysis], None]
 
 def _figure(title: str) -> Callable[[Plot], Callable[[Analysis], str]]:
     """Makes a function that plots on axes one that returns the plot as an <svg> element without links, ids or fonts."""
+    return lambda plot: functools.wraps(plot)(functools.partial(_svg, plot, title))
 
-    def decorated(plot: Plot) -> Callable[[Analysis], str]:
-        @functools.wraps(plot)
-        def svg(analysis: Analysis) -> str:
-            import matplotlib as mpl
-            from matplotlib.figure import Figure
 
-            with mpl.rc_context({"svg.hashsalt": title}, str(files(__package__).joinpath("report.mplstyle"))):
-                figure = Figure(figsize=(6.2, 3.7), layout="constrained")
-                plot(figure.subplots(), analysis)
-                buffer = io.StringIO()
-                figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-            text = buffer.getvalue()
-            unused = r'<metadata>.*?</metadata>|\sxmlns(:\w+)?="[^"]*"|(?<=<g) id="[^"]*"'
-            text = re.sub(unused, "", text[text.index("<svg") :], flags=re.DOTALL)
-            for placeholder, name in _COLOURS.items():
-                text = text.replace(placeholder, f"var(--{name})")
-            return text.replace("<svg", f'<svg role="img" aria-label="{html.escape(title)}"', 1)
+def _svg(plot: Plot, title: str, analysis: Analysis) -> str:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
 
-        return svg
-
-    return decorated
+    with mpl.rc_context({"svg.hashsalt": title}, str(files(__package__).joinpath("report.mplstyle"))):
+        figure = Figure(figsize=(6.2, 3.7), layout="constrained")
+        plot(figure.subplots(), analysis)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    unused = r'<metadata>.*?</metadata>|\sxmlns(:\w+)?="[^"]*"|(?<=<g) id="[^"]*"'
+    text = re.sub(unused, "", text[text.index("<svg") :], flags=re.DOTALL)
+    for placeholder, name in _COLOURS.items():
+        text = text.replace(placeholder, f"var(--{name})")
+    return text.replace("<svg", f'<svg role="img" aria-label="{html.escape(title)}"', 1)
 
 
 @_figure("Precision against recall")
@@ -79,7 +75,6 @@ def precision_recall(axes: Axes, analysis: Analysis) -> None:
 
 @_figure("Precision, recall and F1 against the score threshold")
 def thresholds(axes: Axes, analysis: Analysis) -> None:
-    """Precision, recall and F1 against the score threshold."""
     curve, best = analysis.overall, analysis.threshold
     axes.plot(THRESHOLDS, curve.precision, color=_GREEN, linewidth=1.6, linestyle="--", label="precision")
     axes.plot(THRESHOLDS, curve.recall, color=_ORANGE, linewidth=1.6, linestyle="-.", label="recall")
@@ -107,7 +102,6 @@ def error_costs(axes: Axes, analysis: Analysis) -> None:
 
 @_figure("Share of right detections by score")
 def reliability(axes: Axes, analysis: Analysis) -> None:
-    """Share of right detections against their score."""
     calibration = analysis.calibration
     centres = (np.arange(BINS) + 0.5) / BINS
     bars = axes.bar(centres, np.nan_to_num(calibration.accuracy), width=0.088, color=_BLUE, alpha=0.75)
@@ -120,7 +114,6 @@ def reliability(axes: Axes, analysis: Analysis) -> None:
 
 @_figure("Objects counted against objects labelled, by image")
 def counts(axes: Axes, analysis: Analysis) -> None:
-    """Objects counted against objects labelled, one point an image."""
     counting = analysis.counting
     most = max(int(counting.truth.max(initial=0)), int(counting.counted.max(initial=0)), 1) * 1.05
     axes.plot((0, most), (0, most), color=_ORANGE, linewidth=1.4, linestyle="--", label="exact")
@@ -133,7 +126,6 @@ def counts(axes: Axes, analysis: Analysis) -> None:
 
 @_figure("Scores of right and wrong detections")
 def scores(axes: Axes, analysis: Analysis) -> None:
-    """How many detections have which score, right and wrong ones."""
     values, right = analysis.tables.detections["score"], analysis.matches.correct
     parts, bins = [values[right], values[analysis.matches.judged & ~right]], np.linspace(0, 1, 26).tolist()
     axes.hist(parts, bins=bins, stacked=True, color=[_BLUE, _RED], label=["right", "wrong"])

@@ -121,8 +121,6 @@ def _draw(
     frames = np.asarray(boxes, dtype=np.float32).reshape(-1, 4) * np.array([*zoom, *zoom], dtype=np.float32)
     picture = draw_objects(image, small, frames, words, scores, labels=False, opacity=0.3, colours=colours)
     named = [k for k, colour in enumerate(colours) if colour != RIGHT or (len(words) <= FEW and len(set(words)) > 1)]
-    if not named:
-        return picture
     parts = [small[k] for k in named], frames[named], [words[k] for k in named]
     scores = None if scores is None else scores[named]
     return draw_objects(np.asarray(picture), *parts, scores, opacity=0, colours=[colours[k] for k in named])

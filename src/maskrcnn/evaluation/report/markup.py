@@ -89,7 +89,6 @@ def confusion_table(names: Sequence[str], counts: Sequence[Sequence[int]], merge
     Args:
         merged: whether the last class stands for several; its own cell is then neither right nor wrong.
     """
-    many = " many" if len(names) > 5 else ""
     top = "".join(f'<th scope="col">{escape(name)}</th>' for name in (*names[:-1], "missed"))
     body = []
     neither = len(names) - 2 if merged else -1
@@ -101,4 +100,5 @@ def confusion_table(names: Sequence[str], counts: Sequence[Sequence[int]], merge
             for column, count in enumerate(line)
         )
         body.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
-    return _frame(f"confusion{many}", f"<th>labelled ↓ detected →</th>{top}", "".join(body))
+    kind = "confusion many" if len(names) > 5 else "confusion"
+    return _frame(kind, f"<th>labelled ↓ detected →</th>{top}", "".join(body))

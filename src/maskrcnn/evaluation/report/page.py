@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import product
 
 import numpy as np
 
 from maskrcnn.evaluation.analysis import Analysis
+from maskrcnn.evaluation.coco_metrics import AREAS
 from maskrcnn.evaluation.confusion import confused_pairs, merge_classes
 from maskrcnn.evaluation.error_types import SIZES
 from maskrcnn.evaluation.evaluation import Evaluation
@@ -128,14 +130,13 @@ class Page:
         metrics, analysis = self.evaluation.metrics, self.analysis
         counts = np.bincount(analysis.errors.size[~analysis.matches.region], minlength=len(SIZES)).tolist()
         rows = [("objects", f"{sum(counts):,}", *(f"{count:,}" for count in counts))]
-        for kind in ("mask", "box"):
-            for what in ("AP", "AR"):
-                values = (metrics[f"{kind}_{what}{size}"] for size in ("", "_small", "_medium", "_large"))
-                rows.append((f"{kind} {what}", *map(number, values)))
+        for kind, what in product(("mask", "box"), ("AP", "AR")):
+            values = (metrics[f"{kind}_{what}{size}"] for size in AREAS)
+            rows.append((f"{kind} {what}", *map(number, values)))
         return table(("", "all", "small (< 32² px)", "medium", "large (> 96² px)"), rows)
 
     def mistakes(self) -> str:
-        """Costs of errors, and who is taken for whom."""
+        """Costs of errors, counts, and the confusion matrix."""
         costs = plot(
             figures.error_costs(self.analysis),
             "What each kind of mistake costs.",

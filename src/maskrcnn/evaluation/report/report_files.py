@@ -15,8 +15,6 @@ from maskrcnn.output.atomic_file import make_folder, write_text
 from maskrcnn.text import plural
 from maskrcnn.version import VERSION
 
-WORST_IMAGES = 8
-
 
 def write_report(
     folder: str | Path,
@@ -25,14 +23,14 @@ def write_report(
     model: str,
     data: str,
     split: str = "",
-    worst: int = WORST_IMAGES,
+    worst: int = 8,
 ) -> Path:
     """Write both files into `folder`, made if missing; the path of the HTML file.
 
     Args:
         evaluation: with its analysis.
         predictions: predicts the worst images once more.
-        model, data, split: as the user calls them.
+        model, data, split: their names in the report.
         worst: how many images to show.
 
     Raises:
@@ -43,20 +41,18 @@ def write_report(
     if analysis is None:
         raise MaskRCNNError("expected an evaluation with its analysis", fix="call evaluate(…, analyse=True)")
     pairs = list(worst_images(analysis, predictions, worst))
-    objects = int((~analysis.matches.region).sum())
     facts = (
         f"split {split}" if split else "",
         plural(evaluation.images, "image"),
-        plural(objects, "object"),
+        plural(int((~analysis.matches.region).sum()), "object"),
         plural(len(analysis.tables.names), "class"),
         f"compared by {analysis.tables.kind}",
         f"at most {evaluation.max_detections} detections an image",
         f"maskrcnn {VERSION}, {datetime.now():%Y-%m-%d}",
     )
-    page = Page(f"{model} on {data}", " · ".join(filter(None, facts)), evaluation, pairs)
     content = {"model": model, "data": data, "split": split, **evaluation.to_json()}
     report = folder / "report.html"
     make_folder(folder)
     write_text(folder / "metrics.json", json.dumps(content, indent=1, ensure_ascii=False))
-    write_text(report, page.html())
+    write_text(report, Page(f"{model} on {data}", " · ".join(filter(None, facts)), evaluation, pairs).html())
     return report
