@@ -24,7 +24,7 @@ from peer import photos, weights_file
 from PIL import Image
 
 from maskrcnn import runtime
-from maskrcnn.export import onnx_file, openvino_file
+from maskrcnn.export import onnx_export, openvino_export
 from maskrcnn.inference.predictor import Predictor
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.weights.load import load_model
@@ -74,15 +74,15 @@ def torchvision_peers(weights: Path, size: tuple[int, int]) -> dict[str, Run]:
 def artifacts(model: MaskRCNN, folder: Path, arguments: argparse.Namespace) -> dict[str, Path]:
     """The model's ONNX file and its OpenVINO files, by label."""
     made = {"onnxruntime fp32": folder / "fp32.onnx"}
-    onnx_file.write(model, made["onnxruntime fp32"])
+    onnx_export.write(model, made["onnxruntime fp32"])
     for precision in arguments.precisions:
         source = made["onnxruntime fp32"]
         if precision == "bf16":
             source = folder / "bf16.onnx"
-            onnx_file.write(model, source, "bf16")
+            onnx_export.write(model, source, "bf16")
         path = made[f"OpenVINO {precision}"] = folder / f"{precision}.xml"
         calibrate = calibration(folder, arguments.calibration) if precision == "int8" else None
-        openvino_file.convert_onnx(source, model, path, precision, calibrate)
+        openvino_export.convert_onnx(source, model, path, precision, calibrate)
     return made
 
 

@@ -33,7 +33,7 @@ from maskrcnn.annotations.annotation import Annotation
 from maskrcnn.annotations.labels import Labels, StoredAnnotations
 from maskrcnn.config import Preprocess
 from maskrcnn.datasets.dataset import Dataset
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.masks.patch import resample_patch
 from maskrcnn.train.samples.augment import Augmentation
 from maskrcnn.train.samples.instances import make_instances

@@ -24,7 +24,7 @@ import numpy as np
 from pycocotools import mask as pycoco_mask
 from simulate import Simulation
 
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.evaluation.coco_metrics import CocoMetrics
 from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 

@@ -33,8 +33,8 @@ from maskrcnn.masks.crop import crop_of
 from maskrcnn.masks.patch import to_patch
 from maskrcnn.model.batch import Batch
 from maskrcnn.ops.allocator import keep_freed_memory
+from maskrcnn.train.distributed import Processes
 from maskrcnn.train.learner import Learner
-from maskrcnn.train.parallel import Processes
 from maskrcnn.train.recipe import read_recipe
 from maskrcnn.train.samples.loader import collate
 from maskrcnn.train.samples.sample import Sample

@@ -25,15 +25,15 @@ from maskrcnn.config import Config, Preprocess, from_dict, preset, to_dict
 from maskrcnn.datasets.conversion.conversion import convert
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.doctor.examination import examine
-from maskrcnn.datasets.formats.registry import BY_NAME
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.formats.format_registry import BY_NAME
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.image_reader import image_size, read_channels, read_header, read_id_map, read_image
 from maskrcnn.images.sources import resolve_sources
 from maskrcnn.masks import Crop
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.train.distributed import Processes
 from maskrcnn.train.learner import Learner
-from maskrcnn.train.parallel import Processes
 from maskrcnn.train.recipe import read_recipe
 from maskrcnn.train.state import RunState, read_state, save_state
 from maskrcnn.weights.checkpoint import save_checkpoint

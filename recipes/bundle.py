@@ -16,7 +16,7 @@ from typing import Any
 import torch
 import yaml
 
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.evaluation.evaluator import evaluate
 from maskrcnn.inference.loading import load
 from maskrcnn.weights.catalog import BUNDLED

@@ -3,7 +3,7 @@
 The ways into single formats are tried where those are tested: pickles in tests/weights/test_restricted_pickle.py and
 test_load.py, programs of torch in tests/inference/test_torch_program.py, ONNX and OpenVINO in
 tests/runtime/test_artifact.py and test_onnx_wire.py, XML in tests/datasets/formats/test_cvat.py and test_voc.py, YAML
-and JSON in tests/test_documents.py, redirects in tests/images/test_sources.py, HTML in
+and JSON in tests/test_json_yaml.py, redirects in tests/images/test_sources.py, HTML in
 tests/evaluation/report/test_report.py.
 """
 
@@ -25,7 +25,7 @@ from safetensors.torch import save_file
 
 import maskrcnn
 from maskrcnn.config import preset, to_dict
-from maskrcnn.datasets.formats.registry import BY_NAME
+from maskrcnn.datasets.formats.format_registry import BY_NAME
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.weights.checkpoint import save_checkpoint

@@ -20,7 +20,7 @@ __version__ = VERSION
 if TYPE_CHECKING:
     from maskrcnn.config import Config as Config
     from maskrcnn.config import preset as preset
-    from maskrcnn.datasets.source import open_dataset as open_dataset
+    from maskrcnn.datasets.open_dataset import open_dataset as open_dataset
     from maskrcnn.errors import MaskRCNNError as MaskRCNNError
     from maskrcnn.evaluation.evaluator import evaluate as evaluate
     from maskrcnn.inference.loading import load as load
@@ -37,7 +37,7 @@ _HOMES = {
     "MaskRCNN": "maskrcnn.model.mask_rcnn",
     "Config": "maskrcnn.config",
     "preset": "maskrcnn.config",
-    "open_dataset": "maskrcnn.datasets.source",
+    "open_dataset": "maskrcnn.datasets.open_dataset",
     "evaluate": "maskrcnn.evaluation.evaluator",
     "MaskRCNNError": "maskrcnn.errors",
 }

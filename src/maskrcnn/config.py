@@ -1,7 +1,7 @@
 """The configuration of a model: one frozen record, and the presets by name.
 
 A record is plain data: checkpoints store it as JSON in their metadata, and it rebuilds the same network anywhere.
-Values out of range are refused when a record is made (`maskrcnn.limits`).
+Values out of range are refused when a record is made (`maskrcnn.setting_limits`).
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.limits import ANY_LENGTH, LARGEST_EDGE, check_pixels, check_settings, check_together
+from maskrcnn.json_yaml import shown
+from maskrcnn.setting_limits import ANY_LENGTH, LARGEST_EDGE, check_pixels, check_settings, check_together
 from maskrcnn.text import suggestion
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.doctor.examination import examine
-from maskrcnn.datasets.source import Source, open_dataset
+from maskrcnn.datasets.open_dataset import Source, open_dataset
 from maskrcnn.errors import MaskRCNNError
 from tests.reading import lost, problems_of
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from maskrcnn.config import preset
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.evaluation.evaluator import evaluate
 from maskrcnn.inference.predictor import Predictor
 from maskrcnn.masks import Masks
@@ -83,7 +83,7 @@ def test_evaluate_advice_unknown_classes(case: Path, tmp_path: Path) -> None:
 HOSTILE = """
 import json, resource, sys, time
 from pathlib import Path
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.datasets.doctor.examination import examine
 from maskrcnn.images.image_reader import read_image
 from maskrcnn.errors import MaskRCNNError

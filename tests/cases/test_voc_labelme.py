@@ -10,8 +10,8 @@ from PIL import Image
 
 from maskrcnn.datasets.conversion.conversion import convert
 from maskrcnn.datasets.doctor.examination import examine
-from maskrcnn.datasets.formats.registry import BY_NAME
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.formats.format_registry import BY_NAME
+from maskrcnn.datasets.open_dataset import open_dataset
 from tests.reading import problems_of
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from maskrcnn.datasets.formats.registry import BY_NAME, detect
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.formats.format_registry import BY_NAME, detect
+from maskrcnn.datasets.open_dataset import open_dataset
 from tests import command
 
 

@@ -12,7 +12,7 @@ import maskrcnn
 from maskrcnn.cli import export as verb
 from maskrcnn.config import preset
 from maskrcnn.export.parity import Differences
-from maskrcnn.export.trial import SceneResult, Trial
+from maskrcnn.export.parity_run import SceneResult, Trial
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.weights.checkpoint import save_checkpoint
 from tests.command import run

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskrcnn.output.claim import claim_file, claim_folder
+from maskrcnn.output.output_lock import claim_file, claim_folder
 from maskrcnn.output.unfinished import MARK
 from tests.command import run
 

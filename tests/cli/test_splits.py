@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from maskrcnn.datasets import manifest, source
+from maskrcnn.datasets import manifest, open_dataset
 from maskrcnn.errors import MaskRCNNError
 from tests import command
 from tests.data_folders import idmasks
@@ -113,7 +113,7 @@ def test_data_is_looked_at_once(
     def stop(*args: Any) -> None:
         raise MaskRCNNError("opened")
 
-    count(source, "detect")
+    count(open_dataset, "detect")
     count(manifest, "read_yaml")
     monkeypatch.setattr("maskrcnn.train.preparation.prepare", stop)
     run(*(place if word == "DATA" else word for word in words))

@@ -15,8 +15,8 @@ from maskrcnn.annotations.problem import Problem
 from maskrcnn.datasets.combine import combined
 from maskrcnn.datasets.conversion.conversion import convert
 from maskrcnn.datasets.dataset import Dataset
-from maskrcnn.datasets.formats.registry import BY_NAME
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.formats.format_registry import BY_NAME
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
 from tests.data_folders import write_map

@@ -8,7 +8,7 @@ from PIL import Image
 from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
 from maskrcnn.config import Preprocess
 from maskrcnn.datasets.dataset import Dataset
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from tests.data_folders import coco
 

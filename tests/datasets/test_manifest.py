@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from maskrcnn.datasets.dataset import Dataset
-from maskrcnn.datasets.source import Source, open_dataset
+from maskrcnn.datasets.open_dataset import Source, open_dataset
 from maskrcnn.errors import MaskRCNNError
 from tests.data_folders import coco, idmasks, write_map
 from tests.reading import problems_of

@@ -13,7 +13,7 @@ import pytest
 
 from maskrcnn.annotations.objects import Objects
 from maskrcnn.config import preset
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.inference.predictor import Predictor

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from maskrcnn.cli.metrics_tables import show_metrics
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.evaluation.caveats import FEW_STEPS, steps_of, too_few_steps
 from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.evaluation.evaluation import Evaluation

@@ -13,7 +13,7 @@ import torch
 
 import maskrcnn
 from maskrcnn.config import preset
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.dataset_predictor import DatasetPredictor
 from maskrcnn.evaluation.evaluated_image import EvaluatedImage

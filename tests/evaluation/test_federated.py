@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from maskrcnn.annotations.labels import ImageRecord
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.evaluation.coco_metrics import CocoMetrics
 from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.evaluation.evaluator import evaluate

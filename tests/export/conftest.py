@@ -14,10 +14,10 @@ from PIL import Image
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from maskrcnn.config import preset
-from maskrcnn.export import exporter, openvino_file
+from maskrcnn.export import exporter, openvino_export
 from maskrcnn.export.export_formats import FORMATS
 from maskrcnn.export.exporter import Request, export_model
-from maskrcnn.export.trial import Trial
+from maskrcnn.export.parity_run import Trial
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
 Exported = Callable[..., tuple[Path, Trial]]
@@ -83,7 +83,7 @@ def exported(model: MaskRCNN, pictures: Path, tmp_path_factory: pytest.TempPathF
         request = Request("tiny", name, out, precision, calibrate, force=True)
         if name != "openvino" or precision == "bf16":
             return out, export_model(model, request)
-        openvino_file.convert_onnx(make("onnx")[0], model, out, precision, calibrate)
+        openvino_export.convert_onnx(make("onnx")[0], model, out, precision, calibrate)
         return out, exporter.try_artifact(model, request, FORMATS[name], out)
 
     return make

@@ -23,10 +23,10 @@ from maskrcnn.config import from_dict
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation import evaluator
 from maskrcnn.evaluation.evaluation import Evaluation
-from maskrcnn.export import exporter, onnx_file, openvino_file
+from maskrcnn.export import exporter, onnx_export, openvino_export
 from maskrcnn.export.export_formats import FORMATS
 from maskrcnn.export.exporter import Request, export, export_model
-from maskrcnn.export.trial import Trial
+from maskrcnn.export.parity_run import Trial
 from maskrcnn.inference.loading import load_exported
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.runtime.artifact_contract import KEY, METADATA_FILE
@@ -237,7 +237,7 @@ def test_one_that_differs_is_not_kept_unless_forced(
     made, _ = exported("onnx")
     other = copy.deepcopy(model)
     other.box_head.deltas.bias.data += 0.1
-    monkeypatch.setattr(onnx_file, "write", lambda model, path, *_: shutil.copy(made, path))
+    monkeypatch.setattr(onnx_export, "write", lambda model, path, *_: shutil.copy(made, path))
     out = tmp_path / "deep" / "model.onnx"
     seen = export_model(other, Request("tiny", "onnx", out))
     assert any("box: 99% of objects differ by up to" in line for line in seen.problems)
@@ -258,7 +258,7 @@ def test_torch_export_tells_what_it_cannot_trace(model: MaskRCNN, tmp_path: Path
 def test_a_folder_without_images_cannot_calibrate(model: MaskRCNN, exported: Exported, tmp_path: Path) -> None:
     made, _ = exported("onnx")
     with pytest.raises(MaskRCNNError, match="no image"):
-        openvino_file.convert_onnx(made, model, tmp_path / "model.xml", "int8", tmp_path)
+        openvino_export.convert_onnx(made, model, tmp_path / "model.xml", "int8", tmp_path)
 
 
 def test_what_it_costs_is_told_of_the_classes_that_the_model_knows(
@@ -311,7 +311,7 @@ def test_a_disk_that_is_full_leaves_the_file_that_was_there(
         except OSError as error:
             raise (error if words is OSError else RuntimeError("basic_ios::clear: iostream error")) from None
 
-    monkeypatch.setattr(onnx_file, "write", write)
+    monkeypatch.setattr(onnx_export, "write", write)
     file_size_limit(20_000)
     with pytest.raises(MaskRCNNError, match=r"model\.onnx: cannot write: File too large.*ulimit -f"):
         export_model(model, Request("m", "onnx", out))
@@ -321,7 +321,7 @@ def test_a_disk_that_is_full_leaves_the_file_that_was_there(
 
 def test_the_file_beside_it_is_tried_out_too(model: MaskRCNN, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model.bin").mkdir()
-    monkeypatch.setattr(openvino_file, "write", lambda *_: pytest.fail("the work was begun"))
+    monkeypatch.setattr(openvino_export, "write", lambda *_: pytest.fail("the work was begun"))
     with pytest.raises(MaskRCNNError, match=r"model\.bin: expected a file name, found a folder"):
         export_model(model, Request("m", "openvino", tmp_path / "model.xml"))
 
@@ -336,9 +336,9 @@ def test_data_without_a_val_split_is_measured_on_aloud(tmp_path: Path, monkeypat
     idmasks(tmp_path / "data" / "train", 3)
     monkeypatch.setattr(exporter, "open_session", lambda *_: SimpleNamespace(smallest=1))
     monkeypatch.setattr(exporter, "measure_ap", measure)
-    monkeypatch.setattr("maskrcnn.export.scenes.scenes", lambda *_: [])
-    monkeypatch.setattr("maskrcnn.export.trial.reference", lambda _: None)
-    monkeypatch.setattr("maskrcnn.export.trial.compare", lambda *_: Trial())
+    monkeypatch.setattr("maskrcnn.export.parity_images.scenes", lambda *_: [])
+    monkeypatch.setattr("maskrcnn.export.parity_run.reference", lambda _: None)
+    monkeypatch.setattr("maskrcnn.export.parity_run.compare", lambda *_: Trial())
     request = Request("tiny", "onnx", tmp_path / "m.onnx", data=tmp_path / "data")
     tried = exporter.try_artifact(None, request, FORMATS["onnx"], request.out)  # type: ignore[arg-type]
     assert sizes == [3]

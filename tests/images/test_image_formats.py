@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.image_formats import IMAGE_SUFFIXES, PILLOW_FORMATS, skipped_files_note
 from maskrcnn.images.image_reader import find_images, read_image

@@ -23,7 +23,7 @@ from maskrcnn.inference.fused_model import for_inference
 from maskrcnn.model import detections, rpn
 from maskrcnn.model.batch import Batch
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.ops import fused_conv, host, kernels, nms
+from maskrcnn.ops import fused_conv, host, kernel_choice, nms
 from maskrcnn.ops.boxes import iou
 from maskrcnn.ops.linear import linear_form
 from tests.networks import batch_of, quick, trained
@@ -235,7 +235,7 @@ def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> FakeTensorMode:
     """In this mode tensors without values may be on a device that is not here; what only a true one can say is said."""
     for module in (rpn, detections):
         monkeypatch.setattr(module, "nms", settled)
-    monkeypatch.setattr(kernels, "why_plain", lambda name, device: "no values")
+    monkeypatch.setattr(kernel_choice, "why_plain", lambda name, device: "no values")
     monkeypatch.setattr(fused_conv, "_form", lambda device, dtype: "")
     return FakeTensorMode(allow_non_fake_inputs=True)
 

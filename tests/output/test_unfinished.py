@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.output.claim import claim_folder
+from maskrcnn.output.output_lock import claim_folder
 from maskrcnn.output.unfinished import MARK, is_free, unfinished_folder, unfinished_while
 
 

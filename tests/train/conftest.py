@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from maskrcnn.datasets.source import Source, open_dataset
+from maskrcnn.datasets.open_dataset import Source, open_dataset
 from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.train.preparation import PreparedRun, prepare
 from maskrcnn.train.recipe import Recipe

@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.datasets.survey.channel_statistics import measure_channels
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.evaluator import evaluate

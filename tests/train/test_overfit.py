@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from maskrcnn.config import Config, preset
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.datasets.survey.split import subset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.evaluation import Evaluation

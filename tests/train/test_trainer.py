@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.evaluator import evaluate
 from maskrcnn.inference.loading import load

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.datasets.survey.split import subset
 from maskrcnn.evaluation.evaluator import evaluate
 from maskrcnn.inference.loading import load

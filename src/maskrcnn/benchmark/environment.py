@@ -16,7 +16,7 @@ from maskrcnn.inference.fused_model import WIDE
 from maskrcnn.ops.allocator import keep_freed_memory
 from maskrcnn.ops.fused_conv import fused_form
 from maskrcnn.ops.host import plain_only
-from maskrcnn.ops.kernels import status
+from maskrcnn.ops.kernel_choice import status
 from maskrcnn.ops.linear import linear_form
 from maskrcnn.text import plural
 from maskrcnn.version import VERSION

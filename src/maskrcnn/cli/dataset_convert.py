@@ -29,8 +29,8 @@ def dataset_convert(
     Names what that format cannot store, one line each.
     """
     from maskrcnn.datasets.conversion.conversion import convert as write
-    from maskrcnn.datasets.formats.registry import format_named
-    from maskrcnn.datasets.source import Source
+    from maskrcnn.datasets.formats.format_registry import format_named
+    from maskrcnn.datasets.open_dataset import Source
 
     form, source = format_named(to), Source(data)
     datasets = {name: source.open(name) for name in split or source.splits}

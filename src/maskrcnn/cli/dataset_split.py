@@ -36,8 +36,8 @@ def dataset_split(
     """
     from maskrcnn.datasets.combine import combined
     from maskrcnn.datasets.conversion.conversion import convert as write
-    from maskrcnn.datasets.formats.registry import format_named
-    from maskrcnn.datasets.source import Source
+    from maskrcnn.datasets.formats.format_registry import format_named
+    from maskrcnn.datasets.open_dataset import Source
     from maskrcnn.datasets.survey.split import plan_split, split_shares, subset
     from maskrcnn.output.unfinished import is_free
 

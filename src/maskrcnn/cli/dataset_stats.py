@@ -25,7 +25,7 @@ def dataset_stats(
     Suggests input size, anchors, limits and the training canvas.
     """
     from maskrcnn.config import preset as preset_named
-    from maskrcnn.datasets.source import Source
+    from maskrcnn.datasets.open_dataset import Source
     from maskrcnn.datasets.survey.survey import survey_dataset
     from maskrcnn.datasets.survey.survey_report import SurveyReport
     from maskrcnn.train.recipe import Recipe

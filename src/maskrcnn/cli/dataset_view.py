@@ -40,7 +40,7 @@ def dataset_view(
 
     They show images with their masks, outlines and class names.
     """
-    from maskrcnn.datasets.source import Source
+    from maskrcnn.datasets.open_dataset import Source
     from maskrcnn.datasets.survey import contact_sheet
     from maskrcnn.datasets.survey.survey import survey_dataset
 

@@ -34,7 +34,7 @@ def evaluate(
 
     Writes a report on what goes wrong and what to do about it.
     """
-    from maskrcnn.datasets.source import Source
+    from maskrcnn.datasets.open_dataset import Source
     from maskrcnn.evaluation.dataset_predictor import DatasetPredictor
     from maskrcnn.evaluation.evaluator import evaluate as run
     from maskrcnn.evaluation.report.report_files import write_report

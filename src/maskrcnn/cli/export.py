@@ -19,7 +19,7 @@ from maskrcnn.export.exporter import export as run
 
 if TYPE_CHECKING:
     from maskrcnn.export.parity import Tolerance
-    from maskrcnn.export.trial import Trial
+    from maskrcnn.export.parity_run import Trial
 
 _FORMATS = "; ".join(
     f"{one.name}: {one.description} ({one.suffix}, {', '.join(one.precisions)})" for one in FORMATS.values()

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from maskrcnn.cli.console import warn
-from maskrcnn.output.claim import claim_file, claim_folder
+from maskrcnn.output.output_lock import claim_file, claim_folder
 
 
 def own_folder(folder: Path | None) -> AbstractContextManager[None]:

@@ -82,7 +82,7 @@ def train(
 
 def run_training(data: Path, folder: Path, recipe: Recipe, device: str, resume: bool) -> None:
     """Train on a data set's `train` split and measure on its `val` split."""
-    from maskrcnn.datasets.source import Source
+    from maskrcnn.datasets.open_dataset import Source
     from maskrcnn.train.preparation import prepare
     from maskrcnn.train.trainer import Trainer
 
@@ -96,7 +96,7 @@ def run_training(data: Path, folder: Path, recipe: Recipe, device: str, resume: 
 
 def run_overfit(data: Path, folder: Path, recipe: Recipe, given: set[str], images: int, device: str) -> None:
     """Overfit a few images; exit code 1 if that fails."""
-    from maskrcnn.datasets.source import open_dataset
+    from maskrcnn.datasets.open_dataset import open_dataset
     from maskrcnn.train.overfit import few_images, overfit_recipe, verdict
     from maskrcnn.train.preparation import prepare
     from maskrcnn.train.trainer import Trainer

@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from maskrcnn.annotations.problem import Problem
-from maskrcnn.arguments import exists
+from maskrcnn.argument_checks import exists
 from maskrcnn.datasets.combine import combined
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.formats.reader_checks import doubled_names, whole
 from maskrcnn.datasets.formats.reserved_names import NO_CLASS
 from maskrcnn.datasets.formats.split_names import SPLIT_NAMES
-from maskrcnn.documents import read_yaml, shown
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.json_yaml import read_yaml, shown
 
 _FIX = "write lines such as 'train: folder'"
 _SUFFIXES = (".yaml", ".yml")

@@ -8,7 +8,7 @@ from pathlib import Path
 from maskrcnn.annotations.problem import Problem, unreadable
 from maskrcnn.annotations.problem_log import ProblemLog
 from maskrcnn.datasets.dataset import Dataset
-from maskrcnn.datasets.source import Source
+from maskrcnn.datasets.open_dataset import Source
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.analysis import analyse_tables
 from maskrcnn.evaluation.caveats import steps_of, too_few_steps, unknown_classes

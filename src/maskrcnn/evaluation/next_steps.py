@@ -8,7 +8,7 @@ import numpy as np
 
 from maskrcnn.config import Config
 from maskrcnn.evaluation.analysis import DEFAULT_SCORE, Analysis
-from maskrcnn.evaluation.error_steps import error_steps
+from maskrcnn.evaluation.error_advice import error_steps
 from maskrcnn.evaluation.recommendation import Recommendation
 from maskrcnn.text import plural, quoted
 

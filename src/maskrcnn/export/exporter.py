@@ -18,7 +18,7 @@ from maskrcnn.output.atomic_file import cannot_write, replacing, try_out
 
 if TYPE_CHECKING:
     from maskrcnn.datasets.dataset import Dataset
-    from maskrcnn.export.trial import Trial
+    from maskrcnn.export.parity_run import Trial
     from maskrcnn.model.mask_rcnn import MaskRCNN
     from maskrcnn.runtime.artifact import Session
 
@@ -114,11 +114,11 @@ def _write_artifact(model: MaskRCNN, request: Request, export_format: ExportForm
 
 def try_artifact(model: MaskRCNN, request: Request, export_format: ExportFormat, path: Path) -> Trial:
     """Run the artifact at ``path`` beside the model, on scenes made for it and on the first images to calibrate on."""
-    from maskrcnn.datasets.source import Source
+    from maskrcnn.datasets.open_dataset import Source
     from maskrcnn.export.parity import TOLERANCES
+    from maskrcnn.export.parity_images import scenes
+    from maskrcnn.export.parity_run import compare, reference
     from maskrcnn.export.quantize import calibration_images
-    from maskrcnn.export.scenes import scenes
-    from maskrcnn.export.trial import compare, reference
 
     images = calibration_images(request.calibrate, model.config.preprocess, 2) if request.calibrate else ()
     session = open_session(export_format, path)
@@ -135,7 +135,7 @@ def try_artifact(model: MaskRCNN, request: Request, export_format: ExportFormat,
 def open_session(export_format: ExportFormat, path: Path) -> Session:
     """The artifact in the runtime that users run it in."""
     if export_format.name == "aoti":
-        from maskrcnn.export.aoti_file import CompiledSession
+        from maskrcnn.export.aot_inductor_export import CompiledSession
 
         return CompiledSession(path)
     from maskrcnn.inference.loading import load_exported

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.export.operators import OPAQUE_OPERATORS
+from maskrcnn.export.onnx_operators import OPAQUE_OPERATORS
 from maskrcnn.inference.fused_model import for_inference
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.ops.opaque_ops import use_opaque_operators
@@ -50,9 +50,9 @@ def trace(model: MaskRCNN, dtype: torch.dtype = torch.float32, opaque: bool = Tr
 
     Args:
         dtype: precision of the layers; those that score and move boxes stay in fp32.
-        opaque: keep suppression and RoIAlign as the operators of `export/operators.py`, for translation; inputs have
-            any batch size, height and width. Otherwise the program consists of torch's own operators, its batch size is
-            1, and inputs have at least `MIN_PROGRAM_SIDE` pixels each way.
+        opaque: keep suppression and RoIAlign as the operators of `onnx_operators.py`, for translation; inputs have any
+            batch size, height and width. Otherwise the program consists of torch's own operators, its batch size is 1,
+            and inputs have at least `MIN_PROGRAM_SIDE` pixels each way.
 
     Raises:
         MaskRCNNError: not ``opaque``, and the model's RoIAlign is adaptive.

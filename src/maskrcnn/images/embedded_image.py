@@ -8,9 +8,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from maskrcnn.documents import read_json
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.image_formats import PILLOW_FORMATS
+from maskrcnn.json_yaml import read_json
 
 MAX_BYTES = 2**28  # of a label file
 _SPACES = str.maketrans("", "", " \t\r\n")

@@ -6,8 +6,8 @@ import os
 import stat
 from pathlib import Path
 
-from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.json_yaml import shown
 
 MAX_PIXELS = 200_000_000
 MAX_IMAGE_BYTES = 2**30  # of decoded pixels; reading, resizing and batching take a few times as much

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import warnings
 
-from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.inference.device import PRECISIONS, pick_device, pick_precision
 from maskrcnn.inference.torch_network import TorchNetwork
+from maskrcnn.json_yaml import shown
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.predict.image_predictor import ImagePredictor
 from maskrcnn.weights.load_report import LoadReport

@@ -7,9 +7,9 @@ from typing import overload
 
 import numpy as np
 
-from maskrcnn.arguments import is_whole
-from maskrcnn.documents import shown
+from maskrcnn.argument_checks import is_whole
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.json_yaml import shown
 from maskrcnn.masks.box_geometry import box_sides, clip_to_image
 from maskrcnn.masks.crop import Crop
 from maskrcnn.masks.paste import paste_mask

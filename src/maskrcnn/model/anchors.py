@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from maskrcnn.config import Config
-from maskrcnn.limits import check_levels
+from maskrcnn.setting_limits import check_levels
 
 
 class Anchors(nn.Module):

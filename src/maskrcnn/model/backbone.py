@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskrcnn.config import Config
-from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.limits import RESNET_DEPTHS, SHALLOW
+from maskrcnn.json_yaml import shown
 from maskrcnn.model.layers import conv_norm, norm_layer
+from maskrcnn.setting_limits import RESNET_DEPTHS, SHALLOW
 from maskrcnn.text import first_line
 
 STRIDES = (4, 8, 16, 32)

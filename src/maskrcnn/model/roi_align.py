@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from maskrcnn.ops import kernels
+from maskrcnn.ops import kernel_choice
 from maskrcnn.ops.bilinear import GridTaps, dense_weights, grid_taps
 from maskrcnn.ops.weighted_rows import weighted_rows
 
@@ -149,7 +149,7 @@ def align_rois(
         # The kernel adds its gradient in no fixed order and sums in float32.
         if mode == "max" or torch.are_deterministic_algorithms_enabled() or maps.table.dtype == torch.float64:
             return plain()
-        return kernels.call("roi align", plain, *maps, boxes, bins, sampling, aligned)
+        return kernel_choice.call("roi align", plain, *maps, boxes, bins, sampling, aligned)
 
     # RoIs of like size share a chunk, so that none is padded to another's many sample points.
     points = _grid(boxes, bins, 0, aligned)[2].prod(-1)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from maskrcnn.limits import check_buildable
+from maskrcnn.setting_limits import check_buildable
 
 _MEMINFO, _CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 

@@ -16,7 +16,7 @@ import torchvision
 from torch import Tensor
 from torch._higher_order_ops import while_loop  # public as torch.while_loop only after torch 2.9
 
-from maskrcnn.ops import kernels
+from maskrcnn.ops import kernel_choice
 from maskrcnn.ops.boxes import iou
 from maskrcnn.ops.opaque_ops import opaque_operator
 
@@ -40,7 +40,7 @@ def nms(boxes: Tensor, valid: Tensor, iou_threshold: float, group: Tensor | None
         return one(boxes.float().flatten(0, -3), valid.flatten(0, -2), iou_threshold, rows).reshape(valid.shape)
     if boxes.device.type == "cpu" and not torch.compiler.is_compiling():
         return _nms_torchvision(boxes, valid, iou_threshold, group)
-    return kernels.call("nms", nms_plain, boxes, valid, iou_threshold, group)
+    return kernel_choice.call("nms", nms_plain, boxes, valid, iou_threshold, group)
 
 
 def nms_plain(boxes: Tensor, valid: Tensor, iou_threshold: float, group: Tensor | None = None) -> Tensor:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from maskrcnn.output.atomic_file import cannot_write, write_text
-from maskrcnn.output.claim import LOCK
+from maskrcnn.output.output_lock import LOCK
 
 MARK = "UNFINISHED"
 _FIRST = "maskrcnn has not finished writing this data set."

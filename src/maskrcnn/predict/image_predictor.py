@@ -23,8 +23,8 @@ from maskrcnn.images.input_size import padded_size, resized_size
 from maskrcnn.images.prefetch import batched, prefetch
 from maskrcnn.masks import Masks
 from maskrcnn.predict.network import DetectionArrays, Network, PendingDetections
-from maskrcnn.predict.origin import Origin
 from maskrcnn.predict.prediction_options import PredictionOptions
+from maskrcnn.predict.predictor_origin import Origin
 from maskrcnn.results.result import Result
 from maskrcnn.text import first_line
 

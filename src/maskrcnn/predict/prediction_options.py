@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from maskrcnn.arguments import checked_count, checked_share
+from maskrcnn.argument_checks import checked_count, checked_share
 from maskrcnn.config import Config, Preprocess
-from maskrcnn.limits import ANY_LENGTH, RANGES
+from maskrcnn.setting_limits import ANY_LENGTH, RANGES
 
 _LARGEST = {"batch_size": 65536, "size": ANY_LENGTH, "max_detections": int(RANGES["max_detections"].high)}
 

@@ -17,7 +17,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.output.atomic_file import cannot_write, replacing, try_out
-from maskrcnn.output.claim import claim_folder
+from maskrcnn.output.output_lock import claim_folder
 from maskrcnn.results.result import Result
 
 OVERLAY_MARK = "maskrcnn overlay"

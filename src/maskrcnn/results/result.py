@@ -14,9 +14,9 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from maskrcnn.arguments import checked_path, checked_share, is_whole
-from maskrcnn.documents import shown
+from maskrcnn.argument_checks import checked_path, checked_share, is_whole
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.json_yaml import shown
 from maskrcnn.masks.masks import Masks
 from maskrcnn.output.atomic_file import make_folder, replacing, write_text
 from maskrcnn.results.measurements import measure_mask

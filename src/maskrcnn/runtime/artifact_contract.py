@@ -29,8 +29,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from maskrcnn.config import Config, from_dict, to_dict
-from maskrcnn.documents import parse_json, shown
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.json_yaml import parse_json, shown
 from maskrcnn.version import VERSION
 
 KEY = "maskrcnn"

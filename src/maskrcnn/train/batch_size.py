@@ -13,8 +13,8 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.batch import Batch
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.ops.memory import available_memory, free_memory, is_out_of_memory
+from maskrcnn.train.distributed import Objective
 from maskrcnn.train.learner import Learner
-from maskrcnn.train.parallel import Objective
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.run_log import RunLog
 

@@ -15,9 +15,9 @@ from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.ops.allocator import keep_freed_memory
 from maskrcnn.ops.depthwise_fp32 import keep_depthwise_in_fp32
 from maskrcnn.train.backbone_stages import freeze
+from maskrcnn.train.distributed import Objective, Processes
 from maskrcnn.train.ema import EMA
 from maskrcnn.train.optimizer import build_optimizer, set_rate
-from maskrcnn.train.parallel import Objective, Processes
 from maskrcnn.train.recipe import Recipe
 
 COMPILER = "inductor"

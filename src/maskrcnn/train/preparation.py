@@ -22,9 +22,9 @@ from maskrcnn.text import plural
 from maskrcnn.train import trackers
 from maskrcnn.train.batch_size import fix_batch_size
 from maskrcnn.train.class_examples import check_examples
+from maskrcnn.train.distributed import Processes, build_accelerator
 from maskrcnn.train.interrupt import Interrupt
 from maskrcnn.train.learner import Learner
-from maskrcnn.train.parallel import Processes, build_accelerator
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.resume_check import check_resumable, summarise
 from maskrcnn.train.run_folder import DATA, LOG, RECIPE, check_free, check_space, keep_earlier_weights

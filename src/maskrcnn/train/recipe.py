@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from maskrcnn.config import preset
-from maskrcnn.documents import read_yaml, shown
 from maskrcnn.errors import MaskRCNNError, errors_at
+from maskrcnn.json_yaml import read_yaml, shown
 from maskrcnn.text import suggestion
 
 PEAK_RATES = {"adamw": 5e-4, "sgd": 0.01}

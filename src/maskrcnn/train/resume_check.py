@@ -10,8 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from maskrcnn.datasets.dataset import Dataset
-from maskrcnn.documents import read_json, shown
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.json_yaml import read_json, shown
 from maskrcnn.text import listed, plural
 from maskrcnn.train.run_folder import DATA
 

@@ -19,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from typing_extensions import TypedDict
 
-from maskrcnn.documents import parse_json, shown
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.json_yaml import parse_json, shown
 from maskrcnn.output.atomic_file import replacing, sync
 from maskrcnn.text import first_line
 from maskrcnn.train.learner import Learner

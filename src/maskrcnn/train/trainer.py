@@ -19,11 +19,11 @@ from maskrcnn.inference.predictor import Predictor
 from maskrcnn.ops.memory import free_memory, is_out_of_memory
 from maskrcnn.text import plural
 from maskrcnn.train.failure_report import StepRecord, out_of_memory
+from maskrcnn.train.learning_rate import rate_factor
 from maskrcnn.train.metrics_log import MetricsLog
 from maskrcnn.train.preparation import PreparedRun
 from maskrcnn.train.run_folder import remove_state, save_errors_explained
 from maskrcnn.train.samples.loader import LoadedBatch
-from maskrcnn.train.schedule import rate_factor
 from maskrcnn.train.state import save_state
 from maskrcnn.train.step_time import FEW_STEPS
 from maskrcnn.version import VERSION

@@ -14,8 +14,8 @@ from maskrcnn.evaluation.label_mapping import label_mapping
 from maskrcnn.inference.predictor import Predictor
 from maskrcnn.text import plural
 from maskrcnn.train.class_examples import has_none_of
+from maskrcnn.train.distributed import Processes
 from maskrcnn.train.interrupt import Interrupt
-from maskrcnn.train.parallel import Processes
 from maskrcnn.train.recipe import Recipe
 from maskrcnn.train.run_log import RunLog
 from maskrcnn.train.state import RunState

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError, errors_at
+from maskrcnn.json_yaml import shown
 from maskrcnn.text import plural
 from maskrcnn.weights.architecture import unsupported_architecture
 from maskrcnn.weights.catalog import find_checkpoint

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.json_yaml import shown
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.text import listed
 from maskrcnn.weights.catalog import find_checkpoint

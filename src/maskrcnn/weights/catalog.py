@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.json_yaml import shown
 from maskrcnn.text import first_line, suggestion
 
 BUNDLED = Path(__file__).parent / "bundled"

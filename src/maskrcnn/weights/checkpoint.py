@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from maskrcnn.config import Config, from_dict, to_dict
-from maskrcnn.documents import parse_json, shown
 from maskrcnn.errors import MaskRCNNError, errors_at
+from maskrcnn.json_yaml import parse_json, shown
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.output.atomic_file import make_folder
 from maskrcnn.weights.class_names import check_class_names

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.limits import LONGEST_NAME
+from maskrcnn.json_yaml import shown
+from maskrcnn.setting_limits import LONGEST_NAME
 
 MOST = 100_000
 

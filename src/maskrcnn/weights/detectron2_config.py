@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from maskrcnn import documents
+from maskrcnn import json_yaml
 from maskrcnn.config import Config
-from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.limits import RESNET_DEPTHS, SHALLOW
+from maskrcnn.json_yaml import shown
+from maskrcnn.setting_limits import RESNET_DEPTHS, SHALLOW
 from maskrcnn.text import listed
 
 # Settings that all detectron2 models share, under our names.
@@ -54,7 +54,7 @@ def find_run_yaml(path: Path) -> Path | None:
 
 def read_settings(path: Path) -> dict[str, Any]:
     """A yaml file of plain values. Raises `MaskRCNNError` if it is not a yaml or not a mapping."""
-    content = documents.read_yaml(path)
+    content = json_yaml.read_yaml(path)
     if not isinstance(content, dict):
         raise MaskRCNNError(f"expected a yaml of settings, found {type(content).__name__}", where=path)
     return content

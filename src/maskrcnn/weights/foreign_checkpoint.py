@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from maskrcnn.config import Config
-from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.json_yaml import shown
 from maskrcnn.text import listed, plural
 from maskrcnn.weights.catalog import COCO_NAMES
 from maskrcnn.weights.class_names import check_class_names

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.limits import parameter_count
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.setting_limits import parameter_count
 from maskrcnn.weights.any_checkpoint import Settings, read_any_checkpoint
 from maskrcnn.weights.checkpoint import Checkpoint
 from maskrcnn.weights.load_report import LoadReport

@@ -12,8 +12,8 @@ from typing import Any
 from torch import Tensor
 
 from maskrcnn.config import preset
-from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.json_yaml import shown
 from maskrcnn.weights.architecture import Renames, conv_or_norm, flip_first_layer, infer_config, rename_parameters
 from maskrcnn.weights.detectron2_config import ASSUMED
 from maskrcnn.weights.foreign_checkpoint import ForeignCheckpoint, pixel_statistics

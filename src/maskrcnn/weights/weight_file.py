@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.json_yaml import shown
 from maskrcnn.text import first_line
 from maskrcnn.weights.safetensors_file import MAX_TENSORS, read_safetensors
 from maskrcnn.weights.state_dict import find_state_dict

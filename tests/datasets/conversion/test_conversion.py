@@ -20,8 +20,8 @@ from maskrcnn.annotations.objects import Drawn
 from maskrcnn.datasets.conversion.conversion import Conversion, convert
 from maskrcnn.datasets.conversion.writers import WRITERS
 from maskrcnn.datasets.dataset import Dataset
-from maskrcnn.datasets.formats.registry import BY_NAME, FORMATS, detect
-from maskrcnn.datasets.source import Source, open_dataset
+from maskrcnn.datasets.formats.format_registry import BY_NAME, FORMATS, detect
+from maskrcnn.datasets.open_dataset import Source, open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks import Crop
 from tests.reading import problems_of

@@ -22,8 +22,8 @@ from maskrcnn.datasets.conversion.conversion import convert
 from maskrcnn.datasets.doctor.checks import CHECKS
 from maskrcnn.datasets.doctor.diagnosis import Diagnosis
 from maskrcnn.datasets.doctor.examination import examine
-from maskrcnn.datasets.formats.registry import BY_NAME
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.formats.format_registry import BY_NAME
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
 from maskrcnn.masks.rle import encode

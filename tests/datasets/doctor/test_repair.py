@@ -22,7 +22,7 @@ from maskrcnn.datasets.doctor.checks import CHECKS
 from maskrcnn.datasets.doctor.coco_fixes import clip_polygon, make_ids_unique, reset_orientation
 from maskrcnn.datasets.doctor.examination import examine
 from maskrcnn.datasets.doctor.repair import repair
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.image_reader import read_header, read_image
 from maskrcnn.masks.polygons import rasterise

@@ -9,9 +9,9 @@ from PIL import Image
 
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.formats import binmask
+from maskrcnn.datasets.formats.format_registry import detect
 from maskrcnn.datasets.formats.location import Location
-from maskrcnn.datasets.formats.registry import detect
-from maskrcnn.datasets.source import Source, open_dataset
+from maskrcnn.datasets.open_dataset import Source, open_dataset
 from maskrcnn.errors import MaskRCNNError
 from tests.reading import problems_of
 

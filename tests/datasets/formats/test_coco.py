@@ -13,7 +13,7 @@ from pycocotools.coco import COCO
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.formats import coco
 from maskrcnn.datasets.formats.location import Location
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks import Masks
 from tests.reading import lost, problems_of

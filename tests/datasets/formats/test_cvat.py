@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from maskrcnn.datasets.conversion.conversion import convert
-from maskrcnn.datasets.formats.registry import BY_NAME, detect
-from maskrcnn.datasets.source import Source, open_dataset
+from maskrcnn.datasets.formats.format_registry import BY_NAME, detect
+from maskrcnn.datasets.open_dataset import Source, open_dataset
 from maskrcnn.errors import MaskRCNNError
 from tests.reading import problems_of
 

@@ -14,8 +14,8 @@ from fuzz.targets import four_objects
 from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
 from maskrcnn.datasets.conversion.conversion import convert
 from maskrcnn.datasets.dataset import Dataset
-from maskrcnn.datasets.formats.registry import BY_NAME
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.formats.format_registry import BY_NAME
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from tests.reading import problems_of
 

@@ -11,7 +11,7 @@ from maskrcnn.annotations.objects import draw_all
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.formats import idmask
 from maskrcnn.datasets.formats.location import Location
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks import Masks
 from tests.reading import lost, problems_of

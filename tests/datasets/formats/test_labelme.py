@@ -14,10 +14,10 @@ from PIL import Image
 from maskrcnn.datasets.conversion.conversion import convert
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.formats import labelme
+from maskrcnn.datasets.formats.format_registry import BY_NAME, detect
 from maskrcnn.datasets.formats.labelme_shapes import shape_annotations
 from maskrcnn.datasets.formats.location import Location
-from maskrcnn.datasets.formats.registry import BY_NAME, detect
-from maskrcnn.datasets.source import Source, open_dataset
+from maskrcnn.datasets.open_dataset import Source, open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks import Masks
 from tests.reading import lost, problems_of

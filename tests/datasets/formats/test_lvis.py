@@ -10,8 +10,8 @@ from maskrcnn.annotations.objects import draw_each
 from maskrcnn.datasets.conversion.dataset_writer import LabelledImage
 from maskrcnn.datasets.conversion.lvis_writer import LvisWriter
 from maskrcnn.datasets.conversion.omissions import Omissions
-from maskrcnn.datasets.formats.registry import detect
-from maskrcnn.datasets.source import Source, open_dataset
+from maskrcnn.datasets.formats.format_registry import detect
+from maskrcnn.datasets.open_dataset import Source, open_dataset
 from tests.reading import problems_of
 
 W, H = 30, 20

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from maskrcnn.datasets.formats.format_registry import detect
 from maskrcnn.datasets.formats.mask_pairs import pairs
-from maskrcnn.datasets.formats.registry import detect
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from tests.reading import problems_of
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.doctor.examination import examine
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.open_dataset import open_dataset
 from tests.reading import lost, problems_of
 
 W, H = 40, 20

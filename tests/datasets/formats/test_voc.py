@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from maskrcnn.datasets.dataset import Dataset
-from maskrcnn.datasets.formats.registry import detect
+from maskrcnn.datasets.formats.format_registry import detect
 from maskrcnn.datasets.formats.voc_classes import _VOC_NAMES
-from maskrcnn.datasets.formats.voc_map import colours, write_map
-from maskrcnn.datasets.source import Source, open_dataset
+from maskrcnn.datasets.formats.voc_colour_map import colours, write_map
+from maskrcnn.datasets.open_dataset import Source, open_dataset
 from maskrcnn.errors import MaskRCNNError
 from tests.reading import lost, problems_of
 

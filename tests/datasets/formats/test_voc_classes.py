@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from maskrcnn.datasets.dataset import Dataset
-from maskrcnn.datasets.formats.voc_map import colours, write_map
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.formats.voc_colour_map import colours, write_map
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from tests.reading import problems_of
 

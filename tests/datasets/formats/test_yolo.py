@@ -13,8 +13,8 @@ from maskrcnn.datasets.conversion.omissions import Omissions
 from maskrcnn.datasets.conversion.yolo_writer import YoloWriter
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.formats import yolo
-from maskrcnn.datasets.formats.registry import detect
-from maskrcnn.datasets.source import Source, open_dataset
+from maskrcnn.datasets.formats.format_registry import detect
+from maskrcnn.datasets.open_dataset import Source, open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks import Crop
 from tests.reading import lost, problems_of

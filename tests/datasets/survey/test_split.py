@@ -16,7 +16,7 @@ from maskrcnn.annotations.annotation import Annotation
 from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.datasets.dataset import Dataset
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.datasets.survey.split import SplitPlan, plan_split, stratify, subset
 from maskrcnn.errors import MaskRCNNError
 from tests.reading import problems_of

@@ -10,7 +10,7 @@ import torch
 from torchvision.ops import box_iou
 
 from maskrcnn.config import PRESETS, Config, preset
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.datasets.survey.suggestions import Suggestion, anchor_fit, model_changes, suggest_settings
 from maskrcnn.datasets.survey.survey import Survey, survey_dataset
 

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from maskrcnn.annotations.problem import Problem
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.dataset_predictor import DatasetPredictor
 from maskrcnn.evaluation.evaluated_image import EvaluatedImage

@@ -9,7 +9,7 @@ import pytest
 
 from maskrcnn.annotations.annotation import Annotation
 from maskrcnn.annotations.objects import draw_all
-from maskrcnn.datasets.source import open_dataset
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.masks import Crop, crop_of, encode
 from maskrcnn.train.samples.instances import make_instances
 

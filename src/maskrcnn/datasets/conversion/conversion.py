@@ -23,12 +23,12 @@ from maskrcnn.datasets.conversion.dataset_writer import DatasetWriter, LabelledI
 from maskrcnn.datasets.conversion.omissions import Omissions
 from maskrcnn.datasets.conversion.writers import WRITERS
 from maskrcnn.datasets.dataset import Dataset
+from maskrcnn.datasets.formats.format_registry import DataFormat
 from maskrcnn.datasets.formats.image_finder import alike
-from maskrcnn.datasets.formats.registry import DataFormat
-from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.embedded_image import embedded_image, image_suffix, is_embedded
 from maskrcnn.images.image_reader import read_header
+from maskrcnn.json_yaml import shown
 from maskrcnn.masks.crop import Crop
 from maskrcnn.output.atomic_file import make_folder, replacing, write_bytes
 from maskrcnn.output.unfinished import is_free, unfinished_while

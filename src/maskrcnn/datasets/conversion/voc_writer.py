@@ -13,7 +13,7 @@ import numpy as np
 
 from maskrcnn.datasets.conversion.dataset_writer import DatasetWriter, LabelledImage
 from maskrcnn.datasets.conversion.id_maps import draw_ids
-from maskrcnn.datasets.formats.voc_map import CLASSES, OBJECTS, VOID, colours, number_of, write_map
+from maskrcnn.datasets.formats.voc_colour_map import CLASSES, OBJECTS, VOID, colours, number_of, write_map
 from maskrcnn.datasets.formats.voc_objects import SIDES
 from maskrcnn.output.atomic_file import write_text
 

@@ -15,7 +15,7 @@ from maskrcnn.datasets.formats.coco_images import file_name
 from maskrcnn.datasets.formats.coco_shapes import plain_box, plain_segmentation
 from maskrcnn.datasets.formats.image_finder import means
 from maskrcnn.datasets.formats.reader_checks import whole
-from maskrcnn.documents import read_json
+from maskrcnn.json_yaml import read_json
 
 _LISTS = ("images", "annotations", "categories")
 

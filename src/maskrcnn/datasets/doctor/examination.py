@@ -16,12 +16,12 @@ from maskrcnn.datasets.doctor.checks import catalogued, problem_of
 from maskrcnn.datasets.doctor.class_checks import check_classes
 from maskrcnn.datasets.doctor.coco_checks import CocoFile, check_coco_file, check_unlisted_images, count_lost
 from maskrcnn.datasets.doctor.coco_content import coco_contents
-from maskrcnn.datasets.doctor.copy_checks import check_copies
 from maskrcnn.datasets.doctor.diagnosis import Diagnosis, in_order, without_consequences
+from maskrcnn.datasets.doctor.duplicate_image_checks import check_copies
 from maskrcnn.datasets.doctor.examined_image import ExaminedImage, ExaminedSplit, examine_image
 from maskrcnn.datasets.doctor.image_checks import explain_mismatch
 from maskrcnn.datasets.doctor.split_checks import check_split
-from maskrcnn.datasets.source import Source, check_finished
+from maskrcnn.datasets.open_dataset import Source, check_finished
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.output.unfinished import MARK, unfinished_folder
 

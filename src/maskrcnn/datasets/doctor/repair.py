@@ -20,10 +20,10 @@ from maskrcnn.datasets.doctor.coco_fixes import FixCounts, apply_fixes, make_ids
 from maskrcnn.datasets.doctor.diagnosis import Diagnosis
 from maskrcnn.datasets.doctor.examination import examine
 from maskrcnn.datasets.formats.coco_categories import read_categories
-from maskrcnn.datasets.formats.registry import BY_NAME, DataFormat
-from maskrcnn.datasets.source import Source
-from maskrcnn.documents import read_json
+from maskrcnn.datasets.formats.format_registry import BY_NAME, DataFormat
+from maskrcnn.datasets.open_dataset import Source
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.json_yaml import read_json
 from maskrcnn.output.atomic_file import free_name, make_folder, replacing, write_text
 from maskrcnn.output.unfinished import is_free, unfinished_while
 from maskrcnn.text import plural

@@ -24,8 +24,8 @@ from maskrcnn.datasets.formats.coco_shapes import is_set, plain_box, plain_segme
 from maskrcnn.datasets.formats.location import Location, json_files, json_kind
 from maskrcnn.datasets.formats.reader_checks import stored_labels
 from maskrcnn.datasets.formats.split_names import SPLIT_NAMES, split_folders, split_of
-from maskrcnn.documents import read_json, shown
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.json_yaml import read_json, shown
 
 _FEW = 8
 

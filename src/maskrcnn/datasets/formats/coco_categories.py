@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.datasets.formats.coco_ids import Ids
-from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.json_yaml import shown
 
 
 class Categories(NamedTuple):

@@ -13,8 +13,8 @@ from maskrcnn.datasets.formats.coco_ids import Ids
 from maskrcnn.datasets.formats.image_finder import ImageFinder
 from maskrcnn.datasets.formats.reader_checks import checked_size, whole
 from maskrcnn.datasets.formats.split_names import aliases, split_folders, split_of
-from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.json_yaml import shown
 from maskrcnn.text import plural
 
 

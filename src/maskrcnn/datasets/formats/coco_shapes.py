@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from maskrcnn.datasets.formats.reader_checks import whole
-from maskrcnn.documents import parse_json
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.json_yaml import parse_json
 from maskrcnn.masks.crop import union
 from maskrcnn.masks.rle import decode, encode
 

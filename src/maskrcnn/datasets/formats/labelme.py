@@ -20,11 +20,11 @@ from maskrcnn.datasets.formats.labelme_shapes import label_of, shape_annotations
 from maskrcnn.datasets.formats.location import Location, json_files, json_kind, split_folders_that
 from maskrcnn.datasets.formats.reader_checks import checked_size, require_images, stored_labels
 from maskrcnn.datasets.formats.reserved_names import BACKGROUND, NO_CLASS
-from maskrcnn.documents import read_json, shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.embedded_image import MAX_BYTES, is_embedded
 from maskrcnn.images.image_formats import IMAGE_SUFFIXES
 from maskrcnn.images.image_reader import image_size
+from maskrcnn.json_yaml import read_json, shown
 from maskrcnn.text import plural
 
 

@@ -21,8 +21,8 @@ from maskrcnn.annotations.annotation import Annotation, clipped_box
 from maskrcnn.annotations.problem import DataError, Problem
 from maskrcnn.datasets.formats.reserved_names import BACKGROUND, IGNORE, IGNORED, for_every_class
 from maskrcnn.datasets.formats.shape_groups import Shape, checked_points, cut_to_image, ellipse, objects_of
-from maskrcnn.documents import shown
 from maskrcnn.images.embedded_image import decode_base64
+from maskrcnn.json_yaml import shown
 from maskrcnn.masks.crop import Crop
 
 CROWD = "crowd"

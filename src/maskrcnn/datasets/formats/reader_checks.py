@@ -11,11 +11,11 @@ from typing import Any
 from maskrcnn.annotations.annotation import Annotation
 from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
 from maskrcnn.annotations.problem import DataError, Problem, unreadable
-from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.id_map_file import open_id_map
 from maskrcnn.images.image_limits import MAX_PIXELS
 from maskrcnn.images.image_reader import image_size
+from maskrcnn.json_yaml import shown
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,19}(\.0*)?")
 # Up to this many pixels, the size in a label file is trusted.

@@ -23,7 +23,7 @@ from maskrcnn.datasets.formats.location import Location
 from maskrcnn.datasets.formats.reader_checks import add_record, require_images, text_lines
 from maskrcnn.datasets.formats.split_names import SPLIT_NAMES
 from maskrcnn.datasets.formats.voc_classes import Classes, find_classes
-from maskrcnn.datasets.formats.voc_map import CLASSES, OBJECTS, VOID, maps_folder, read_map
+from maskrcnn.datasets.formats.voc_colour_map import CLASSES, OBJECTS, VOID, maps_folder, read_map
 from maskrcnn.datasets.formats.voc_objects import VocObject, read_objects
 from maskrcnn.images.image_formats import IMAGE_SUFFIXES
 from maskrcnn.masks.box_geometry import box_areas, intersections, pairwise_iou

@@ -19,7 +19,7 @@ import numpy as np
 
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.datasets.formats.reserved_names import BACKGROUND, NO_CLASS
-from maskrcnn.datasets.formats.voc_map import (
+from maskrcnn.datasets.formats.voc_colour_map import (
     CLASSES,
     OBJECTS,
     VOID,

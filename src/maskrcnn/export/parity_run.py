@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from maskrcnn.export.parity import Differences, Tolerance, differences
-from maskrcnn.export.scenes import NEVER, Scene
+from maskrcnn.export.parity_images import NEVER, Scene
 from maskrcnn.inference.fused_model import for_inference
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.runtime.artifact import Session

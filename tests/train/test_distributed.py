@@ -24,7 +24,7 @@ from timm.layers import convert_sync_batchnorm
 from maskrcnn.model.losses import Losses
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.train.batch_size import crowded_batch
-from maskrcnn.train.parallel import Objective, Processes
+from maskrcnn.train.distributed import Objective, Processes
 from maskrcnn.train.preparation import PreparedRun
 from maskrcnn.train.trainer import TrainingResult
 from tests.training import history, interrupt_at

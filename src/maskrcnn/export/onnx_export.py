@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from maskrcnn.export.operators import onnx_translations
+from maskrcnn.export.onnx_operators import onnx_translations
 from maskrcnn.export.traced_program import quiet, trace
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.runtime.artifact_contract import INPUTS, KEY, OUTPUTS, ArtifactMetadata

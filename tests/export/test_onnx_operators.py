@@ -13,7 +13,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from maskrcnn.export.operators import OPAQUE_OPERATORS, onnx_translations
+from maskrcnn.export.onnx_operators import OPAQUE_OPERATORS, onnx_translations
 from maskrcnn.export.quantize import disable_telemetry
 from maskrcnn.model.pyramid import Pyramid, assign_levels
 from maskrcnn.ops.nms import nms

@@ -9,8 +9,8 @@ import functools
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
-from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.json_yaml import shown
 
 LARGEST_EDGE = 4096  # pixels of the network input's shortest edge
 ANY_LENGTH = 1_000_000  # pixels of an edge that is as long as the image's

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskrcnn.datasets.formats.registry import BY_NAME, FORMATS, detect, expected
-from maskrcnn.datasets.source import Source, open_dataset
+from maskrcnn.datasets.formats.format_registry import BY_NAME, FORMATS, detect, expected
+from maskrcnn.datasets.open_dataset import Source, open_dataset
 from maskrcnn.errors import MaskRCNNError
 
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.output import claim
-from maskrcnn.output.claim import LOCK, claim_file, claim_folder
+from maskrcnn.output import output_lock
+from maskrcnn.output.output_lock import LOCK, claim_file, claim_folder
 
 HOLD = """
 import os, sys
-from maskrcnn.output.claim import claim_file, claim_folder
+from maskrcnn.output.output_lock import claim_file, claim_folder
 with {claim}(sys.argv[1]):
     {more}
     print("held", flush=True)
@@ -29,7 +29,7 @@ Hold = Callable[..., subprocess.Popen]
 
 @pytest.fixture
 def hold() -> Iterator[Hold]:
-    """``hold(place, claim)``: a process that holds a place until its standard input ends."""
+    """``hold(place, output_lock)``: a process that holds a place until its standard input ends."""
     started: list[subprocess.Popen] = []
 
     def start(place: Path, claim: str = "claim_folder", more: str = "") -> subprocess.Popen:
@@ -49,7 +49,7 @@ def hold() -> Iterator[Hold]:
 @pytest.mark.parametrize("name", ["claim_folder", "claim_file"])
 def test_the_second_run_is_refused_and_a_dead_one_holds_nothing(tmp_path: Path, hold: Hold, name: str) -> None:
     place = tmp_path / "out.onnx"
-    take = getattr(claim, name)
+    take = getattr(output_lock, name)
     holder = hold(place, name)
     for _ in range(2):
         with pytest.raises(MaskRCNNError, match=rf"out\.onnx: in use.*process {holder.pid} .*another place"):
@@ -122,7 +122,7 @@ def test_many_at_once_are_one(tmp_path: Path) -> None:
         "import sys, time\n"
         "from pathlib import Path\n"
         "from maskrcnn.errors import MaskRCNNError\n"
-        "from maskrcnn.output.claim import claim_folder\n"
+        "from maskrcnn.output.output_lock import claim_folder\n"
         "folder, end, taken = Path(sys.argv[1]), time.monotonic() + 1, 0\n"
         "while time.monotonic() < end:\n"
         "    try:\n"
@@ -164,7 +164,7 @@ def test_a_file_system_without_locks_is_told(tmp_path: Path, monkeypatch: pytest
     def refuse(*arguments: object) -> None:
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(claim.fcntl, "flock", refuse)
+    monkeypatch.setattr(output_lock.fcntl, "flock", refuse)
     with claim_folder(tmp_path / "out") as notes:
         assert [line for line in notes if "has no locks" in line] == notes != []
     assert list(tmp_path.iterdir()) == []

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.json_yaml import shown
 
 
 def is_whole(value: object) -> bool:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from maskrcnn.config import PRESETS, Config, Preprocess, from_dict, preset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.limits import (
+from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.setting_limits import (
     MAX_PARAMETERS,
     MAX_TENSOR,
     RANGES,
@@ -21,7 +22,6 @@ from maskrcnn.limits import (
     largest_tensor,
     parameter_count,
 )
-from maskrcnn.model.mask_rcnn import MaskRCNN
 from tests.outcomes import Outcomes
 
 HUGE = 10**9

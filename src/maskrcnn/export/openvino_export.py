@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from maskrcnn.export import onnx_file
+from maskrcnn.export import onnx_export
 from maskrcnn.export.quantize import disable_telemetry, quantize
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.runtime.artifact_contract import KEY, ArtifactMetadata
@@ -19,7 +19,7 @@ def write(model: MaskRCNN, path: Path, precision: str = "fp32", calibrate: Path 
     """
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "model.onnx"
-        onnx_file.write(model, source, precision)
+        onnx_export.write(model, source, precision)
         convert_onnx(source, model, path, precision, calibrate)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskrcnn.train.schedule import rate_factor
+from maskrcnn.train.learning_rate import rate_factor
 
 
 @pytest.mark.parametrize(

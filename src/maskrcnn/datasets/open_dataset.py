@@ -8,17 +8,17 @@ from functools import cached_property
 from pathlib import Path
 
 from maskrcnn.annotations.problem import Problem, Severity
-from maskrcnn.arguments import checked_path, exists
+from maskrcnn.argument_checks import checked_path, exists
 from maskrcnn.datasets.dataset import Dataset
+from maskrcnn.datasets.formats.format_registry import BY_NAME, DataFormat, detect, expected
 from maskrcnn.datasets.formats.location import Location
-from maskrcnn.datasets.formats.registry import BY_NAME, DataFormat, detect, expected
 from maskrcnn.datasets.formats.reserved_names import without_reserved
 from maskrcnn.datasets.formats.split_names import SPLIT_NAMES, TRAIN, matching_split, split_of
 from maskrcnn.datasets.manifest import Manifest, Place, manifest_at
-from maskrcnn.documents import shown
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.image_formats import skipped_files_note
 from maskrcnn.images.image_reader import find_images
+from maskrcnn.json_yaml import shown
 from maskrcnn.output.unfinished import MARK, unfinished_folder
 from maskrcnn.text import listed, plural
 
@@ -146,8 +146,6 @@ class Source:
         if split is None:
             what = f"the data has the splits {', '.join(self.splits)}"
             raise MaskRCNNError(what, where=self.path, fix="say which one to use")
-        if not isinstance(split, str):
-            raise MaskRCNNError(f"split: expected its name, found {shown(split)}", fix="give 'train' or 'val'")
         key = matching_split(self.splits, split)
         if key is None:
             found = ", ".join(name or "one set without splits" for name in self.splits)
@@ -208,6 +206,8 @@ def open_dataset(
     Raises:
         MaskRCNNError: no known format is there, or not that split, or the data set is unfinished.
     """
+    if not isinstance(split, str | None):
+        raise MaskRCNNError(f"split: expected its name, found {shown(split)}", fix="give 'train' or 'val'")
     return Source(path).open(split, names, keypoints)
 
 

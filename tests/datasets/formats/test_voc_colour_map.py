@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from maskrcnn.datasets.formats.voc_map import colour_numbers, colours, number_of, read_map, write_map
+from maskrcnn.datasets.formats.voc_colour_map import colour_numbers, colours, number_of, read_map, write_map
 from maskrcnn.errors import MaskRCNNError
 
 

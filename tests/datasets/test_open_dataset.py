@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from maskrcnn.datasets import manifest, source
-from maskrcnn.datasets.source import Source, open_dataset
+from maskrcnn.datasets import manifest
+from maskrcnn.datasets import open_dataset as opening
+from maskrcnn.datasets.open_dataset import Source, open_dataset
 from maskrcnn.errors import MaskRCNNError
 from tests.data_folders import coco, idmasks, image
 from tests.reading import lost, problems_of
@@ -119,7 +120,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         return call
 
-    monkeypatch.setattr(source, "detect", counted(source.detect))
+    monkeypatch.setattr(opening, "detect", counted(opening.detect))
     monkeypatch.setattr(manifest, "read_yaml", counted(manifest.read_yaml))
     return found
 

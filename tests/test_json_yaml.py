@@ -12,8 +12,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskrcnn.documents import parse_json, read_json, read_yaml, shown
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.json_yaml import parse_json, read_json, read_yaml, shown
 
 
 def written(folder: Path, text: str | bytes, name: str = "file.yaml") -> Path:
