@@ -181,8 +181,13 @@ def test_pages_that_are_no_channels(tmp_path: Path) -> None:
     with tifffile.TiffWriter(tmp_path / "sizes.tif") as file:
         file.write(pixels(1)[..., 0])
         file.write(pixels(1)[:10, :, 0])
-    with pytest.raises(MaskRCNNError, match="page 1 is 30 x 20, page 2 30 x 10"):
+    with pytest.raises(MaskRCNNError, match=r"page 1 is 30 x 20 with .*, page 2 30 x 10 with .*uint8"):
         read_channels(tmp_path / "sizes.tif")
+    with tifffile.TiffWriter(tmp_path / "kinds.tif") as file:
+        file.write(pixels(1)[..., 0])
+        file.write(pixels(1, np.uint16)[..., 0])
+    with pytest.raises(MaskRCNNError, match=r"1 sample of type uint8, page 2 .* 1 sample of type uint16"):
+        read_channels(tmp_path / "kinds.tif")
     frames = [Image.fromarray(pixels(3)) for _ in range(3)]
     frames[0].save(tmp_path / "colours.tif", save_all=True, append_images=frames[1:])
     assert np.array_equal(read_channels(tmp_path / "colours.tif"), np.asarray(frames[0]))

@@ -1,4 +1,4 @@
-"""Images with the channels and bits a model takes, as its `Preprocess` says, and any channels as RGB for display."""
+"""Images with the channels and bits that a model's `Preprocess` states, and any channels as RGB for display."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _percentile_table(plane: np.ndarray) -> np.ndarray:
 
 
 def _percentile(counts: np.ndarray, share: float) -> float:
-    """`np.percentile` of values that occur so often: between two of them, in proportion."""
+    """`np.percentile`, linearly interpolated, of values given by the counts of each."""
     last = np.cumsum(counts)
     place = share / 100 * (last[-1] - 1)
     below, above = np.searchsorted(last, [np.floor(place), np.ceil(place)], side="right")

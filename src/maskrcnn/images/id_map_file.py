@@ -72,8 +72,7 @@ def as_object_ids(values: np.ndarray, path: Path) -> np.ndarray:
     low, high = values.min().item(), values.max().item()
     # Written so that NaN fails: any comparison with it is False.
     if not (low >= 0 and high < _MAX_ID):
-        found = f"{low if not low >= 0 else high} in values of type {values.dtype}"
-        what = f"expected object ids from 0 up, found {found}"
+        what = f"expected object ids from 0 up, found {high if low >= 0 else low} in values of type {values.dtype}"
         raise MaskRCNNError(what, where=path, fix="number the objects from 1")
     if values.dtype.kind != "f" and values.dtype.itemsize < 8:
         return values

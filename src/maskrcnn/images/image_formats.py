@@ -1,6 +1,6 @@
 """Which image files are read: the formats, their suffixes, and a note on files of other kinds.
 
-Read are formats of one picture a file, by Pillow's own decoders and none that starts another program (as EPS does);
+Formats of one picture a file are read, by those of Pillow's own decoders that start no other program (as EPS does);
 HEIC where pillow-heif is installed.
 """
 
@@ -52,12 +52,12 @@ _SHOWN = 5
 
 
 def is_heif(start: bytes) -> bool:
-    """Whether a file that begins so, 12 bytes, is HEIC or HEIF."""
+    """Whether the first 12 bytes of a file are those of HEIC or HEIF."""
     return start[4:8] == b"ftyp" and start[8:12] in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 
 
 def skipped_files_note(files: Iterable[Path]) -> str:
-    """One line on the files that are neither images which are read nor labels, with the reason; "" for none."""
+    """One line on the files that are neither supported images nor labels, with the reason; "" for none."""
     kinds = Counter(
         path.suffix.lower()
         for path in files

@@ -1,4 +1,4 @@
-"""Anything `predict` takes for an image - path, URL, PIL image, array, function - as pixels, or one clear error."""
+"""Anything that `predict` takes as an image - path, URL, PIL image, array, function - as pixels, or a clear error."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def read_image_like(image: ImageLike, preprocess: Preprocess) -> tuple[ReadImage
 
 
 def check_image_list(images: Any) -> Iterable[Any]:
-    """The images, to be taken one by one. Raises `MaskRCNNError` for a single image, or for no iterable."""
+    """The images, unchanged. Raises `MaskRCNNError` for a single image, or for what is no iterable."""
     single = isinstance(images, str | bytes | bytearray | Path | Image.Image | dict)
     if single or (isinstance(images, np.ndarray) and images.ndim < 4) or not isinstance(images, Iterable):
         what = f"expected a list of images, or what gives them one by one; found {type(images).__name__}"
@@ -48,13 +48,10 @@ def check_image_list(images: Any) -> Iterable[Any]:
 
 
 def _pil_pixels(image: Image.Image) -> np.ndarray:
-    """Its pixels with 16 bits kept; palettes become RGB."""
+    """A copy of its pixels with 16 bits kept; palettes become RGB."""
+    check_size(image.height, image.width, None)
     try:
-        # A copy: a lazy file is decoded once, and the caller's image stays as it is.
-        check_size(image.height, image.width, None)
         return pixel_values(image)
-    except MaskRCNNError:
-        raise
     except Exception as error:
         what = f"a PIL image that cannot be read: {str(error)[:200]}"
         raise MaskRCNNError(what, fix="open the file again and keep it open, or give its path") from error

@@ -1,12 +1,17 @@
-"""Checks before an image is decoded: a regular file that is not empty, and pixels and bytes within limits."""
+"""Checks before an image is decoded: a regular file that is not empty, and pixels and bytes within limits.
+
+What a decoder raises afterwards becomes a `MaskRCNNError` as well (`as_image_error`).
+"""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from maskrcnn.errors import MaskRCNNError
+from maskrcnn.errors import MaskRCNNError, errors_at
 from maskrcnn.json_yaml import shown
 
 MAX_PIXELS = 200_000_000
@@ -28,6 +33,18 @@ def check_image_file(path: Path) -> None:
         raise MaskRCNNError("expected an image file, found a pipe or device", where=path, fix="save it as a file")
     if found.st_size == 0:
         raise MaskRCNNError("the image file is empty (0 bytes)", where=path, fix="copy or download it again")
+
+
+@contextmanager
+def as_image_error(what: str, path: Path) -> Iterator[None]:
+    """Report any error inside as a `MaskRCNNError` that names the file; ``what`` describes errors of other types."""
+    try:
+        with errors_at(path):
+            yield
+    except MaskRCNNError:
+        raise
+    except Exception as error:
+        raise MaskRCNNError(f"{what}: {str(error)[:200]}", where=path, fix="copy or download it again") from error
 
 
 def check_size(height: int, width: int, where: object, pixel_bytes: int = 3) -> None:

@@ -14,7 +14,7 @@ from maskrcnn.errors import MaskRCNNError, errors_at
 from maskrcnn.images.id_map_file import as_object_ids, open_id_map
 from maskrcnn.images.image_formats import IMAGE_SUFFIXES
 from maskrcnn.images.image_limits import check_size
-from maskrcnn.images.npy_file import MAX_CHANNELS, bool_as_uint8, check_channels, is_npy, open_npy
+from maskrcnn.images.npy_file import MAX_CHANNELS, bool_as_uint8, check_channels, is_npy, open_npy, read_npy
 from maskrcnn.images.pillow_file import (
     ON_WHITE,
     TURNED,
@@ -53,7 +53,7 @@ def read_image(path: str | Path, shrink: int = 1) -> ReadImage:
     notes: tuple[str, ...] = ()
     turn = number = 1
     if is_npy(path):
-        array = open_npy(path).read()
+        array = read_npy(path)
     elif is_tiff(path):
         pages = open_tiff(path)
         number = len(pages)
@@ -82,7 +82,7 @@ def read_channels(path: str | Path) -> np.ndarray:
     """
     path = Path(path)
     if is_npy(path):
-        return open_npy(path).read()
+        return read_npy(path)
     if is_tiff(path):
         return _tiff_channels(path)
     with open_with_pillow(path) as image:
@@ -102,21 +102,17 @@ def _tiff_channels(path: Path) -> np.ndarray:
     check_channels(len(pages), path, "pages, one a channel")
     check_channels(first.samples, path)
     for number, page in enumerate(pages, start=1):
-        (height, width), (other_height, other_width) = first.size, page.size
-        if page.size != first.size:
-            what = f"page 1 is {width} x {height}, page {number} {other_width} x {other_height}"
-            raise MaskRCNNError(f"pages of different sizes: {what}", where=path, fix="save one image a file")
-        if (page.samples, page.dtype) != (first.samples, first.dtype):
-            what = f"page 1 has {_sample_kind(first)}, page {number} {_sample_kind(page)}"
-            raise MaskRCNNError(f"pages of different kinds: {what}", where=path, fix="save one image a file")
+        if (page.size, page.samples, page.dtype) != (first.size, first.samples, first.dtype):
+            what = f"pages of different sizes or kinds: page 1 is {_described(first)}, page {number} {_described(page)}"
+            raise MaskRCNNError(what, where=path, fix="save one image a file")
     if len(pages) == 1:
         return first.channels()
     check_size(*first.size, path, len(pages) * first.dtype.itemsize)
     return np.concatenate([page.channels() for page in pages], axis=2)
 
 
-def _sample_kind(page: TiffPage) -> str:
-    return f"{plural(page.samples, 'sample')} of type {page.dtype}"
+def _described(page: TiffPage) -> str:
+    return f"{page.size[1]} x {page.size[0]} with {plural(page.samples, 'sample')} of type {page.dtype}"
 
 
 def is_multichannel(path: str | Path) -> bool:
@@ -138,12 +134,10 @@ def as_rgb8(array: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
         array: uint8, uint16 or bool; [H, W] or [H, W, C] with C 1 (grey), 3 (RGB) or 4 (RGB and alpha).
     """
     array = with_channel_axis(array)
-    if array.dtype.kind == "f":
-        what = f"expected pixels of type uint8 or uint16, found {array.dtype}"
-        raise MaskRCNNError(what, fix="scale to 0..255 and convert, for instance (image * 255).astype('uint8')")
     if array.dtype.kind != "b" and array.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
         what = f"expected pixels of type uint8, uint16 or bool, found {array.dtype}"
-        raise MaskRCNNError(what, fix="convert with .astype('uint8')")
+        scaled = "scale to 0..255 and convert, for instance (image * 255).astype('uint8')"
+        raise MaskRCNNError(what, fix=scaled if array.dtype.kind == "f" else "convert with .astype('uint8')")
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or not array.size:
         turn = array.ndim == 3 and array.shape[0] in (1, 3, 4)
         fix = "use image.transpose(1, 2, 0)" if turn else "pass one image with its channels last"
@@ -177,7 +171,8 @@ def image_size(path: str | Path) -> tuple[int, int]:
     """(H, W) after EXIF orientation, from the header only. Raises MaskRCNNError as `read_image` does."""
     path = Path(path)
     if is_npy(path):
-        return open_npy(path).shape[:2]
+        height, width, _ = open_npy(path).shape
+        return height, width
     if is_tiff(path):
         return open_tiff(path)[0].size
     with open_with_pillow(path) as image:
@@ -186,7 +181,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 
 class Header(NamedTuple):
-    """What an image file says of itself.
+    """What the header of an image file states.
 
     Attributes:
         size: (H, W) as stored, before EXIF orientation.
@@ -207,8 +202,9 @@ def read_header(path: str | Path) -> Header:
     """The header of an image file, nothing decoded. Raises MaskRCNNError as `read_image` does."""
     path = Path(path)
     if is_npy(path):
-        stack = open_npy(path)
-        return Header(stack.shape[:2], str(stack.dtype), stack.shape[2], 1, 1)
+        array = open_npy(path)
+        height, width, channels = array.shape
+        return Header((height, width), "uint16" if array.itemsize == 2 else "uint8", channels, 1, 1)
     if is_tiff(path):
         # Its orientation is part of what is stored, as it is for Pillow.
         first, *others = open_tiff(path)

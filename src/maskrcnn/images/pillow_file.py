@@ -16,7 +16,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.embedded_image import embedded_image, is_embedded
 from maskrcnn.images.image_formats import CONVERT, HAS_HEIF, HEIF_FIX, PILLOW_FORMATS, is_heif
-from maskrcnn.images.image_limits import check_image_file, check_size
+from maskrcnn.images.image_limits import as_image_error, check_image_file, check_size
 
 _LARGE = 2**24  # pixels, from which copies are made piece by piece
 ON_WHITE = "transparent pixels composited on white"
@@ -38,7 +38,7 @@ def open_with_pillow(path: Path, fix: str = "") -> Iterator[ImageFile.ImageFile]
         fix: the advice for a file of no known format, instead of converting it.
     """
     check_image_file(path)
-    with _as_image_error("damaged image header", path):
+    with as_image_error("damaged image header", path):
         try:
             image = _header(path)
         except UnidentifiedImageError as error:
@@ -47,32 +47,21 @@ def open_with_pillow(path: Path, fix: str = "") -> Iterator[ImageFile.ImageFile]
             if is_heif(start):
                 what, advice = "a HEIC image, which needs pillow-heif", HEIF_FIX
             raise MaskRCNNError(what, where=path, fix=fix or advice) from error
-    with image, _as_image_error("truncated or damaged image", path):
+    with image, as_image_error("truncated or damaged image", path):
         check_size(image.height, image.width, path)
         _check_plausible(image, path)
         yield image
 
 
-@contextmanager
-def _as_image_error(what: str, path: Path) -> Iterator[None]:
-    try:
-        yield
-    except MaskRCNNError:
-        raise
-    except Exception as error:
-        raise MaskRCNNError(f"{what}: {error}", where=path, fix="copy or download it again") from error
-
-
 def _check_plausible(image: ImageFile.ImageFile, path: Path) -> None:
-    """Raises `MaskRCNNError` for a PNG that is too small to hold what its header claims."""
+    """Raises `ValueError` for a PNG that is too small to hold what its header claims."""
     if image.format != "PNG" or is_embedded(path):
         return
     # Each row has a filter byte. In modes that are not listed a pixel has at least one bit.
     row = 1 + -(-image.width * _PNG_BITS.get(image.mode, 1) // 8)
     size = path.stat().st_size
     if image.height * row > _MAX_DEFLATE_RATIO * size:
-        what = f"{size:,} bytes cannot hold the {image.width} x {image.height} pixels that its header claims"
-        raise MaskRCNNError(f"truncated or damaged image: {what}", where=path, fix="copy or download it again")
+        raise ValueError(f"{size:,} bytes cannot hold the {image.width} x {image.height} pixels that its header claims")
 
 
 def read_pixels(image: ImageFile.ImageFile, path: Path, shrink: int = 1) -> np.ndarray:

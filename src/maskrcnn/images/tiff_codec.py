@@ -99,7 +99,8 @@ def read_samples(file: IO[bytes], page: Any, byte_order: str) -> np.ndarray:
         byte_order: of the file, "<" or ">".
 
     Raises:
-        MaskRCNNError: cut short, damaged, of a predictor that does not go with its depth, or too large.
+        MaskRCNNError: damaged, of a predictor that does not go with its depth, or too large.
+        ValueError: cut short.
     """
     grid, dtype = Segments.of(page), sample_type(page)
     assert dtype is not None
@@ -109,7 +110,7 @@ def read_samples(file: IO[bytes], page: Any, byte_order: str) -> np.ndarray:
     count = grid.across * grid.down
     where = list(zip(page.dataoffsets, page.databytecounts, strict=False))
     if len(where) < planes * count:
-        raise MaskRCNNError(f"truncated or damaged TIFF: expected {planes * count} segments, found {len(where)}")
+        raise ValueError(f"expected {planes * count} segments, found {len(where)}")
     parts = []
     for plane in range(planes):
         own = where[plane * count : (plane + 1) * count]
@@ -124,7 +125,7 @@ def read_samples(file: IO[bytes], page: Any, byte_order: str) -> np.ndarray:
 
 
 def _stored_bytes(file: IO[bytes], page: Any, grid: Segments, where: Sequence[tuple[int, int]]) -> np.ndarray:
-    """The bytes of a plane, uint8 [height, across * row_bytes]; any for a segment that a sparse file leaves out."""
+    """The bytes of a plane, uint8 [height, across * row_bytes]; arbitrary for segments absent from a sparse file."""
     if page.compression != UNCOMPRESSED:
         return _decompressed(file, page, grid, where)
     stored = np.zeros((grid.height, grid.across * grid.row_bytes), dtype=np.uint8)
@@ -134,7 +135,7 @@ def _stored_bytes(file: IO[bytes], page: Any, grid: Segments, where: Sequence[tu
             file.seek(offset)
             data = file.read(part.size)
             if len(data) < part.size:
-                raise MaskRCNNError(f"truncated or damaged TIFF: expected {part.size} bytes, found {len(data)}")
+                raise ValueError(f"expected {part.size} bytes, found {len(data)}")
             part[:] = np.frombuffer(data, dtype=np.uint8).reshape(part.shape)
     if page.fillorder == _LSB_FIRST:
         order = np.packbits(np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)[:, ::-1], axis=1)[:, 0]
@@ -149,7 +150,7 @@ def _decompressed(file: IO[bytes], page: Any, grid: Segments, where: Sequence[tu
         return np.zeros((grid.height, grid.across * grid.row_bytes), dtype=np.uint8)
     data = []
     for offset, length in where:
-        # What stands in the place of a segment that is not there is not used.
+        # An absent segment is decoded from the bytes of a present one; its values are replaced later.
         start, size = (offset, length) if offset and length else present
         file.seek(start)
         data.append(file.read(size))

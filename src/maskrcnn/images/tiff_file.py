@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images.image_limits import check_image_file, check_size
+from maskrcnn.images.image_limits import as_image_error, check_image_file, check_size
 from maskrcnn.images.pillow_file import ON_WHITE, apply_orientation, open_with_pillow, pixel_values
 from maskrcnn.images.tiff_codec import COMPRESSIONS, read_samples, sample_type
 
@@ -32,6 +30,7 @@ _ORIENTATION, _SUB_FILES = 274, 330
 _FAX_AND_JPEG = (2, 3, 4, 6, 7)  # by their numbers in the file
 _REDUCED, _MASK = 1, 4  # bits of the tag NewSubfileType
 _ASSOCIATED, _SEPARATE = 1, 2  # values of the tag ExtraSamples: colours multiplied by alpha, and not
+_DAMAGED = "truncated or damaged TIFF"
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _FIX = "save it as 8- or 16-bit RGB or grey, uncompressed or with deflate"
 
@@ -159,7 +158,7 @@ class TiffPage:
     def _samples(self) -> np.ndarray:
         from tifffile import TiffFile
 
-        with _as_tiff_error(self.path), TiffFile(self.path) as tiff, self.path.open("rb") as file:
+        with as_image_error(_DAMAGED, self.path), TiffFile(self.path) as tiff, self.path.open("rb") as file:
             return read_samples(file, tiff.pages[self.number], tiff.byteorder)
 
     def _read_with_pillow(self, inverted: bool) -> np.ndarray:
@@ -183,18 +182,6 @@ def _as_16_bits(values: np.ndarray, path: Path, convertible: bool) -> np.ndarray
     return values.astype(np.uint16)
 
 
-@contextmanager
-def _as_tiff_error(path: Path) -> Iterator[None]:
-    """Report any error inside as a `MaskRCNNError` that names the file."""
-    fix = "copy or export it again"
-    try:
-        yield
-    except MaskRCNNError as error:
-        raise MaskRCNNError(error.what, where=path, fix=error.fix or fix) from error
-    except Exception as error:
-        raise MaskRCNNError(f"truncated or damaged TIFF: {str(error)[:200]}", where=path, fix=fix) from error
-
-
 def open_tiff(path: Path) -> list[TiffPage]:
     """The images of a TIFF file in their order, without reduced copies and masks.
 
@@ -207,7 +194,7 @@ def open_tiff(path: Path) -> list[TiffPage]:
     except ImportError as error:
         what = "a TIFF needs tifffile, which is not installed"
         raise MaskRCNNError(what, where=path, fix="pip install tifffile, or convert it to PNG") from error
-    with _as_tiff_error(path), TiffFile(path) as tiff:
+    with as_image_error(_DAMAGED, path), TiffFile(path) as tiff:
         pages: list[tuple[int, Any]] = list(enumerate(itertools.islice(tiff.pages, MAX_PAGES)))
         full = [(number, page) for number, page in pages if not int(page.subfiletype) & (_REDUCED | _MASK)]
         if not full and _SUB_FILES in pages[0][1].tags:
@@ -228,7 +215,9 @@ def _page(path: Path, number: int, page: Any) -> TiffPage:
         and samples >= colours + len(extra)
     )
     if not decoded_here and not _pillow_reads(page, photometric):
-        raise MaskRCNNError(f"a TIFF of a kind that is not read: {_described(page)}", fix=_FIX)
+        kind, scheme = (getattr(value, "name", value) for value in (page.photometric, page.compression))
+        found = f"{samples} samples of {page.bitspersample} bits, photometric {kind}, compression {scheme}"
+        raise MaskRCNNError(f"a TIFF of a kind that is not read: {found}", fix=_FIX)
     tag = page.tags.get(_ORIENTATION)
     orientation = tag.value if tag is not None and tag.value in range(1, 9) else 1
     dtype = dtype if decoded_here and dtype is not None else np.dtype(np.uint8)
@@ -259,11 +248,3 @@ def _palette(page: Any) -> np.ndarray:
         raise MaskRCNNError("expected a palette of 2^bits colours", fix=_FIX)
     # Some writers fill in 8 of the 16 bits.
     return np.ascontiguousarray((colours >> (8 if colours.max() > 255 else 0)).astype(np.uint8).T)
-
-
-def _described(page: Any) -> str:
-    photometric, compression = (getattr(value, "name", value) for value in (page.photometric, page.compression))
-    return (
-        f"{page.samplesperpixel} samples of {page.bitspersample} bits, "
-        f"photometric {photometric}, compression {compression}"
-    )

@@ -41,11 +41,7 @@ def check_address(url: str) -> None:
 
 
 def _encoded(url: str) -> str:
-    """The address as servers understand it: spaces and letters beyond ASCII are percent-encoded.
-
-    Raises:
-        ValueError: it is no address.
-    """
+    """The address with spaces and letters beyond ASCII percent-encoded. Raises `ValueError` if it is not valid."""
     if not url.isascii() or not url.isprintable():
         hidden = [c for c in url if not c.isprintable() and not 0xDC80 <= ord(c) <= 0xDCFF]
         if hidden:
@@ -83,16 +79,15 @@ def download(url: str, *, max_bytes: int = MAX_DOWNLOAD_BYTES, seconds: float = 
     too_large = MaskRCNNError(f"more than the {max_bytes:,} bytes allowed", where=url, fix=fix)
     too_slow = MaskRCNNError(f"not downloaded within {seconds:g} s", where=url, fix=fix)
     deadline = time.monotonic() + seconds
-    chunks, size = [], 0
+    content = bytearray()
     try:
         asked = request.Request(_encoded(url), headers={"User-Agent": "maskrcnn"})
         with _opener().open(asked, timeout=min(20.0, seconds)) as response:
             if int(response.headers.get("Content-Length") or 0) > max_bytes:
                 raise too_large
             while chunk := response.read1(2**16):
-                chunks.append(chunk)
-                size += len(chunk)
-                if size > max_bytes:
+                content += chunk
+                if len(content) > max_bytes:
                     raise too_large
                 if time.monotonic() > deadline:
                     raise too_slow
@@ -105,4 +100,4 @@ def download(url: str, *, max_bytes: int = MAX_DOWNLOAD_BYTES, seconds: float = 
     except (OSError, ValueError, EOFError, http.client.HTTPException) as error:
         what = f"cannot be reached: {getattr(error, 'reason', error)}"
         raise MaskRCNNError(what, where=url, fix="check the address and the network") from error
-    return b"".join(chunks)
+    return bytes(content)

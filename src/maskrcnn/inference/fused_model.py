@@ -1,4 +1,4 @@
-"""The same network for inference alone: fewer passes over memory, one precision, the same `detect`.
+"""A copy of the network for inference: fewer passes over memory, one precision, the same `detect`.
 
 Norms with fixed statistics are folded into the convolutions before them, and what follows a convolution, a sum with a
 shortcut or an activation, becomes part of it (`ops/fused_conv.py`). On a CPU in fp32, wide 3×3 convolutions take a
@@ -29,14 +29,14 @@ from maskrcnn.ops.winograd import winograd_conv, winograd_weight
 WIDE = 256  # channels from which Winograd's fewer multiplications outweigh its transforms; measured
 
 _ADDITIONS = {operator.add, operator.iadd, torch.add}
-_ACTIVATIONS: dict[Any, str] = {F.relu: "relu", F.relu_: "relu", torch.relu: "relu", F.relu6: "relu6"}
-_ACTIVATION_MODULES: dict[type, str] = {nn.ReLU: "relu", nn.ReLU6: "relu6"}
+_RELU, _RELU6 = (nn.ReLU, F.relu, F.relu_, torch.relu), (nn.ReLU6, F.relu6)
+_ACTIVATIONS: dict[Any, str] = dict.fromkeys(_RELU, "relu") | dict.fromkeys(_RELU6, "relu6")
 
 
 def for_inference(model: MaskRCNN, device: torch.device, dtype: torch.dtype, portable: bool = False) -> MaskRCNN:
-    """A copy of the model on a device, in a precision, that only detects; its parameters are no checkpoint's.
+    """A copy of the model on a device, in a precision, for `detect` alone; its parameters do not fit a checkpoint.
 
-    ``portable``: convolutions stay convolutions, for an exporter to find.
+    ``portable``: convolutions are kept as such, so that an exporter finds them.
     """
     fast = copy.deepcopy(model).eval().requires_grad_(False).to(device)
     fast.backbone = _fused(fast.backbone)  # type: ignore[assignment]
@@ -112,7 +112,7 @@ def _fused(module: nn.Module) -> nn.Module:
     """The module with its convolutions as `FusedConv2d`; as it is where its data flow cannot be traced."""
     try:
         graph = _Tracer().trace(module)
-    except Exception:  # whatever a network's own code says of a traced value
+    except Exception:  # a network's own code may raise anything on a traced value
         return module
     modules = dict(module.named_modules())
     for node in list(graph.nodes):
@@ -126,7 +126,7 @@ def _fused(module: nn.Module) -> nn.Module:
 
 
 def _fuse_at(node: fx.Node, conv: nn.Conv2d, root: nn.Module, modules: dict[str, nn.Module]) -> None:
-    """Replace a convolution, and what follows it and reads nothing else but a shortcut, by one module."""
+    """Replace a convolution, and the norm, sum with a shortcut and activation that follow it, by one module."""
     chain, inputs, after = [node], [*node.args], ""
     norm = _module(_only_user(node), modules)
     fixed = isinstance(norm, FrozenBatchNorm2d | _BatchNorm) and not norm.training and norm.running_mean is not None
@@ -136,7 +136,7 @@ def _fuse_at(node: fx.Node, conv: nn.Conv2d, root: nn.Module, modules: dict[str,
     if norm is not None:
         chain += node.users
     if not isinstance(own, nn.Identity):
-        fused.activation = _ACTIVATION_MODULES.get(type(own), "")
+        fused.activation = _ACTIVATIONS.get(type(own), "")
         after = "" if fused.activation else f"{chain[-1].target}.act"
     else:
         follower = _only_user(chain[-1])
@@ -169,9 +169,7 @@ def _only_user(node: fx.Node) -> fx.Node | None:
 
 
 def _activation(node: fx.Node, modules: dict[str, nn.Module]) -> str:
-    if node.op == "call_module":
-        return _ACTIVATION_MODULES.get(type(_module(node, modules)), "")
-    return _ACTIVATIONS.get(node.target, "") if node.op == "call_function" else ""
+    return _ACTIVATIONS.get(type(_module(node, modules)) if node.op == "call_module" else node.target, "")
 
 
 def _use_winograd(model: nn.Module) -> None:

@@ -33,9 +33,9 @@ def load(
 
     Args:
         names: the classes of a checkpoint that carries none, or other names for them; background left out.
-        config: a yaml for what a checkpoint cannot tell: detectron2's own, or settings of ours; or those by name.
+        config: settings that the checkpoint lacks: a yaml of detectron2 or of ours, or a mapping of ours by name.
         size: shortest edge of the network input in pixels, if not the model's own; smaller is faster.
-        trust: open a .pt2, which can run any code. No other file can, nor is it asked for one.
+        trust: open a .pt2, which can run any code; no other file can, and none needs it.
 
     Raises:
         MaskRCNNError: unknown name, unreadable file, a checkpoint of another architecture, an absurd size, a .pt2 that
@@ -56,7 +56,7 @@ def load(
 
 
 def _origin(source: str | Path, device: str, precision: str, names: Any, config: Any, size: int | None) -> Origin:
-    """Where a checkpoint is and how it is loaded. Bundled and catalog names stand for themselves in any process."""
+    """Where a checkpoint is and how it is loaded. Bundled and catalog names mean the same in any process."""
     files: list[Path] = []
     if str(source) not in (*bundled_names(), *CATALOG):
         files.append(source := find_checkpoint(source)[0].absolute())
@@ -77,7 +77,7 @@ def load_exported(
     """The predictor of an exported file.
 
     Args:
-        trust: open a program although what is written in it may run as code.
+        trust: open a program, which can run any code.
 
     Raises:
         MaskRCNNError: as `maskrcnn.runtime.load`; the file is a program and not trusted; or it was exported in another

@@ -1,4 +1,4 @@
-"""A model ready to use: images in, results out, on one device in one precision."""
+"""The predictor of a `MaskRCNN`, on one device in one precision."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Predictor(ImagePredictor):
     """Predicts with one `MaskRCNN`; `predict` and `stream` are those of `ImagePredictor`.
 
     Args:
-        model: the network. It stays as it is; what runs is a copy made for inference.
+        model: the network. It is not changed; what runs is a copy made for inference.
         device: "auto" takes CUDA, then MPS, then the CPU.
         precision: "auto", "fp32", "bf16" or "fp16"; see `maskrcnn.inference.device`.
-        report: how the weights were loaded, if they were.
+        report: how the weights were loaded; None if they were not.
         size: shortest edge of the network input in pixels; the model's own unless given.
 
     Attributes:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ from maskrcnn.predict.prediction_options import PredictionOptions
 
 
 class TorchNetwork:
-    """A copy of a `MaskRCNN` made for inference; the model stays as it is.
+    """A copy of a `MaskRCNN` made for inference; the model itself is not changed.
 
     Threads share the weights, which nothing writes. On CUDA their batches take turns: recordings have one set of
     buffers, which are read out before the next batch may overwrite them.
@@ -50,11 +49,11 @@ class TorchNetwork:
         """Raises `MaskRCNNError` for an input size or a number of detections that need more memory than is allowed."""
         if options.size is not None or options.max_detections is not None:
             preprocess, most = options.preprocess(self.config), options.detections(self.config)
-            dataclasses.replace(self.config, preprocess=preprocess, max_detections=most)
+            replace(self.config, preprocess=preprocess, max_detections=most)
 
     @torch.inference_mode()
     def detect(self, images: Sequence[np.ndarray], options: PredictionOptions) -> PendingDetections:
-        """Begin to find the objects in images [H, W, C], as `Network.detect`."""
+        """Start detection in images [H, W, C], as `Network.detect`."""
         tensors = [torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(2, 0, 1) for image in images]
         preprocess, most = options.preprocess(self.config), options.detections(self.config)
         if self.replayed is None:
@@ -66,7 +65,7 @@ class TorchNetwork:
             score = torch.full((), options.score, device=self.device)
             with self._turn:
                 if self._last is not None:
-                    # No wait on the stream that recorded it; a thread may be on another one.
+                    # Does nothing on the stream that recorded it; a thread may use another stream.
                     torch.cuda.current_stream().wait_event(self._last)
                 found = self.replayed(batch, sizes, score, most)
                 parts = [_pinned(part) for part in (*found, sizes)]
@@ -77,7 +76,7 @@ class TorchNetwork:
 
 @dataclass
 class _CudaDetections:
-    """Detections and sizes on their way to the host."""
+    """Detections and sizes that are being copied to the host."""
 
     parts: list[Tensor]
     done: torch.cuda.Event
@@ -88,5 +87,5 @@ class _CudaDetections:
 
 
 def _pinned(tensor: Tensor) -> Tensor:
-    """The tensor's values in host memory, once the device has come to it."""
+    """A copy in pinned host memory, complete once the device reaches this point of its stream."""
     return torch.empty_like(tensor, device="cpu", pin_memory=True).copy_(tensor, non_blocking=True)

@@ -1,6 +1,6 @@
-"""From whatever users call images to results, through any `Network`.
+"""Results of images in any form that `read_image_like` takes, from any `Network`.
 
-Needs no torch: a deployed model runs through here with numpy and its runtime alone.
+Needs no torch: a deployed model runs with numpy and its runtime alone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from maskrcnn.predict.predictor_origin import Origin
 from maskrcnn.results.result import Result
 from maskrcnn.text import first_line
 
-# What a network in PyTorch (out of memory among it) or an exported one may fail with.
+# What a network in PyTorch or an exported one may raise, out of memory included.
 _FAILURES = (MaskRCNNError, RuntimeError, MemoryError)
 
 
@@ -39,26 +39,25 @@ class WeightReport(Protocol):
     provenance: dict[str, Any]
 
     def lines(self) -> list[str]:
-        """The report for people, a line a fact."""
-        ...
+        """The report as text, one fact a line."""
 
 
 class ImagePredictor:
-    """Images in, results out. May be used from several threads at once.
+    """Predicts the objects in images. May be used from several threads at once.
 
-    One that was loaded from a file can be pickled: what is sent to another process is where it came from and how it was
-    loaded, and it is loaded again there.
+    A predictor that was loaded from a file can be pickled: its `Origin` is sent to the other process, which loads the
+    file again.
 
     Args:
-        network: finds the objects.
+        network: computes the detections.
         size: shortest edge of the network input in pixels; the model's own unless given.
         batch_size: images in a forward pass, unless a call says otherwise.
-        batches_in_flight: batches that are started before the results of the first are waited for.
-        max_batch_pixels: of the padded input of a batch; a larger batch is split.
-        report: how the weights were loaded, if they were.
+        batches_in_flight: batches started before waiting for the results of the first.
+        max_batch_pixels: limit on the padded input of a batch; a larger batch is split.
+        report: how the weights were loaded; None if they were not.
 
     Attributes:
-        origin: where it was loaded from, if it was.
+        origin: where it was loaded from; None if it was not.
 
     Raises:
         MaskRCNNError: the model does not take images of this size.
@@ -95,7 +94,7 @@ class ImagePredictor:
 
     @property
     def preprocess(self) -> Preprocess:
-        """How images are taken, unless a call asks for another size."""
+        """How images are preprocessed, unless a call passes another size."""
         return self._preprocess
 
     @property
@@ -164,7 +163,7 @@ class ImagePredictor:
         size: int | None = None,
         max_detections: int | None = None,
     ) -> Iterator[Result | MaskRCNNError]:
-        """What `predict` returns, image by image in their order, while the next ones are read in the background.
+        """Yield what `predict` returns, one image at a time in order, while the next ones are read in the background.
 
         An image that cannot be read, or that the network fails on, is yielded as its error; the others are unaffected.
         On CUDA the network works on the next batch while the results of one are used.
@@ -219,7 +218,7 @@ class ImagePredictor:
                 row += 1
             else:
                 assert failure is not None
-                # Of a batch that failed, each image is tried alone: the others may be well.
+                # Each image of a failed batch is tried alone: the others may succeed.
                 yield _network_error(failure, item[1]) if alone else self._retried(item, options)
 
     def _retried(self, item: _Image, options: PredictionOptions) -> Result | MaskRCNNError:
@@ -273,5 +272,5 @@ def _network_error(failure: Exception, path: Path | None) -> MaskRCNNError:
 
 
 def _bytes(item: _Image) -> int:
-    """Bytes that an image takes while it waits."""
+    """Bytes of an image that was read and waits for the network."""
     return item[0].pixels.nbytes

@@ -1,4 +1,4 @@
-"""What an `ImagePredictor` needs of whatever computes detections: PyTorch, onnxruntime, OpenVINO, or a server."""
+"""The interface between an `ImagePredictor` and what computes detections: PyTorch, onnxruntime, OpenVINO, a server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from maskrcnn.predict.prediction_options import PredictionOptions
 
 
 class DetectionArrays(NamedTuple):
-    """D detections of each of B images, best first; rows that are not valid mean nothing."""
+    """D detections of each of B images, best first; rows that are not valid are padding."""
 
     boxes: np.ndarray  # float32 [B, D, 4], pixels of the network input
     scores: np.ndarray  # float32 [B, D], 0..1
@@ -22,16 +22,15 @@ class DetectionArrays(NamedTuple):
     sizes: np.ndarray  # int64 [B, 2], each image's (height, width) in the network input
 
     def wait(self) -> DetectionArrays:
-        """Itself: a network that computes at once returns this as its `PendingDetections`."""
+        """Itself, so that a network that computes at once can return this as its `PendingDetections`."""
         return self
 
 
 class PendingDetections(Protocol):
-    """Detections that may still be computed."""
+    """Detections that a device may still be computing."""
 
     def wait(self) -> DetectionArrays:
-        """The detections, once they are there."""
-        ...
+        """Wait for the detections and return them."""
 
 
 class Network(Protocol):
@@ -40,23 +39,19 @@ class Network(Protocol):
     @property
     def names(self) -> tuple[str, ...]:
         """Class names; labels index into them."""
-        ...
 
     @property
     def config(self) -> Config:
-        """How it takes images, and its thresholds. Never changes."""
-        ...
+        """Preprocessing, architecture and thresholds. Never changes."""
 
     def check(self, options: PredictionOptions) -> None:
-        """Raises `MaskRCNNError` for options that it cannot meet."""
-        ...
+        """Raises `MaskRCNNError` for options that the network does not support."""
 
     def detect(self, images: Sequence[np.ndarray], options: PredictionOptions) -> PendingDetections:
-        """Begin to find the objects in images [H, W, C], of the channels and depth that ``config`` asks for.
+        """Start detection in images [H, W, C], of the channels and depth that ``config`` states.
 
         Scores below ``options.score`` need not be returned, nor their masks be computed.
 
         Raises:
             MaskRCNNError, RuntimeError, MemoryError: this batch failed; the predictor goes on with the next one.
         """
-        ...

@@ -25,11 +25,11 @@ class Origin:
 
     @classmethod
     def of(cls, load: Callable[..., Any], *files: Path, **arguments: Any) -> Origin:
-        """As the files are now: to be called before they are read."""
+        """The origin with the files' present state; call it before they are read."""
         return cls(load, arguments, {path: _state(path) for path in files})
 
     def check(self) -> None:
-        """Raises `MaskRCNNError` where a file is gone, or is another one than the predictor was loaded from."""
+        """Raises `MaskRCNNError` if a file is missing, or has changed since the predictor was loaded."""
         for path, before in self.files.items():
             now = _state(path)
             if now is None:

@@ -1,4 +1,4 @@
-"""Exported models at work, without torch: numpy, Pillow and onnxruntime or openvino are all it needs.
+"""Prediction with exported models, without torch: it needs numpy, Pillow and onnxruntime or openvino.
 
     >>> import maskrcnn.runtime
     >>> model = maskrcnn.runtime.load("model.onnx")

@@ -36,7 +36,6 @@ class Session(Protocol):
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> Sequence[np.ndarray]:
         """The arrays of `OUTPUTS`, in that order, for those of `INPUTS` by name."""
-        ...
 
 
 @contextmanager

@@ -1,7 +1,7 @@
-"""ONNX files as they lie on the disk, read as far as it takes to see whether they name other files.
+"""Scans the protocol buffer of an ONNX file for tensors that are stored in other files.
 
-A tensor of an ONNX graph may be kept elsewhere, under any path that the file names, and what is read from there can
-come out again as detections. Runtimes differ in which paths they follow.
+A tensor of an ONNX graph may be stored under any path that the file names, and what is read from there can appear in
+the detections. Runtimes differ in which paths they follow.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 MAX_FIELDS = 20_000_000  # the bundled models have 50,000
 
-# The messages of ONNX that lead to tensors: of each, the numbers of the fields that matter, and what they hold.
+# The messages of ONNX that contain tensors: the numbers of the fields to follow, and the message that each holds.
 _FIELDS: dict[str, dict[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -64,7 +64,7 @@ def _search(content: mmap.mmap) -> bool:
 
 
 def _varint(content: mmap.mmap, at: int, end: int) -> tuple[int, int]:
-    """A number of variable length, and where the next begins."""
+    """A number of variable length, and the position after it."""
     value = shift = 0
     while at < end and shift < 70:
         byte = content[at]

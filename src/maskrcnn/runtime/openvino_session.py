@@ -14,18 +14,18 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.runtime.artifact import Artifact, as_file_error
 from maskrcnn.runtime.artifact_contract import INPUTS, KEY, OUTPUTS
 
-# Left alone OpenVINO computes in bf16 where the CPU has it, which moves boxes: each layer keeps the type that the graph
-# gives it.
+# By default OpenVINO computes in bf16 where the CPU has it, which moves boxes. With f32 each layer keeps the type that
+# the graph gives it.
 SETTINGS = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
 
 _opening = threading.Lock()
 
 
 def openvino_core() -> Any:
-    """The one Core of this process, which stays. Raises `ImportError` without openvino.
+    """This process's only Core, which is never released. Raises `ImportError` without openvino.
 
-    A Core's CPU plugin gives the thread a stack for signals and, when it goes, puts back the one that it found. If that
-    one's plugin went before it, the next Ctrl-C is a segmentation fault.
+    A Core's CPU plugin sets the thread's signal stack and restores the previous one when it is released. If the plugin
+    that set the previous one was released before, the next Ctrl-C is a segmentation fault.
     """
     with _opening:
         return _core()
@@ -36,12 +36,12 @@ def _core() -> Any:
     import openvino
 
     core = openvino.Core()
-    core.get_property("CPU", "FULL_DEVICE_NAME")  # before another Core's plugin comes and goes
+    core.get_property("CPU", "FULL_DEVICE_NAME")  # loads the plugin, before that of any other Core
     return core
 
 
 class OpenVINOSession:
-    """A `Session` of OpenVINO. Calls from several threads take turns: one request has all the cores."""
+    """A `Session` of OpenVINO. Calls from several threads take turns: one request uses all cores."""
 
     smallest = 1
 

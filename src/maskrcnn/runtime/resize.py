@@ -8,7 +8,6 @@ one. The tables are computed in float32 step by step as torch does: at coordinat
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -18,18 +17,9 @@ from maskrcnn.images.block_mean import shrink_by_blocks
 from maskrcnn.images.input_size import padded_size, resized_size
 
 _HALF = np.float32(0.5)
-
-
-class Taps(NamedTuple):
-    """One axis: new[i] = sum over t of weights[i, t] * old[indices[i, t]].
-
-    Attributes:
-        indices: int64 [new, T].
-        weights: float32 [new, T], each row adds up to 1.
-    """
-
-    indices: np.ndarray
-    weights: np.ndarray
+# Of one axis: indices int64 [new, T] and weights float32 [new, T], each row of which adds up to 1;
+# new[i] = sum over t of weights[i, t] * old[indices[i, t]].
+_Taps = tuple[np.ndarray, np.ndarray]
 
 
 def prepare(images: Sequence[np.ndarray], preprocess: Preprocess, smallest: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -58,11 +48,11 @@ def resample(image: np.ndarray, size: tuple[int, int], antialias: bool) -> np.nd
     """
     # The axis that shrinks most goes first: the other has less to do then.
     for axis in (0, 1) if size[0] * image.shape[1] <= image.shape[0] * size[1] else (1, 0):
-        image = _along(axis, image, taps(image.shape[axis], size[axis], antialias))
+        image = _along(axis, image, *_taps(image.shape[axis], size[axis], antialias))
     return image
 
 
-def taps(old: int, new: int, antialias: bool) -> Taps:
+def _taps(old: int, new: int, antialias: bool) -> _Taps:
     """The taps of an axis of ``old`` pixels for one of ``new``; pixel i covers [i, i + 1] on both."""
     scale = np.float32(old) / np.float32(new)
     steps = np.arange(new, dtype=np.float32) + _HALF
@@ -73,10 +63,10 @@ def taps(old: int, new: int, antialias: bool) -> Taps:
     first = np.minimum(position.astype(np.int64), old - 1)
     share = np.clip(position - first.astype(np.float32), np.float32(0), np.float32(1))
     index = np.stack((first, np.minimum(first + 1, old - 1)), axis=1)
-    return Taps(index, np.stack((np.float32(1) - share, share), axis=1))
+    return index, np.stack((np.float32(1) - share, share), axis=1)
 
 
-def _triangle(centres: np.ndarray, reach: np.float32, old: int) -> Taps:
+def _triangle(centres: np.ndarray, reach: np.float32, old: int) -> _Taps:
     """A triangle of half width ``reach`` source pixels about each centre, cut at the image's edges."""
     first = np.maximum((centres - reach + _HALF).astype(np.int64), 0)
     end = np.minimum((centres + reach + _HALF).astype(np.int64), old)
@@ -84,15 +74,15 @@ def _triangle(centres: np.ndarray, reach: np.float32, old: int) -> Taps:
     distance = (index.astype(np.float32) - centres[:, None] + _HALF) * (np.float32(1) / reach)
     weights = np.where(index < end[:, None], np.maximum(np.float32(1) - np.abs(distance), 0), np.float32(0))
     weights /= weights.sum(axis=1, keepdims=True)
-    return Taps(np.minimum(index, old - 1), weights)
+    return np.minimum(index, old - 1), weights
 
 
-def _along(axis: int, image: np.ndarray, taps: Taps) -> np.ndarray:
+def _along(axis: int, image: np.ndarray, indices: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """An image [h, w, C] resampled along one axis."""
     shape = (-1, 1, 1) if axis == 0 else (1, -1, 1)
-    total = np.take(image, taps.indices[:, 0], axis) * taps.weights[:, 0].reshape(shape)
-    for number in range(1, taps.indices.shape[1]):
-        total += np.take(image, taps.indices[:, number], axis) * taps.weights[:, number].reshape(shape)
+    total = np.take(image, indices[:, 0], axis) * weights[:, 0].reshape(shape)
+    for number in range(1, indices.shape[1]):
+        total += np.take(image, indices[:, number], axis) * weights[:, number].reshape(shape)
     return total
 
 
