@@ -84,3 +84,12 @@ def test_rooms_without_torch_reach_none(room: str) -> None:
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not {name.partition(".")[0] for name in names} & {"torch", "torchvision", "timm"}, path
+
+
+def test_modules_that_the_changelog_says_moved_are_there() -> None:
+    modules = {path.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in FILES}
+    moved = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").partition("### Moved")[2]
+    rows = re.findall(r"^\| `([\w.]+)` \| `([\w.]+)`", moved.partition("Classes and functions")[0], re.MULTILINE)
+    assert len(rows) > 100
+    assert {now for _, now in rows} <= modules
+    assert not {before for before, _ in rows} & modules
