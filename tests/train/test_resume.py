@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,42 +25,44 @@ from maskrcnn.train.trainer import TrainingResult
 from tests.training import at_update, history, interrupt_at
 
 Train = Callable[..., tuple[TrainingResult, Any]]
-COMMAND = [sys.executable, "-c", "from maskrcnn.cli.main import main; main()", "train"]
+# `maskrcnn train` on a clock that counts steps: it saves after every third and is killed in the sixth.
+KILLED = """
+import os, signal
+from types import SimpleNamespace
+from maskrcnn.cli.main import main
+from maskrcnn.train import trainer
+from maskrcnn.train.learner import Learner
 
+update, steps = Learner.update, []
 
-def kill_between_saves(folder: Path, process: subprocess.Popen[bytes]) -> tuple[int, int]:
-    """SIGKILL when the history has steps that no state has, and the state is amid an epoch: 6 images a step, of 4.
+def updated(self, rate):
+    if len(steps) == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    steps.append(rate)
+    return update(self, rate)
 
-    Returns the step saved and the last one written.
-    """
-    until = time.monotonic() + 60
-    while time.monotonic() < until and process.poll() is None:
-        time.sleep(0.02)
-        try:
-            saved = read_state(folder, tensors=False).state.steps
-            written = int(history(folder)[-1]["step"])
-        except (MaskRCNNError, OSError, IndexError, ValueError):
-            continue
-        if 3 <= saved < written and saved * 6 % 4:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            return saved, written
-    raise AssertionError("the run ended before it could be killed")
+Learner.update = updated
+trainer.time = SimpleNamespace(monotonic=lambda: float(len(steps)))
+main()
+"""
 
 
 def test_killed_in_mid_epoch_the_losses_go_on_to_the_bit(
     shapes: Path, tmp_path: Path, train: Train, prepared: Callable[..., tuple[PreparedRun, Any]]
 ) -> None:
     """SIGKILL of a real process, between two saves: history and weights equal those of a run left alone."""
-    settings: dict[str, Any] = {"batch_size": 3, "accumulate": 2, "workers": 1, "evaluations": 2, "epochs": 75}
+    settings: dict[str, Any] = {"batch_size": 3, "accumulate": 2, "workers": 1, "evaluations": 2, "epochs": 12}
     whole, _ = train(shapes, tmp_path / "whole", **settings)
-    recipe = prepared(shapes, tmp_path / "unused", **settings, save_minutes=0.02)[0].recipe
+    recipe = prepared(shapes, tmp_path / "unused", **settings, save_minutes=0.05)[0].recipe
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(json.loads(recipe.model_dump_json())))
     words = ["--recipe", tmp_path / "recipe.yaml", "--out", tmp_path / "killed", "--device", "cpu"]
-    command = [*COMMAND, *map(str, [shapes, *words])]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        saved, written = kill_between_saves(tmp_path / "killed", process)
-    assert saved < written < whole.steps
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, "train", *map(str, [shapes, *words])], capture_output=True, text=True
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stdout + killed.stderr
+    saved, written = read_state(tmp_path / "killed", tensors=False).state.steps, history(tmp_path / "killed")
+    assert saved == 3  # 18 images, amid the fifth epoch of 4
+    assert [row["step"] for row in written if row["lr"]] == ["1", "2", "3", "4", "5"]
 
     resumed, display = train(shapes, tmp_path / "killed", resume=True, **settings)
     assert f"going on after step {saved}" in display.lines
