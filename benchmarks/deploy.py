@@ -24,7 +24,7 @@ from peer import photos, weights_file
 from PIL import Image
 
 from maskrcnn import runtime
-from maskrcnn.export import onnx_export, openvino_export
+from maskrcnn.exporting import onnx_export, openvino_export
 from maskrcnn.inference.predictor import Predictor
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.weights.load import load_model

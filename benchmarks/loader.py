@@ -35,12 +35,12 @@ from maskrcnn.config import Preprocess
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.masks.patch import resample_patch
-from maskrcnn.train.samples.augment import Augmentation
-from maskrcnn.train.samples.instances import make_instances
-from maskrcnn.train.samples.loader import Collate
-from maskrcnn.train.samples.sample import Sample, SampleInputs, make_samples, mirror
-from maskrcnn.train.samples.stream import TrainingStream
-from maskrcnn.train.samples.view import View, largest_shrink
+from maskrcnn.training.samples.augment import Augmentation
+from maskrcnn.training.samples.instances import make_instances
+from maskrcnn.training.samples.loader import Collate
+from maskrcnn.training.samples.sample import Sample, SampleInputs, make_samples, mirror
+from maskrcnn.training.samples.stream import TrainingStream
+from maskrcnn.training.samples.view import View, largest_shrink
 
 CANVAS = 512
 SCALE = (0.1, 2.0)

@@ -33,11 +33,11 @@ from maskrcnn.masks.crop import crop_of
 from maskrcnn.masks.patch import to_patch
 from maskrcnn.model.batch import Batch
 from maskrcnn.ops.allocator import keep_freed_memory
-from maskrcnn.train.distributed import Processes
-from maskrcnn.train.learner import Learner
-from maskrcnn.train.recipe import read_recipe
-from maskrcnn.train.samples.loader import collate
-from maskrcnn.train.samples.sample import Sample
+from maskrcnn.training.distributed import Processes
+from maskrcnn.training.learner import Learner
+from maskrcnn.training.recipe import read_recipe
+from maskrcnn.training.samples.loader import collate
+from maskrcnn.training.samples.sample import Sample
 from maskrcnn.weights.load import load_model
 
 NAMES = ("loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg", "loss_mask")

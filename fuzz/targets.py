@@ -32,10 +32,10 @@ from maskrcnn.images.image_reader import image_size, read_channels, read_header,
 from maskrcnn.images.sources import resolve_sources
 from maskrcnn.masks import Crop
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.train.distributed import Processes
-from maskrcnn.train.learner import Learner
-from maskrcnn.train.recipe import read_recipe
-from maskrcnn.train.state import RunState, read_state, save_state
+from maskrcnn.training.distributed import Processes
+from maskrcnn.training.learner import Learner
+from maskrcnn.training.recipe import read_recipe
+from maskrcnn.training.state import RunState, read_state, save_state
 from maskrcnn.weights.checkpoint import save_checkpoint
 from maskrcnn.weights.detectron2_config import read_settings as read_detectron2_settings
 from maskrcnn.weights.detectron2_config import settings_from_yaml

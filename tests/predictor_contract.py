@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.predict.image_predictor import ImagePredictor
+from maskrcnn.prediction.image_predictor import ImagePredictor
 from maskrcnn.results.result import Result
 
 

@@ -145,7 +145,7 @@ def test_the_tutorial_runs(tmp_path: Path, shapes: Path, monkeypatch: pytest.Mon
         shutil.copy(photo, tmp_path / "new-photos" / name)
     for line in commands(TUTORIAL):
         if "--resume" in line:
-            continue  # for runs that were lost; tests/train/test_resume.py kills one
+            continue  # for runs that were lost; tests/training/test_resume.py kills one
         quick = line.replace("--overfit 4", f"--overfit 1 {QUICK}").replace("--minutes 20", QUICK)
         result = run(quick)
         # In seconds nothing is learned by heart, and that is told by the exit code.

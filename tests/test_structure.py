@@ -74,7 +74,7 @@ def test_every_file_a_document_names_is_there() -> None:
             assert any((base / named).is_file() for base in (ROOT, ROOT / "src" / "maskrcnn")), f"{where}: {named}"
 
 
-@pytest.mark.parametrize("room", ["annotations", "images", "masks", "predict", "results", "runtime"])
+@pytest.mark.parametrize("room", ["annotations", "images", "masks", "prediction", "results", "runtime"])
 def test_rooms_without_torch_reach_none(room: str) -> None:
     """Nothing that these rooms import, directly or through others, at any depth of a function, imports torch."""
     start = [path for path in FILES if path.startswith(f"{room}/")]

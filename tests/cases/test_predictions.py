@@ -11,7 +11,7 @@ from pycocotools.mask import area
 
 from maskrcnn.images.sources import resolve_sources
 from maskrcnn.inference.loading import load
-from maskrcnn.predict.prediction_run import predict_to_folder
+from maskrcnn.prediction.prediction_run import predict_to_folder
 
 
 def test_predictions_ids(case: Path, tmp_path: Path) -> None:

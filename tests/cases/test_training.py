@@ -87,7 +87,7 @@ from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.datasets.doctor.examination import examine
 from maskrcnn.images.image_reader import read_image
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.train.recipe import read_recipe
+from maskrcnn.training.recipe import read_recipe
 
 base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for text in sys.argv[1:]:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from maskrcnn.benchmark.benchmark_images import MOST_IMAGES, sample_photos
+from maskrcnn.benchmarking.benchmark_images import MOST_IMAGES, sample_photos
 from maskrcnn.config import Preprocess, preset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.inference import device
@@ -34,7 +34,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> MaskRCNN:
         mask_convs=(16,), max_detections=5, score_threshold=0.0, anchor_sizes=(8, 16, 32, 64, 128),
     )  # fmt: skip
     model = MaskRCNN(config, ("thing",)).eval()
-    monkeypatch.setattr("maskrcnn.benchmark.benchmarked_model.load_model", lambda name: (model, LoadReport(name)))
+    monkeypatch.setattr("maskrcnn.benchmarking.benchmarked_model.load_model", lambda name: (model, LoadReport(name)))
     return model
 
 

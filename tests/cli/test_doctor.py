@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from maskrcnn.benchmark.environment import environment
+from maskrcnn.benchmarking.environment import environment
 from maskrcnn.datasets.doctor.examination import examine
 from tests.command import run_apart
 
@@ -125,9 +125,9 @@ def test_the_environment_tells_which_fast_forms_run(monkeypatch: pytest.MonkeyPa
         assert f"{linear_form(torch.device('cpu'), dtype)} for {name} on cpu" in found["linear layers"]
     assert found["winograd"].startswith("yes")
     assert found["memory kept"].split()[0] in ("yes", "no")
-    monkeypatch.setattr("maskrcnn.benchmark.environment.bf16_instructions", lambda: "")
+    monkeypatch.setattr("maskrcnn.benchmarking.environment.bf16_instructions", lambda: "")
     assert environment()["bf16 on cpu"] == "no instructions for it: slower than fp32"
-    monkeypatch.setattr("maskrcnn.benchmark.environment.bf16_instructions", lambda: "AMX")
+    monkeypatch.setattr("maskrcnn.benchmarking.environment.bf16_instructions", lambda: "AMX")
     assert environment()["bf16 on cpu"] == "AMX"
 
 

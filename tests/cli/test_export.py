@@ -11,8 +11,8 @@ import torch
 import maskrcnn
 from maskrcnn.cli import export as verb
 from maskrcnn.config import preset
-from maskrcnn.export.parity import Differences
-from maskrcnn.export.parity_run import SceneResult, Trial
+from maskrcnn.exporting.parity import Differences
+from maskrcnn.exporting.parity_run import SceneResult, Trial
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.weights.checkpoint import save_checkpoint
 from tests.command import run
@@ -68,7 +68,7 @@ def test_what_differs_fails_and_is_kept_by_force(monkeypatch: pytest.MonkeyPatch
 )
 def test_refused_before_anything_is_done(arguments: list[str], says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verb, "run", lambda request: pytest.fail("ran"))
-    monkeypatch.setattr("maskrcnn.export.export_formats.shutil.which", lambda name: name)
+    monkeypatch.setattr("maskrcnn.exporting.export_formats.shutil.which", lambda name: name)
     code, text = run("export", *arguments)
     assert code == 2, text
     assert says in text

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from maskrcnn.cli import console
 from maskrcnn.cli import main as cli
-from maskrcnn.train.recipe import Recipe
+from maskrcnn.training.recipe import Recipe
 
 VERBS = ["predict", "demo", "train", "evaluate", "doctor", "benchmark", "export", "models", "convert"]
 DATASET = [["dataset", verb] for verb in ("split", "stats", "view", "convert")]

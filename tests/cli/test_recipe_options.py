@@ -9,7 +9,7 @@ import pytest
 
 from maskrcnn.cli.recipe_options import RecipeOptions
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.train.recipe import Recipe
+from maskrcnn.training.recipe import Recipe
 from tests.command import run
 
 GIVEN = {

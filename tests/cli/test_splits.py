@@ -115,6 +115,6 @@ def test_data_is_looked_at_once(
 
     count(open_dataset, "detect")
     count(manifest, "read_yaml")
-    monkeypatch.setattr("maskrcnn.train.preparation.prepare", stop)
+    monkeypatch.setattr("maskrcnn.training.preparation.prepare", stop)
     run(*(place if word == "DATA" else word for word in words))
     assert +looks == {"data": 1} | ({"data.yaml": 1} if with_manifest else {})

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from maskrcnn.train.recipe import Recipe
+from maskrcnn.training.recipe import Recipe
 from tests import command
-from tests.training import LEARNER, interrupt_at
+from tests.small_learner import LEARNER, interrupt_at
 
 TINY = {**LEARNER, "backbone_norm": "batch"}
 HERE = ["--set", f"model={json.dumps(TINY)}", "--workers", "0", "--device", "cpu", "--precision", "fp32"]

@@ -20,8 +20,8 @@ from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.evaluation.evaluator import evaluate
 from maskrcnn.inference.predictor import Predictor
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.predict.image_predictor import ImagePredictor
-from maskrcnn.predict.prediction_options import PredictionOptions
+from maskrcnn.prediction.image_predictor import ImagePredictor
+from maskrcnn.prediction.prediction_options import PredictionOptions
 
 MakeOracle = Callable[..., Predictor]
 

@@ -11,7 +11,7 @@ from maskrcnn.config import Preprocess
 from maskrcnn.images.block_mean import shrink_by_blocks
 from maskrcnn.model.preprocess import prepare
 from maskrcnn.runtime.resize import prepare as prepare_numpy
-from maskrcnn.train.samples.view import resize
+from maskrcnn.training.samples.view import resize
 
 
 def test_blocks_are_means_and_the_last_one_of_what_is_left() -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.inference.loading import load
 from maskrcnn.inference.predictor import Predictor
-from maskrcnn.predict.prediction_options import PredictionOptions
+from maskrcnn.prediction.prediction_options import PredictionOptions
 from maskrcnn.results.result import Result
 from tests.predictor_contract import PredictorContract
 

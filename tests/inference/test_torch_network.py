@@ -21,7 +21,7 @@ from maskrcnn.inference.predictor import Predictor
 from maskrcnn.inference.torch_network import TorchNetwork
 from maskrcnn.model.detections import InstanceDetections
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.predict.prediction_options import PredictionOptions
+from maskrcnn.prediction.prediction_options import PredictionOptions
 from tests.threads import check_two_threads
 
 

@@ -21,7 +21,7 @@ from torch.export import Dim, export, save
 import maskrcnn
 from maskrcnn.config import preset, to_dict
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.predict.image_predictor import ImagePredictor
+from maskrcnn.prediction.image_predictor import ImagePredictor
 from maskrcnn.runtime import Runtime
 from tests.command import run
 from tests.predictor_contract import PredictorContract

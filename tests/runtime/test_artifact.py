@@ -16,7 +16,7 @@ from onnx import helper
 from maskrcnn import runtime
 from maskrcnn.config import Config
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.predict.prediction_options import PredictionOptions
+from maskrcnn.prediction.prediction_options import PredictionOptions
 from maskrcnn.runtime.artifact import Artifact
 from maskrcnn.runtime.artifact_contract import INPUTS, OUTPUTS
 

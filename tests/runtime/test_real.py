@@ -10,7 +10,7 @@ import torch
 
 import maskrcnn
 from maskrcnn.config import preset
-from maskrcnn.export.onnx_export import write
+from maskrcnn.exporting.onnx_export import write
 from maskrcnn.inference.predictor import Predictor
 from maskrcnn.model.mask_rcnn import MaskRCNN
 

@@ -21,8 +21,8 @@ from maskrcnn import runtime
 from maskrcnn.config import Config
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks import decode
-from maskrcnn.predict.image_predictor import ImagePredictor
-from maskrcnn.predict.prediction_options import PredictionOptions
+from maskrcnn.prediction.image_predictor import ImagePredictor
+from maskrcnn.prediction.prediction_options import PredictionOptions
 from maskrcnn.runtime.__main__ import main
 from tests.predictor_contract import PredictorContract
 from tests.threads import assert_equal, check_two_threads

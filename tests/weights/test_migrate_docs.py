@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from maskrcnn.config import Config, Preprocess
-from maskrcnn.train.recipe import Recipe
+from maskrcnn.training.recipe import Recipe
 
 GUIDES = sorted((Path(__file__).resolve().parents[2] / "docs" / "migrate").glob("*.md"))
 SETTINGS = {

@@ -14,8 +14,8 @@ from maskrcnn.errors import SOME_SKIPPED, MaskRCNNError
 from maskrcnn.text import plural
 
 if TYPE_CHECKING:
-    from maskrcnn.benchmark.speed import SpeedComparison
-    from maskrcnn.benchmark.speed_advice import Advice
+    from maskrcnn.benchmarking.speed import SpeedComparison
+    from maskrcnn.benchmarking.speed_advice import Advice
 
 _SIZES = "own, auto or shortest edges in pixels such as 480,320"
 _BATCHES = "auto or numbers of images such as 1,8"
@@ -55,12 +55,12 @@ def benchmark(
     """
     edges = None if sizes == "auto" else [] if sizes == "own" else _whole_numbers("sizes", sizes, _SIZES)
     batches = None if batch_size == "auto" else _whole_numbers("batch size", batch_size, _BATCHES)
-    from maskrcnn.benchmark.benchmark_images import read_images, sample_photos
-    from maskrcnn.benchmark.benchmarked_model import load_benchmarked
-    from maskrcnn.benchmark.environment import machine
-    from maskrcnn.benchmark.speed import make_variants, measure_speeds
-    from maskrcnn.benchmark.speed_advice import advise
-    from maskrcnn.benchmark.speed_report import to_json
+    from maskrcnn.benchmarking.benchmark_images import read_images, sample_photos
+    from maskrcnn.benchmarking.benchmarked_model import load_benchmarked
+    from maskrcnn.benchmarking.environment import machine
+    from maskrcnn.benchmarking.speed import make_variants, measure_speeds
+    from maskrcnn.benchmarking.speed_advice import advise
+    from maskrcnn.benchmarking.speed_report import to_json
     from maskrcnn.runtime import Artifact
 
     with own_file(json_out):
@@ -96,8 +96,8 @@ def benchmark(
 
 def _show_speeds(comparison: SpeedComparison, advice: Advice, title: str) -> None:
     """The table and the advice."""
-    from maskrcnn.benchmark.agreement import SAME_OBJECT
-    from maskrcnn.benchmark.speed_report import table_rows
+    from maskrcnn.benchmarking.agreement import SAME_OBJECT
+    from maskrcnn.benchmarking.speed_report import table_rows
 
     title = f"{title}, median of {plural(comparison.turns, 'turn')}"
     show_table(table_rows(comparison), title, words=2, compact=True)

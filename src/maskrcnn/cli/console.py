@@ -25,7 +25,7 @@ from maskrcnn.output.atomic_file import write_text
 from maskrcnn.text import discard_rest, visible
 
 if TYPE_CHECKING:
-    from maskrcnn.predict.image_predictor import WeightReport
+    from maskrcnn.prediction.image_predictor import WeightReport
 
 
 class _Terminal(Console):

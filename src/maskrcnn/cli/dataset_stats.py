@@ -28,7 +28,7 @@ def dataset_stats(
     from maskrcnn.datasets.open_dataset import Source
     from maskrcnn.datasets.survey.survey import survey_dataset
     from maskrcnn.datasets.survey.survey_report import SurveyReport
-    from maskrcnn.train.recipe import Recipe
+    from maskrcnn.training.recipe import Recipe
     from maskrcnn.weights.any_checkpoint import read_any_checkpoint
 
     config = read_any_checkpoint(init)[0].config if init else preset_named(preset)

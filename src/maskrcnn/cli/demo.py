@@ -16,7 +16,7 @@ def demo(folder: Annotated[Path, output("Where the pictures go.")] = Path("demo-
     """Try the bundled models on real photos; nothing is downloaded."""
     import skimage.data
 
-    from maskrcnn.benchmark.benchmark_images import grace_hopper, nuclear_stain
+    from maskrcnn.benchmarking.benchmark_images import grace_hopper, nuclear_stain
     from maskrcnn.inference.loading import load
     from maskrcnn.results.prediction_writer import PredictionWriter
 

@@ -47,7 +47,7 @@ def doctor(
     With --fix the code is that of the corrected copy.
     """
     if env:
-        from maskrcnn.benchmark.environment import environment
+        from maskrcnn.benchmarking.environment import environment
 
         for name, value in environment().items():
             say(f"{name:<20}{value}")

@@ -13,13 +13,13 @@ from maskrcnn.cli.console import paragraph, say, show_table, warn
 from maskrcnn.cli.options import MaxDetections, TrainedModel, output
 from maskrcnn.cli.output_claim import own_file
 from maskrcnn.errors import ALL_FAILED
-from maskrcnn.export.export_formats import FORMATS, PRECISIONS
-from maskrcnn.export.exporter import Request
-from maskrcnn.export.exporter import export as run
+from maskrcnn.exporting.export_formats import FORMATS, PRECISIONS
+from maskrcnn.exporting.exporter import Request
+from maskrcnn.exporting.exporter import export as run
 
 if TYPE_CHECKING:
-    from maskrcnn.export.parity import Tolerance
-    from maskrcnn.export.parity_run import Trial
+    from maskrcnn.exporting.parity import Tolerance
+    from maskrcnn.exporting.parity_run import Trial
 
 _FORMATS = "; ".join(
     f"{one.name}: {one.description} ({one.suffix}, {', '.join(one.precisions)})" for one in FORMATS.values()
@@ -48,7 +48,7 @@ def export(
     kind = request.check()
     with own_file(file):
         trial = run(request)
-    from maskrcnn.export.parity import TOLERANCES
+    from maskrcnn.exporting.parity import TOLERANCES
 
     tolerance = TOLERANCES[precision]
     if trial.rows:

@@ -13,7 +13,7 @@ from maskrcnn.cli.progress import bar
 from maskrcnn.text import plural
 
 if TYPE_CHECKING:
-    from maskrcnn.predict.image_predictor import ImagePredictor
+    from maskrcnn.prediction.image_predictor import ImagePredictor
 
 
 def predict(
@@ -31,7 +31,7 @@ def predict(
 
     Writes an overlay of each image as a PNG, and all objects to one predictions.json.
     """
-    from maskrcnn.predict.prediction_run import predict_to_folder
+    from maskrcnn.prediction.prediction_run import predict_to_folder
 
     def open_predictor() -> ImagePredictor:
         from maskrcnn.inference.loading import load

@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.train.recipe import Recipe
+from maskrcnn.training.recipe import Recipe
 
 # Descriptions that begin with one of these values keep its case.
 _VALUES = ("auto", "adamw")

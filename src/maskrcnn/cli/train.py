@@ -17,10 +17,10 @@ from maskrcnn.cli.progress import TrainingDisplay
 from maskrcnn.cli.recipe_options import RecipeOptions, with_recipe_options
 from maskrcnn.errors import INTERRUPTED, SOME_SKIPPED, MaskRCNNError
 from maskrcnn.text import plural
-from maskrcnn.train.recipe import Recipe, read_recipe
+from maskrcnn.training.recipe import Recipe, read_recipe
 
 if TYPE_CHECKING:
-    from maskrcnn.train.trainer import TrainingResult
+    from maskrcnn.training.trainer import TrainingResult
 
 
 def _show_settings(wanted: bool) -> None:
@@ -83,8 +83,8 @@ def train(
 def run_training(data: Path, folder: Path, recipe: Recipe, device: str, resume: bool) -> None:
     """Train on a data set's `train` split and measure on its `val` split."""
     from maskrcnn.datasets.open_dataset import Source
-    from maskrcnn.train.preparation import prepare
-    from maskrcnn.train.trainer import Trainer
+    from maskrcnn.training.preparation import prepare
+    from maskrcnn.training.trainer import Trainer
 
     train_data, val_data = Source(data).open_for_training()
     with TrainingDisplay() as display:
@@ -97,9 +97,9 @@ def run_training(data: Path, folder: Path, recipe: Recipe, device: str, resume: 
 def run_overfit(data: Path, folder: Path, recipe: Recipe, given: set[str], images: int, device: str) -> None:
     """Overfit a few images; exit code 1 if that fails."""
     from maskrcnn.datasets.open_dataset import open_dataset
-    from maskrcnn.train.overfit import few_images, overfit_recipe, verdict
-    from maskrcnn.train.preparation import prepare
-    from maskrcnn.train.trainer import Trainer
+    from maskrcnn.training.overfit import few_images, overfit_recipe, verdict
+    from maskrcnn.training.preparation import prepare
+    from maskrcnn.training.trainer import Trainer
 
     few = few_images(open_dataset(data, "train"), images)
     with TrainingDisplay() as display:
@@ -114,8 +114,8 @@ def run_overfit(data: Path, folder: Path, recipe: Recipe, given: set[str], image
 
 def _saved(resume: Path, data: Path | None, recipe: Path | None, changes: dict[str, Any]) -> tuple[Path | None, Recipe]:
     """Data and recipe of a saved run, where they are not given."""
-    from maskrcnn.train.run_folder import is_finished
-    from maskrcnn.train.state import read_state
+    from maskrcnn.training.run_folder import is_finished
+    from maskrcnn.training.state import read_state
 
     if is_finished(resume):
         say(f"the run in {resume} is finished; to train on, start with --init {resume}/last.safetensors")

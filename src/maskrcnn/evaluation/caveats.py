@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.evaluation.recommendation import Recommendation
-from maskrcnn.predict.image_predictor import ImagePredictor
+from maskrcnn.prediction.image_predictor import ImagePredictor
 from maskrcnn.text import plural, quoted
 
 # `people` on photos of balloons reached a mask AP of 10 to 30 in 10 to 40 steps, and 44 in 80.

@@ -13,8 +13,8 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.evaluation.federated import as_labelled, is_federated, note
 from maskrcnn.evaluation.label_mapping import label_mapping
-from maskrcnn.predict.image_predictor import ImagePredictor
-from maskrcnn.predict.prediction_options import PredictionOptions
+from maskrcnn.prediction.image_predictor import ImagePredictor
+from maskrcnn.prediction.prediction_options import PredictionOptions
 from maskrcnn.results.result import Result
 from maskrcnn.text import plural, quoted
 

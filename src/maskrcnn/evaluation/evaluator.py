@@ -19,7 +19,7 @@ from maskrcnn.evaluation.next_steps import next_steps
 from maskrcnn.evaluation.tables import TableBuilder, Tables
 from maskrcnn.evaluation.zero_ap import BoxProbe, explain_zero_ap
 from maskrcnn.inference.loading import load
-from maskrcnn.predict.image_predictor import ImagePredictor
+from maskrcnn.prediction.image_predictor import ImagePredictor
 
 # An AP below it, in percent, suggests a mistake in the setup rather than a weak model.
 _NOTHING = 1.0

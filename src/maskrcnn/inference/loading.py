@@ -11,8 +11,8 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.inference.predictor import Predictor
 from maskrcnn.inference.torch_program import PROGRAM, open_program
 from maskrcnn.json_yaml import shown
-from maskrcnn.predict.image_predictor import ImagePredictor
-from maskrcnn.predict.predictor_origin import Origin
+from maskrcnn.prediction.image_predictor import ImagePredictor
+from maskrcnn.prediction.predictor_origin import Origin
 from maskrcnn.weights.catalog import CATALOG, bundled_names, find_checkpoint
 from maskrcnn.weights.load import load_model
 

@@ -9,7 +9,7 @@ from maskrcnn.inference.device import PRECISIONS, pick_device, pick_precision
 from maskrcnn.inference.torch_network import TorchNetwork
 from maskrcnn.json_yaml import shown
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.predict.image_predictor import ImagePredictor
+from maskrcnn.prediction.image_predictor import ImagePredictor
 from maskrcnn.weights.load_report import LoadReport
 
 SLOW_FP16 = "fp16 is 9 to 40 times slower than fp32 on a CPU: use fp32, or bf16 where the CPU has instructions for it"

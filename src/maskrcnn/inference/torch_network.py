@@ -16,8 +16,8 @@ from maskrcnn.inference.fused_model import for_inference
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.model.preprocess import prepare
 from maskrcnn.ops.allocator import keep_freed_memory
-from maskrcnn.predict.network import DetectionArrays, PendingDetections
-from maskrcnn.predict.prediction_options import PredictionOptions
+from maskrcnn.prediction.network import DetectionArrays, PendingDetections
+from maskrcnn.prediction.prediction_options import PredictionOptions
 
 
 class TorchNetwork:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from maskrcnn.errors import EXPECTED_ENDS, SOME_SKIPPED, message_and_code
-from maskrcnn.predict.prediction_run import predict_to_folder
+from maskrcnn.prediction.prediction_run import predict_to_folder
 from maskrcnn.runtime import load
 from maskrcnn.text import discard_rest, replace_unencodable, visible
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from maskrcnn.config import Config
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.predict.network import DetectionArrays
-from maskrcnn.predict.prediction_options import PredictionOptions
+from maskrcnn.prediction.network import DetectionArrays
+from maskrcnn.prediction.prediction_options import PredictionOptions
 from maskrcnn.runtime.artifact_contract import INPUTS, KEY, OUTPUTS, ArtifactMetadata, check_outputs, graph_inputs
 from maskrcnn.runtime.resize import prepare
 from maskrcnn.text import first_line, listed, plural
@@ -98,7 +98,7 @@ class Artifact:
             raise MaskRCNNError(what, where=self.path, fix=fix)
 
     def detect(self, images: Sequence[np.ndarray], options: PredictionOptions) -> DetectionArrays:
-        """Objects in images [H, W, C], as `maskrcnn.predict.network.Network.detect`."""
+        """Objects in images [H, W, C], as `maskrcnn.prediction.network.Network.detect`."""
         batch, sizes = prepare(images, options.preprocess(self.config), self.session.smallest)
         step = self.session.shape[0] or len(batch)
         try:

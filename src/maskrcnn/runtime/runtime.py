@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.predict.image_predictor import ImagePredictor
-from maskrcnn.predict.predictor_origin import Origin
+from maskrcnn.prediction.image_predictor import ImagePredictor
+from maskrcnn.prediction.predictor_origin import Origin
 from maskrcnn.runtime.artifact import Artifact
 from maskrcnn.runtime.onnx_session import open_onnx
 from maskrcnn.runtime.openvino_session import open_openvino

@@ -15,7 +15,7 @@ from maskrcnn.config import preset
 from maskrcnn.datasets.survey.survey import Survey
 from maskrcnn.datasets.survey.survey_report import FILES, SurveyReport
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.train.recipe import read_recipe
+from maskrcnn.training.recipe import read_recipe
 
 
 def report_of(objects: int, names: tuple[str, ...] = ("cat", "dog")) -> SurveyReport:

@@ -1,0 +1,103 @@
+"""From files, folders and addresses to a folder of results: what the command line does with torch and without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from maskrcnn.errors import ALL_FAILED, SOME_SKIPPED, MaskRCNNError
+from maskrcnn.images.sources import ImageSource, resolve_sources
+from maskrcnn.prediction.image_predictor import ImagePredictor
+from maskrcnn.results.prediction_writer import PredictionWriter
+from maskrcnn.text import plural
+
+Say = Callable[[str], None]
+Progress = Callable[[str, int], AbstractContextManager[Callable[[], object]]]
+
+
+@dataclass
+class Outcome:
+    """Number of images with results, of the objects in them, and of sources that were skipped."""
+
+    images: int = 0
+    objects: int = 0
+    skipped: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """0 if nothing was skipped, otherwise 1; 2 if there is no result at all."""
+        return 0 if not self.skipped else SOME_SKIPPED if self.images else ALL_FAILED
+
+
+def resolve_images(sources: Sequence[str | Path], purpose: str, warn: Say) -> tuple[list[ImageSource], int]:
+    """The images of the sources, and the number of sources that gave none; problems and notes go to ``warn``.
+
+    Args:
+        purpose: what the images are for, as the end of "no image to ...".
+
+    Raises:
+        MaskRCNNError: there is no image.
+    """
+    found = resolve_sources(sources)
+    for line in (*map(str, found.problems), *found.notes):
+        warn(line)
+    if not found.images:
+        raise MaskRCNNError(f"no image to {purpose}", fix="name image files or folders that hold some")
+    return found.images, len(found.problems)
+
+
+def predict_to_folder(
+    sources: Sequence[str | Path],
+    open_predictor: Callable[[], ImagePredictor],
+    folder: str | Path,
+    *,
+    score: float = 0.5,
+    overlays: bool = True,
+    say: Say,
+    warn: Say,
+    progress: Progress = lambda what, total: nullcontext(lambda: None),
+) -> Outcome:
+    """Segment the images of the sources and write an overlay of each and one predictions.json.
+
+    An image that cannot be read, or whose overlay cannot be written, is skipped with a warning; the others are
+    unaffected.
+
+    Args:
+        sources: files, folders, patterns or addresses.
+        open_predictor: called once the sources are found and the folder can be written to.
+        folder: see `PredictionWriter`.
+        score: lowest score of an object.
+        overlays: draw each result.
+        say: takes a line for each image that is done.
+        warn: takes a line for each problem and note.
+        progress: (what, number of images) → context that gives a function to call after each image.
+
+    Raises:
+        MaskRCNNError: there is no image, the folder cannot be written to, or the model cannot be opened.
+    """
+    images, missing = resolve_images(sources, "segment", warn)
+    outcome = Outcome(skipped=missing)
+    with PredictionWriter(folder, overlays=overlays) as writer:
+        for line in writer.notes:
+            warn(line)
+        predictor = open_predictor()
+        with progress("segment", len(images)) as advance:
+            results = predictor.stream((source.path_or_url for source in images), score)
+            for source, result in zip(images, results, strict=True):
+                advance()
+                try:
+                    if isinstance(result, MaskRCNNError):
+                        raise result
+                    writer.add(source.name, source.stem, result)
+                except MaskRCNNError as error:
+                    warn(f"skipped {error}")
+                    outcome.skipped += 1
+                    continue
+                for note in result.notes:
+                    warn(f"{source.name}: {note}")
+                say(f"{source.name}: {plural(len(result), 'object')}")
+                outcome.images += 1
+                outcome.objects += len(result)
+    return outcome
