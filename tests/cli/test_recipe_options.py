@@ -22,7 +22,9 @@ GIVEN = {
 def test_each_option_reaches_the_recipe_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [field.name for field in dataclasses.fields(RecipeOptions)] == list(GIVEN)
     received: list[Recipe] = []
-    monkeypatch.setattr("maskrcnn.cli.train.run_training", lambda data, folder, recipe, *rest: received.append(recipe))
+    monkeypatch.setattr(
+        "maskrcnn.cli.train_command.run_training", lambda data, folder, recipe, *rest: received.append(recipe)
+    )
     words: list[object] = ["train", tmp_path, "--out", tmp_path / "run"]
     for name, value in GIVEN.items():
         for one in value if isinstance(value, list) else [value]:

@@ -7,20 +7,20 @@ from collections.abc import Callable, Sequence
 
 import typer
 
-from maskrcnn.cli.benchmark import benchmark
+from maskrcnn.cli.benchmark_command import benchmark
 from maskrcnn.cli.console import closing, fail, say
-from maskrcnn.cli.convert import convert
-from maskrcnn.cli.dataset_convert import dataset_convert
-from maskrcnn.cli.dataset_split import dataset_split
-from maskrcnn.cli.dataset_stats import dataset_stats
-from maskrcnn.cli.dataset_view import dataset_view
-from maskrcnn.cli.demo import demo
-from maskrcnn.cli.doctor import doctor
-from maskrcnn.cli.evaluate import evaluate
-from maskrcnn.cli.export import export
-from maskrcnn.cli.models import models
-from maskrcnn.cli.predict import predict
-from maskrcnn.cli.train import train
+from maskrcnn.cli.convert_command import convert
+from maskrcnn.cli.dataset_convert_command import dataset_convert
+from maskrcnn.cli.dataset_split_command import dataset_split
+from maskrcnn.cli.dataset_stats_command import dataset_stats
+from maskrcnn.cli.dataset_view_command import dataset_view
+from maskrcnn.cli.demo_command import demo
+from maskrcnn.cli.doctor_command import doctor
+from maskrcnn.cli.evaluate_command import evaluate
+from maskrcnn.cli.export_command import export
+from maskrcnn.cli.models_command import models
+from maskrcnn.cli.predict_command import predict
+from maskrcnn.cli.train_command import train
 from maskrcnn.errors import ALL_FAILED, EXPECTED_ENDS, message_and_code
 from maskrcnn.text import replace_unencodable
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import maskrcnn
-from maskrcnn.cli import export as verb
+from maskrcnn.cli import export_command as verb
 from maskrcnn.config import preset
 from maskrcnn.exporting.parity import Differences
 from maskrcnn.exporting.parity_run import SceneResult, Trial
