@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.inference import torch_network
 from maskrcnn.inference.loading import load
 from maskrcnn.inference.predictor import Predictor
 from maskrcnn.prediction.prediction_options import PredictionOptions
@@ -287,3 +288,23 @@ def test_on_cuda_a_stream_gives_what_the_cpu_gives(nuclei: Predictor, photo: np.
                         assert np.abs(found.boxes - box).max(1).min() < 1
     assert on_device.network.replayed is not None
     assert not on_device.network.replayed.trouble
+
+
+def test_boxes_that_were_predicted_give_the_masks_that_were_predicted(
+    nuclei: Predictor, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through `segment` go only the boxes; features and masks are made anew, in parts of three boxes."""
+    found = nuclei.predict(photo, score=0.5)
+    assert len(found) > 6
+    monkeypatch.setattr(torch_network, "BOXES_AT_ONCE", 3)
+    for labels in (None, ["nucleus"] * len(found), found.labels):
+        again = nuclei.segment(photo, found.boxes, labels)
+        np.testing.assert_allclose(again.boxes, found.boxes, atol=1e-3)
+        assert again.masks.probs is not None
+        np.testing.assert_allclose(again.masks.probs, found.masks.probs, atol=1e-3)
+        assert again.masks.rle() == found.masks.rle()
+        assert (again.scores > 0.5).all()
+    background = nuclei.segment(photo, [[0, 0, 8, 8]], size=320)
+    assert background.scores[0] < 0.5
+    assert background.size == photo.shape[:2]
+    assert len(nuclei.segment(photo, [])) == 0

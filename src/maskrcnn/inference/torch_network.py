@@ -10,14 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskrcnn.config import Config
+from maskrcnn.config import Config, Preprocess
 from maskrcnn.inference.cuda_graph import ReplayedDetect
 from maskrcnn.inference.fused_model import for_inference
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.model.preprocess import prepare
 from maskrcnn.ops.allocator import keep_freed_memory
+from maskrcnn.prediction.box_prompts import BoxPrompts
 from maskrcnn.prediction.network import DetectionArrays, PendingDetections
 from maskrcnn.prediction.prediction_options import PredictionOptions
+
+BOXES_AT_ONCE = 500  # given boxes whose masks are computed together, which bounds memory
 
 
 class TorchNetwork:
@@ -72,6 +75,33 @@ class TorchNetwork:
                 self._last = done = torch.cuda.Event()
                 done.record()
         return _CudaDetections(parts, done)
+
+    @torch.inference_mode()
+    def segment(self, image: np.ndarray, prompts: BoxPrompts, preprocess: Preprocess) -> DetectionArrays:
+        """Classify given boxes of one image and make their masks; the RPN has no part in it.
+
+        Args:
+            image: [H, W, C], as `detect` takes them.
+            prompts: N boxes in pixels of the image; without labels, the most probable class of each is taken.
+
+        Returns:
+            N rows in the order of the boxes; a score is the probability that the box head gives to the label.
+        """
+        tensor = torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(2, 0, 1)
+        batch, sizes = prepare([tensor], preprocess, self.device)
+        scale = (sizes[0].flip(0) / torch.tensor(image.shape[1::-1], device=self.device)).repeat(2)
+        pyramid = self.model.features(batch, sizes)
+        boxes, labels, parts = prompts.boxes, prompts.labels, []
+        for start in range(0, max(len(boxes), 1), BOXES_AT_ONCE):
+            rows = slice(start, start + BOXES_AT_ONCE)
+            part = (torch.from_numpy(boxes[rows]).to(self.device) * scale).float()[None]
+            probabilities = self.model.classify(pyramid, part)[0].float().softmax(-1)[..., :-1]
+            chosen = probabilities.argmax(-1) if labels is None else torch.from_numpy(labels[rows]).to(self.device)[None]
+            scores = probabilities.gather(-1, chosen[..., None])[..., 0]
+            masks = self.model.masks_in(pyramid, part, chosen)
+            parts.append((part, scores, chosen, torch.ones_like(chosen, dtype=torch.bool), masks))
+        found = (torch.cat(values, dim=1) for values in zip(*parts, strict=True))
+        return DetectionArrays(*(value.cpu().numpy() for value in (*found, sizes)))
 
 
 @dataclass
