@@ -52,7 +52,7 @@ def is_whole_object(prob: np.ndarray) -> bool:
     extents = [np.flatnonzero(bitmap.any(axis)) for axis in (0, 1)]
     if not all(len(extent) for extent in extents) or bitmap.mean() < LEAST_FILL:
         return False
-    return min(np.ptp(extent) + 1 for extent in extents) >= LEAST_EXTENT * len(bitmap)
+    return min(int(np.ptp(extent)) + 1 for extent in extents) >= LEAST_EXTENT * len(bitmap)
 
 
 def add_masks(labels: Path, images: Path, weights: str, out: Path) -> None:
@@ -62,8 +62,7 @@ def add_masks(labels: Path, images: Path, weights: str, out: Path) -> None:
     assert isinstance(model, Predictor)
     of_image: dict[int, list[dict[str, Any]]] = {}
     for annotation in data["annotations"]:
-        x, y, width, height = annotation["bbox"]
-        if not annotation.get("iscrowd") and min(width, height) >= LEAST_SIDE:
+        if not annotation.get("iscrowd") and min(annotation["bbox"][2:]) >= LEAST_SIDE:
             of_image.setdefault(annotation["image_id"], []).append(annotation)
     kept = 0
     for number, entry in enumerate(data["images"]):

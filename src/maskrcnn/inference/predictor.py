@@ -65,9 +65,7 @@ class Predictor(ImagePredictor):
             report=report,
         )
 
-    def segment(
-        self, image: ImageLike, boxes: Any, labels: Labels | None = None, *, size: int | None = None
-    ) -> Result:
+    def segment(self, image: ImageLike, boxes: Any, labels: Labels | None = None, *, size: int | None = None) -> Result:
         """The masks of objects whose boxes are known: drawn by a person, or found by another detector.
 
         Args:

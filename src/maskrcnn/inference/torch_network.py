@@ -96,7 +96,9 @@ class TorchNetwork:
             rows = slice(start, start + BOXES_AT_ONCE)
             part = (torch.from_numpy(boxes[rows]).to(self.device) * scale).float()[None]
             probabilities = self.model.classify(pyramid, part)[0].float().softmax(-1)[..., :-1]
-            chosen = probabilities.argmax(-1) if labels is None else torch.from_numpy(labels[rows]).to(self.device)[None]
+            chosen = probabilities.argmax(-1)
+            if labels is not None:
+                chosen = torch.from_numpy(labels[rows]).to(self.device)[None]
             scores = probabilities.gather(-1, chosen[..., None])[..., 0]
             masks = self.model.masks_in(pyramid, part, chosen)
             parts.append((part, scores, chosen, torch.ones_like(chosen, dtype=torch.bool), masks))

@@ -54,9 +54,9 @@ def _checked_boxes(boxes: Any, size: tuple[int, int]) -> np.ndarray:
         return np.empty((0, 4), dtype=np.float32)
     if array.ndim != 2 or array.shape[1] != 4:
         raise MaskRCNNError(f"boxes: expected numbers [N, 4], found {shown(boxes)}", fix="pass rows of x1, y1, x2, y2")
-    finite = np.isfinite(array).all(1)
-    clipped = clip_to_image(np.where(finite[:, None], array, 0), size).astype(np.float32)
-    usable = (box_sides(clipped) > 0).all(1)
+    finite = np.isfinite(array).all(axis=1, keepdims=True)
+    clipped = clip_to_image(np.where(finite, array, 0), size).astype(np.float32)
+    usable = (box_sides(clipped) > 0).all(axis=1)
     if not usable.all():
         number = int(np.argmin(usable))
         expected = f"expected x1 < x2 and y1 < y2 within {size[1]} x {size[0]} pixels (width x height)"

@@ -76,7 +76,7 @@ class Recipe(BaseModel):
     copy_paste: Portion = Field(0.0, description="share of the images that get objects of another image pasted in")
     flip: bool = Field(True, description="mirror images left to right at random")
     turns: bool = Field(False, description="also turn and flip freely, for images without an up")
-    stains: bool = Field(False, description="also free hues, negatives and grey, where colour is a stain")
+    stains: bool = Field(False, description="also free hues, negatives, grey and other dyes, where colour is a stain")
     colour: Portion = Field(0.4, description="strength of random colour changes")
 
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="adamw or sgd")

@@ -14,9 +14,9 @@ import numpy as np
 from maskrcnn.config import Preprocess
 from maskrcnn.images.input_size import resize_scale
 from maskrcnn.masks.box_geometry import box_areas
-from maskrcnn.training.samples.colour import ColourChange, sample_change
+from maskrcnn.training.samples.colour import sample_change
 from maskrcnn.training.samples.sample import Sample, mirror, quarter_turn
-from maskrcnn.training.samples.view import View, largest_shrink
+from maskrcnn.training.samples.view import Change, View, largest_shrink
 
 
 class AugmentationPlan(NamedTuple):
@@ -26,7 +26,7 @@ class AugmentationPlan(NamedTuple):
     zoom: float  # pixels of the sample per pixel of the image
     corner: tuple[float, float]  # (x, y) of the window in image pixels
     canvas: int | None  # largest height and width of the window; None for no limit
-    change: ColourChange | None
+    change: Change | None
     turns: int
     mirrored: bool
 
@@ -56,7 +56,8 @@ class Augmentation:
         turns: any of the eight flips and quarter turns; for images without a fixed orientation, such as microscopy.
         scale: range of the random factor on top of the model's own resizing, uniform; (0.1, 2) is large-scale jitter.
         colour: strength of brightness, contrast, saturation and hue changes; 0 none, 1 strong.
-        stains: also any hue, negatives and grey at random; for images whose colour depends on a stain or a channel.
+        stains: also any hue, negatives, grey and other dyes at random; for images whose colour depends on a stain or a
+            channel.
         object_crops: share of the windows that show a random object completely, preferably a small one.
         copy_paste: share of the images that get objects of another image pasted in, see `copy_paste`.
     """

@@ -12,6 +12,9 @@ import numpy as np
 import torch
 
 from maskrcnn.config import Preprocess
+from maskrcnn.training.samples.stain import StainChange, sample_stain
+
+RESTAINED = 0.25  # share of the images that get other dyes, where colour is a stain
 
 
 @dataclass(frozen=True)
@@ -44,17 +47,20 @@ class ColourChange:
 
 def sample_change(
     strength: float, rng: np.random.Generator, preprocess: Preprocess, stains: bool = False
-) -> ColourChange | None:
+) -> ColourChange | StainChange | None:
     """A random change of a strength from 0 (None) to 1, for images with the channels that ``preprocess`` expects."""
     if not strength:
         return None
+    if stains and preprocess.rgb and rng.random() < RESTAINED:
+        return sample_stain(rng)
     return _sample_rgb(strength, rng, stains) if preprocess.rgb else _sample_channels(strength, rng, preprocess)
 
 
 def _sample_rgb(strength: float, rng: np.random.Generator, stains: bool) -> ColourChange:
     """Brightness, contrast, saturation and hue at once: they are one affine map of RGB.
 
-    ``stains`` adds, each to a part of the images, a hue of any angle, no colour at all, and the negative.
+    ``stains`` adds, each to a part of the images, a hue of any angle, no colour at all, and the negative; besides, a
+    part of them get other dyes, see `StainChange`.
     """
     contrast, saturation = np.exp(rng.uniform(-0.7, 0.7, 2) * strength)
     brightness = rng.uniform(-50, 50) * strength
