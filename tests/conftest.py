@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from tests.distributions import Distributions, build
+
 
 def draw_shapes(rng: np.random.Generator, side: int) -> tuple[Image.Image, list[tuple[str, list[float]]]]:
     """A noisy image with discs and triangles that do not overlap: their class names and polygons."""
@@ -76,3 +78,9 @@ def file_size_limit() -> Iterator[Callable[[int], None]]:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture(scope="session")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
+    """The sdist and the wheel, built once."""
+    return build(tmp_path_factory.mktemp("distributions"))

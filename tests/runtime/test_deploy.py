@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from maskrcnn.config import Config
+from tests.distributions import CleanEnvironment, Distributions
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE, GUIDE = ROOT / "docs" / "Dockerfile", ROOT / "docs" / "deploy.md"
@@ -70,6 +71,17 @@ def test_its_steps_make_an_environment_that_predicts(desk: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert len(json.loads((desk / "out" / "predictions.json").read_text())) == 3
     assert (desk / "out" / "photo.png").is_file()
+
+
+def test_the_wheel_and_what_the_guide_lists_predict(desk: Path, distributions: Distributions) -> None:
+    (needs,) = re.findall(r"^\| `\.onnx` \|.*\| ([\w, ]+) \(", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
+    clean = CleanEnvironment(desk / "venv", distributions.wheel)
+    clean.lend(needs.split(", "))
+    clean.run("python", "-m", "maskrcnn.runtime", desk / "model.onnx", desk / "photo.jpg", "--out", desk / "out")
+    assert len(json.loads((desk / "out" / "predictions.json").read_text())) == 3
+    assert (desk / "out" / "photo.png").is_file()
+    names = "('torch', 'typer', 'yaml')"
+    clean.run("python", "-c", f"import importlib.util as u; assert not any(map(u.find_spec, {names}))")
 
 
 def test_the_guides_examples_run(
