@@ -65,15 +65,16 @@ def with_recipe_options(verb: Callable[..., None]) -> Callable[..., None]:
 
 
 def _command_parameters(verb: Callable[..., None]) -> Iterator[inspect.Parameter]:
-    hints, of_recipe = get_type_hints(verb, include_extras=True), get_type_hints(RecipeOptions)
-    for name, parameter in inspect.signature(verb).parameters.items():
+    of_recipe = get_type_hints(RecipeOptions)
+    # Not get_type_hints(verb): in Python 3.10 that makes Optional[Annotated[…]] of what defaults to None.
+    for name, parameter in inspect.signature(verb, eval_str=True).parameters.items():
         if name == "options":
             for setting, kind in of_recipe.items():
                 option = typer.Option(help=_help(setting), show_default=False)
                 annotation = Annotated[kind, option]  # type: ignore[valid-type]
                 yield inspect.Parameter(setting, parameter.KEYWORD_ONLY, default=None, annotation=annotation)
         else:
-            yield parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=hints[name])
+            yield parameter.replace(kind=parameter.KEYWORD_ONLY)
 
 
 def _help(setting: str) -> str:
