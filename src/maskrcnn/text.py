@@ -48,6 +48,14 @@ def suggestion(name: str, known: Collection[str], limit: int = 50) -> str:
     return f"did you mean {close[0]!r}?" if close else f"known: {listed(known, limit)}"
 
 
+def step_line(losses: dict[str, float], images_per_second: float, remaining_s: float) -> str:
+    """The losses, the speed and the time left in one line."""
+    parts = " ".join(f"{name} {value + 0.0:.3f}" for name, value in losses.items())
+    minutes, seconds = divmod(int(remaining_s), 60)
+    speed = f"{images_per_second:.3g} images/s  {minutes}:{seconds:02d} left"
+    return f"loss {sum(losses.values()):.3f} ({parts})  {speed}"
+
+
 def first_line(error: BaseException, last: bool = False) -> str:
     """The first line of an error's message (or its ``last``), at most 200 characters; its type if it has no message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]

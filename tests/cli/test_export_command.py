@@ -9,11 +9,11 @@ import pytest
 import torch
 
 import maskrcnn
-from maskrcnn.cli import export_command as verb
 from maskrcnn.config import preset
 from maskrcnn.exporting.parity import Differences
 from maskrcnn.exporting.parity_run import SceneResult, Trial
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.verbs import export as verb
 from maskrcnn.weights.checkpoint import save_checkpoint
 from tests.command import run
 
@@ -26,7 +26,7 @@ def trial(*problems: str) -> Trial:
 
 
 def test_what_passes_is_a_table_and_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verb, "run", lambda request: trial())
+    monkeypatch.setattr(verb, "write_and_compare", lambda request: trial())
     code, text = run("export", "nuclei", "--format", "openvino", "--out", "m.xml")
     assert code == 0, text
     cells = text.split()
@@ -38,7 +38,7 @@ def test_what_passes_is_a_table_and_a_file(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_who_uses_a_program_is_told_of_trust(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verb, "run", lambda request: trial())
+    monkeypatch.setattr(verb, "write_and_compare", lambda request: trial())
     code, text = run("export", "nuclei", "--format", "torch", "--out", "my m.pt2")
     assert code == 0, text
     assert "maskrcnn predict SOURCE --model 'my m.pt2' --trust" in text
@@ -46,7 +46,7 @@ def test_who_uses_a_program_is_told_of_trust(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_what_differs_fails_and_is_kept_by_force(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verb, "run", lambda request: trial("box: 99% of objects differ by up to 3"))
+    monkeypatch.setattr(verb, "write_and_compare", lambda request: trial("box: 99% of objects differ by up to 3"))
     code, text = run("export", "nuclei", "--out", "m.onnx")
     assert code == 2
     assert "differs box: 99% of objects" in text
@@ -67,7 +67,7 @@ def test_what_differs_fails_and_is_kept_by_force(monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_refused_before_anything_is_done(arguments: list[str], says: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verb, "run", lambda request: pytest.fail("ran"))
+    monkeypatch.setattr(verb, "write_and_compare", lambda request: pytest.fail("ran"))
     monkeypatch.setattr("maskrcnn.exporting.export_formats.shutil.which", lambda name: name)
     code, text = run("export", *arguments)
     assert code == 2, text

@@ -10,6 +10,7 @@ import pytest
 from maskrcnn.cli.recipe_options import RecipeOptions
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.training.recipe import Recipe
+from maskrcnn.training.training_result import TrainingResult
 from tests.command import run
 
 GIVEN = {
@@ -22,9 +23,12 @@ GIVEN = {
 def test_each_option_reaches_the_recipe_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [field.name for field in dataclasses.fields(RecipeOptions)] == list(GIVEN)
     received: list[Recipe] = []
-    monkeypatch.setattr(
-        "maskrcnn.cli.train_command.run_training", lambda data, folder, recipe, *rest: received.append(recipe)
-    )
+
+    def receive(data: object, folder: Path, recipe: Recipe, *rest: object) -> TrainingResult:
+        received.append(recipe)
+        return TrainingResult(folder, 1, 1, 1.0)
+
+    monkeypatch.setattr("maskrcnn.verbs.train._train", receive)
     words: list[object] = ["train", tmp_path, "--out", tmp_path / "run"]
     for name, value in GIVEN.items():
         for one in value if isinstance(value, list) else [value]:

@@ -12,7 +12,8 @@ from maskrcnn.datasets.open_dataset import Source, open_dataset
 from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.training.preparation import PreparedRun, prepare
 from maskrcnn.training.recipe import Recipe
-from maskrcnn.training.trainer import Trainer, TrainingResult
+from maskrcnn.training.trainer import Trainer
+from maskrcnn.training.training_result import TrainingResult
 
 TINY: dict[str, Any] = {
     "backbone": "timm:test_convnext",  # 4 stages, 300 k parameters, no batch norm

@@ -18,7 +18,7 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.evaluator import evaluate
 from maskrcnn.images.sources import resolve_sources
 from maskrcnn.inference.loading import load
-from maskrcnn.training.trainer import TrainingResult
+from maskrcnn.training.training_result import TrainingResult
 from tests.small_learner import LEARNER
 
 Train = Callable[..., tuple[TrainingResult, Any]]

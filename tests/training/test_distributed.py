@@ -26,7 +26,7 @@ from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.training.batch_size import crowded_batch
 from maskrcnn.training.distributed import Objective, Processes
 from maskrcnn.training.preparation import PreparedRun
-from maskrcnn.training.trainer import TrainingResult
+from maskrcnn.training.training_result import TrainingResult
 from tests.small_learner import history, interrupt_at
 
 Train = Callable[..., tuple[TrainingResult, Any]]

@@ -21,7 +21,8 @@ from maskrcnn.training import metrics_log
 from maskrcnn.training.failure_report import bad_numbers
 from maskrcnn.training.learner import Learner
 from maskrcnn.training.preparation import PreparedRun
-from maskrcnn.training.trainer import Trainer, TrainingResult
+from maskrcnn.training.trainer import Trainer
+from maskrcnn.training.training_result import TrainingResult
 
 Train = Callable[..., tuple[TrainingResult, Any]]
 

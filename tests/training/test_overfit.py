@@ -14,7 +14,7 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.training.overfit import few_images, overfit_recipe, verdict
 from maskrcnn.training.recipe import Recipe
-from maskrcnn.training.trainer import TrainingResult
+from maskrcnn.training.training_result import TrainingResult
 
 
 def test_only_images_that_can_be_read_and_show_something(shapes: Path) -> None:

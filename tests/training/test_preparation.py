@@ -12,7 +12,8 @@ import torch
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.training.preparation import PreparedRun
-from maskrcnn.training.trainer import Trainer, TrainingResult
+from maskrcnn.training.trainer import Trainer
+from maskrcnn.training.training_result import TrainingResult
 
 Build = Callable[..., tuple[PreparedRun, Any]]
 Train = Callable[..., tuple[TrainingResult, Any]]

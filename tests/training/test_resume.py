@@ -21,7 +21,7 @@ from maskrcnn.model.losses import Term
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.training.preparation import PreparedRun
 from maskrcnn.training.state import read_state
-from maskrcnn.training.trainer import TrainingResult
+from maskrcnn.training.training_result import TrainingResult
 from tests.small_learner import at_update, history, interrupt_at
 
 Train = Callable[..., tuple[TrainingResult, Any]]

@@ -14,7 +14,7 @@ from maskrcnn.training.learner import Learner
 from maskrcnn.training.recipe import Recipe
 from maskrcnn.training.state import RunState
 from maskrcnn.training.step_time import FEW_STEPS, StepTimer, duration_text
-from maskrcnn.training.trainer import TrainingResult
+from maskrcnn.training.training_result import TrainingResult
 from tests.small_learner import at_update, history
 
 Train = Callable[..., tuple[TrainingResult, Any]]

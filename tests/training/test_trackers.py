@@ -11,7 +11,7 @@ import pytest
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.training.trackers import require
-from maskrcnn.training.trainer import TrainingResult
+from maskrcnn.training.training_result import TrainingResult
 from tests.small_learner import history, interrupt_at
 
 Train = Callable[..., tuple[TrainingResult, Any]]

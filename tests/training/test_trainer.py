@@ -17,7 +17,8 @@ from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.evaluator import evaluate
 from maskrcnn.inference.loading import load
-from maskrcnn.training.trainer import Trainer, TrainingResult
+from maskrcnn.training.trainer import Trainer
+from maskrcnn.training.training_result import TrainingResult
 from tests.small_learner import LEARNER, at_update, history, interrupt_at
 
 Train = Callable[..., tuple[TrainingResult, Any]]

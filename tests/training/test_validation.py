@@ -15,7 +15,7 @@ from maskrcnn.evaluation.evaluator import evaluate
 from maskrcnn.inference.loading import load
 from maskrcnn.training import validation
 from maskrcnn.training.preparation import PreparedRun
-from maskrcnn.training.trainer import TrainingResult
+from maskrcnn.training.training_result import TrainingResult
 
 Train = Callable[..., tuple[TrainingResult, Any]]
 

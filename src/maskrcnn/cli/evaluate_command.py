@@ -10,8 +10,8 @@ import typer
 from maskrcnn.cli.console import bold, deliver_json, say, show_problems
 from maskrcnn.cli.metrics_tables import show_class_metrics, show_metrics
 from maskrcnn.cli.options import Data, Device, JsonFile, MaxDetections, Model, Precision, Size, Trust, output
-from maskrcnn.cli.output_claim import own_file, own_folder
-from maskrcnn.cli.progress import bar
+from maskrcnn.cli.output_claim import own_file
+from maskrcnn.cli.progress import TerminalDisplay
 from maskrcnn.text import plural
 
 
@@ -34,18 +34,23 @@ def evaluate(
 
     Writes a report on what goes wrong and what to do about it.
     """
-    from maskrcnn.datasets.open_dataset import Source
-    from maskrcnn.evaluation.dataset_predictor import DatasetPredictor
-    from maskrcnn.evaluation.evaluator import evaluate as run
-    from maskrcnn.evaluation.report.report_files import write_report
-    from maskrcnn.inference.loading import load
+    from maskrcnn.verbs.evaluate import evaluate as run
 
-    with own_folder(folder), own_file(json_out):
-        predictor = load(model, device, precision, size=size, trust=trust)
-        split, dataset = Source(data).open_or_default(split, "val")
-        with bar("evaluate", len(dataset)) as advance:
-            evaluation = run(predictor, dataset, max_detections, advance, analyse=True)
-        code = show_problems((*evaluation.data_problems, *evaluation.problems, *evaluation.notes))
+    with own_file(json_out):
+        evaluation = run(
+            model,
+            data,
+            max_detections,
+            folder=folder,
+            split=split,
+            worst=worst,
+            device=device,
+            precision=precision,
+            size=size,
+            trust=trust,
+            display=TerminalDisplay(),
+        )
+        code = show_problems(evaluation.all_problems)
         if json_out != "-":
             most = plural(evaluation.max_detections, "object")
             show_metrics(evaluation, f"{plural(evaluation.images, 'image')}, at most {most} each")
@@ -53,10 +58,6 @@ def evaluate(
                 show_class_metrics(evaluation)
             for number, finding in enumerate(evaluation.findings, 1):
                 say(f"{number}. ", bold(finding.what), f" {finding.action}")
-        predictions = DatasetPredictor(predictor, dataset, max_detections)
-        report = write_report(folder, evaluation, predictions, model, str(data), split, worst)
-        content = {"model": model, "data": str(data), "split": split, **evaluation.to_json()}
-        if json_out != "-":
-            say(f"report → {report}")
-        deliver_json(content, json_out)
+            say(f"report → {evaluation.report}")
+        deliver_json({"model": model, "data": str(data), "split": evaluation.split, **evaluation.to_json()}, json_out)
     raise typer.Exit(code)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from maskrcnn.cli.console import say, show_report, warn
+from maskrcnn.cli.console import say
 from maskrcnn.cli.options import Device, Model, Precision, Score, Size, Sources, Trust, output
-from maskrcnn.cli.progress import bar
+from maskrcnn.cli.progress import TerminalDisplay
 from maskrcnn.text import plural
-
-if TYPE_CHECKING:
-    from maskrcnn.prediction.image_predictor import ImagePredictor
 
 
 def predict(
@@ -31,17 +28,20 @@ def predict(
 
     Writes an overlay of each image as a PNG, and all objects to one predictions.json.
     """
-    from maskrcnn.prediction.prediction_run import predict_to_folder
+    from maskrcnn.verbs.predict import predict as run
 
-    def open_predictor() -> ImagePredictor:
-        from maskrcnn.inference.loading import load
-
-        predictor = load(model, device, precision, size=size, trust=trust)
-        show_report(predictor.report)
-        return predictor
-
-    outcome = predict_to_folder(
-        sources, open_predictor, folder, score=score, overlays=overlays, say=say, warn=warn, progress=bar
+    found = run(
+        sources,
+        model,
+        folder,
+        score,
+        device,
+        precision,
+        size,
+        trust,
+        overlays,
+        keep=False,
+        display=TerminalDisplay(),
     )
-    say(f"{plural(outcome.objects, 'object')} in {plural(outcome.images, 'image')} → {folder}")
-    raise typer.Exit(outcome.exit_code)
+    say(f"{plural(found.objects, 'object')} in {plural(found.images, 'image')} → {folder}")
+    raise typer.Exit(found.exit_code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from rich.text import Text
 
 from maskrcnn.cli.console import errors, out, say, warn
 from maskrcnn.cli.metrics_tables import show_metrics
-from maskrcnn.text import plural, visible
+from maskrcnn.text import plural, step_line, visible
 
 if TYPE_CHECKING:
     from maskrcnn.evaluation.evaluation import Evaluation
@@ -67,6 +67,29 @@ def bar(what: str, total: int) -> Iterator[Callable[[], None]]:
         yield partial(update, advance=1)
 
 
+class TerminalDisplay:
+    """The display of a verb on the terminal."""
+
+    def say(self, line: str) -> None:
+        say(line)
+
+    def note(self, line: str) -> None:
+        warn(line)
+
+    def bar(self, what: str, total: int) -> AbstractContextManager[Callable[[], None]]:
+        return bar(what, total)
+
+
+@contextmanager
+def training_display() -> Iterator[TrainingDisplay]:
+    """The display of a training run; its bars appear with its first line."""
+    display = TrainingDisplay()
+    try:
+        yield display
+    finally:
+        display.stop()
+
+
 class TrainingDisplay(Progress):
     """The display of a training run: losses, images a second, time left, and the progress of each evaluation."""
 
@@ -78,6 +101,7 @@ class TrainingDisplay(Progress):
         self._printed_at = -LINE_EVERY_S
 
     def say(self, line: str) -> None:
+        self.start()
         say(line)
 
     def note(self, line: str) -> None:
@@ -85,10 +109,7 @@ class TrainingDisplay(Progress):
 
     def step(self, progress: float, losses: dict[str, float], images_per_second: float, remaining_s: float) -> None:
         self._end_evaluation()
-        parts = " ".join(f"{name} {value + 0.0:.3f}" for name, value in losses.items())
-        minutes, seconds = divmod(int(remaining_s), 60)
-        speed = f"{images_per_second:.3g} images/s  {minutes}:{seconds:02d} left"
-        text = f"loss {sum(losses.values()):.3f} ({parts})  {speed}"
+        text = step_line(losses, images_per_second, remaining_s)
         self.update(self._training, completed=progress, text=text)
         if not out.is_terminal and (time.monotonic() - self._printed_at >= LINE_EVERY_S or progress >= 1):
             self._printed_at = time.monotonic()

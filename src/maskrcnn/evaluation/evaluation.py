@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from maskrcnn.annotations.problem import Problem
@@ -12,9 +13,13 @@ from maskrcnn.annotations.problem_log import ProblemLog
 from maskrcnn.evaluation.analysis import Analysis
 from maskrcnn.evaluation.coco_metrics import known_mean
 from maskrcnn.evaluation.recommendation import Recommendation
+from maskrcnn.html_table import escaped, html_lines, html_table
+from maskrcnn.text import plural
+
+_COLUMNS = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AR")
 
 
-@dataclass
+@dataclass(repr=False)
 class Evaluation:
     """Metrics in percent, what they come from, and what could not be measured.
 
@@ -29,6 +34,8 @@ class Evaluation:
         analysis: curves, confusion, errors, calibration, counts; None unless asked for.
         findings: what to do next, most worthwhile first; empty without an analysis.
         known: names of the data's classes that the model knows; None for all.
+        model, data, split: what was measured on what, where that has a name.
+        report: the page that was written on it, if one was.
     """
 
     metrics: dict[str, float]
@@ -41,6 +48,10 @@ class Evaluation:
     findings: list[Recommendation] = field(default_factory=list)
     known: Sequence[str] | None = None
     data_problems: ProblemLog = field(default_factory=ProblemLog)
+    model: str = ""
+    data: str = ""
+    split: str = ""
+    report: Path | None = None
 
     @property
     def unknown(self) -> list[str]:
@@ -55,6 +66,60 @@ class Evaluation:
             return self.metrics
         rows = [self.per_class[name] for name in self.known or ()]
         return {metric: known_mean([row.get(metric, math.nan) for row in rows]) for metric in self.metrics}
+
+    @property
+    def all_problems(self) -> list[Problem]:
+        """Problems of the labels, images that could not be measured, and notes."""
+        return [*self.data_problems, *self.problems, *self.notes]
+
+    def headline(self) -> str:
+        """Mask AP and box AP, those that could be measured."""
+        values = {kind: self.known_metrics.get(f"{kind}_AP", math.nan) for kind in ("mask", "box")}
+        return ", ".join(f"{kind} AP {value:.1f}" for kind, value in values.items() if not math.isnan(value))
+
+    def metric_rows(self) -> list[tuple[str, ...]]:
+        """A head and a row for boxes, masks and, where it was measured, their boundaries.
+
+        If the model does not know all classes, these are followed by the means over those that it knows.
+        """
+        rows = [("", *(column.replace("_", " ") for column in _COLUMNS)), *_metric_rows(self.metrics)]
+        return rows + (_metric_rows(self.known_metrics, " known") if self.unknown else [])
+
+    def class_rows(self) -> list[tuple[str, ...]]:
+        """A head and a row for each class, those with most objects first; empty without an analysis."""
+        if self.analysis is None:
+            return []
+        found = sorted(self.per_class.items(), key=lambda item: -item[1]["objects"])
+        rows: list[tuple[str, ...]] = [("class", "objects", "mask AP", "box AP", "best score")]
+        for name, values in found:
+            scores = (_number(values["mask_AP"]), _number(values["box_AP"]), _number(values["best_threshold"], 2))
+            rows.append((name, f"{values['objects']:.0f}", *scores))
+        return rows
+
+    def subject(self) -> str:
+        """What was measured on how many images of what."""
+        model = f"{self.model} on " if self.model else ""
+        data = f" of {self.data}" if self.data else ""
+        return f"{model}{plural(self.images, 'image')}{data}{f', {self.split}' if self.split else ''}"
+
+    def __repr__(self) -> str:
+        return f"Evaluation({'; '.join(filter(None, (self.subject(), self.headline())))})"
+
+    def __str__(self) -> str:
+        numbered = [f"{number}. {finding.what} {finding.action}" for number, finding in enumerate(self.findings, 1)]
+        first = ": ".join(filter(None, (self.subject(), self.headline())))
+        report = [f"report: {self.report}"] if self.report else []
+        return "\n".join([first, *numbered, *map(str, self.all_problems), *report])
+
+    def _repr_html_(self) -> str:
+        classes = html_table(self.class_rows()) if len(self.per_class) > 1 and self.analysis is not None else ""
+        findings = "".join(
+            f"<li><b>{escaped(finding.what)}</b> {escaped(finding.action)}</li>" for finding in self.findings
+        )
+        advice = f'<ol style="margin:.3em 0;max-width:60em">{findings}</ol>' if findings else ""
+        lines = [*self.all_problems, *([f"report: {self.report}"] if self.report else [])]
+        head = f"<div>{escaped(self.subject())}</div>"
+        return f"<div>{head}{html_table(self.metric_rows())}{classes}{advice}{html_lines(lines)}</div>"
 
     def to_json(self) -> dict[str, Any]:
         """The content of metrics.json, as plain data; unknown numbers are None."""
@@ -72,6 +137,18 @@ class Evaluation:
         if self.analysis is not None:
             content |= self.analysis.to_json()
         return _without_nan(content)
+
+
+def _metric_rows(metrics: Mapping[str, float], suffix: str = "") -> list[tuple[str, ...]]:
+    return [
+        (f"{kind}{suffix}", *(_number(metrics.get(f"{kind}_{column}", math.nan)) for column in _COLUMNS))
+        for kind in ("box", "mask", "boundary")
+        if f"{kind}_AP" in metrics
+    ]
+
+
+def _number(value: float, decimals: int = 1) -> str:
+    return "-" if math.isnan(value) else f"{value:.{decimals}f}"
 
 
 def _without_nan(value: Any) -> Any:

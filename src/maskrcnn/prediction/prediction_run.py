@@ -11,6 +11,7 @@ from maskrcnn.errors import ALL_FAILED, SOME_SKIPPED, MaskRCNNError
 from maskrcnn.images.sources import ImageSource, resolve_sources
 from maskrcnn.prediction.image_predictor import ImagePredictor
 from maskrcnn.results.prediction_writer import PredictionWriter
+from maskrcnn.results.result import Result
 from maskrcnn.text import plural
 
 Say = Callable[[str], None]
@@ -51,13 +52,14 @@ def resolve_images(sources: Sequence[str | Path], purpose: str, warn: Say) -> tu
 def predict_to_folder(
     sources: Sequence[str | Path],
     open_predictor: Callable[[], ImagePredictor],
-    folder: str | Path,
+    folder: str | Path | None,
     *,
     score: float = 0.5,
     overlays: bool = True,
     say: Say,
     warn: Say,
     progress: Progress = lambda what, total: nullcontext(lambda: None),
+    keep: Callable[[Result], object] = lambda result: None,
 ) -> Outcome:
     """Segment the images of the sources and write an overlay of each and one predictions.json.
 
@@ -67,20 +69,21 @@ def predict_to_folder(
     Args:
         sources: files, folders, patterns or addresses.
         open_predictor: called once the sources are found and the folder can be written to.
-        folder: see `PredictionWriter`.
+        folder: see `PredictionWriter`; None to write nothing.
         score: lowest score of an object.
         overlays: draw each result.
         say: takes a line for each image that is done.
         warn: takes a line for each problem and note.
         progress: (what, number of images) → context that gives a function to call after each image.
+        keep: takes each result.
 
     Raises:
         MaskRCNNError: there is no image, the folder cannot be written to, or the model cannot be opened.
     """
     images, missing = resolve_images(sources, "segment", warn)
     outcome = Outcome(skipped=missing)
-    with PredictionWriter(folder, overlays=overlays) as writer:
-        for line in writer.notes:
+    with nullcontext() if folder is None else PredictionWriter(folder, overlays=overlays) as writer:
+        for line in writer.notes if writer else ():
             warn(line)
         predictor = open_predictor()
         with progress("segment", len(images)) as advance:
@@ -90,7 +93,8 @@ def predict_to_folder(
                 try:
                     if isinstance(result, MaskRCNNError):
                         raise result
-                    writer.add(source.name, source.stem, result)
+                    if writer:
+                        writer.add(source.name, source.stem, result)
                 except MaskRCNNError as error:
                     warn(f"skipped {error}")
                     outcome.skipped += 1
@@ -100,4 +104,5 @@ def predict_to_folder(
                 say(f"{source.name}: {plural(len(result), 'object')}")
                 outcome.images += 1
                 outcome.objects += len(result)
+                keep(result)
     return outcome

@@ -14,7 +14,7 @@ from maskrcnn.datasets.survey.survey import FINEST_STRIDE, network_scale, survey
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.text import plural
 from maskrcnn.training.recipe import Recipe
-from maskrcnn.training.trainer import TrainingResult
+from maskrcnn.training.training_result import TrainingResult
 
 TARGET_AP = 90.0
 STEPS = 600

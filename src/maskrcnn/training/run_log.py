@@ -40,10 +40,14 @@ class RunLog:
     Args:
         path: the file, or None to write none.
         fresh: empty the file first.
+
+    Attributes:
+        notes: what `note` was given.
     """
 
     def __init__(self, path: Path | None, display: Display, fresh: bool) -> None:
         self.path, self.display, self.problems, self.lacking = path, display, ProblemLog(), False
+        self.notes: list[str] = []
         if path is not None and fresh:
             write_text(path, "")
 
@@ -55,6 +59,7 @@ class RunLog:
 
     def note(self, line: str) -> None:
         """Report something that needs attention."""
+        self.notes.append(line)
         self.keep(f"note: {line}")
         self.display.note(line)
 

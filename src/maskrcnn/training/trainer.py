@@ -9,12 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 
-from maskrcnn.annotations.problem import Problem
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.inference.predictor import Predictor
 from maskrcnn.ops.memory import free_memory, is_out_of_memory
 from maskrcnn.text import plural
@@ -26,23 +22,9 @@ from maskrcnn.training.run_folder import remove_state, save_errors_explained
 from maskrcnn.training.samples.loader import LoadedBatch
 from maskrcnn.training.state import save_state
 from maskrcnn.training.step_time import FEW_STEPS
+from maskrcnn.training.training_result import TrainingResult
 from maskrcnn.version import VERSION
 from maskrcnn.weights.checkpoint import save_checkpoint
-
-
-@dataclass
-class TrainingResult:
-    """How a run went: ``images`` are those of all processes, ``best`` the metrics in percent of the best evaluation."""
-
-    folder: Path
-    steps: int
-    images: int
-    seconds: float
-    best: dict[str, float] = field(default_factory=dict)
-    interrupted: bool = False
-    ended: str = ""  # why, if before the end of its schedule
-    skipped: list[Problem] = field(default_factory=list)  # images and objects that were left out
-    evaluation: Evaluation | None = None  # the last
 
 
 class Trainer:
@@ -207,4 +189,5 @@ class Trainer:
             self.ended,
             [problem for problem in log.problems if problem.lossy],
             self.validation.last,
+            notes=log.notes,
         )

@@ -1,0 +1,78 @@
+"""What the model found in several images: their results in order, and what was skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import overload
+
+from maskrcnn.html_table import escaped, html_lines, html_table
+from maskrcnn.results.overlay import count_line
+from maskrcnn.results.result import Result
+from maskrcnn.text import plural
+
+_SHOWN = 6  # pictures in a notebook
+KEPT_BYTES = 2**30  # of images that results keep, to be drawn
+
+
+@dataclass(repr=False)
+class Predictions(Sequence[Result]):
+    """Results of images, in the order of the sources. In a notebook the first ones show their pictures.
+
+    Attributes:
+        results: of the images that could be read. Once their images take 1 GiB, further results keep none: to draw
+            one, give `draw` the image.
+        notes: what was skipped or changed, one line each.
+        skipped: number of sources that gave no result.
+        images, objects: how many were segmented, and found in them; also of results that are not kept.
+        exit_code: 0 if nothing was skipped, otherwise 1; 2 if there is no result at all.
+    """
+
+    results: list[Result] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    skipped: int = 0
+    images: int = 0
+    objects: int = 0
+    exit_code: int = 0
+    _bytes: int = 0
+
+    def add(self, result: Result) -> None:
+        """Keep a result, with its image while there is room."""
+        size = 0 if result.image is None else result.image.nbytes
+        if self._bytes + size > KEPT_BYTES:
+            result.image, size = None, 0
+        self._bytes += size
+        self.results.append(result)
+
+    @overload
+    def __getitem__(self, index: int) -> Result: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Result]: ...
+    def __getitem__(self, index: int | slice) -> Result | list[Result]:
+        return self.results[index]
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    def __iter__(self) -> Iterator[Result]:
+        return iter(self.results)
+
+    def __repr__(self) -> str:
+        skipped = f", {self.skipped:,} skipped" if self.skipped else ""
+        names = [name for result in self.results for name in result.names]
+        found = f": {count_line(names)}" if names else ""
+        return f"Predictions({plural(self.objects, 'object')} in {plural(self.images, 'image')}{found}{skipped})"
+
+    def __str__(self) -> str:
+        return "\n".join([repr(self), *map(repr, self.results[:20]), *self.notes])
+
+    def _repr_html_(self) -> str:
+        head = f"<div>{escaped(repr(self)[len('Predictions(') : -1])}</div>"
+        pictures = "".join(
+            f'<figure style="display:inline-block;margin:.3em">{result.html_picture(360)}'
+            f"<figcaption>{escaped(result.path.name if result.path else '')}</figcaption></figure>"
+            for result in self.results[:_SHOWN]
+        )
+        rows = [(r.path.name if r.path else "-", count_line(r.names) or "nothing", len(r)) for r in self.results]
+        table = html_table([("image", "found", "objects"), *rows], words=2) if len(rows) > 1 else ""
+        return f"<div>{head}{pictures}{table}{html_lines(self.notes)}</div>"

@@ -1,0 +1,94 @@
+"""Progress in a notebook: one output that is updated, with the curves of a training run as it goes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from maskrcnn.html_table import escaped, html_lines
+from maskrcnn.text import plural, step_line
+
+if TYPE_CHECKING:
+    from maskrcnn.evaluation.evaluation import Evaluation
+
+UPDATE_EVERY_S = 1.0
+_TRACK = "background:rgba(128,128,128,.25);border-radius:3px;height:6px;max-width:760px;margin:.3em 0"
+
+
+class NotebookDisplay:
+    """The output of one cell. A bar disappears at its end; notes and the curves of a run stay."""
+
+    def __init__(self) -> None:
+        self._rows: list[dict[str, float]] = []
+        self._notes: list[str] = []
+        self._line, self._share, self._evaluating = "", 0.0, ""
+        self._handle: Any = None
+        self._updated_at = 0.0
+
+    def say(self, line: str) -> None:
+        self._line = line
+        self._update()
+
+    def note(self, line: str) -> None:
+        self._notes.append(line)
+        self._update()
+
+    def step(self, progress: float, losses: dict[str, float], images_per_second: float, remaining_s: float) -> None:
+        self._rows.append({"% of the run": 100 * progress, **losses})
+        self._line, self._share, self._evaluating = step_line(losses, images_per_second, remaining_s), progress, ""
+        self._update()
+
+    def evaluating(self, done: int, total: int) -> None:
+        self._evaluating = f"; evaluating: {done} of {plural(total, 'image')}"
+        self._update()
+
+    def evaluated(self, evaluation: Evaluation, best: bool) -> None:
+        metrics = evaluation.known_metrics
+        self._rows.append({"% of the run": 100 * self._share, **metrics})
+        self._evaluating = f"; {evaluation.headline()}{' (best so far)' * best}"
+        self._update(now=True)
+
+    @contextmanager
+    def bar(self, what: str, total: int) -> Iterator[Callable[[], object]]:
+        done = 0
+
+        def advance() -> None:
+            nonlocal done
+            done += 1
+            self._line, self._share = f"{what}: {done:,} of {total:,}", done / max(total, 1)
+            self._update()
+
+        try:
+            yield advance
+        finally:
+            self._line, self._share = "", 0.0
+
+    def close(self) -> None:
+        """Show the final state."""
+        if self._handle is not None or self._notes or self._rows:
+            self._update(now=True)
+
+    def html(self) -> str:
+        """What the output shows now."""
+        parts = [f"<div>{escaped(self._line + self._evaluating)}</div>"] if self._line else []
+        if self._share:
+            fill = f"background:#3b82f6;border-radius:3px;height:6px;width:{100 * self._share:.1f}%"
+            parts.append(f'<div style="{_TRACK}"><div style="{fill}"></div></div>')
+        if self._rows:
+            from maskrcnn.training.run_curves import curves_svg
+
+            parts.append(curves_svg(self._rows, "% of the run"))
+        return "".join([*parts, html_lines(self._notes)])
+
+    def _update(self, now: bool = False) -> None:
+        if not now and time.monotonic() - self._updated_at < UPDATE_EVERY_S:
+            return
+        from IPython.display import HTML, display
+
+        self._updated_at = time.monotonic()
+        if self._handle is None:
+            self._handle = display(HTML(self.html()), display_id=True)
+        else:
+            self._handle.update(HTML(self.html()))

@@ -1,0 +1,56 @@
+"""Progress as lines of text, for scripts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from maskrcnn.text import plural, step_line, visible
+
+if TYPE_CHECKING:
+    from maskrcnn.evaluation.evaluation import Evaluation
+
+LINE_EVERY_S = 30.0  # enough for a log
+
+
+class TextDisplay:
+    """Prints each line, and how far a run or a bar is every 30 seconds."""
+
+    def __init__(self) -> None:
+        self._printed_at = time.monotonic() - LINE_EVERY_S
+
+    def say(self, line: str) -> None:
+        print(visible(line), flush=True)
+
+    def note(self, line: str) -> None:
+        self.say(f"note: {line}")
+
+    def step(self, progress: float, losses: dict[str, float], images_per_second: float, remaining_s: float) -> None:
+        if progress >= 1 or self._due():
+            self.say(f"{progress:.1%}  {step_line(losses, images_per_second, remaining_s)}")
+
+    def evaluating(self, done: int, total: int) -> None:
+        if self._due():
+            self.say(f"evaluate: {done} of {plural(total, 'image')}")
+
+    def evaluated(self, evaluation: Evaluation, best: bool) -> None:
+        self.say(f"validation: {evaluation.headline()}{' (best so far)' * best}")
+
+    @contextmanager
+    def bar(self, what: str, total: int) -> Iterator[Callable[[], object]]:
+        done = 0
+
+        def advance() -> None:
+            nonlocal done
+            done += 1
+            if self._due():
+                self.say(f"{what}: {done:,} of {total:,}")
+
+        yield advance
+
+    def _due(self) -> bool:
+        if due := time.monotonic() - self._printed_at >= LINE_EVERY_S:
+            self._printed_at = time.monotonic()
+        return due
