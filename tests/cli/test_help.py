@@ -1,12 +1,8 @@
-"""What --help says: defaults, words for values, no markup; and what a shell completes."""
+"""What --help says: defaults, words for values, no markup."""
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import typer
@@ -64,44 +60,6 @@ def test_a_wrong_verb_or_option_suggests_the_right_one() -> None:
         result = CliRunner().invoke(cli.app, words)
         assert result.exit_code == 2
         assert suggestion in result.output
-
-
-def completed(line: str) -> list[str]:
-    """What bash gets for a line whose last word is to be completed."""
-    last = line.count(" ")
-    done = subprocess.run(
-        [sys.executable, "-c", "import sys; sys.argv = ['maskrcnn']; from maskrcnn.cli.main import main; main()"],
-        env={
-            **os.environ,
-            "_MASKRCNN_COMPLETE": "complete_bash",
-            "COMP_WORDS": line,
-            "COMP_CWORD": str(last),
-        },
-        capture_output=True,
-        text=True,
-    )
-    assert done.stderr == ""
-    return done.stdout.split()
-
-
-def test_a_shell_completes_verbs_options_and_values() -> None:
-    assert completed("maskrcnn pre") == ["predict"]
-    assert completed("maskrcnn predict --sc") == ["--score"]
-    assert completed("maskrcnn predict --model nuc") == ["nuclei"]
-    assert completed("maskrcnn predict --device c") == ["cpu", "cuda"]
-    assert completed("maskrcnn evaluate data --precision f") == ["fp32", "fp16"]
-
-
-def test_completion_is_shown_and_installed(tmp_path: Path) -> None:
-    script = Path(sys.executable).with_name("maskrcnn")
-    if not script.exists():
-        pytest.skip("needs the installed command")
-    env = {**os.environ, "HOME": str(tmp_path), "SHELL": "/bin/bash"}
-    call = f"{script} --show-completion bash 2>/dev/null || {script} --show-completion; true"
-    done = subprocess.run(["bash", "-c", call], env=env, capture_output=True, text=True)
-    assert "_MASKRCNN_COMPLETE=complete_bash" in done.stdout
-    subprocess.run(["bash", "-c", f"{script} --install-completion; true"], env=env, capture_output=True, check=True)
-    assert (tmp_path / ".bash_completions" / "maskrcnn.sh").is_file()
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 from pathlib import Path
@@ -19,7 +18,7 @@ from maskrcnn.ops.host import plain_only
 from maskrcnn.ops.kernel_choice import status
 from maskrcnn.ops.linear import linear_form
 from maskrcnn.text import plural
-from maskrcnn.version import VERSION
+from maskrcnn.version import VERSION, installed_version
 
 _LIBRARIES = "torch torchvision timm accelerate hotcoco numpy pillow safetensors onnxruntime openvino"
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -32,7 +31,7 @@ def environment() -> dict[str, str]:
     return {
         "maskrcnn": VERSION,
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
-        **{name: _version(name) for name in _LIBRARIES.split()},
+        **{name: installed_version(name) for name in _LIBRARIES.split()},
         "cpu": f"{_cpu_cores()}, {torch.backends.cpu.get_cpu_capability()}, "
         f"oneDNN {_yes(torch.backends.mkldnn.is_available())}",
         "cuda": _cuda(),
@@ -80,13 +79,6 @@ def _processor() -> str:
         lines = []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, "") or platform.processor() or platform.machine()
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _cuda() -> str:

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from maskrcnn.cli.completion import split_names
 from maskrcnn.cli.console import say, show_problems
-from maskrcnn.cli.options import Data, Link
+from maskrcnn.cli.options import DATA_FORMATS, Data, Link, one_of
 from maskrcnn.cli.output_claim import own_folder
 from maskrcnn.cli.progress import bar
 from maskrcnn.text import plural
@@ -17,9 +18,10 @@ from maskrcnn.text import plural
 def dataset_convert(
     data: Data,
     folder: Annotated[Path, typer.Argument(metavar="DST", help="Folder of the new data set.")],
-    to: Annotated[str, typer.Option("--format", help="coco, lvis, yolo, labelme, cvat, voc, idmask or binmask.")],
+    to: Annotated[str, one_of(*DATA_FORMATS, name="--format")],
     split: Annotated[
-        list[str] | None, typer.Option(help="Part to convert; may be given several times. All unless given.")
+        list[str] | None,
+        typer.Option(help="Part to convert; may be given several times. All unless given.", autocompletion=split_names),
     ] = None,
     link: Link = False,
     force: Annotated[bool, typer.Option("--force", help="Write into a folder that is not empty.")] = False,

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from maskrcnn.cli.completion import offer
 from maskrcnn.cli.console import say, show_problems, show_table, warn
-from maskrcnn.cli.options import Data, Link, Seed
+from maskrcnn.cli.options import DATA_FORMATS, Data, Link, Seed
 from maskrcnn.cli.output_claim import own_folder
 from maskrcnn.cli.progress import bar
 from maskrcnn.errors import MaskRCNNError
@@ -23,7 +24,12 @@ def dataset_split(
     seed: Seed = 0,
     merge: Annotated[bool, typer.Option("--merge", help="Merge existing splits, and split anew.")] = False,
     form: Annotated[
-        str | None, typer.Option("--format", help="Format of the new data; that of the source unless given.")
+        str | None,
+        typer.Option(
+            "--format",
+            help="Format of the new data; that of the source unless given.",
+            autocompletion=offer(DATA_FORMATS),
+        ),
     ] = None,
     link: Link = False,
     similar: Annotated[

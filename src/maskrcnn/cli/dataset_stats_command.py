@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from maskrcnn.cli.completion import model_names, preset_names
 from maskrcnn.cli.console import say, show_problems, show_table
 from maskrcnn.cli.options import Data, Split, output
 from maskrcnn.cli.output_claim import own_folder
@@ -17,8 +18,13 @@ def dataset_stats(
     data: Data,
     folder: Annotated[Path | None, output("Also write plots, an HTML page, JSON and a recipe here.")] = None,
     split: Split = None,
-    preset: Annotated[str, typer.Option(help="Preset that the suggestions start from.")] = "lite",
-    init: Annotated[str | None, typer.Option(help="Trained model to start from instead of a preset.")] = None,
+    preset: Annotated[
+        str, typer.Option(help="Preset that the suggestions start from.", autocompletion=preset_names)
+    ] = "lite",
+    init: Annotated[
+        str | None,
+        typer.Option(help="Trained model to start from instead of a preset.", autocompletion=model_names),
+    ] = None,
 ) -> None:
     """Count and measure the objects.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from maskrcnn.cli.completion import preset_names
 from maskrcnn.cli.console import bold, deliver_json, say, styled
 from maskrcnn.cli.options import JsonFile, MaybeData
 from maskrcnn.cli.output_claim import own_file, own_folder
@@ -25,7 +26,10 @@ _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 def doctor(
     data: MaybeData = None,
-    preset: Annotated[str, typer.Option(help="Preset whose input size decides which objects are too small.")] = "lite",
+    preset: Annotated[
+        str,
+        typer.Option(help="Preset whose input size decides which objects are too small.", autocompletion=preset_names),
+    ] = "lite",
     json_out: JsonFile = None,
     fix: Annotated[
         Path | None,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from maskrcnn.cli.completion import split_names
 from maskrcnn.cli.console import bold, deliver_json, say, show_problems
 from maskrcnn.cli.metrics_tables import show_class_metrics, show_metrics
 from maskrcnn.cli.options import Data, Device, JsonFile, MaxDetections, Model, Precision, Size, Trust, output
@@ -20,7 +21,11 @@ def evaluate(
     model: Model,
     folder: Annotated[Path, output("Where report.html and metrics.json go.")] = Path("runs/evaluate"),
     split: Annotated[
-        str | None, typer.Option(help="Which part of the data; val unless given, or all of data without a val split.")
+        str | None,
+        typer.Option(
+            help="Which part of the data; val unless given, or all of data without a val split.",
+            autocompletion=split_names,
+        ),
     ] = None,
     max_detections: MaxDetections = None,
     worst: Annotated[int, typer.Option(min=0, help="How many of the worst images the report shows.")] = 8,

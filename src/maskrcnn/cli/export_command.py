@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from maskrcnn.cli.completion import offer
 from maskrcnn.cli.console import paragraph, say, show_table, warn
 from maskrcnn.cli.options import MaxDetections, TrainedModel, output
 from maskrcnn.errors import ALL_FAILED
@@ -20,8 +21,11 @@ _FORMATS = "; ".join(
 def export(
     model: TrainedModel,
     file: Annotated[Path, output("The file to write.")],
-    format: Annotated[str, typer.Option(help=f"{_FORMATS}.")] = "onnx",
-    precision: Annotated[str, typer.Option(help=f"{', '.join(PRECISIONS)}, where the format has it.")] = "fp32",
+    format: Annotated[str, typer.Option(help=f"{_FORMATS}.", autocompletion=offer(FORMATS))] = "onnx",
+    precision: Annotated[
+        str,
+        typer.Option(help=f"{', '.join(PRECISIONS)}, where the format has it.", autocompletion=offer(PRECISIONS)),
+    ] = "fp32",
     calibrate: Annotated[
         Path | None, typer.Option(help="Folder of images like those the model will see; int8 is calibrated on them.")
     ] = None,

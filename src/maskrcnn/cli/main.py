@@ -42,11 +42,13 @@ app.add_typer(dataset, name="dataset")
 
 
 @app.callback(invoke_without_command=True)
-def root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+def root(
+    version: bool = typer.Option(False, "--version", help="Print versions and devices, and exit."),
+) -> None:
     if version:
-        from maskrcnn.version import VERSION
+        from maskrcnn.cli.version_line import version_line
 
-        say(VERSION)
+        say(version_line())
         raise typer.Exit()
 
 

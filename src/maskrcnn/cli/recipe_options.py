@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from maskrcnn.cli.completion import Completion, literals, model_names, offer, preset_names
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.training.recipe import Recipe
 
@@ -70,11 +71,16 @@ def _command_parameters(verb: Callable[..., None]) -> Iterator[inspect.Parameter
     for name, parameter in inspect.signature(verb, eval_str=True).parameters.items():
         if name == "options":
             for setting, kind in of_recipe.items():
-                option = typer.Option(help=_help(setting), show_default=False)
+                option = typer.Option(help=_help(setting), show_default=False, autocompletion=_completion(setting))
                 annotation = Annotated[kind, option]  # type: ignore[valid-type]
                 yield inspect.Parameter(setting, parameter.KEYWORD_ONLY, default=None, annotation=annotation)
         else:
             yield parameter.replace(kind=parameter.KEYWORD_ONLY)
+
+
+def _completion(setting: str) -> Completion:
+    words = literals(Recipe.model_fields[setting].annotation)
+    return {"preset": preset_names, "init": model_names}.get(setting, offer(words))
 
 
 def _help(setting: str) -> str:

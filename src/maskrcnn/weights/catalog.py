@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.json_yaml import shown
 from maskrcnn.text import first_line, suggestion
@@ -121,6 +119,8 @@ def find_checkpoint(source: str | Path) -> tuple[Path, CatalogEntry | None]:
 
 
 def _fetch(entry: CatalogEntry) -> Path:
+    import torch
+
     path = Path(torch.hub.get_dir()) / "checkpoints" / entry.file
     if path.is_file():
         return path
