@@ -14,7 +14,14 @@ ROOT = Path(__file__).parents[1]
 FILES = structure.trees()
 EDGES = structure.imports(FILES)
 # Tests of the whole package and of things outside it, which mirror no single file.
-WHOLE = {"test_docs.py", "test_notebooks.py", "test_security.py", "test_structure.py", "test_wheel.py"}
+WHOLE = {
+    "test_docs.py",
+    "test_notebooks.py",
+    "test_security.py",
+    "test_site.py",
+    "test_structure.py",
+    "test_wheel.py",
+}
 # Folders of tests that mirror no room: shared cases, the fuzzer, the public surface.
 NO_ROOM = {"cases", "fuzz"}
 
