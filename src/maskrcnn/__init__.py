@@ -18,6 +18,7 @@ from maskrcnn.version import VERSION
 __version__ = VERSION
 
 if TYPE_CHECKING:
+    from maskrcnn.benchmarking.environment import environment as environment
     from maskrcnn.config import Config as Config
     from maskrcnn.config import preset as preset
     from maskrcnn.datasets.open_dataset import open_dataset as open_dataset
@@ -27,10 +28,19 @@ if TYPE_CHECKING:
     from maskrcnn.masks.masks import Masks as Masks
     from maskrcnn.model.mask_rcnn import MaskRCNN as MaskRCNN
     from maskrcnn.results.result import Result as Result
+    from maskrcnn.verbs.benchmark import benchmark as benchmark
+    from maskrcnn.verbs.convert import convert as convert
+    from maskrcnn.verbs.convert_dataset import convert_dataset as convert_dataset
+    from maskrcnn.verbs.dataset_stats import dataset_stats as dataset_stats
+    from maskrcnn.verbs.demo import demo as demo
+    from maskrcnn.verbs.doctor import doctor as doctor
     from maskrcnn.verbs.evaluate import evaluate as evaluate
     from maskrcnn.verbs.export import export as export
+    from maskrcnn.verbs.models import models as models
     from maskrcnn.verbs.predict import predict as predict
+    from maskrcnn.verbs.split_dataset import split_dataset as split_dataset
     from maskrcnn.verbs.train import train as train
+    from maskrcnn.verbs.view_dataset import view_dataset as view_dataset
 
 _HOMES = {
     "load": "maskrcnn.inference.loading",
@@ -45,6 +55,16 @@ _HOMES = {
     "predict": "maskrcnn.verbs.predict",
     "evaluate": "maskrcnn.verbs.evaluate",
     "export": "maskrcnn.verbs.export",
+    "benchmark": "maskrcnn.verbs.benchmark",
+    "convert": "maskrcnn.verbs.convert",
+    "convert_dataset": "maskrcnn.verbs.convert_dataset",
+    "dataset_stats": "maskrcnn.verbs.dataset_stats",
+    "demo": "maskrcnn.verbs.demo",
+    "doctor": "maskrcnn.verbs.doctor",
+    "models": "maskrcnn.verbs.models",
+    "split_dataset": "maskrcnn.verbs.split_dataset",
+    "view_dataset": "maskrcnn.verbs.view_dataset",
+    "environment": "maskrcnn.benchmarking.environment",
     "MaskRCNNError": "maskrcnn.errors",
 }
 __all__ = [*_HOMES, "__version__"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 import os
 from pathlib import Path
@@ -34,6 +35,15 @@ def checked_count(value: Any, called: str, most: int) -> int:
         expected = f"expected a whole number from 1 to {most}, or None"
         raise MaskRCNNError(f"{called}: {expected}, found {shown(value)}", fix="give one, such as 4")
     return int(value)
+
+
+def check_range(value: Any, called: str, least: float, most: float = math.inf, *, whole: bool = True) -> None:
+    """Raise `MaskRCNNError` unless this is a number, whole if asked for, from ``least`` to ``most``."""
+    number = is_whole(value) if whole else isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
+    if not number or not least <= value <= most:
+        kind = "a whole number" if whole else "a number"
+        limits = f"from {least:g} to {most:g}" if most < math.inf else f"not below {least:g}"
+        raise MaskRCNNError(f"{called}: expected {kind} {limits}, found {shown(value)}", fix="correct it")
 
 
 def exists(path: Path) -> bool:

@@ -10,6 +10,11 @@ ALL_FAILED = 2
 INTERRUPTED = 130
 
 
+def exit_code(done: int, skipped: int) -> int:
+    """0 if nothing was skipped, otherwise 1; 2 if nothing was done at all."""
+    return 0 if not skipped else SOME_SKIPPED if done else ALL_FAILED
+
+
 class MaskRCNNError(Exception):
     """A problem with the user's input, described in one line.
 

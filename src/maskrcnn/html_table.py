@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import islice
@@ -14,6 +15,11 @@ _CELL = "padding:.15em .8em;border-bottom:1px solid rgba(128,128,128,.3);vertica
 def escaped(text: object) -> str:
     """Text as HTML that shows it as it is."""
     return escape(visible(str(text)))
+
+
+def html_prose(text: str) -> str:
+    """A sentence, in which `backticks` mark code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped(text))
 
 
 def html_table(rows: Iterable[Sequence[object]], *, words: int = 1, most: int = 40) -> str:

@@ -7,7 +7,7 @@ import difflib
 import os
 import sys
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -35,6 +35,12 @@ def listed(names: Collection[object], limit: int = 6) -> str:
     """The first names and the number of the others: "a, b and 7 more"."""
     more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
     return ", ".join(map(str, islice(names, limit))) + more
+
+
+def comma_separated(values: Sequence[str], known: Collection[str] = ()) -> list[str]:
+    """The parts of an option's values, such as "cat,dog"; a known name may hold commas."""
+    parts = [part for value in values for part in ([value] if value in known else value.split(","))]
+    return [part if part in known else part.strip() for part in parts]
 
 
 def quoted(names: Collection[str], limit: int = 5) -> str:

@@ -10,10 +10,7 @@ import typer
 from maskrcnn.cli.completion import offer
 from maskrcnn.cli.console import say, show_problems, show_table, warn
 from maskrcnn.cli.options import DATA_FORMATS, Data, Link, Seed
-from maskrcnn.cli.output_claim import own_folder
-from maskrcnn.cli.progress import bar
-from maskrcnn.errors import MaskRCNNError
-from maskrcnn.text import plural
+from maskrcnn.cli.progress import TerminalDisplay
 
 
 def dataset_split(
@@ -23,12 +20,10 @@ def dataset_split(
     test: Annotated[float, typer.Option(min=0, max=1, help="Share of the images to test on.")] = 0.0,
     seed: Seed = 0,
     merge: Annotated[bool, typer.Option("--merge", help="Merge existing splits, and split anew.")] = False,
-    form: Annotated[
+    format: Annotated[
         str | None,
         typer.Option(
-            "--format",
-            help="Format of the new data; that of the source unless given.",
-            autocompletion=offer(DATA_FORMATS),
+            help="Format of the new data; that of the source unless given.", autocompletion=offer(DATA_FORMATS)
         ),
     ] = None,
     link: Link = False,
@@ -40,35 +35,14 @@ def dataset_split(
 
     Near-duplicates stay together, and rare classes are spread over all parts.
     """
-    from maskrcnn.datasets.combine import combined
-    from maskrcnn.datasets.conversion.conversion import convert as write
-    from maskrcnn.datasets.formats.format_registry import format_named
-    from maskrcnn.datasets.open_dataset import Source
-    from maskrcnn.datasets.survey.split import plan_split, split_shares, subset
-    from maskrcnn.output.unfinished import is_free
+    from maskrcnn.verbs.split_dataset import split_dataset
 
-    source = Source(data)
-    if len(source.splits) > 1 and not merge:
-        found = f"the data is already split into {', '.join(source.splits)}"
-        raise MaskRCNNError(found, where=data, fix="add --merge to pool and split anew")
-    if not is_free(folder):
-        raise MaskRCNNError("expected an empty folder", where=folder, fix="choose another one")
-    target = source.format if form is None else format_named(form)
-    parts = [source.open(name) for name in source.splits]
-    whole = parts[0] if len(parts) == 1 else combined(parts)
-    shares = split_shares(val, test)
-    with own_folder(folder):
-        with bar("compare", len(whole)) as advance:
-            plan = plan_split(whole, shares, seed, similar, advance)
-        chosen = {name: subset(whole, indices) for name, indices in plan.parts.items()}
-        with bar("write", len(whole)) as advance:
-            done = write(chosen, folder, target, link, advance=advance)
-    copies = [group for group in plan.groups if len(group) > 1]
-    if copies:
-        groups = plural(len(copies), "group")
-        say(f"near-duplicates stay together: {plural(sum(map(len, copies)), 'image')}, {groups}")
-    show_table(plan.table())
-    for line in plan.missing_classes():
+    done = split_dataset(data, folder, val, test, seed, merge, format, link, similar, display=TerminalDisplay())
+    for line in done.headlines():
+        say(line)
+    show_table(done.plan.table())
+    for line in done.plan.missing_classes():
         warn(line)
-    say(f"{target.title} → {folder}")
-    raise typer.Exit(show_problems([*whole.problems, *plan.problems, *done.problems, *done.omissions]))
+    for line in done.endings():
+        say(line)
+    raise typer.Exit(show_problems(done.problems))

@@ -10,8 +10,7 @@ import typer
 from maskrcnn.cli.completion import model_names, preset_names
 from maskrcnn.cli.console import say, show_problems, show_table
 from maskrcnn.cli.options import Data, Split, output
-from maskrcnn.cli.output_claim import own_folder
-from maskrcnn.cli.progress import bar
+from maskrcnn.cli.progress import TerminalDisplay
 
 
 def dataset_stats(
@@ -30,24 +29,12 @@ def dataset_stats(
 
     Suggests input size, anchors, limits and the training canvas.
     """
-    from maskrcnn.config import preset as preset_named
-    from maskrcnn.datasets.open_dataset import Source
-    from maskrcnn.datasets.survey.survey import survey_dataset
-    from maskrcnn.datasets.survey.survey_report import SurveyReport
-    from maskrcnn.training.recipe import Recipe
-    from maskrcnn.weights.any_checkpoint import read_any_checkpoint
+    from maskrcnn.verbs.dataset_stats import dataset_stats as run
 
-    config = read_any_checkpoint(init)[0].config if init else preset_named(preset)
-    _, dataset = Source(data).open_or_default(split, "train")
-    with own_folder(folder):
-        with bar("measure", len(dataset)) as advance:
-            surveyed = survey_dataset(dataset, advance)
-        start = ("init", init) if init else ("preset", preset)
-        report = SurveyReport(str(data), surveyed, config, start, Recipe.model_fields["canvas"].default)
-        files = report.write(folder) if folder else ()
+    report = run(data, folder, split, preset, init, display=TerminalDisplay())
     say(report.headline())
     show_table(report.quantile_rows())
-    if len(dataset.names) > 1:
+    if len(report.survey.names) > 1:
         show_table(report.class_rows())
     if report.suggestions:
         rows = list(report.suggestion_rows())
@@ -55,6 +42,6 @@ def dataset_stats(
         say(report.command())
     else:
         say("There are no objects to derive settings from.")
-    for path in files:
+    for path in report.files:
         say(f"→ {path}")
-    raise typer.Exit(show_problems([*dataset.problems, *surveyed.problems]))
+    raise typer.Exit(show_problems(report.problems))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,10 +10,9 @@ import typer
 from maskrcnn.cli.completion import model_names, offer, split_names
 
 
-def one_of(*words: str, name: str | None = None) -> Any:
+def one_of(*words: str) -> Any:
     """An option that takes one of some words, which the shell completes."""
-    names = () if name is None else (name,)
-    return typer.Option(*names, help=f"{', '.join(words[:-1])} or {words[-1]}.", autocompletion=offer(words))
+    return typer.Option(help=f"{', '.join(words[:-1])} or {words[-1]}.", autocompletion=offer(words))
 
 
 # The formats of labelled data, here again so that the help needs none of their readers.
@@ -58,9 +56,3 @@ JsonFile = Annotated[
 def output(help: str) -> Any:
     """The option --out of a verb, with what is written there."""
     return typer.Option("--out", help=help)
-
-
-def comma_separated(values: Sequence[str], known: Collection[str] = ()) -> list[str]:
-    """The parts of an option's values, such as "cat,dog"; a known name may hold commas."""
-    parts = [part for value in values for part in ([value] if value in known else value.split(","))]
-    return [part if part in known else part.strip() for part in parts]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -60,24 +60,31 @@ def progress_bar(
         yield partial(progress.update, progress.add_task(what, total=total))
 
 
-@contextmanager
-def bar(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """A bar; the context gives the function that advances it by one item."""
-    with progress_bar(what, total) as update:
-        yield partial(update, advance=1)
-
-
 class TerminalDisplay:
-    """The display of a verb on the terminal."""
+    """The display of a verb on the terminal.
+
+    Args:
+        on_stderr: draw bars on standard error, because standard output may take results.
+        quiet: show no lines, because standard output takes JSON.
+    """
+
+    def __init__(self, on_stderr: bool = False, quiet: bool = False) -> None:
+        self.on_stderr, self.quiet = on_stderr, quiet
 
     def say(self, line: str) -> None:
-        say(line)
+        if not self.quiet:
+            say(line)
 
     def note(self, line: str) -> None:
         warn(line)
 
-    def bar(self, what: str, total: int) -> AbstractContextManager[Callable[[], None]]:
-        return bar(what, total)
+    @contextmanager
+    def bar(self, what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+        with progress_bar(what, total, counted=total is not None, on_stderr=self.on_stderr) as update:
+            if total is None:
+                yield lambda now, share: update(description=now, total=1.0, completed=share)
+            else:
+                yield partial(update, advance=1)
 
 
 @contextmanager

@@ -5,8 +5,10 @@ Boxes are (x1, y1, x2, y2) in continuous pixels of the image; labels are 0..C-1 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -16,8 +18,15 @@ from maskrcnn.annotations.objects import Drawn, Objects, draw_all, draw_each
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.config import Preprocess
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.html_table import escaped, html_lines
 from maskrcnn.images.channels import as_display_rgb, read_for_model
 from maskrcnn.images.image_reader import image_size, is_multichannel, read_channels
+from maskrcnn.masks.crop import EMPTY
+from maskrcnn.results.html_picture import html_picture
+from maskrcnn.results.overlay import count_line, draw_objects
+from maskrcnn.text import listed, plural
+
+_SHOWN = 8  # images in a notebook
 
 
 class Dataset:
@@ -39,6 +48,38 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.records)
+
+    @property
+    def place(self) -> Path | None:
+        """The folder that holds all the images; None without images."""
+        folders = {record.path.parent for record in self.records}
+        return Path(os.path.commonpath(folders)) if folders else None
+
+    def __repr__(self) -> str:
+        parts = [plural(len(self), "image"), f"{plural(len(self.names), 'class')}: {listed(self.names)}"]
+        parts += [str(self.place)] if self.place else []
+        parts += [plural(len(self.problems), "problem")] if self.problems else []
+        return f"Dataset({'; '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        """What it is, and some images, evenly spread, with their objects; reads these images."""
+        count = min(len(self), _SHOWN)
+        tiles = "".join(self._html_tile(place * len(self) // count) for place in range(count))
+        facts = escaped(repr(self)[len("Dataset(") : -1])
+        return f"<div><div>{facts}</div>{tiles}{html_lines(self.problems, most=5)}</div>"
+
+    def _html_tile(self, index: int) -> str:
+        name = self.records[index].path.name
+        try:
+            objects, image = self.objects(index), self.picture(index)
+        except MaskRCNNError as error:
+            return f"<div>{escaped(error)}</div>"
+        names = [self.names[label] for label in objects.labels]
+        crops = [EMPTY if crop is None else crop for crop in objects.crops]
+        picture = draw_objects(image, crops, objects.boxes, names, None, labels=len(self.names) > 1)
+        about = f"{name}: {count_line(names) or 'no objects'}"
+        style = "display:inline-block;vertical-align:top;margin:.3em;max-width:260px;overflow-wrap:anywhere"
+        return f'<figure style="{style}">{html_picture(picture, 260)}<figcaption>{escaped(about)}</figcaption></figure>'
 
     def with_problems(self, problems: Sequence[Problem]) -> Dataset:
         """The same data set with more problems of opening."""

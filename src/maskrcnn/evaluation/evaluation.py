@@ -13,7 +13,7 @@ from maskrcnn.annotations.problem_log import ProblemLog
 from maskrcnn.evaluation.analysis import Analysis
 from maskrcnn.evaluation.coco_metrics import known_mean
 from maskrcnn.evaluation.recommendation import Recommendation
-from maskrcnn.html_table import escaped, html_lines, html_table
+from maskrcnn.html_table import escaped, html_lines, html_prose, html_table
 from maskrcnn.text import plural
 
 _COLUMNS = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AR")
@@ -114,7 +114,7 @@ class Evaluation:
     def _repr_html_(self) -> str:
         classes = html_table(self.class_rows()) if len(self.per_class) > 1 and self.analysis is not None else ""
         findings = "".join(
-            f"<li><b>{escaped(finding.what)}</b> {escaped(finding.action)}</li>" for finding in self.findings
+            f"<li><b>{html_prose(finding.what)}</b> {html_prose(finding.action)}</li>" for finding in self.findings
         )
         advice = f'<ol style="margin:.3em 0;max-width:60em">{findings}</ol>' if findings else ""
         lines = [*self.all_problems, *([f"report: {self.report}"] if self.report else [])]

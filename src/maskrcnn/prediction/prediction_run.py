@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskrcnn.errors import ALL_FAILED, SOME_SKIPPED, MaskRCNNError
+from maskrcnn.errors import MaskRCNNError, exit_code
 from maskrcnn.images.sources import ImageSource, resolve_sources
 from maskrcnn.prediction.image_predictor import ImagePredictor
 from maskrcnn.results.prediction_writer import PredictionWriter
@@ -29,7 +29,7 @@ class Outcome:
     @property
     def exit_code(self) -> int:
         """0 if nothing was skipped, otherwise 1; 2 if there is no result at all."""
-        return 0 if not self.skipped else SOME_SKIPPED if self.images else ALL_FAILED
+        return exit_code(self.images, self.skipped)
 
 
 def resolve_images(sources: Sequence[str | Path], purpose: str, warn: Say) -> tuple[list[ImageSource], int]:

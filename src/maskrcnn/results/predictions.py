@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import overload
 
+from maskrcnn.errors import exit_code
 from maskrcnn.html_table import escaped, html_lines, html_table
 from maskrcnn.results.overlay import count_line
 from maskrcnn.results.result import Result
@@ -25,7 +26,7 @@ class Predictions(Sequence[Result]):
         notes: what was skipped or changed, one line each.
         skipped: number of sources that gave no result.
         images, objects: how many were segmented, and found in them; also of results that are not kept.
-        exit_code: 0 if nothing was skipped, otherwise 1; 2 if there is no result at all.
+        titles: a name for each result.
     """
 
     results: list[Result] = field(default_factory=list)
@@ -33,11 +34,23 @@ class Predictions(Sequence[Result]):
     skipped: int = 0
     images: int = 0
     objects: int = 0
-    exit_code: int = 0
+    titles: list[str] = field(default_factory=list)
     _bytes: int = 0
 
-    def add(self, result: Result) -> None:
-        """Keep a result, with its image while there is room."""
+    @property
+    def exit_code(self) -> int:
+        """0 if nothing was skipped, otherwise 1; 2 if there is no result at all."""
+        return exit_code(self.images, self.skipped)
+
+    def tally(self, result: Result) -> None:
+        """Count a result that is not kept."""
+        self.images += 1
+        self.objects += len(result)
+
+    def add(self, result: Result, title: str = "") -> None:
+        """Keep a result, with its image while there is room. Its title is the name of its file unless given."""
+        self.tally(result)
+        self.titles.append(title or (result.path.name if result.path else ""))
         size = 0 if result.image is None else result.image.nbytes
         if self._bytes + size > KEPT_BYTES:
             result.image, size = None, 0
@@ -70,9 +83,12 @@ class Predictions(Sequence[Result]):
         head = f"<div>{escaped(repr(self)[len('Predictions(') : -1])}</div>"
         pictures = "".join(
             f'<figure style="display:inline-block;margin:.3em">{result.html_picture(360)}'
-            f"<figcaption>{escaped(result.path.name if result.path else '')}</figcaption></figure>"
-            for result in self.results[:_SHOWN]
+            f"<figcaption>{escaped(title)}</figcaption></figure>"
+            for result, title in zip(self.results[:_SHOWN], self.titles, strict=False)
         )
-        rows = [(r.path.name if r.path else "-", count_line(r.names) or "nothing", len(r)) for r in self.results]
+        rows = [
+            (title, count_line(result.names) or "nothing", len(result))
+            for result, title in zip(self.results, self.titles, strict=True)
+        ]
         table = html_table([("image", "found", "objects"), *rows], words=2) if len(rows) > 1 else ""
         return f"<div>{head}{pictures}{table}{html_lines(self.notes)}</div>"

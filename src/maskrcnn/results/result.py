@@ -7,9 +7,7 @@ Labels are 0..K-1 into `class_names`. Everything is numpy and on the CPU.
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,12 +20,12 @@ from maskrcnn.html_table import escaped, html_table
 from maskrcnn.json_yaml import shown
 from maskrcnn.masks.masks import Masks
 from maskrcnn.output.atomic_file import make_folder, replacing, write_text
+from maskrcnn.results.html_picture import SIDE, html_picture
 from maskrcnn.results.measurements import measure_mask
 from maskrcnn.results.overlay import count_line, draw_objects
 from maskrcnn.text import plural
 
 IouType = Literal["segm", "bbox"]
-PICTURE_SIDE = 800  # of pictures in a notebook, whose file holds them, in pixels
 _TABLE_ROWS = 10
 
 
@@ -115,20 +113,14 @@ class Result:
         table = html_table([head, *rows], words=2, most=_TABLE_ROWS) if rows else ""
         return f"<div>{self.html_picture()}<div>{escaped(repr(self)[len('Result(') : -1])}</div>{table}</div>"
 
-    def html_picture(self, side: int = PICTURE_SIDE) -> str:
+    def html_picture(self, side: int = SIDE) -> str:
         """The overlay as an <img> element that holds its own JPEG, at most ``side`` pixels wide or high.
 
         Empty if the result kept no image.
         """
         if self.image is None:
             return ""
-        picture = self.draw()
-        picture.thumbnail((side, side))
-        buffer = BytesIO()
-        # A PNG of a photo would be ten times as large, and the file of a notebook holds them all.
-        picture.save(buffer, format="JPEG", quality=88, subsampling=0)
-        data = b64encode(buffer.getvalue()).decode()
-        return f'<img alt="the objects over the image" style="max-width:100%" src="data:image/jpeg;base64,{data}">'
+        return html_picture(self.draw(), side)
 
     def semantic(self) -> np.ndarray:
         """The class of each pixel: int32 [H, W], 0..K-1, -1 where there is no object.

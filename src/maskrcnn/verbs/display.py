@@ -7,15 +7,19 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
-Bar = AbstractContextManager[Callable[[], object]]
+Bar = AbstractContextManager[Callable[..., object]]
 
 
 class VerbDisplay(Protocol):
-    """Lines of progress, notes on what needs attention, and bars, whose context gives the function to advance them."""
+    """Lines of progress, notes on what needs attention, and bars.
+
+    The context of a bar gives the function that advances it by one; of a bar without a total, a function that takes a
+    word on what is done now, and the share of the whole that is done.
+    """
 
     def say(self, line: str) -> None: ...
     def note(self, line: str) -> None: ...
-    def bar(self, what: str, total: int) -> Bar: ...
+    def bar(self, what: str, total: int | None = None) -> Bar: ...
 
 
 class QuietDisplay:
@@ -25,8 +29,8 @@ class QuietDisplay:
     def note(self, line: str) -> None: ...
 
     @contextmanager
-    def bar(self, what: str, total: int) -> Iterator[Callable[[], object]]:
-        yield lambda: None
+    def bar(self, what: str, total: int | None = None) -> Iterator[Callable[..., object]]:
+        yield lambda *progress: None
 
 
 def in_notebook() -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from maskrcnn.argument_checks import check_range
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.verbs.claimed_output import own_folder
 from maskrcnn.verbs.display import VerbDisplay, shown_on
@@ -54,6 +55,7 @@ def evaluate(
     Raises:
         MaskRCNNError: no class in common, no image that could be measured, no such split, or the folder is in use.
     """
+    check_range(worst, "worst", 0)
     if folder is not None and not analyse:
         raise MaskRCNNError("a report needs the analysis", fix="leave analyse out, or folder")
     with shown_on(display) as shown, own_folder(folder, shown):

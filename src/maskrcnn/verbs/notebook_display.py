@@ -51,14 +51,20 @@ class NotebookDisplay:
         self._update(now=True)
 
     @contextmanager
-    def bar(self, what: str, total: int) -> Iterator[Callable[[], object]]:
+    def bar(self, what: str, total: int | None = None) -> Iterator[Callable[..., object]]:
         done = 0
 
-        def advance() -> None:
+        def advance(now: str = "", share: float = 0.0) -> None:
             nonlocal done
             done += 1
-            self._line, self._share = f"{what}: {done:,} of {total:,}", done / max(total, 1)
+            if total is None:
+                self._line, self._share = now, share
+            else:
+                self._line, self._share = f"{what}: {done:,} of {total:,}", done / max(total, 1)
             self._update()
+
+        self._line = what
+        self._update()
 
         try:
             yield advance

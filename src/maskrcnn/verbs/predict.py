@@ -76,8 +76,7 @@ def predict(
             say=shown.say,
             warn=note,
             progress=shown.bar,
-            keep=found.add if keep else lambda result: None,
+            keep=found.add if keep else found.tally,
         )
-    found.images, found.objects, found.skipped = outcome.images, outcome.objects, outcome.skipped
-    found.exit_code = outcome.exit_code
+    found.skipped = outcome.skipped
     return found

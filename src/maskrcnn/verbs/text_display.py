@@ -39,14 +39,14 @@ class TextDisplay:
         self.say(f"validation: {evaluation.headline()}{' (best so far)' * best}")
 
     @contextmanager
-    def bar(self, what: str, total: int) -> Iterator[Callable[[], object]]:
+    def bar(self, what: str, total: int | None = None) -> Iterator[Callable[..., object]]:
         done = 0
 
-        def advance() -> None:
+        def advance(now: str = "", share: float = 0.0) -> None:
             nonlocal done
             done += 1
             if self._due():
-                self.say(f"{what}: {done:,} of {total:,}")
+                self.say(f"{now or what}: {f'{share:.0%}' if total is None else f'{done:,} of {total:,}'}")
 
         yield advance
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from maskrcnn.argument_checks import check_range
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.text import suggestion
 from maskrcnn.training.recipe import Recipe, read_recipe
@@ -59,6 +60,8 @@ def train(
     """
     if resume is not None and overfit is not None:
         raise MaskRCNNError("--resume and --overfit do not go together", fix="use one of them")
+    if overfit is not None:
+        check_range(overfit, "overfit", 1)
     changes = _checked(settings)
     place = Path(folder if resume is None else resume)
     chosen = _recipe(recipe, changes) if resume is None else _recipe(None, {})

@@ -26,13 +26,14 @@ from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.formats.format_registry import DataFormat
 from maskrcnn.datasets.formats.image_finder import alike
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.html_table import html_lines
 from maskrcnn.images.embedded_image import embedded_image, image_suffix, is_embedded
 from maskrcnn.images.image_reader import read_header
 from maskrcnn.json_yaml import shown
 from maskrcnn.masks.crop import Crop
 from maskrcnn.output.atomic_file import make_folder, replacing, write_bytes
 from maskrcnn.output.unfinished import is_free, unfinished_while
-from maskrcnn.text import cut_to_bytes
+from maskrcnn.text import cut_to_bytes, plural
 
 MAX_STEM_BYTES = 200  # of 255 that most file systems take: formats add numbers and names of their own
 
@@ -55,7 +56,7 @@ class Written:
         self.crowd += crowd
 
 
-@dataclass
+@dataclass(repr=False)
 class Conversion:
     """The result of a conversion.
 
@@ -63,11 +64,32 @@ class Conversion:
         splits: what was written, by split.
         omissions: what the format cannot express, one problem for each kind.
         problems: what could not be read, and the problems of the readers.
+        folder, form: of the new data.
     """
 
     splits: dict[str, Written]
     omissions: list[Problem]
     problems: list[Problem]
+    folder: Path
+    form: str
+
+    def lines(self) -> list[str]:
+        """What was written of each split, and where."""
+        lines = []
+        for name, written in self.splits.items():
+            crowd = f", {plural(written.crowd, 'crowd region')}" if written.crowd else ""
+            images, objects = plural(written.images, "image"), plural(written.objects, "object")
+            lines.append(f"{name or 'all'}: {images}, {objects}{crowd}")
+        return [*lines, f"{self.form} → {self.folder}"]
+
+    def __repr__(self) -> str:
+        return f"Conversion({'; '.join(self.lines())})"
+
+    def __str__(self) -> str:
+        return "\n".join([*self.lines(), *map(str, [*self.problems, *self.omissions])])
+
+    def _repr_html_(self) -> str:
+        return html_lines([*self.lines(), *self.problems, *self.omissions])
 
 
 def convert(
@@ -130,7 +152,7 @@ def write_into(
             writer.close()
     except OSError as error:
         raise MaskRCNNError(f"cannot be written: {error}", where=folder, fix="check the disk and the rights") from error
-    return Conversion(splits, omissions.problems(folder), list(problems))
+    return Conversion(splits, omissions.problems(folder), list(problems), folder, form.title)
 
 
 def _clean(text: str) -> str:

@@ -10,14 +10,14 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.datasets.conversion.conversion import write_into
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.doctor.coco_content import coco_contents, entries_of
 from maskrcnn.datasets.doctor.coco_fixes import FixCounts, apply_fixes, make_ids_unique
-from maskrcnn.datasets.doctor.diagnosis import Diagnosis
+from maskrcnn.datasets.doctor.diagnosis import Diagnosis, Repair
 from maskrcnn.datasets.doctor.examination import examine
 from maskrcnn.datasets.formats.coco_categories import read_categories
 from maskrcnn.datasets.formats.format_registry import BY_NAME, DataFormat
@@ -29,14 +29,6 @@ from maskrcnn.output.unfinished import is_free, unfinished_while
 from maskrcnn.text import plural
 
 _ROUNDS = 6  # fixing one problem may uncover another, such as a duplicate that was outside before
-
-
-class Repair(NamedTuple):
-    """What was done."""
-
-    fixed: dict[str, int]  # number of problems by check
-    left_out: list[str]  # a line for each reason why images or objects are not in the copy
-    after: Diagnosis  # of the copy
 
 
 def repair(path: str | Path, out: str | Path, network: str = "lite", workers: int | None = None) -> Repair:
@@ -69,7 +61,7 @@ def repair(path: str | Path, out: str | Path, network: str = "lite", workers: in
         f"left out, {check}: {plural(total.images[check], 'image')}, {plural(total.objects[check], 'object')}"
         for check in total.images | total.objects  # those above 0
     ]
-    return Repair(dict(+total.problems), left_out, after)
+    return Repair(out, dict(+total.problems), left_out, after)
 
 
 def check_copy(path: Path, out: Path) -> None:

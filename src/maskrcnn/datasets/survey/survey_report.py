@@ -14,10 +14,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from maskrcnn.annotations.problem import Problem
 from maskrcnn.config import Config
 from maskrcnn.datasets.survey.suggestions import Suggestion, model_changes, suggest_settings
 from maskrcnn.datasets.survey.survey import Survey, summary
 from maskrcnn.datasets.survey.survey_plots import figure
+from maskrcnn.html_table import escaped, html_lines, html_table
 from maskrcnn.output.atomic_file import make_folder, write_bytes, write_text
 from maskrcnn.text import plural
 
@@ -30,7 +32,7 @@ border-bottom:1px solid #d9dce1}img{max-width:100%}.numbers td:not(:first-child)
 {text-align:right;font-variant-numeric:tabular-nums}pre{background:#f3f4f6;padding:.8rem;white-space:pre-wrap}"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SurveyReport:
     """A surveyed data set and what follows from it.
 
@@ -40,6 +42,8 @@ class SurveyReport:
         config: the model that suggestions start from.
         start: the recipe's field and value that choose this model: ("preset", "lite") or ("init", "nuclei").
         canvas: the training canvas that suggestions start from.
+        problems: images and objects that could not be measured.
+        files: that were written.
     """
 
     data: str
@@ -47,6 +51,8 @@ class SurveyReport:
     config: Config
     start: tuple[str, str]
     canvas: int
+    problems: Sequence[Problem] = ()
+    files: Sequence[Path] = ()
 
     @cached_property
     def numbers(self) -> dict[str, Any]:
@@ -138,6 +144,22 @@ class SurveyReport:
                 "</body></html>",
             ]
         )
+
+    def __repr__(self) -> str:
+        return f"SurveyReport({self.data}: {self.headline()})"
+
+    def __str__(self) -> str:
+        advice = [f"{item.setting}: {item.evidence}" for item in self.suggestions]
+        command = [self.command()] if self.suggestions else []
+        return "\n".join([self.headline(), *advice, *command, *map(str, [*self.files, *self.problems])])
+
+    def _repr_html_(self) -> str:
+        classes = html_table(self.class_rows()) if len(self.survey.names) > 1 else ""
+        advice = html_table(self.suggestion_rows(), words=4) if self.suggestions else ""
+        command = f"<pre>{escaped(self.command())}</pre>" if self.suggestions else ""
+        lines = html_lines([*self.files, *self.problems])
+        parts = (escaped(self.headline()), html_table(self.quantile_rows()), classes, advice, command, lines)
+        return f"<div>{''.join(parts)}</div>"
 
     def write(self, folder: str | Path) -> list[Path]:
         """Write `FILES` into a folder; their paths.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
@@ -20,11 +19,6 @@ class Column(NamedTuple):
 def number(value: float, decimals: int = 1, unit: str = "") -> str:
     """A number for people to read, a dash if it is unknown."""
     return "-" if math.isnan(value) else f"{value:,.{decimals}f}{unit}"
-
-
-def prose(text: str) -> str:
-    """A sentence, in which `backticks` mark code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def text_paragraph(text: str, kind: str = "") -> str:

@@ -24,11 +24,11 @@ from maskrcnn.evaluation.report.markup import (
     escape,
     number,
     plot,
-    prose,
     sortable_table,
     table,
     text_paragraph,
 )
+from maskrcnn.html_table import html_prose
 from maskrcnn.text import plural
 
 _SHOWN_CLASSES = 20
@@ -99,8 +99,8 @@ class Page:
     def next_steps(self) -> str:
         """The recommendations as a numbered list."""
         items = "".join(
-            f'<li><p class="what">{prose(step.what)}</p><p class="muted">{prose(step.evidence)}</p>'
-            f'<p class="action">{prose(step.action)}</p></li>'
+            f'<li><p class="what">{html_prose(step.what)}</p><p class="muted">{html_prose(step.evidence)}</p>'
+            f'<p class="action">{html_prose(step.action)}</p></li>'
             for step in self.evaluation.findings
         )
         return f'<ol class="next">{items}</ol>' if items else text_paragraph("Nothing stands out in the figures below.")
