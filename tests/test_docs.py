@@ -31,7 +31,7 @@ README, TUTORIAL, TRUST, CHOICE = (
 )
 # Pages whose examples run here, in the order of the page and with one set of names. Of the others, docs/train.md is run
 # below and docs/deploy.md by tests/runtime/test_deploy.py; docs/migrate is read by tests/weights/test_migrate_docs.py.
-PAGES = [ROOT / name for name in ("README.md", "docs/index.md", "docs/data.md")]
+PAGES = [ROOT / name for name in ("README.md", "docs/index.md", "docs/data.md", "docs/python.md")]
 PAGES += [page for folder in ("howto", "reference") for page in sorted((ROOT / "docs" / folder).glob("*.md"))]
 EXAMPLE = re.compile(r"(<!-- not run: [^>]+ -->\n)?```(sh|python)\n(.*?)```", re.DOTALL)
 # What takes long is shortened: half an hour, the input, all sizes and precisions.
@@ -41,6 +41,7 @@ SHORTER = {
     r"^maskrcnn train ": "maskrcnn train --workers 0 --evaluations 1 --canvas 64 --batch-size 2 ",
     r"^maskrcnn benchmark ": "maskrcnn benchmark --seconds 1 --sizes own --precision fp32 ",
 }
+SHORT_RUN = "minutes=0.02, workers=0, evaluations=1, canvas=64, batch_size=2"
 # In seconds nothing is learned by heart, and the drawn shapes are few and measured on what is trained on.
 EXIT_CODES = {"--overfit": 1, "maskrcnn doctor DATA": 1}
 
@@ -99,7 +100,7 @@ def run_examples(page: str) -> None:
         if excuse:
             continue
         if language == "python":
-            exec(text, names)
+            exec(re.sub(r"minutes=\d+", SHORT_RUN, text), names)
         else:
             for line in text.replace("\\\n", " ").splitlines():
                 run_line(line)
