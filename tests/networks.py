@@ -8,10 +8,10 @@ import functools
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torchvision.ops import FrozenBatchNorm2d
 
 from maskrcnn.config import Config, preset
 from maskrcnn.model.batch import Batch
+from maskrcnn.model.layers import FrozenBatchNorm2d
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
 # A ResNet-18 body and few proposals keep the ResNet presets quick; their heads, norms and rules are the preset's.

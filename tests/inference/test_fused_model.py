@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torchvision.ops import FrozenBatchNorm2d
 
 from maskrcnn.config import PRESETS
 from maskrcnn.inference.fused_model import FusedConv2d, WinogradConv2d, _fused, for_inference
 from maskrcnn.model.detections import InstanceDetections
+from maskrcnn.model.layers import FrozenBatchNorm2d
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from tests.networks import batch_of, quick, trained
 

@@ -162,13 +162,14 @@ def _start(path: Path) -> bytes:
 def _jpeg(path: Path) -> np.ndarray | None:
     """uint8 [H, W] or [H, W, 3] decoded by torchvision: the values of Pillow in half the time. None if it cannot.
 
-    Used only where a model has imported it already: the import takes as long as a thousand images.
+    Used only where a model has loaded its operators already.
     """
-    torchvision = sys.modules.get("torchvision")
-    if torchvision is None or is_embedded(path):
+    torch = sys.modules.get("torch")
+    decoder: Any = getattr(getattr(torch, "ops", None), "image", None)
+    if is_embedded(path) or not hasattr(decoder, "decode_jpeg"):
         return None
     try:
-        pixels = torchvision.io.decode_jpeg(torchvision.io.read_file(str(path)))
+        pixels = decoder.decode_jpeg(decoder.read_file(str(path)), 0)
     except RuntimeError:
         return None
     return pixels[0].numpy() if len(pixels) == 1 else pixels.permute(1, 2, 0).numpy() if len(pixels) == 3 else None

@@ -16,9 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torchvision.ops import FrozenBatchNorm2d
 
-from maskrcnn.model.layers import norm_affine
+from maskrcnn.model.layers import FrozenBatchNorm2d, norm_affine
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.ops.fused_conv import Conv, fused_conv
 from maskrcnn.ops.host import plain_only

@@ -1,7 +1,7 @@
 """Backbones: image [B, C, H, W] → feature maps [B, F_l, H / s_l, W / s_l] at strides s = 4, 8, 16, 32.
 
-ResNets (He et al. 2016, the 3×3 convolution carrying the stride) with torchvision's parameter names, or any timm
-network that offers features at those strides.
+ResNets (He et al. 2016, the 3×3 convolution carrying the stride) with torchvision's parameter names, EfficientNet-Lite0
+with timm's, or any timm network that offers features at those strides.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from maskrcnn.config import Config
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.json_yaml import shown
+from maskrcnn.model.efficientnet_lite import EfficientNetLite0
 from maskrcnn.model.layers import conv_norm, norm_layer
 from maskrcnn.setting_limits import RESNET_DEPTHS, SHALLOW
 from maskrcnn.text import first_line
@@ -81,6 +82,8 @@ def _shortcut_of(x: Tensor, downsample: nn.Sequential | None) -> Tensor:
 class ResNet(nn.Module):
     """The four stages of a ResNet, each stage's output a level."""
 
+    stage_ends = ("layer1", "layer2", "layer3", "layer4")
+
     def __init__(self, block: type[BasicBlock] | type[Bottleneck], depths: tuple[int, ...], config: Config) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(config.preprocess.channels, 64, 7, 2, padding=3, bias=False)
@@ -101,8 +104,8 @@ class ResNet(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         x = F.max_pool2d(F.relu(conv_norm(x, self.conv1, self.bn1), inplace=True), 3, 2, padding=1)
         levels = []
-        for number in range(1, 5):
-            x = getattr(self, f"layer{number}")(x)
+        for stage in self.stage_ends:
+            x = getattr(self, stage)(x)
             levels.append(x)
         return levels
 
@@ -143,6 +146,7 @@ class TimmBackbone(nn.Module):
         self.channels_last = str(getattr(self.body, "output_fmt", "NCHW")).endswith("NHWC")
         self.picks = [reductions.index(stride) for stride in STRIDES]
         self.channels = [levels.channels()[pick] for pick in self.picks]
+        self.stage_ends = tuple(levels.module_name()[pick] for pick in self.picks)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         levels = self.body(x)
@@ -155,8 +159,14 @@ RESNETS: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...]]] 
 }
 
 
-def build_backbone(config: Config) -> ResNet | TimmBackbone:
-    """The network ``config.backbone`` names. Raises `MaskRCNNError` for an unknown name."""
+def build_backbone(config: Config) -> ResNet | EfficientNetLite0 | TimmBackbone:
+    """The network ``config.backbone`` names. Raises `MaskRCNNError` for an unknown name.
+
+    Each has ``channels``, those of its four maps, and ``stage_ends``, the names of the modules that give them: its own,
+    or of its ``body`` if it has one.
+    """
+    if config.backbone == "timm:efficientnet_lite0":
+        return EfficientNetLite0(config.preprocess.channels)
     if config.backbone.startswith("timm:"):
         return TimmBackbone(config.backbone.removeprefix("timm:"), config.preprocess.channels)
     if config.backbone not in RESNETS:

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
-from torchvision.ops import FrozenBatchNorm2d
+
+
+class FrozenBatchNorm2d(nn.Module):
+    """Batch norm of [B, C, H, W] whose statistics and affine part are buffers: loaded and saved, never trained."""
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        for name, value in (("weight", 1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", 1.0)):
+            self.register_buffer(name, torch.full((channels,), value))
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale, shift = (values[:, None, None] for values in norm_affine(self))
+        return x * scale + shift
 
 
 def norm_layer(kind: str, channels: int, eps: float = 1e-5) -> nn.Module:

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torchvision
 from torch import Tensor
 from torch._higher_order_ops import while_loop  # public as torch.while_loop only after torch 2.9
 
 from maskrcnn.ops import kernel_choice
 from maskrcnn.ops.boxes import iou
 from maskrcnn.ops.opaque_ops import opaque_operator
+from maskrcnn.ops.torchvision_operators import load_torchvision_operators
+
+load_torchvision_operators()
 
 
 def nms(boxes: Tensor, valid: Tensor, iou_threshold: float, group: Tensor | None = None) -> Tensor:
@@ -82,5 +84,5 @@ def _nms_torchvision(boxes: Tensor, valid: Tensor, iou_threshold: float, group: 
         for label in labels.unique():
             members = candidates[labels == label]
             order = torch.arange(len(members), 0, -1, dtype=torch.float32)
-            keep[row, members[torchvision.ops.nms(boxes[row, members], order, iou_threshold)]] = True
+            keep[row, members[torch.ops.torchvision.nms(boxes[row, members], order, iou_threshold)]] = True
     return keep.reshape(shape)

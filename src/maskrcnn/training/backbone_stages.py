@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.model.backbone import TimmBackbone
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
 STAGES = 5
@@ -19,14 +17,10 @@ STAGES = 5
 
 def stages(model: MaskRCNN) -> dict[str, int]:
     """Each backbone module's stage by its name within the backbone, without modules that contain several stages."""
-    body: nn.Module = model.backbone
-    ends = [f"layer{level}" for level in range(1, STAGES)]
-    if isinstance(model.backbone, TimmBackbone):
-        body, names = model.backbone.body, model.backbone.body.feature_info.module_name()  # type: ignore[operator, union-attr]
-        ends = [names[pick] for pick in model.backbone.picks]
+    body = model.get_submodule(_prefix(model).rstrip("."))
     modules = [name for name, _ in body.named_modules() if name]
     # timm writes "stages.0" of a network that it has flattened to "stages_0".
-    ends = [name if name in modules else name.replace(".", "_") for name in ends]
+    ends = [name if name in modules else name.replace(".", "_") for name in model.backbone.stage_ends]
     last = [max(place for place, name in enumerate(modules) if _within(name, end)) for end in ends]
     stage_of = {}
     for place, name in enumerate(modules):
@@ -76,4 +70,4 @@ def _within(name: str, module: str) -> bool:
 
 
 def _prefix(model: MaskRCNN) -> str:
-    return "backbone.body." if isinstance(model.backbone, TimmBackbone) else "backbone."
+    return "backbone.body." if hasattr(model.backbone, "body") else "backbone."
