@@ -38,6 +38,7 @@ EXAMPLE = re.compile(r"(<!-- not run: [^>]+ -->\n)?```(sh|python)\n(.*?)```", re
 SHORTER = {
     r"--overfit \d+": "--overfit 1 --minutes 1",
     r"--minutes \d+": "--minutes 0.02",
+    r"minutes=\d+": "minutes=0.02, workers=0, evaluations=1, canvas=64, batch_size=2",
     r"^maskrcnn train ": "maskrcnn train --workers 0 --evaluations 1 --canvas 64 --batch-size 2 ",
     r"^maskrcnn benchmark ": "maskrcnn benchmark --seconds 1 --sizes own --precision fp32 ",
 }
@@ -50,8 +51,8 @@ EXIT_CODES = {"--overfit": 1, "maskrcnn doctor DATA": 1}
 def desk(tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with what the pages name.
 
-    photo.jpg and photos; DATA and SRC with splits, labelled without; DATA16 of 16 bits and four channels; a model in
-    runs/mine.
+    photo.jpg and photos; DATA, SRC and balloon with splits, labelled without; DATA16 of 16 bits and four channels; a
+    model in runs/mine.
     """
     monkeypatch.chdir(desk := tmp_path)
     shutil.copy(Path(skimage.__file__).parent / "data" / "ihc.png", desk / "photo.jpg")
@@ -62,7 +63,8 @@ def desk(tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     small = quick("lite", preprocess={"short": (96, 96), "long": 160})
     save_checkpoint(MaskRCNN(small, ["disc", "triangle"]), desk / "runs" / "mine" / "best.safetensors")
     labelme_folder(desk / "labelled", desk / "DATA", "train", 4)
-    shutil.copytree(desk / "DATA", desk / "SRC")
+    for name in ("SRC", "balloon"):
+        shutil.copytree(desk / "DATA", desk / name)
     for split in ("train", "val"):
         write_coco(desk / "DATA16", split, 2, side=96)
         for picture in (desk / "DATA16" / split).glob("*.png"):
@@ -85,8 +87,6 @@ def run_line(line: str) -> None:
     elif words[:1] == ["make"]:
         assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE), line
     elif words:
-        for pattern, shorter in SHORTER.items():
-            line = re.sub(pattern, shorter, line)
         words = shlex.split(line, comments=True)
         assert words[0] == "maskrcnn", line
         result = CliRunner().invoke(app, words[1:])
@@ -99,6 +99,8 @@ def run_examples(page: str) -> None:
     for excuse, language, text in EXAMPLE.findall(page):
         if excuse:
             continue
+        for pattern, shorter in SHORTER.items():
+            text = re.sub(pattern, shorter, text, flags=re.MULTILINE)
         if language == "python":
             exec(re.sub(r"minutes=\d+", SHORT_RUN, text), names)
         else:

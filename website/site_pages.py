@@ -49,8 +49,6 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     books = sorted(page for page in ELSEWHERE if page.startswith("notebooks/"))
     assert config.nav is not None
     config.nav.insert(2, {"Notebooks": books})
-    if (ROOT / "docs" / "python.md").is_file():
-        config.nav.insert(2, {"Python": "python.md"})
     return config
 
 
