@@ -42,7 +42,6 @@ SHORTER = {
     r"^maskrcnn train ": "maskrcnn train --workers 0 --evaluations 1 --canvas 64 --batch-size 2 ",
     r"^maskrcnn benchmark ": "maskrcnn benchmark --seconds 1 --sizes own --precision fp32 ",
 }
-SHORT_RUN = "minutes=0.02, workers=0, evaluations=1, canvas=64, batch_size=2"
 # In seconds nothing is learned by heart, and the drawn shapes are few and measured on what is trained on.
 EXIT_CODES = {"--overfit": 1, "maskrcnn doctor DATA": 1}
 
@@ -51,8 +50,8 @@ EXIT_CODES = {"--overfit": 1, "maskrcnn doctor DATA": 1}
 def desk(tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with what the pages name.
 
-    photo.jpg and photos; DATA, SRC and balloon with splits, labelled without; DATA16 of 16 bits and four channels; a
-    model in runs/mine.
+    photo.jpg and photos; DATA and SRC with splits, labelled without; DATA16 of 16 bits and four channels; a model in
+    runs/mine.
     """
     monkeypatch.chdir(desk := tmp_path)
     shutil.copy(Path(skimage.__file__).parent / "data" / "ihc.png", desk / "photo.jpg")
@@ -63,8 +62,7 @@ def desk(tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     small = quick("lite", preprocess={"short": (96, 96), "long": 160})
     save_checkpoint(MaskRCNN(small, ["disc", "triangle"]), desk / "runs" / "mine" / "best.safetensors")
     labelme_folder(desk / "labelled", desk / "DATA", "train", 4)
-    for name in ("SRC", "balloon"):
-        shutil.copytree(desk / "DATA", desk / name)
+    shutil.copytree(desk / "DATA", desk / "SRC")
     for split in ("train", "val"):
         write_coco(desk / "DATA16", split, 2, side=96)
         for picture in (desk / "DATA16" / split).glob("*.png"):
@@ -102,7 +100,7 @@ def run_examples(page: str) -> None:
         for pattern, shorter in SHORTER.items():
             text = re.sub(pattern, shorter, text, flags=re.MULTILINE)
         if language == "python":
-            exec(re.sub(r"minutes=\d+", SHORT_RUN, text), names)
+            exec(text, names)
         else:
             for line in text.replace("\\\n", " ").splitlines():
                 run_line(line)
