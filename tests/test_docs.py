@@ -54,7 +54,7 @@ def desk(tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     runs/mine.
     """
     monkeypatch.chdir(desk := tmp_path)
-    shutil.copy(Path(skimage.__file__).parent / "data" / "ihc.png", desk / "photo.jpg")
+    shutil.copy(Path(skimage.__file__).parent / "data" / "astronaut.png", desk / "photo.jpg")
     shapes.rename(desk / "DATA")
     (desk / "photos").mkdir()
     for name in ("a.jpg", "b.jpg"):
