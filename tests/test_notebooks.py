@@ -28,10 +28,32 @@ KEY_OUTPUTS = {
         r"L = 0\.4076 \+ 0\.7001 \+ 0\.3657 \+ 0\.2201 \+ 0\.7001 = 2\.3936",
         r"24 coins labelled",
     ],
+    "2-train-on-your-own-data": [
+        r"36 images, classes \('disc', 'triangle'\)",
+        r"\d+ steps?; first and last losses:\n  objectness \d",
+        r"(disc|triangle) +mask AP +[\d.]+",
+        r"mask AP [\d.]+ on 8 pictures",
+    ],
+    "3-look-inside-a-trained-model": [
+        r"best anchor of each object: IoU 0\.\d+ to 0\.\d+",
+        r"after  NMS:  10: \d+%, .*1000: \d+%",
+        r"proposals near an object: mean IoU 0\.\d+ → 0\.\d+",
+        r"in the labelled boxes: +0\.\d+",
+        r"missed +\d+ errors cost",
+    ],
+    "4-deploy": [
+        r"onnx: boxes differ by at most 0\.\d+ pixels",
+        r"openvino: boxes differ by at most 0\.\d+ pixels",
+        r"torch: import of torch halted",
+        r"onnx +\d+ ms a photo",
+        r"astronaut\.jpg,1,[01]\.\d+,\d+\.\d%",
+        r"broken\.jpg,,,,cannot be read",
+    ],
 }
+QUICK = {"MASKRCNN_NOTEBOOK_MINUTES": "0.3"}  # of training
 # A proxy that does not exist stands before every address.
 OFFLINE = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
-FETCHING = re.compile(r"https?://|urllib|urlopen|requests|httpx|%pip|pip install|wget|curl|hf_hub|\bload\(\W*coco")
+FETCHING = re.compile(r"https?://|urllib|urlopen|requests|httpx|%pip|!pip|wget|curl|hf_hub|\bload\(\W*coco")
 
 
 def code(notebook: NotebookNode) -> list[NotebookNode]:
@@ -44,13 +66,13 @@ def printed(notebook: NotebookNode) -> str:
     return "\n".join(output.get("text") or output.get("data", {}).get("text/plain", "") for output in outputs)
 
 
-def test_each_has_key_outputs() -> None:
+def test_there_are_four_and_each_has_key_outputs() -> None:
     assert list(NOTEBOOKS) == list(KEY_OUTPUTS)
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_it_runs_from_the_top_and_shows_what_it_promises(name: str, tmp_path: Path) -> None:
-    notebook = execute(NOTEBOOKS[name], tmp_path, **OFFLINE)
+    notebook = execute(NOTEBOOKS[name], tmp_path, **OFFLINE, **QUICK)
     for text in (printed(notebook), printed(nbformat.read(NOTEBOOKS[name], 4))):
         for expected in KEY_OUTPUTS[name]:
             assert re.search(expected, text), (expected, text)
@@ -78,6 +100,13 @@ def test_only_the_first_cell_installs_and_only_where_the_package_is_missing(name
     assert first.source.count("%pip") == 1
     for cell in rest:
         assert not FETCHING.search(cell.source), cell.source
+
+
+def test_every_notebook_they_link_is_there() -> None:
+    for path in NOTEBOOKS.values():
+        for cell in nbformat.read(path, 4).cells:
+            for target in re.findall(r"\]\((?!http)([^)#]+)", cell.source if cell.cell_type == "markdown" else ""):
+                assert (FOLDER / target).is_file(), (path.name, target)
 
 
 def test_tidying_keeps_what_is_seen_and_makes_it_small() -> None:
