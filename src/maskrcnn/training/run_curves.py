@@ -60,7 +60,7 @@ def curves_svg(rows: Sequence[Mapping[str, float]], across: str = "step") -> str
     losses["total"] = _thinned([(row[across], sum(row[name] for name in LOSSES)) for row in steps])
     most_x = max(row[across] for row in rows) or 1.0
     # The first steps may be far above all others.
-    totals = sorted(y for _, y in losses["total"])
+    totals = sorted(y for _, y in losses["total"]) or [1.0]
     most_loss = _ceiling(1.1 * totals[int(0.95 * (len(totals) - 1))])
     most_score = _ceiling(max((y for line in scores.values() for _, y in line), default=0.0))
     parts = _panel("loss", losses, _Scale(44, most_x, most_loss), across)
@@ -119,7 +119,7 @@ def _ticks(most: float) -> list[float]:
 
 def _ceiling(value: float) -> float:
     """A value not below this one and above 0, with one or two significant digits."""
-    if not value > 0 or not math.isfinite(value):
+    if not value > 1e-12 or not math.isfinite(value):
         return 1.0
     unit = 10 ** math.floor(math.log10(value)) / 2
     return math.ceil(value / unit - 1e-9) * unit

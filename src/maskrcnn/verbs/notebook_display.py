@@ -72,7 +72,9 @@ class NotebookDisplay:
             self._line, self._share = "", 0.0
 
     def close(self) -> None:
-        """Show the final state."""
+        """Show the final state: of verbs other than `train`, the notes alone."""
+        if not self._rows:
+            self._line = ""
         if self._handle is not None or self._notes or self._rows:
             self._update(now=True)
 

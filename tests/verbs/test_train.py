@@ -1,0 +1,96 @@
+"""`maskrcnn.train`: what it returns, that it prints nothing, and how a run is stopped, resumed and kept apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+import maskrcnn
+from maskrcnn.datasets.open_dataset import open_dataset
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.output.output_lock import claim_folder
+from maskrcnn.training.recipe import Recipe
+from maskrcnn.training.training_result import TrainingResult
+from tests.small_learner import LEARNER, interrupt_at
+
+TINY = {**LEARNER, "backbone_norm": "batch"}
+QUICK = {
+    "model": TINY, "workers": 0, "device": "cpu", "precision": "fp32", "canvas": 64, "batch_size": 2, "evaluations": 1,
+}  # fmt: skip
+
+
+def test_a_run_is_returned_with_its_history_and_weights(
+    shapes: Path, tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    run = maskrcnn.train(shapes, tmp_path / "run", epochs=3, **QUICK)
+    assert capfd.readouterr() == ("", "")
+    assert (run.steps, run.images, run.interrupted, run.finished) == (6, 12, False, False)
+    steps = [row for row in run.history if "mask" in row]
+    assert [row["step"] for row in steps] == [1, 2, 3, 4, 5, 6]
+    (evaluation,) = [row for row in run.history if "mask_AP" in row]
+    assert evaluation["mask_AP"] == pytest.approx(run.best["mask_AP"])
+    assert run.weights == tmp_path / "run" / "best.safetensors"
+    assert run.model("cpu").names == ("disc", "triangle")
+    svg = run._repr_html_().partition("<svg")[2].partition("</svg>")[0]
+    assert len(list(ElementTree.fromstring(f"<svg{svg}</svg>").iter("polyline"))) == 8  # six losses, two AP
+    again = maskrcnn.train(resume=tmp_path / "run")
+    assert again.finished
+    assert (again.steps, again.best["mask_AP"]) == (6, pytest.approx(run.best["mask_AP"]))
+    assert "is finished" in str(again)
+
+
+def test_stopped_it_is_returned_and_goes_on(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        interrupt_at(2, patch)
+        run = maskrcnn.train(shapes, tmp_path / "run", epochs=2, **QUICK)
+    assert run.interrupted
+    assert f"maskrcnn.train(resume={str(tmp_path / 'run')!r})" in str(run)
+    assert f"maskrcnn.train(resume={str(tmp_path / 'run')!r})".replace("'", "&#x27;") in run._repr_html_()
+    run = maskrcnn.train(resume=tmp_path / "run", device="cpu")
+    assert (run.steps, run.interrupted) == (4, False)
+
+
+def test_open_data_and_a_recipe_serve_as_well(shapes: Path, tmp_path: Path) -> None:
+    recipe = Recipe(**{name: value for name, value in QUICK.items() if name != "device"}, epochs=1)
+    data = open_dataset(shapes, "train"), open_dataset(shapes, "val")
+    run = maskrcnn.train(data, tmp_path / "pair", recipe, device="cpu", epochs=2)
+    assert (run.steps, run.evaluation is not None) == (4, True)
+    run = maskrcnn.train(data[0], tmp_path / "alone", recipe, device="cpu")
+    assert (run.steps, run.evaluation, run.weights.name) == (2, None, "last.safetensors")
+    assert any("no val split" in note for note in run.notes)
+
+
+def test_a_folder_has_one_run_at_a_time(shapes: Path, tmp_path: Path) -> None:
+    with claim_folder(tmp_path / "run"), pytest.raises(MaskRCNNError, match="in use"):
+        maskrcnn.train(shapes, tmp_path / "run", **QUICK)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"minuets": 3}, "did you mean 'minutes'"),
+        ({"dispaly": True}, "did you mean 'display'"),
+        ({"model": "people"}, "use init"),
+        ({"batch_size": "many"}, "batch_size: "),
+        ({"overfit": 0}, "overfit: expected a whole number"),
+        ({"overfit": 1, "resume": "run"}, "do not go together"),
+        ({}, "expected DATA"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_is_named(arguments: dict, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MaskRCNNError, match=words):
+        maskrcnn.train(**arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_text_of_a_run_is_escaped(tmp_path: Path) -> None:
+    run = TrainingResult(tmp_path / "<b>run", 1, 1, 1.0, notes=["<script>alert(1)</script>\x1b"])
+    html = run._repr_html_()
+    assert "<script>" not in html
+    assert "<b>run" not in html
+    assert "&lt;script&gt;" in html
+    assert "\x1b" not in html
