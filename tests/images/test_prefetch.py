@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images import prefetch as module
-from maskrcnn.images.prefetch import batched, prefetch
+from maskrcnn.images.prefetch import batched, beside, prefetch
 
 
 class Reader:
@@ -176,3 +176,47 @@ def test_no_more_is_begun_while_much_waits(monkeypatch: pytest.MonkeyPatch) -> N
         assert next(results) == item
         assert len(begun) <= item + 8
     results.close()
+
+
+def test_items_are_used_in_order_beside_the_making_of_the_next() -> None:
+    user, taken = Reader(), []
+    main = threading.get_ident()
+
+    def items() -> Iterator[int]:
+        for item in (1, -2, 3, 4):
+            assert len(taken) - user.begun + user.running <= 1, "an item more waits than may"
+            taken.append(item)
+            yield item
+
+    found = list(beside(items(), user, 2))
+    assert [item.where if isinstance(item, MaskRCNNError) else item for item in found] == [10, "-2", 30, 40]
+    assert len(user.threads) == user.most == 1
+    assert main not in user.threads
+
+
+def test_the_next_item_is_made_while_one_is_used() -> None:
+    made = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 1
+        made.set()
+        yield 2
+
+    assert list(beside(items(), lambda item: made.wait(5), 2)) == [True, True]
+
+
+def test_what_was_taken_is_used_when_the_items_or_the_caller_stop() -> None:
+    user = Reader(0.05)
+
+    def items() -> Iterator[int]:
+        yield 1
+        yield 2
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(beside(items(), user, 3))
+    assert (user.begun, user.running) == (2, 0)
+    stopped = beside(iter(range(9)), user, 2)
+    next(stopped)
+    stopped.close()
+    assert user.running == 0

@@ -111,3 +111,16 @@ def test_without_images_the_model_is_not_opened(tmp_path: Path) -> None:
 )
 def test_each_expected_end_is_a_line_and_a_code(error: BaseException, expected: tuple[str, int]) -> None:
     assert message_and_code(error) == expected
+
+
+def test_ctrl_c_keeps_what_the_network_had_found(photos: list[Path], tmp_path: Path) -> None:
+    """Also what was still being drawn when the line of an earlier image was told."""
+
+    def say(line: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict_to_folder(photos, one_object, tmp_path / "out", say=say, warn=print)
+    rows = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    drawn = {path.stem for path in (tmp_path / "out").glob("*.png")}
+    assert 1 <= len(rows) == len(drawn)

@@ -1,11 +1,11 @@
-"""Prefetching: the images of the next batches are decoded in threads while one batch is in the network."""
+"""Threads beside the network: the next images are decoded, and the last results used, while it works on a batch."""
 
 from __future__ import annotations
 
 import itertools
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TypeVar
@@ -67,6 +67,33 @@ def prefetch(
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def beside(items: Iterable[T], use: Callable[[T], U], waiting: int) -> Generator[U | MaskRCNNError, None, None]:
+    """``use(item)`` of each item, in order, in a thread, while the iterator makes the next items.
+
+    A `MaskRCNNError` is yielded in place of its result. When the caller or ``items`` stop early, by an error or Ctrl-C,
+    what was taken from ``items`` is still used.
+
+    Args:
+        waiting: no further item is taken while this many are not used.
+    """
+
+    def use_or_error(item: T) -> U | MaskRCNNError:
+        try:
+            return use(item)
+        except MaskRCNNError as error:
+            return error
+
+    pending: deque[Future[U | MaskRCNNError]] = deque()
+    with ThreadPoolExecutor(1, "maskrcnn-use") as pool:
+        for item in items:
+            pending.append(pool.submit(use_or_error, item))
+            # Finished ones are told at once, so that progress is not behind by one image.
+            while pending and (len(pending) >= waiting or pending[0].done()):
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
 def batched(items: Iterable[T], size: int, fit: Callable[[list[T]], bool] = lambda group: True) -> Iterator[list[T]]:

@@ -1,4 +1,7 @@
-"""`maskrcnn.load`: a predictor of any checkpoint or exported model."""
+"""`maskrcnn.load`: a predictor of any checkpoint or exported model.
+
+torch is imported where a model needs it: one for onnxruntime or OpenVINO starts without.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,10 @@ from typing import Any
 
 from maskrcnn import runtime
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.inference.predictor import Predictor
-from maskrcnn.inference.torch_program import PROGRAM, open_program
 from maskrcnn.json_yaml import shown
 from maskrcnn.prediction.image_predictor import ImagePredictor
 from maskrcnn.prediction.predictor_origin import Origin
-from maskrcnn.weights.catalog import CATALOG, bundled_names, find_checkpoint
-from maskrcnn.weights.load import load_model
+from maskrcnn.runtime.artifact_contract import PROGRAM
 
 
 def load(
@@ -44,6 +44,9 @@ def load(
     if not isinstance(source, str | Path):
         raise MaskRCNNError(f"expected a model's name or path, found {shown(source)}", fix='such as load("coco")')
     if not is_exported(source):
+        from maskrcnn.inference.predictor import Predictor
+        from maskrcnn.weights.load import load_model
+
         origin = _origin(source, device, precision, names, config, size)
         model, report = load_model(source, names, config)
         predictor = Predictor(model, device, precision, report, size)
@@ -57,6 +60,8 @@ def load(
 
 def _origin(source: str | Path, device: str, precision: str, names: Any, config: Any, size: int | None) -> Origin:
     """Where a checkpoint is and how it is loaded. Bundled and catalog names mean the same in any process."""
+    from maskrcnn.weights.catalog import CATALOG, bundled_names, find_checkpoint
+
     files: list[Path] = []
     if str(source) not in (*bundled_names(), *CATALOG):
         files.append(source := find_checkpoint(source)[0].absolute())
@@ -85,6 +90,8 @@ def load_exported(
     """
     path = Path(path)
     if path.suffix.lower() == PROGRAM:
+        from maskrcnn.inference.torch_program import open_program
+
         file = path.absolute()
         origin = Origin.of(load_exported, file, path=file, device=device, precision=precision, trust=trust, size=size)
         predictor = runtime.Runtime(open_program(path, device, trust), size)

@@ -21,9 +21,7 @@ from torch.export import ExportedProgram
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.runtime.artifact import Artifact, as_file_error
-from maskrcnn.runtime.artifact_contract import INPUTS, METADATA_FILE, MIN_PROGRAM_SIDE, OUTPUTS
-
-PROGRAM = ".pt2"
+from maskrcnn.runtime.artifact_contract import INPUTS, METADATA_FILE, MIN_PROGRAM_SIDE, OUTPUTS, PROGRAM
 
 
 class ProgramSession:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from maskrcnn.errors import MaskRCNNError, exit_code
+from maskrcnn.images.prefetch import beside
 from maskrcnn.images.sources import ImageSource, resolve_sources
 from maskrcnn.prediction.image_predictor import ImagePredictor
 from maskrcnn.results.prediction_writer import PredictionWriter
@@ -16,6 +17,7 @@ from maskrcnn.text import plural
 
 Say = Callable[[str], None]
 Progress = Callable[[str, int], AbstractContextManager[Callable[[], object]]]
+RESULTS_WAITING = 2  # to be drawn and written, while the network works on the next images
 
 
 @dataclass
@@ -64,7 +66,7 @@ def predict_to_folder(
     """Segment the images of the sources and write an overlay of each and one predictions.json.
 
     An image that cannot be read, or whose overlay cannot be written, is skipped with a warning; the others are
-    unaffected.
+    unaffected. Results are drawn and written in a thread beside the network, in order.
 
     Args:
         sources: files, folders, patterns or addresses.
@@ -86,19 +88,26 @@ def predict_to_folder(
         for line in writer.notes if writer else ():
             warn(line)
         predictor = open_predictor()
-        with progress("segment", len(images)) as advance:
-            results = predictor.stream((source.path_or_url for source in images), score)
-            for source, result in zip(images, results, strict=True):
+
+        def write(found: tuple[ImageSource, Result | MaskRCNNError]) -> tuple[ImageSource, Result]:
+            source, result = found
+            if isinstance(result, MaskRCNNError):
+                raise result
+            if writer:
+                writer.add(source.name, source.stem, result)
+            return source, result
+
+        results = predictor.stream((source.path_or_url for source in images), score)
+        # Closed before the writer: what the network has found is written, whatever ends the loop.
+        written = closing(beside(zip(images, results, strict=True), write, RESULTS_WAITING))
+        with progress("segment", len(images)) as advance, written as all_done:
+            for done in all_done:
                 advance()
-                try:
-                    if isinstance(result, MaskRCNNError):
-                        raise result
-                    if writer:
-                        writer.add(source.name, source.stem, result)
-                except MaskRCNNError as error:
-                    warn(f"skipped {error}")
+                if isinstance(done, MaskRCNNError):
+                    warn(f"skipped {done}")
                     outcome.skipped += 1
                     continue
+                source, result = done
                 for note in result.notes:
                     warn(f"{source.name}: {note}")
                 say(f"{source.name}: {plural(len(result), 'object')}")

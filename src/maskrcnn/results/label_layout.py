@@ -88,9 +88,12 @@ class LabelLayout:
         for k in order:
             w, h = chips[k]
             best, best_cost = None, MAX_COST
-            for rank, (x, y) in enumerate(self._candidates(self.points[k], w, h, gap)):
-                cost = self._cost(x, y, w, h) + 0.012 * rank
-                if cost < best_cost and not _overlaps(occupied, x, y, w, h):
+            candidates = self._candidates(self.points[k], w, h, gap)
+            taken = _overlaps(occupied, candidates, w, h)
+            for rank, (x, y) in enumerate(candidates):
+                if (least := 0.012 * rank) >= best_cost:  # nor do later candidates cost less
+                    break
+                if not taken[rank] and (cost := self._cost(x, y, w, h) + least) < best_cost:
                     best, best_cost = (x, y), cost
             positions[k] = best
             if best is not None:
@@ -137,5 +140,7 @@ def _padded(x: int, y: int, w: int, h: int) -> np.ndarray:
     return np.array([[x - 1.0, y - 1.0, x + w + 1.0, y + h + 1.0]])
 
 
-def _overlaps(boxes: np.ndarray, x: int, y: int, w: int, h: int) -> bool:
-    return bool(((boxes[:, 0] < x + w) & (boxes[:, 2] > x) & (boxes[:, 1] < y + h) & (boxes[:, 3] > y)).any())
+def _overlaps(boxes: np.ndarray, corners: Sequence[tuple[int, int]], w: int, h: int) -> np.ndarray:
+    """Of labels of one size at C corners, bool [C]: whether any of the boxes [M, 4] is under it."""
+    x, y = np.array(corners).reshape(-1, 2).T[:, :, None]
+    return ((boxes[:, 0] < x + w) & (boxes[:, 2] > x) & (boxes[:, 1] < y + h) & (boxes[:, 3] > y)).any(axis=1)

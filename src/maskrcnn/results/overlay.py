@@ -7,6 +7,7 @@ Boxes are (x1, y1, x2, y2) in continuous pixels of the image; numpy and PIL only
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Sequence
 
@@ -30,6 +31,7 @@ FEW, CROWD = 12, 40
 MIN_FONT = 11.0
 
 
+@functools.cache
 def object_colour(index: int) -> RGB:
     """The colour of an object: golden-ratio hues in OKLCH, so that neighbours differ and all look equally strong.
 

@@ -41,6 +41,7 @@ OUTPUTS = ("boxes", "scores", "labels", "valid", "masks")
 DIVISOR = 32  # of the height and width of an input, in pixels
 MAX_SIDE = 8192  # height and width of an input
 MAX_BATCH = 1024
+PROGRAM = ".pt2"  # the suffix of a torch.export program
 # A torch.export program takes inputs of at least this height and width: below, the coarsest level of the pyramid is
 # one cell, which the exporter takes for a constant.
 MIN_PROGRAM_SIDE = 96
