@@ -18,19 +18,16 @@ class Pyramid(NamedTuple):
     levels: Sequence[Tensor]
     strides: Sequence[int]  # of the levels that RoIs are read from, the first ones
     table: Tensor  # [P, F], the cells of these levels in the order level, image, row, column
+    image_size: tuple[int, int]  # (height, width) of the padded network input
     sampling: int  # sample points a bin and axis, see `maskrcnn.model.roi_align.roi_align`
     aligned: bool
 
     @classmethod
     def of(cls, levels: Sequence[Tensor], strides: Sequence[int], sampling: int = 2, aligned: bool = False) -> Pyramid:
         rows = [level.permute(0, 2, 3, 1).reshape(-1, level.shape[1]) for level in levels[: len(strides)]]
-        return cls(levels, strides, torch.cat(rows), sampling, aligned)
-
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """(height, width) of the padded network input."""
-        height, width = self.levels[0].shape[2:]
-        return height * self.strides[0], width * self.strides[0]
+        height, width = levels[0].shape[2:]
+        image_size = height * strides[0], width * strides[0]
+        return cls(levels, strides, torch.cat(rows), image_size, sampling, aligned)
 
     def roi_align(self, boxes: Tensor, image_index: Tensor, bins: int) -> Tensor:
         """RoIAlign on the level that fits each RoI's size: all levels and images in one call.
