@@ -10,7 +10,14 @@ import torch
 import torchvision
 from PIL import features
 
-from maskrcnn.inference.device import bf16_instructions, has_fast_bf16, pick_device, pick_precision
+from maskrcnn.inference.device import (
+    BF16_GAIN,
+    bf16_instructions,
+    bf16_speed,
+    has_fast_bf16,
+    pick_device,
+    pick_precision,
+)
 from maskrcnn.inference.fused_model import WIDE
 from maskrcnn.ops.allocator import keep_freed_memory
 from maskrcnn.ops.fused_conv import fused_form
@@ -62,8 +69,17 @@ def _fast_forms() -> dict[str, str]:
         "linear layers": ", ".join(f"{linear_form(where, dtype)} {place}" for place, where, dtype in places),
         "winograd": f"yes, for fp32 on cpu, 3x3 convolutions of {WIDE} channels and more",
         "memory kept": "yes" if keep_freed_memory() else f"no ({obstacle})",
-        "bf16 on cpu": bf16_instructions() or "no instructions for it: slower than fp32",
+        "bf16 on cpu": _bf16_on_cpu(),
     }
+
+
+def _bf16_on_cpu() -> str:
+    """The instructions, and what training makes of them."""
+    if not bf16_instructions():
+        return "no instructions for it: slower than fp32"
+    taken = "bf16" if bf16_speed() >= BF16_GAIN else "fp32"
+    speed = f"a convolution trains at {bf16_speed():.1f} times the speed of fp32"
+    return f"{bf16_instructions()}; {speed}: auto trains in {taken}"
 
 
 def _cpu_cores() -> str:

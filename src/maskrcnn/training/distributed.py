@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from accelerate.utils import InitProcessGroupKwargs, set_seed
+from accelerate.state import AcceleratorState, PartialState
+from accelerate.utils import set_seed
 from torch import Tensor, nn
 
-from maskrcnn.inference.device import pick_device, pick_precision
+from maskrcnn.inference.device import pick_device
 from maskrcnn.model.batch import Batch
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.training.recipe import Recipe
@@ -27,24 +27,28 @@ T = TypeVar("T")
 PATIENCE = timedelta(hours=6)
 
 
-def build_accelerator(recipe: Recipe, device: str, folder: Path) -> tuple[Accelerator, str]:
-    """accelerate's state of this process, with torch's generators seeded; and the precision that "auto" stands for."""
+def join_processes(device: str) -> tuple[torch.device, Processes]:
+    """This process's device, and the processes of the run, which it joins."""
     picked = pick_device(device)
     if picked.type == "cuda" and picked.index is not None:
         torch.cuda.set_device(picked)
-    precision = pick_precision(recipe.precision, picked, training=True)
     # accelerate keeps one state a process: without this, a second run could not choose its precision.
     AcceleratorState._reset_state(reset_partial_state=True)
+    PartialState(cpu=picked.type == "cpu", timeout=PATIENCE)
+    return picked, Processes()
+
+
+def build_accelerator(recipe: Recipe, device: torch.device, precision: str, folder: Path) -> Accelerator:
+    """accelerate's state of this process, after `join_processes`, with torch's generators seeded."""
     accelerator = Accelerator(
         mixed_precision={"fp32": "no"}.get(precision, precision),
-        cpu=picked.type == "cpu",
+        cpu=device.type == "cpu",
         gradient_accumulation_steps=recipe.accumulate,
         log_with=list(recipe.track) or None,
         project_dir=str(folder),
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
     )
     set_seed(recipe.seed)
-    return accelerator, precision
+    return accelerator
 
 
 class Objective(nn.Module):

@@ -9,20 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch.utils.data import DataLoader
 
-from maskrcnn.config import Config, from_dict, preset, to_dict
+from maskrcnn.config import from_dict, to_dict
 from maskrcnn.datasets.dataset import Dataset
-from maskrcnn.datasets.survey.channel_statistics import input_settings
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.federated import is_federated
+from maskrcnn.inference.device import pick_precision
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.output.atomic_file import make_folder, write_text
 from maskrcnn.text import plural
 from maskrcnn.training import trackers
 from maskrcnn.training.batch_size import fix_batch_size
 from maskrcnn.training.class_examples import check_examples
-from maskrcnn.training.distributed import Processes, build_accelerator
+from maskrcnn.training.data_defaults import Settled, asked, settle, settle_as_before
+from maskrcnn.training.distributed import Processes, build_accelerator, join_processes
+from maskrcnn.training.initialisation import build_model
 from maskrcnn.training.interrupt import Interrupt
 from maskrcnn.training.learner import Learner
 from maskrcnn.training.recipe import Recipe
@@ -34,9 +37,6 @@ from maskrcnn.training.samples.loader import LoadedBatch, training_loader
 from maskrcnn.training.state import RunState, SavedRun, read_state, restore
 from maskrcnn.training.step_time import StepTimer, duration_text
 from maskrcnn.training.validation import Validation, measurable
-from maskrcnn.weights.any_checkpoint import read_any_checkpoint
-from maskrcnn.weights.backbone_weights import load_backbone
-from maskrcnn.weights.load import load_checkpoint
 from maskrcnn.weights.load_report import LoadReport
 
 WORKERS_A_CORE = 8
@@ -98,20 +98,32 @@ def prepare(
             unfinished run, or none that can be resumed with this recipe and data.
     """
     trackers.require(recipe.track)
-    accelerator, precision = build_accelerator(recipe, device, folder)
-    processes = Processes()
+    place, processes = join_processes(device)
     if processes.main and not resume:
         check_free(folder)
     saved = processes.broadcast(read_state(folder) if processes.main and resume else None)
+    precision = processes.broadcast(_precision(recipe, place, saved) if processes.main else "")
+    accelerator = build_accelerator(recipe, place, precision, folder)
     names = _class_names(recipe, train_data)
-    model, report = _build_model(recipe, names, saved, train_data)
+    report: LoadReport | None = None
+    if saved is not None:
+        asked_for, settled = saved.about.get("asked", {}), Settled(settle_as_before(recipe, saved.about), [])
+        model = MaskRCNN(from_dict(saved.about["config"]), names)
+    else:
+        # One process decides: the others may have other files at hand.
+        settled = processes.broadcast(settle(recipe, train_data, place) if processes.main else Settled(recipe, []))
+        asked_for = asked(recipe, settled.recipe)
+        model, report = build_model(settled.recipe, names, train_data)
+    recipe = settled.recipe
     log = _open_log(folder, display, resume, processes)
     _describe_data(log, names, train_data, val_data)
-    log.say(*(report.lines() if report else ()))
+    log.say(*settled.lines, *(report.lines() if report else ()))
     learner = Learner(model, recipe, accelerator, processes)
     images_before = saved.about["images_a_step"] if saved else None
     recipe, images_a_step = fix_batch_size(recipe, learner, len(train_data), log, images_before)
     about = _record_inputs(folder, recipe, images_a_step, train_data, source, learner, saved)
+    about |= {"asked": asked_for, "precision": precision, "device": place.type}
+    about["settled"] = saved.about.get("settled", []) if saved else settled.lines
     state = saved.state if saved else RunState()
     val_data, why_not = measurable(val_data, dict(zip(train_data.names, names, strict=True)), processes)
     if why_not:
@@ -146,28 +158,11 @@ def _class_names(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _build_model(
-    recipe: Recipe, names: tuple[str, ...], saved: SavedRun | None, dataset: Dataset
-) -> tuple[MaskRCNN, LoadReport | None]:
-    """The saved run's network, or the recipe's with weights of ``init`` or ``backbone_weights``; what was loaded."""
-    if saved is not None:
-        return MaskRCNN(from_dict(saved.about["config"]), names), None
-    if recipe.init:
-        checkpoint, notes = read_any_checkpoint(recipe.init)
-        model = MaskRCNN(_model_config(checkpoint.config, recipe, dataset), names)
-        report = load_checkpoint(model, checkpoint, recipe.init)
-        report.notes += notes
-        return model, report
-    model = MaskRCNN(_model_config(preset(recipe.preset), recipe, dataset), names)
-    return model, load_backbone(model, recipe.backbone_weights) if recipe.backbone_weights else None
-
-
-def _model_config(config: Config, recipe: Recipe, dataset: Dataset) -> Config:
-    """A configuration with the recipe's changes, and input settings for the channels of the data."""
-    config = config.replace(**recipe.model)
-    if "mean" in recipe.model.get("preprocess", {}):
-        return config
-    return config.replace(preprocess=input_settings(dataset, config.preprocess, recipe.channels))
+def _precision(recipe: Recipe, device: torch.device, saved: SavedRun | None) -> str:
+    """The recipe's precision; for "auto" that of the saved run on such a device, or what is fast here."""
+    if recipe.precision == "auto" and saved is not None and saved.about.get("device") == device.type:
+        return pick_precision(saved.about.get("precision", "auto"), device, training=True)
+    return pick_precision(recipe.precision, device, training=True)
 
 
 def _open_log(folder: Path, display: Display, resume: bool, processes: Processes) -> RunLog:

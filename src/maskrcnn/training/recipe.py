@@ -15,6 +15,7 @@ from maskrcnn.json_yaml import read_yaml, shown
 from maskrcnn.text import suggestion
 
 PEAK_RATES = {"adamw": 5e-4, "sgd": 0.01}
+AUTO, SCRATCH = "auto", "none"  # values of init beside a model
 USUAL_EPOCHS, USUAL_STEPS = 30, 300
 
 
@@ -43,7 +44,11 @@ class Recipe(BaseModel):
 
     preset: str = Field("lite", description="architecture: lite, resnet50_fpn or resnet50_fpn_v2")
     model: dict[str, Any] = Field(default_factory=dict, description="changes to the preset's settings")
-    init: Text | None = Field(None, description="checkpoint or model name to start from; rows go by class name")
+    init: Annotated[Text, BeforeValidator(lambda value: SCRATCH if value is None else value)] = Field(
+        AUTO,
+        description="checkpoint or model name to start from, rows go by class name; auto takes what is at hand "
+        "and suits network and data best, none starts from random weights",
+    )
     backbone_weights: Text | None = Field(None, description="ImageNet weights: a .pth, or package:NAME")
     names: tuple[Text, ...] | None = Field(None, description="other names for the data's classes, in their order")
 
@@ -168,7 +173,7 @@ def read_recipe(path: Path | None, changes: dict[str, Any]) -> Recipe:
     try:
         with errors_at(path):
             recipe = Recipe(**data)
-            if recipe.init is None:  # else the settings of the model are checked when the checkpoint is read
+            if recipe.init in (AUTO, SCRATCH):  # else the model's settings are checked when the checkpoint is read
                 preset(recipe.preset).replace(**recipe.model)
     except ValidationError as error:
         raise _first_mistake(error, path) from None

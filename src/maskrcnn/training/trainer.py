@@ -161,6 +161,7 @@ class Trainer:
             provenance = {
                 "maskrcnn": VERSION,
                 "recipe": self.prepared.about["recipe"],
+                "settled": self.prepared.about["settled"],
                 "steps": self.state.steps,
                 "images_seen": self.state.images,
                 "best": self.state.best,

@@ -18,7 +18,7 @@ from maskrcnn.weights.parameter_copy import is_rgb_layer_for, spread_rgb, withou
 from maskrcnn.weights.state_dict import strip_prefix
 from maskrcnn.weights.weight_file import read_weight_file
 
-_IN_PACKAGE = "package:"
+IN_PACKAGE = "package:"
 
 
 def load_backbone(model: MaskRCNN, source: str) -> LoadReport:
@@ -32,8 +32,8 @@ def load_backbone(model: MaskRCNN, source: str) -> LoadReport:
     Raises:
         MaskRCNNError: there is no such file or package, or the weights are of another network.
     """
-    in_package = source.startswith(_IN_PACKAGE)
-    path = _package_file(source.removeprefix(_IN_PACKAGE)) if in_package else find_checkpoint(source)[0]
+    in_package = source.startswith(IN_PACKAGE)
+    path = _package_file(source.removeprefix(IN_PACKAGE)) if in_package else find_checkpoint(source)[0]
     own = without_counters(getattr(model.backbone, "body", model.backbone).state_dict())
     state = strip_prefix(without_counters(read_weight_file(path).state), list(own))
     report = LoadReport(source)

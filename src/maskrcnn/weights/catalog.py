@@ -35,6 +35,7 @@ class CatalogEntry:
 
     name: str
     what: str
+    backbone: str
     licence: str
     measured: str
     file: str
@@ -43,6 +44,11 @@ class CatalogEntry:
     md5: str = ""
     config: dict[str, Any] = field(default_factory=dict)  # settings that cannot be inferred from the parameters
 
+    @property
+    def path(self) -> Path:
+        """Where the file lies once it is fetched: torch's folder of checkpoints."""
+        return fetched_file(self.file)
+
 
 def _torchvision(name: str, version: int, file: str, box: float, mask: float, **config: Any) -> CatalogEntry:
     """A COCO model of torchvision; the file's name ends in the beginning of its SHA-256."""
@@ -50,6 +56,7 @@ def _torchvision(name: str, version: int, file: str, box: float, mask: float, **
     return CatalogEntry(
         name,
         f"80 everyday classes, ResNet-50-FPN{run} (torchvision's v{version})",
+        "resnet50",
         "BSD-3-Clause",
         f"COCO val2017: box AP {box}, mask AP {mask} (published)",
         file,
@@ -65,6 +72,7 @@ def _detectron2(name: str, network: str, epochs: int, run: str, md5: str, box: f
     return CatalogEntry(
         name,
         f"80 everyday classes, {network}-FPN, {epochs} epochs (detectron2's zoo)",
+        "resnet101" if "101" in network else "resnet50",
         "CC BY-SA 3.0",
         f"COCO val2017: box AP {box}, mask AP {mask} (published)",
         file,
@@ -85,6 +93,13 @@ CATALOG: dict[str, CatalogEntry] = {
     )
 }
 _TERMS = {"CC BY-SA 3.0": ", https://creativecommons.org/licenses/by-sa/3.0/: name the authors, share alike"}
+
+
+def fetched_file(name: str) -> Path:
+    """Where torch keeps a file of this name that it has fetched, whether it is there or not."""
+    import torch
+
+    return Path(torch.hub.get_dir()) / "checkpoints" / name
 
 
 def bundled_names() -> list[str]:
@@ -121,7 +136,7 @@ def find_checkpoint(source: str | Path) -> tuple[Path, CatalogEntry | None]:
 def _fetch(entry: CatalogEntry) -> Path:
     import torch
 
-    path = Path(torch.hub.get_dir()) / "checkpoints" / entry.file
+    path = entry.path
     if path.is_file():
         return path
     print(f"fetching {entry.url}\nlicence: {entry.licence}{_TERMS.get(entry.licence, '')}", file=sys.stderr)

@@ -67,7 +67,7 @@ def suggest_settings(survey: Survey, config: Config, canvas: int) -> list[Sugges
     preprocess = _input_size(survey, config.preprocess)
     resized = config.replace(preprocess=preprocess.suggested)
     return [
-        *_limits(survey, config),
+        *detection_limits(survey.objects_an_image, config),
         preprocess,
         *_anchors(survey, config, resized),
         _canvas(survey, resized.preprocess, canvas),
@@ -79,23 +79,12 @@ def model_changes(suggestions: Sequence[Suggestion]) -> dict[str, Any]:
     return {item.setting: item.suggested for item in suggestions if item.differs and item.setting != "canvas"}
 
 
-def anchor_fit(sides: np.ndarray, config: Config, offset: float = 0.0) -> AnchorFit:
-    """How well the anchors of a model fit boxes of `sides` float [M, 2] = (width, height).
+def detection_limits(counts: np.ndarray, config: Config) -> list[Suggestion]:
+    """max_detections, and the numbers of proposals that it needs where they are too few.
 
     Args:
-        offset: of the anchors' centres from the boxes', along both axes, in strides of the anchors' level.
+        counts: int [N], objects of each image; at least one image.
     """
-    half = torch.from_numpy(sides / 2).float()
-    boxes, anchors = torch.cat((-half, half), dim=1), Anchors(config)
-    best = torch.zeros(len(boxes))
-    for shapes, stride in zip(anchors.shapes, anchors.strides, strict=True):
-        best = torch.maximum(best, iou(shapes.float() + offset * stride, boxes).amax(dim=0))
-    return AnchorFit(float((best >= 0.5).float().mean()), float(best.mean()))
-
-
-def _limits(survey: Survey, config: Config) -> list[Suggestion]:
-    """max_detections, and the numbers of proposals that it needs."""
-    counts = survey.objects_an_image
     most, usual = int(counts.max()), math.ceil(np.quantile(counts, 0.95))
     wanted = _multiple(most * SPARE, 10)
     suggested = max(config.max_detections, min(wanted, CANDIDATES))
@@ -112,6 +101,20 @@ def _limits(survey: Survey, config: Config) -> list[Suggestion]:
         if enough != present:
             found.append(Suggestion(setting, present, enough, f"twice the {suggested:,} detections"))
     return found
+
+
+def anchor_fit(sides: np.ndarray, config: Config, offset: float = 0.0) -> AnchorFit:
+    """How well the anchors of a model fit boxes of `sides` float [M, 2] = (width, height).
+
+    Args:
+        offset: of the anchors' centres from the boxes', along both axes, in strides of the anchors' level.
+    """
+    half = torch.from_numpy(sides / 2).float()
+    boxes, anchors = torch.cat((-half, half), dim=1), Anchors(config)
+    best = torch.zeros(len(boxes))
+    for shapes, stride in zip(anchors.shapes, anchors.strides, strict=True):
+        best = torch.maximum(best, iou(shapes.float() + offset * stride, boxes).amax(dim=0))
+    return AnchorFit(float((best >= 0.5).float().mean()), float(best.mean()))
 
 
 def _input_size(survey: Survey, present: Preprocess) -> Suggestion:

@@ -1,0 +1,85 @@
+"""Settings that a recipe leaves open, taken from the data: what a run begins with, and how many objects it may find.
+
+What a recipe gives is kept. What is settled here becomes part of the run's recipe: it is recorded, and kept when the
+run is resumed.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from maskrcnn.config import Config, preset
+from maskrcnn.datasets.dataset import Dataset
+from maskrcnn.datasets.survey.suggestions import detection_limits
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.training.initialisation import choose_init
+from maskrcnn.training.recipe import AUTO, SCRATCH, Recipe
+from maskrcnn.weights.any_checkpoint import read_any_checkpoint
+
+COUNTED = 200  # images whose objects are counted
+
+
+class Settled(NamedTuple):
+    """A recipe without open settings, and a line for each that was settled."""
+
+    recipe: Recipe
+    lines: list[str]
+
+
+def settle(recipe: Recipe, dataset: Dataset, device: torch.device) -> Settled:
+    """The recipe for this data. Raises `MaskRCNNError` if the weights that it names cannot be read."""
+    choice = choose_init(recipe, dataset, device)
+    lines = [f"init auto: {choice.why}"] if recipe.init == AUTO else []
+    recipe = recipe.model_copy(update={"init": choice.init, "backbone_weights": choice.backbone_weights})
+    config = preset(recipe.preset) if recipe.init == SCRATCH else read_any_checkpoint(recipe.init)[0].config
+    limits, line = _limits(recipe, dataset, config.replace(**recipe.model))
+    if limits:
+        lines.append(line)
+        recipe = recipe.model_copy(update={"model": {**recipe.model, **limits}})
+    return Settled(recipe, lines)
+
+
+def asked(recipe: Recipe, settled: Recipe) -> dict[str, Any]:
+    """What the recipe has, as JSON-ready data, for the settings that were settled."""
+    before, after = (json.loads(each.model_dump_json()) for each in (recipe, settled))
+    return {name: before[name] for name in before if before[name] != after[name]}
+
+
+def settle_as_before(recipe: Recipe, about: dict[str, Any]) -> Recipe:
+    """The recipe of a run to resume, with the settled values of the saved run where it asks for the same.
+
+    Args:
+        about: `PreparedRun.about` of the saved run.
+    """
+    given, saved = json.loads(recipe.model_dump_json()), about["recipe"]
+    before = {"init": AUTO, **about.get("asked", {})}
+    kept = {name: saved[name] for name, value in before.items() if name in saved and given[name] == value}
+    return recipe.model_copy(update=Recipe(**kept).model_dump(include=set(kept)))
+
+
+def _limits(recipe: Recipe, dataset: Dataset, config: Config) -> tuple[dict[str, Any], str]:
+    """Changes of the model for data with more objects an image than it returns, and the line about them."""
+    counts = _object_counts(dataset)
+    if "max_detections" in recipe.model or not len(counts):
+        return {}, ""
+    wanted, *rest = detection_limits(counts, config)
+    if not wanted.differs:
+        return {}, ""
+    changes = {item.setting: item.suggested for item in (wanted, *rest) if item.setting not in recipe.model}
+    return changes, f"max_detections {wanted.suggested}: {wanted.evidence}"
+
+
+def _object_counts(dataset: Dataset) -> np.ndarray:
+    """Objects of each image, crowds left out, of up to 200 images spread over the data; int64 [N]."""
+    counts = []
+    for index in np.unique(np.linspace(0, len(dataset) - 1, min(COUNTED, len(dataset))).astype(int)).tolist():
+        try:
+            annotations, _ = dataset.annotations(index)
+        except MaskRCNNError:
+            continue  # reported when the image is used
+        counts.append(sum(not annotation.crowd for annotation in annotations))
+    return np.array(counts, dtype=np.int64)

@@ -1,0 +1,120 @@
+"""The weights that a run begins with, and the choice that ``init: auto`` makes.
+
+Of what is at hand the first kind is taken that there is, nothing is fetched:
+
+1. models that fill backbone, pyramid and RPN of the network asked for. If there are several, each is tried on some
+   training images, as it is, and the one with the best `transfer_score` is taken;
+2. ImageNet weights of the backbone;
+3. models that fill the backbone only;
+4. random weights.
+
+A model brings its own settings, as with ``init: NAME``: anchors and input size are what its weights were trained for.
+The recipe's changes apply to them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from maskrcnn.config import Config, preset
+from maskrcnn.datasets.dataset import Dataset
+from maskrcnn.datasets.survey.channel_statistics import input_settings
+from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.training.recipe import AUTO, SCRATCH, Recipe
+from maskrcnn.training.transfer_score import IMAGES, transfer_score
+from maskrcnn.weights.any_checkpoint import read_any_checkpoint
+from maskrcnn.weights.backbone_weights import load_backbone
+from maskrcnn.weights.load import load_checkpoint
+from maskrcnn.weights.load_report import LoadReport
+from maskrcnn.weights.starting_weights import backbone_at_hand, models_at_hand, models_to_fetch
+
+_SAME = ("backbone", "backbone_norm", "backbone_groups")
+_TRIED = ("backbone", "fpn", "rpn")  # what a model has to fill to be tried
+
+
+class InitChoice(NamedTuple):
+    """What ``init: auto`` chose, as a recipe names it, and why."""
+
+    init: str
+    backbone_weights: str | None
+    why: str
+
+
+class _Candidate(NamedTuple):
+    name: str
+    model: MaskRCNN
+    missing: set[str]  # parts of the network that the checkpoint does not fill
+
+
+def build_model(recipe: Recipe, names: tuple[str, ...], dataset: Dataset) -> tuple[MaskRCNN, LoadReport | None]:
+    """The recipe's network with the weights of ``init`` or ``backbone_weights``; what was loaded."""
+    if recipe.init == SCRATCH:
+        model = MaskRCNN(model_config(preset(recipe.preset), recipe, dataset), names)
+        return model, load_backbone(model, recipe.backbone_weights) if recipe.backbone_weights else None
+    checkpoint, notes = read_any_checkpoint(recipe.init)
+    model = MaskRCNN(model_config(checkpoint.config, recipe, dataset), names)
+    report = load_checkpoint(model, checkpoint, recipe.init)
+    report.notes += notes
+    return model, report
+
+
+def model_config(config: Config, recipe: Recipe, dataset: Dataset) -> Config:
+    """A configuration with the recipe's changes, and input settings for the channels of the data."""
+    config = config.replace(**recipe.model)
+    if "mean" in recipe.model.get("preprocess", {}):
+        return config
+    return config.replace(preprocess=input_settings(dataset, config.preprocess, recipe.channels))
+
+
+def choose_init(recipe: Recipe, dataset: Dataset, device: torch.device) -> InitChoice:
+    """What ``init: auto`` stands for on this data and machine. torch's generators stay as they are."""
+    if recipe.init != AUTO:
+        return InitChoice(recipe.init, recipe.backbone_weights, "")
+    if recipe.backbone_weights:
+        return InitChoice(SCRATCH, recipe.backbone_weights, f"backbone weights {recipe.backbone_weights}, as given")
+    wanted = preset(recipe.preset).replace(**recipe.model)
+    with torch.random.fork_rng(devices=[]):
+        candidates = [found for name in models_at_hand() if (found := _candidate(name, wanted, recipe, dataset))]
+        whole = [candidate for candidate in candidates if not candidate.missing.intersection(_TRIED)]
+        if whole:
+            return _best_of(whole, wanted, recipe, dataset, device)
+    fetch = "".join(f"; --init {name} would fetch a trained model" for name in models_to_fetch(wanted)[:1])
+    if (weights := backbone_at_hand(wanted.backbone)) is not None:
+        return InitChoice(SCRATCH, weights, f"ImageNet weights of the backbone ({weights}){fetch}")
+    if candidates:
+        name = candidates[0].name
+        return InitChoice(name, None, f"{name}, whose backbone fits{fetch}")
+    why = f"random weights: none at hand fit the backbone {wanted.backbone}"
+    return InitChoice(SCRATCH, None, f"{why}{fetch or '; --backbone-weights FILE takes ImageNet weights of it'}")
+
+
+def _candidate(name: str, wanted: Config, recipe: Recipe, dataset: Dataset) -> _Candidate | None:
+    """A model at hand with the changes of the recipe; None if its backbone is not the one asked for.
+
+    Its input has the preset's size, so that all candidates see the images alike and take the same time.
+    """
+    checkpoint, _ = read_any_checkpoint(name)
+    if any(getattr(checkpoint.config, setting) != getattr(wanted, setting) for setting in _SAME):
+        return None
+    sizes = {"short": wanted.preprocess.short, "long": wanted.preprocess.long}
+    config = model_config(checkpoint.config, recipe, dataset).replace(preprocess=sizes)
+    model = MaskRCNN(config, checkpoint.names)
+    report = load_checkpoint(model, checkpoint, name)
+    missing = {key.partition(".")[0] for key, _ in report.reinitialised}
+    return None if "backbone" in missing else _Candidate(name, model.eval(), missing)
+
+
+def _best_of(
+    candidates: list[_Candidate], wanted: Config, recipe: Recipe, dataset: Dataset, device: torch.device
+) -> InitChoice:
+    """The candidate with the best score; the first of equals."""
+    first, *others = candidates
+    if not others:
+        return InitChoice(first.name, None, f"{first.name}, the only model at hand for this network")
+    scores = {item.name: transfer_score(item.model.to(device), dataset) for item in candidates}
+    best = max(scores, key=lambda name: scores[name].value)
+    rest = "; ".join(f"{name}: {score}" for name, score in scores.items() if name != best)
+    images = min(IMAGES, len(dataset))
+    return InitChoice(best, None, f"{best}, which suits {images} training images best ({scores[best]}; {rest})")
