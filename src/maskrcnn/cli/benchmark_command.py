@@ -8,9 +8,9 @@ import typer
 
 from maskrcnn.cli.console import bold, deliver_json, paragraph, say, show_table
 from maskrcnn.cli.options import SOURCES_HELP, Device, JsonFile, Model, Score, Trust
-from maskrcnn.cli.output_claim import own_file
 from maskrcnn.cli.progress import TerminalDisplay
 from maskrcnn.errors import SOME_SKIPPED
+from maskrcnn.verbs.claimed_output import own_file
 
 
 def benchmark(
@@ -48,7 +48,7 @@ def benchmark(
     from maskrcnn.benchmarking.speed_report import EXPLANATION, table_rows
     from maskrcnn.verbs.benchmark import benchmark as run
 
-    with own_file(json_out):
+    with own_file(json_out, TerminalDisplay()):
         display = TerminalDisplay(on_stderr=True, quiet=json_out == "-")
         report = run(sources, model, device, precision, sizes, batch_size, score, seconds, trust, display=display)
         if json_out != "-":

@@ -10,8 +10,8 @@ import typer
 from maskrcnn.cli.completion import preset_names
 from maskrcnn.cli.console import bold, deliver_json, say, styled
 from maskrcnn.cli.options import JsonFile, MaybeData
-from maskrcnn.cli.output_claim import own_file
 from maskrcnn.cli.progress import TerminalDisplay
+from maskrcnn.verbs.claimed_output import own_file
 
 if TYPE_CHECKING:
     from maskrcnn.datasets.doctor.diagnosis import Diagnosis
@@ -57,7 +57,7 @@ def doctor(
         raise typer.BadParameter("expected a folder with data, or --env", param_hint="DATA")
     from maskrcnn.verbs.doctor import doctor as run
 
-    with own_file(json_out):
+    with own_file(json_out, TerminalDisplay()):
         diagnosis = run(data, preset, fix, workers, display=TerminalDisplay(on_stderr=True))
         last = diagnosis if diagnosis.repair is None else diagnosis.repair.after
         if json_out != "-":

@@ -11,9 +11,9 @@ from maskrcnn.cli.completion import split_names
 from maskrcnn.cli.console import bold, deliver_json, say, show_problems
 from maskrcnn.cli.metrics_tables import show_class_metrics, show_metrics
 from maskrcnn.cli.options import Data, Device, JsonFile, MaxDetections, Model, Precision, Size, Trust, output
-from maskrcnn.cli.output_claim import own_file
 from maskrcnn.cli.progress import TerminalDisplay
 from maskrcnn.text import plural
+from maskrcnn.verbs.claimed_output import own_file
 
 
 def evaluate(
@@ -41,7 +41,7 @@ def evaluate(
     """
     from maskrcnn.verbs.evaluate import evaluate as run
 
-    with own_file(json_out):
+    with own_file(json_out, TerminalDisplay()):
         evaluation = run(
             model,
             data,
