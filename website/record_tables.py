@@ -52,13 +52,13 @@ def _model_page() -> str:
     heads = "".join(f" `{name}` |" for name in PRESETS)
     parts = [_MODEL]
     for title, kind in (("The network", Config), ("From image to input: `preprocess`", Preprocess)):
-        notes, rows = _comments(kind), [f"| setting |{heads} |", "|---|" + "---|" * (len(PRESETS) + 1)]
+        notes, rows = _comments(kind), [f"| setting | |{heads}", "|---|---|" + "---|" * len(PRESETS)]
         for field in dataclasses.fields(kind):
             if field.name in ("preprocess", "preset"):
                 continue
             owners = [config if kind is Config else config.preprocess for config in PRESETS.values()]
             values = "".join(f" `{_value(getattr(owner, field.name))}` |" for owner in owners)
-            rows.append(f"| `{field.name}` |{values} {table_cell(notes.get(field.name, ''))} |")
+            rows.append(f"| `{field.name}` | {table_cell(notes.get(field.name, ''))} |{values}")
         parts.append(f"## {title}\n\n" + "\n".join(rows) + "\n")
     return "\n".join(parts)
 
