@@ -72,7 +72,7 @@ def test_classes_that_differ_are_a_clear_error(shapes: Path, tmp_path: Path) -> 
 def test_the_limit_of_detections_is_passed_on(cells: Path, tmp_path: Path) -> None:
     code, text = run(cells, "--model", "nuclei", "--max-detections", 1, "--worst", 0, "--out", tmp_path / "out")
     assert code == 0, text
-    assert "The limit of 1 detections is reached in" in text
+    assert "The limit of 1 detection cuts off objects in 2 images" in text
     assert "<img" not in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 

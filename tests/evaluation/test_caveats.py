@@ -17,6 +17,7 @@ from maskrcnn.evaluation.caveats import FEW_STEPS, steps_of, too_few_steps
 from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.evaluation.evaluator import evaluate
+from maskrcnn.evaluation.subject import Subject
 from maskrcnn.evaluation.tables import TableBuilder
 from maskrcnn.inference.loading import load
 from maskrcnn.inference.predictor import Predictor
@@ -127,8 +128,8 @@ def test_others_are_not(oracle: MakeOracle, shapes: Path, provenance: dict[str, 
 
 
 def test_a_good_model_is_not_either() -> None:
-    assert list(too_few_steps(10, 80.0)) == []
-    assert [finding.topic for finding in too_few_steps(10, float("nan"))] == ["few-steps"]
+    assert list(too_few_steps(10, 80.0, Subject())) == []
+    assert [finding.topic for finding in too_few_steps(10, float("nan"), Subject())] == ["few-steps"]
 
 
 def test_the_steps_are_those_of_the_checkpoint(oracle: MakeOracle, shapes: Path, tmp_path: Path) -> None:

@@ -146,4 +146,7 @@ def test_json_is_plain_and_whole(oracle: MakeOracle, shapes: Path, first: str) -
     assert np.sum(content["confusion"]["counts"][:2]) == objects
     assert sum(image["truth"] for image in content["counting"]["images"]) == objects
     assert len(content["curves"]["classes"]["disc"]["f1"]) == len(content["curves"]["thresholds"])
-    assert content["next"][0].keys() == {"topic", "what", "evidence", "action"}
+    assert content["next"][0].keys() == {
+        *("topic", "what", "evidence", "action", "command"),
+        *("gain", "measure", "images", "decisive"),
+    }

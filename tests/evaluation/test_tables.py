@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from maskrcnn.annotations.objects import Objects
+from maskrcnn.evaluation.box_probe import BoxProbe
 from maskrcnn.evaluation.coco_metrics import CocoMetrics
 from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.evaluation.tables import TableBuilder
-from maskrcnn.evaluation.zero_ap import BoxProbe
 from maskrcnn.masks import Crop, Masks
 
 NAMES = ("a", "b", "c")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
+from maskrcnn.evaluation.box_probe import READINGS, BoxProbe
+from maskrcnn.evaluation.class_mixups import mixed_up_classes
 from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.evaluation.recommendation import Recommendation
+from maskrcnn.evaluation.subject import Subject
 from maskrcnn.evaluation.tables import TableBuilder
-from maskrcnn.evaluation.zero_ap import READINGS, BoxProbe, explain_zero_ap
+from maskrcnn.evaluation.zero_ap import explain_zero_ap, nothing_to_measure
 from maskrcnn.masks import Crop, Masks
 
 NAMES = ("cat", "dog", "bird")
@@ -23,7 +27,14 @@ def told(samples: list[EvaluatedImage], names: tuple[str, ...] = NAMES) -> dict[
     for sample in samples:
         builder.update(sample)
         probe.update(sample)
-    return {finding.topic: finding for finding in explain_zero_ap(builder.tables(), probe, names, 0.05)}
+    tables, subject = builder.tables(), Subject("mine", "my data", "val")
+    setup = [
+        *nothing_to_measure(tables, 0.05, subject),
+        *probe.advice(subject),
+        *mixed_up_classes(tables, names, subject),
+    ]
+    decisive = any(finding.decisive for finding in setup)
+    return {finding.topic: finding for finding in (*setup, *(() if decisive else explain_zero_ap(tables, subject)))}
 
 
 def good(simulate: Simulate) -> list[EvaluatedImage]:
@@ -71,7 +82,38 @@ def test_shifted_labels(simulate: Simulate) -> None:
         sample.labels = (sample.labels + 1) % 3
     found = told(samples)
     assert "labels-shifted" in found
-    assert "is called" in found["labels-shifted"].evidence
+    assert set(found) == {"labels-shifted"}
+    assert "'cat' as 'dog'" in found["labels-shifted"].evidence
+    assert found["labels-shifted"].command == "maskrcnn dataset view 'my data' --split val --out labels.png"
+
+
+def test_two_classes_that_changed_places(simulate: Simulate) -> None:
+    samples = good(simulate)
+    for sample in samples:
+        sample.labels = np.array([1, 0, 2])[sample.labels]
+    assert "'cat' as 'dog'" in told(samples)["labels-shifted"].evidence
+
+
+def test_a_confusion_is_no_exchange(simulate: Simulate) -> None:
+    samples = good(simulate)
+    for sample in samples:
+        sample.labels = np.where(sample.labels == 1, 0, sample.labels)
+    assert "labels-shifted" not in told(samples)
+
+
+@pytest.mark.parametrize(("x", "y"), [(0, 0), (1, 0), (14, -10), (-30, 0), (0, 8)])
+def test_labels_that_lie_beside_their_objects(simulate: Simulate, x: int, y: int) -> None:
+    samples = []
+    for sample in simulate(3, crowds=0, wrong_class=0, shift=0.05, cut=0.05, rate=4, largest=60):
+        boxes = sample.truth.boxes + np.array([x, y, x, y], dtype=np.float32)
+        samples.append(with_truth(sample, boxes=boxes, crops=[None] * len(boxes)))
+    found = told(samples)
+    assert ("labels-moved" in found) == (max(abs(x), abs(y)) > 5)
+    if "labels-moved" in found:
+        move = [int(number) for number in re.findall(r"[xy] ([+-]\d+)", found["labels-moved"].evidence)]
+        assert move == pytest.approx([-x, -y], abs=2)
+        side = f"{'right' if x > 0 else 'left'}" if x else f"{'below' if y > 0 else 'above'}"
+        assert side in found["labels-moved"].what
 
 
 def test_masks_apart_from_boxes(simulate: Simulate) -> None:

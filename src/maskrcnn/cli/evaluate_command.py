@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from maskrcnn.cli.completion import split_names
-from maskrcnn.cli.console import bold, deliver_json, say, show_problems
-from maskrcnn.cli.metrics_tables import show_class_metrics, show_metrics
+from maskrcnn.cli.console import deliver_json, say, show_problems
+from maskrcnn.cli.metrics_tables import show_class_metrics, show_metrics, show_next_steps
 from maskrcnn.cli.options import Data, Device, JsonFile, MaxDetections, Model, Precision, Size, Trust, output
 from maskrcnn.cli.progress import TerminalDisplay
 from maskrcnn.text import plural
@@ -58,11 +58,11 @@ def evaluate(
         code = show_problems(evaluation.all_problems)
         if json_out != "-":
             most = plural(evaluation.max_detections, "object")
-            show_metrics(evaluation, f"{plural(evaluation.images, 'image')}, at most {most} each")
+            certainty = f"; {evaluation.certainty()}" if evaluation.interval else ""
+            show_metrics(evaluation, f"{plural(evaluation.images, 'image')}, at most {most} each{certainty}")
             if len(evaluation.per_class) > 1:
                 show_class_metrics(evaluation)
-            for number, finding in enumerate(evaluation.findings, 1):
-                say(f"{number}. ", bold(finding.what), f" {finding.action}")
+            show_next_steps(evaluation.next_steps)
             say(f"report → {evaluation.report}")
         deliver_json({"model": model, "data": str(data), "split": evaluation.split, **evaluation.to_json()}, json_out)
     raise typer.Exit(code)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from maskrcnn.cli.console import show_table
+from maskrcnn.cli.console import bold, paragraph, say, show_table, styled
 from maskrcnn.text import plural
 
 if TYPE_CHECKING:
     from maskrcnn.evaluation.evaluation import Evaluation
+    from maskrcnn.evaluation.recommendation import Recommendation
 
 _MOST_CLASSES = 20
 
@@ -24,3 +26,15 @@ def show_class_metrics(evaluation: Evaluation) -> None:
     head, *rows = evaluation.class_rows()
     more = f", the {_MOST_CLASSES} with most objects; all are in the report" if len(rows) > _MOST_CLASSES else ""
     show_table([head, *rows[:_MOST_CLASSES]], f"{plural(len(rows), 'class')}{more}")
+
+
+def show_next_steps(steps: Sequence[Recommendation]) -> None:
+    """The next steps: the fact, its evidence and what to do, and what to type, on a line of its own to copy."""
+    if steps:
+        say("What to do next")
+    for number, step in enumerate(steps, 1):
+        say(f"{number}. ", bold(step.what))
+        expected = f" Expected: {step.expected}." if step.expected else ""
+        paragraph(f"{step.evidence} {step.action}{expected}", 3)
+        if step.command:
+            say("   ", styled(step.command, "cyan"))

@@ -61,12 +61,12 @@ def classify_errors(tables: Tables, matches: DetectionMatches) -> ErrorBreakdown
     missed = ~matches.region & ~matches.found
     missed[meant[meant >= 0]] = False
     size = np.digitize(tables.truths["area"], (32**2, 96**2), right=True)
-    ap50 = _mean_precision(tables, matches)
+    ap50 = mean_ap50(tables, matches)
     cost = {}
     for number, name in enumerate(KINDS[:-1]):
-        cost[name] = _mean_precision(*_corrected(tables, matches, meant, kind == number)) - ap50
-    cost["missed"] = _mean_precision(tables, matches, missed) - ap50
-    by_size = {name: _mean_precision(tables, matches, missed & (size == i)) - ap50 for i, name in enumerate(SIZES)}
+        cost[name] = mean_ap50(*_corrected(tables, matches, meant, kind == number)) - ap50
+    cost["missed"] = mean_ap50(tables, matches, missed) - ap50
+    by_size = {name: mean_ap50(tables, matches, missed & (size == i)) - ap50 for i, name in enumerate(SIZES)}
     return ErrorBreakdown(kind, meant, missed, size, ap50, cost, by_size)
 
 
@@ -115,8 +115,21 @@ def _corrected(
     return replace(tables, detections=detections[kept]), DetectionMatches(truth[kept], matches.region)
 
 
-def _mean_precision(tables: Tables, matches: DetectionMatches, excused: np.ndarray | None = None) -> float:
-    """AP50 in percent, NaN without objects; the objects `excused`, bool [T], need not be found."""
+def mean_ap50(
+    tables: Tables,
+    matches: DetectionMatches,
+    excused: np.ndarray | None = None,
+    dropped: np.ndarray | None = None,
+) -> float:
+    """AP50 in percent, NaN without objects.
+
+    Args:
+        excused: bool [T], objects that need not be found.
+        dropped: bool [D], wrong detections that are left out.
+    """
+    if dropped is not None:
+        tables = replace(tables, detections=tables.detections[~dropped])
+        matches = DetectionMatches(matches.truth[~dropped], matches.region)
     labels = tables.truths["label"][:0] if excused is None else tables.truths["label"][excused]
     counts = np.bincount(labels, minlength=len(tables.names)).tolist()
     # Without objects left to find, the AP is perfect.

@@ -90,9 +90,25 @@ class EvaluatedImage:
         """float64 [M]: the area that sorts objects by size: the label's own figure, else its mask's, else its box's."""
         if self.truth.areas is not None:
             return np.asarray(self.truth.areas, dtype=np.float64)
-        boxes = self.truth_xywh[:, 2] * self.truth_xywh[:, 3]
-        pairs = zip(self.truth.crops, boxes, strict=True)
+        return self.truth_pixels
+
+    @cached_property
+    def truth_box_areas(self) -> np.ndarray:
+        """float64 [M]: the area of each object's box."""
+        return self.truth_xywh[:, 2] * self.truth_xywh[:, 3]
+
+    @cached_property
+    def truth_pixels(self) -> np.ndarray:
+        """float64 [M]: the area of each object's mask, or of its box without one."""
+        pairs = zip(self.truth.crops, self.truth_box_areas, strict=True)
         return np.array([box if crop is None else crop.area for crop, box in pairs], dtype=np.float64)
+
+    @cached_property
+    def areas(self) -> np.ndarray:
+        """float64 [N]: the area of each detection's mask, or of its box where masks are not measured."""
+        if self.masks is None:
+            return self.xywh[:, 2] * self.xywh[:, 3]
+        return np.asarray(coco_mask.area(self.rle), dtype=np.float64).reshape(len(self.boxes))
 
     @cached_property
     def truth_rle(self) -> list[Any]:

@@ -12,7 +12,8 @@ from maskrcnn.annotations.problem import Problem
 from maskrcnn.annotations.problem_log import ProblemLog
 from maskrcnn.evaluation.analysis import Analysis
 from maskrcnn.evaluation.coco_metrics import known_mean
-from maskrcnn.evaluation.recommendation import Recommendation
+from maskrcnn.evaluation.image_resampling import Interval
+from maskrcnn.evaluation.recommendation import MOST, Recommendation
 from maskrcnn.html_table import escaped, html_lines, html_prose, html_table
 from maskrcnn.text import plural
 
@@ -32,7 +33,9 @@ class Evaluation:
         data_problems: labels that are not used, or not used as written.
         notes: on classes that only the model or only the data knows, and on federated labels.
         analysis: curves, confusion, errors, calibration, counts; None unless asked for.
-        findings: what to do next, most worthwhile first; empty without an analysis.
+        findings: all that the analysis suggests, most worthwhile first; empty without an analysis.
+        interval: of the mask AP (the box AP, if no object has a mask) over the classes that the model knows: where it
+            lies in 95 % of random choices of the images; None without an analysis, or where it is unknown.
         known: names of the data's classes that the model knows; None for all.
         model, data, split: what was measured on what, where that has a name.
         report: the page that was written on it, if one was.
@@ -46,6 +49,7 @@ class Evaluation:
     notes: list[Problem] = field(default_factory=list)
     analysis: Analysis | None = None
     findings: list[Recommendation] = field(default_factory=list)
+    interval: Interval | None = None
     known: Sequence[str] | None = None
     data_problems: ProblemLog = field(default_factory=ProblemLog)
     model: str = ""
@@ -68,6 +72,11 @@ class Evaluation:
         return {metric: known_mean([row.get(metric, math.nan) for row in rows]) for metric in self.metrics}
 
     @property
+    def next_steps(self) -> list[Recommendation]:
+        """The first three of `findings`: what to do next."""
+        return self.findings[:MOST]
+
+    @property
     def all_problems(self) -> list[Problem]:
         """Problems of the labels, images that could not be measured, and notes."""
         return [*self.data_problems, *self.problems, *self.notes]
@@ -76,6 +85,12 @@ class Evaluation:
         """Mask AP and box AP, those that could be measured."""
         values = {kind: self.known_metrics.get(f"{kind}_AP", math.nan) for kind in ("mask", "box")}
         return ", ".join(f"{kind} AP {value:.1f}" for kind, value in values.items() if not math.isnan(value))
+
+    def certainty(self) -> str:
+        """Between which values the AP lies in 95 % of random choices of the images, in words; "" if it is unknown."""
+        if self.interval is None or self.analysis is None:
+            return ""
+        return f"{self.analysis.tables.kind} AP {self.interval.low:.1f} to {self.interval.high:.1f} (95 %)"
 
     def metric_rows(self) -> list[tuple[str, ...]]:
         """A head and a row for boxes, masks and, where it was measured, their boundaries.
@@ -106,17 +121,19 @@ class Evaluation:
         return f"Evaluation({'; '.join(filter(None, (self.subject(), self.headline())))})"
 
     def __str__(self) -> str:
-        numbered = [f"{number}. {finding.what} {finding.action}" for number, finding in enumerate(self.findings, 1)]
+        numbered = [line for number, step in enumerate(self.next_steps, 1) for line in step.lines(number)]
         first = ": ".join(filter(None, (self.subject(), self.headline())))
         report = [f"report: {self.report}"] if self.report else []
         return "\n".join([first, *numbered, *map(str, self.all_problems), *report])
 
     def _repr_html_(self) -> str:
         classes = html_table(self.class_rows()) if len(self.per_class) > 1 and self.analysis is not None else ""
-        findings = "".join(
-            f"<li><b>{html_prose(finding.what)}</b> {html_prose(finding.action)}</li>" for finding in self.findings
+        steps = "".join(
+            f"<li><b>{html_prose(step.what)}</b> {html_prose(step.evidence)} {html_prose(step.action)}"
+            f"{f'<br><code>{escaped(step.command)}</code>' if step.command else ''}</li>"
+            for step in self.next_steps
         )
-        advice = f'<ol style="margin:.3em 0;max-width:60em">{findings}</ol>' if findings else ""
+        advice = f'<ol style="margin:.3em 0;max-width:60em">{steps}</ol>' if steps else ""
         lines = [*self.all_problems, *([f"report: {self.report}"] if self.report else [])]
         head = f"<div>{escaped(self.subject())}</div>"
         return f"<div>{head}{html_table(self.metric_rows())}{classes}{advice}{html_lines(lines)}</div>"
@@ -132,7 +149,9 @@ class Evaluation:
             "per_class": self.per_class,
             "problems": [str(problem) for problem in self.problems],
             "notes": [str(note) for note in self.notes],
-            "next": [asdict(finding) for finding in self.findings],
+            "interval": None if self.interval is None else dict(self.interval._asdict(), confidence=0.95),
+            "next": [asdict(step) for step in self.next_steps],
+            "also": [asdict(finding) for finding in self.findings[MOST:]],
         }
         if self.analysis is not None:
             content |= self.analysis.to_json()

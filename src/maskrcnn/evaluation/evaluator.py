@@ -11,13 +11,21 @@ from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.open_dataset import Source
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.analysis import analyse_tables
-from maskrcnn.evaluation.caveats import steps_of, too_few_steps, unknown_classes
+from maskrcnn.evaluation.box_probe import BoxProbe
+from maskrcnn.evaluation.caveats import other_class, steps_of, too_few_steps, unknown_classes
+from maskrcnn.evaluation.class_mixups import mixed_up_classes
 from maskrcnn.evaluation.coco_metrics import CocoMetrics
 from maskrcnn.evaluation.dataset_predictor import DatasetPredictor
+from maskrcnn.evaluation.deep_images import deep_image_advice
 from maskrcnn.evaluation.evaluation import Evaluation
+from maskrcnn.evaluation.facts import Facts
+from maskrcnn.evaluation.image_resampling import ImageResampling
 from maskrcnn.evaluation.next_steps import next_steps
+from maskrcnn.evaluation.shared_images import shared_image_advice, train_split, trained_on
+from maskrcnn.evaluation.subject import Subject
 from maskrcnn.evaluation.tables import TableBuilder, Tables
-from maskrcnn.evaluation.zero_ap import BoxProbe, explain_zero_ap
+from maskrcnn.evaluation.training_history import measured_ap, run_advice
+from maskrcnn.evaluation.zero_ap import explain_zero_ap, nothing_to_measure
 from maskrcnn.inference.loading import load
 from maskrcnn.prediction.image_predictor import ImagePredictor
 
@@ -31,6 +39,8 @@ def evaluate(
     max_detections: int | None = None,
     advance: Callable[[], None] = lambda: None,
     analyse: bool = False,
+    subject: Subject | None = None,
+    train: Dataset | None = None,
 ) -> Evaluation:
     """COCO box and mask AP of a model on a labelled data set.
 
@@ -41,6 +51,8 @@ def evaluate(
         max_detections: objects an image that count, for the model and the metrics alike; by default the model's limit.
         advance: called after each image.
         analyse: also analyse the errors and recommend what to do about them.
+        subject: names for the command lines of the recommendations; those of model and data, if they are paths.
+        train: the train split of the data, to find images that are measured and trained on; read if data is a path.
 
     Classes are matched by name; if model and data set have one class each, they are assumed to be the same.
 
@@ -48,7 +60,16 @@ def evaluate(
         MaskRCNNError: no class in common, or no image that could be measured.
     """
     predictor = model if isinstance(model, ImagePredictor) else load(model)
-    dataset = data if isinstance(data, Dataset) else Source(data).open_or_whole("val")[1]
+    if isinstance(data, Dataset):
+        dataset, split, trainable = data, "", True
+    else:
+        source = Source(data)
+        split, dataset = source.open_or_whole("val")
+        trainable = source.has("train")
+        train = train_split(source, split) if analyse else None
+    if subject is None:
+        name = "MODEL" if isinstance(model, ImagePredictor) else str(model)
+        subject = Subject(name, "DATA" if isinstance(data, Dataset) else str(data), split, trainable)
     builder, probe = TableBuilder(dataset.names), BoxProbe()
     problems: list[Problem] = []
     data_problems = ProblemLog(dataset.problems)
@@ -71,26 +92,54 @@ def evaluate(
     figures, notes = (metrics.compute(), metrics.per_class, done, predictions.limit), predictions.notes()
     evaluation = Evaluation(*figures, problems, notes, known=predictions.known, data_problems=data_problems)
     if analyse:
-        explain(evaluation, builder.tables(), probe, predictions)
+        explain(evaluation, builder.tables(), probe, predictions, subject, train)
     return evaluation
 
 
-def explain(evaluation: Evaluation, tables: Tables, probe: BoxProbe, predictions: DatasetPredictor) -> None:
-    """Fill in `analysis`, `findings` and the metrics that follow from them."""
+def explain(
+    evaluation: Evaluation,
+    tables: Tables,
+    probe: BoxProbe,
+    predictions: DatasetPredictor,
+    subject: Subject,
+    train: Dataset | None = None,
+) -> None:
+    """Fill in `analysis`, `findings`, `interval` and the metrics that follow from them."""
     analysis = analyse_tables(tables, predictions.limit)
     evaluation.analysis = analysis
     evaluation.metrics |= analysis.metrics()
     for row, more in zip(evaluation.per_class.values(), analysis.per_class(), strict=True):
         row |= more
-    unknown, metrics = evaluation.unknown, evaluation.known_metrics
+    predictor, dataset, unknown = predictions.predictor, predictions.dataset, evaluation.unknown
     if unknown:
         # Objects that the model cannot name would dominate all advice.
         tables = tables.without({tables.names.index(name) for name in unknown})
         analysis = analyse_tables(tables, predictions.limit)
-    score = metrics[f"{tables.kind}_AP"]
-    evaluation.findings = [*too_few_steps(steps_of(predictions.predictor), score), *unknown_classes(evaluation)]
-    if score >= _NOTHING:
-        evaluation.findings += next_steps(analysis, metrics, evaluation.per_class, predictions.config)
-    else:
-        names, threshold = predictions.predictor.names, predictions.config.score_threshold
-        evaluation.findings += explain_zero_ap(tables, probe, names, threshold)
+    resampling = ImageResampling(tables, tables.kind)
+    evaluation.interval = resampling.interval()
+    paths = [str(dataset.records[index].path) for index in tables.images["index"].tolist()]
+    facts = Facts(
+        analysis,
+        evaluation.known_metrics,
+        evaluation.per_class,
+        predictions.config,
+        subject,
+        evaluation.interval,
+        paths,
+        dataset,
+    )
+    shared = trained_on(dataset, train)[tables.images["index"]]
+    evaluation.findings = [
+        *too_few_steps(steps_of(predictor), facts.ap, subject),
+        *unknown_classes(evaluation, subject, predictor.names),
+        *shared_image_advice(shared, resampling, subject, paths),
+        *nothing_to_measure(tables, predictions.config.score_threshold, subject),
+        *probe.advice(subject),
+        *mixed_up_classes(tables, predictor.names, subject),
+        *deep_image_advice(facts),
+        *other_class(predictor.names, dataset.names, facts.ap, subject),
+    ]
+    if any(finding.decisive for finding in evaluation.findings):
+        return
+    run = run_advice(measured_ap(subject.model), subject)
+    evaluation.findings += explain_zero_ap(tables, subject) if facts.ap < _NOTHING else next_steps(facts, run)

@@ -23,8 +23,18 @@ LEAST_OVERLAP = 0.1
 _BOUNDARY_FROM = 0.5
 
 IMAGE = np.dtype([("id", "i8"), ("index", "i4"), ("height", "i4"), ("width", "i4"), ("found", "i4")])
-DETECTION = np.dtype([("image", "i4"), ("label", "i4"), ("score", "f8")])
-TRUTH = np.dtype([("image", "i4"), ("label", "i4"), ("area", "f8"), ("crowd", "?"), ("masked", "?")])
+DETECTION = np.dtype([("image", "i4"), ("label", "i4"), ("score", "f8"), ("pixels", "f8")])
+TRUTH = np.dtype(
+    [
+        ("image", "i4"),
+        ("label", "i4"),
+        ("area", "f8"),
+        ("pixels", "f8"),
+        ("fill", "f8"),
+        ("crowd", "?"),
+        ("masked", "?"),
+    ]
+)
 PAIR = np.dtype([("detection", "i4"), ("truth", "i4"), ("box", "f8"), ("mask", "f8"), ("boundary", "f8")])
 
 
@@ -35,8 +45,10 @@ class Tables:
     Attributes:
         names: class names that labels point into.
         images: `IMAGE` rows by rising id: index in the data set, size in pixels, number of detections the model gave.
-        detections: `DETECTION` rows, by image, and in each by falling score.
-        truths: `TRUTH` rows, by image. `area` is that by which metrics sort objects by size.
+        detections: `DETECTION` rows, by image, and in each by falling score. `pixels` is the area of the mask, or of
+            the box where masks are not measured.
+        truths: `TRUTH` rows, by image. `area` is that by which metrics sort objects by size, `pixels` that of the mask,
+            or of the box without one, and `fill` its share of the box.
         pairs: `PAIR` rows of a detection and a labelled object (row numbers) with an IoU of at least 0.1, in the order
             of the detections. `box`, `mask` and `boundary` are IoUs as COCO counts them; `boundary` is known from a
             mask IoU of 0.5 and for one class, else 0.
@@ -81,9 +93,11 @@ class TableBuilder:
         height, width = image.size
         found = len(order) if image.found is None else image.found
         self._add(IMAGE, 1, id=image.image_id, index=image.index, height=height, width=width, found=found)
-        self._add(DETECTION, len(order), image=number, label=image.labels[order], score=image.scores[order])
+        found_rows = {"label": image.labels[order], "score": image.scores[order], "pixels": image.areas[order]}
+        self._add(DETECTION, len(order), image=number, **found_rows)
         truth = image.truth
         truths = {"label": truth.labels, "area": image.truth_areas, "crowd": truth.crowd, "masked": image.masked}
+        truths |= {"pixels": image.truth_pixels, "fill": image.truth_pixels / np.maximum(image.truth_box_areas, 1e-9)}
         self._add(TRUTH, len(truth.boxes), image=number, **truths)
         box, mask = image.box_overlap()[order], image.mask_overlap()[order]
         pairs = rows, columns = np.nonzero(np.maximum(box, mask) >= LEAST_OVERLAP)

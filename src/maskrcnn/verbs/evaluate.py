@@ -36,14 +36,14 @@ def evaluate(
     """COCO box and mask AP of a model on a labelled data set, and what to do next; as `maskrcnn evaluate`.
 
         evaluation = maskrcnn.evaluate("runs/train/best.safetensors", "balloon")
-        evaluation.metrics["mask_AP"], evaluation.findings
+        evaluation.metrics["mask_AP"], evaluation.next_steps
 
     Args:
         model: a predictor, or what `maskrcnn.load` takes.
         data: a data set, or what `maskrcnn.open_dataset` takes.
         max_detections: objects an image that count, for the model and the metrics alike; by default the model's limit.
         advance: called after each image.
-        analyse: also analyse the errors and recommend what to do about them: `analysis` and `findings`.
+        analyse: also analyse the errors and recommend what to do about them: `analysis`, `findings` and `next_steps`.
         folder: write report.html and metrics.json here; nothing is written unless given.
         split: which part of the data; val unless given, or without one all of it, which `data_problems` says.
         worst: how many of the worst images the report shows.
@@ -64,6 +64,8 @@ def evaluate(
         from maskrcnn.evaluation.dataset_predictor import DatasetPredictor
         from maskrcnn.evaluation.evaluator import evaluate as measure
         from maskrcnn.evaluation.report.report_files import write_report
+        from maskrcnn.evaluation.shared_images import train_split
+        from maskrcnn.evaluation.subject import Subject
         from maskrcnn.inference.loading import load
         from maskrcnn.prediction.image_predictor import ImagePredictor
 
@@ -77,10 +79,13 @@ def evaluate(
         if isinstance(data, Dataset):
             if split is not None:
                 raise MaskRCNNError("split: an open data set is one split", fix="give the folder of the data")
-            dataset, where, part = data, "", ""
+            dataset, where, part, train, trainable = data, "", "", None, True
         else:
-            part, dataset = Source(data).open_or_default(split, "val")
+            source = Source(data)
+            part, dataset = source.open_or_default(split, "val")
+            train, trainable = train_split(source, part) if analyse else None, source.has("train")
             where = str(data)
+        subject = Subject(name or "MODEL", where or "DATA", part, trainable, size)
         with shown.bar("evaluate", len(dataset)) as bar:
 
             def step() -> None:
@@ -88,7 +93,7 @@ def evaluate(
                 if advance is not None:
                     advance()
 
-            evaluation = measure(predictor, dataset, max_detections, step, analyse)
+            evaluation = measure(predictor, dataset, max_detections, step, analyse, subject, train)
         evaluation.model, evaluation.data, evaluation.split = name, where, part
         if folder is not None:
             predictions = DatasetPredictor(predictor, dataset, max_detections)

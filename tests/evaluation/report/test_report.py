@@ -18,14 +18,15 @@ from PIL import Image
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.evaluation.box_probe import BoxProbe
 from maskrcnn.evaluation.dataset_predictor import DatasetPredictor
 from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.evaluation.evaluator import evaluate, explain
 from maskrcnn.evaluation.report.page import Page
 from maskrcnn.evaluation.report.report_files import write_report
+from maskrcnn.evaluation.subject import Subject
 from maskrcnn.evaluation.tables import TableBuilder
-from maskrcnn.evaluation.zero_ap import BoxProbe
 from maskrcnn.inference.predictor import Predictor
 
 MakeOracle = Callable[..., Predictor]
@@ -157,9 +158,12 @@ def page_of(samples: list[EvaluatedImage], names: tuple[str, ...]) -> str:
     class Bare(DatasetPredictor):
         def __init__(self) -> None:
             self.limit, self.config = 100, preset("lite")
-            self.predictor = type("Named", (), {"names": names})()
+            self.predictor = type("Named", (), {"names": names})()  # type: ignore[assignment]
+            record = type("Record", (), {"path": Path("a.png")})()
+            content = {"names": names, "records": [record], "__len__": lambda self: 1}
+            self.dataset = type("Images", (), {**content, "annotations": lambda self, index: ([], [])})()
 
-    explain(evaluation, builder.tables(), probe, Bare())
+    explain(evaluation, builder.tables(), probe, Bare(), Subject())
     return Page("model on data", "facts", evaluation, []).html()
 
 

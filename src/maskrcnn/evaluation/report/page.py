@@ -14,6 +14,7 @@ from maskrcnn.evaluation.coco_metrics import AREAS
 from maskrcnn.evaluation.confusion import confused_pairs, merge_classes
 from maskrcnn.evaluation.error_types import SIZES
 from maskrcnn.evaluation.evaluation import Evaluation
+from maskrcnn.evaluation.recommendation import Recommendation
 from maskrcnn.evaluation.report import figures
 from maskrcnn.evaluation.report.gallery import NEARLY, REGION, RIGHT, WRONG, WorstImage
 from maskrcnn.evaluation.report.markup import (
@@ -97,13 +98,18 @@ class Page:
         )
 
     def next_steps(self) -> str:
-        """The recommendations as a numbered list."""
-        items = "".join(
-            f'<li><p class="what">{html_prose(step.what)}</p><p class="muted">{html_prose(step.evidence)}</p>'
-            f'<p class="action">{html_prose(step.action)}</p></li>'
-            for step in self.evaluation.findings
+        """The three next steps as a numbered list, what else was noticed folded below it."""
+        evaluation = self.evaluation
+        if not evaluation.findings:
+            return text_paragraph("Nothing stands out in the figures below.")
+        steps = "".join(map(_step, evaluation.next_steps))
+        others = evaluation.findings[len(evaluation.next_steps) :]
+        lines = "".join(
+            f"<li><b>{html_prose(one.what)}</b> {html_prose(one.evidence)} {html_prose(one.action)}</li>"
+            for one in others
         )
-        return f'<ol class="next">{items}</ol>' if items else text_paragraph("Nothing stands out in the figures below.")
+        also = f"<details><summary>Also noticed ({len(others)})</summary><ul>{lines}</ul></details>" if others else ""
+        return f'<ol class="next">{steps}</ol>{also}'
 
     def key_figures(self) -> str:
         """Cards, and AP by size."""
@@ -114,6 +120,8 @@ class Page:
             main += f"; {number(self.evaluation.known_metrics['mask_AP'])} over the classes that the model knows"
         share = number(counting.relative_error * 100, 0, "%")
         at_threshold = f"at a score of {analysis.threshold:.2f}"
+        if certainty := self.evaluation.certainty():
+            main += f"; with other images like these {certainty}"
         cards = (
             card("Mask AP", number(metrics["mask_AP"]), main),
             card("Mask AP50", number(metrics["mask_AP50"]), "of 100: an overlap of a half is enough"),
@@ -242,6 +250,16 @@ class Page:
             "neither right nor wrong.",
         }
         return f"<dl>{''.join(f'<dt>{name}</dt><dd>{escape(text)}</dd>' for name, text in terms.items())}</dl>"
+
+
+def _step(step: Recommendation) -> str:
+    parts = [f'<p class="what">{html_prose(step.what)}</p><p class="muted">{html_prose(step.evidence)}</p>']
+    parts.append(f'<p class="action">{html_prose(step.action)}</p>')
+    if step.command:
+        parts.append(f'<pre class="command"><code>{escape(step.command)}</code></pre>')
+    if step.expected:
+        parts.append(f'<p class="muted">Expected: {escape(step.expected)}.</p>')
+    return f"<li>{''.join(parts)}</li>"
 
 
 def _pictures(image: WorstImage) -> str:
