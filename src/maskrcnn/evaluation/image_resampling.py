@@ -18,6 +18,7 @@ from maskrcnn.evaluation.matching import IOUS, match_detections
 from maskrcnn.evaluation.tables import Kind, Tables
 
 SAMPLES, _CONFIDENCE = 200, 0.95
+LEAST_IMAGES = 5
 # Numbers held at a time.
 _BUDGET = 2**24
 
@@ -64,8 +65,8 @@ class ImageResampling:
         return np.concatenate([self._mean(part) for part in np.array_split(counts, self._parts(len(counts)))])
 
     def interval(self, seed: int = 0) -> Interval | None:
-        """The 95 % interval; None for fewer than two images, or without objects."""
-        if self.images < 2:
+        """The 95 % interval; None for fewer than five images, of which there are too few draws, or without objects."""
+        if self.images < LEAST_IMAGES:
             return None
         drawn = np.random.default_rng(seed).multinomial(self.images, np.full(self.images, 1 / self.images), SAMPLES)
         values = self.ap(drawn)

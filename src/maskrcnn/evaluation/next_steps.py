@@ -12,6 +12,7 @@ from maskrcnn.evaluation.coco_metrics import known_mean
 from maskrcnn.evaluation.error_advice import error_steps, unlabelled_objects
 from maskrcnn.evaluation.error_types import mean_ap50
 from maskrcnn.evaluation.facts import Facts
+from maskrcnn.evaluation.image_resampling import LEAST_IMAGES
 from maskrcnn.evaluation.mask_advice import mask_advice
 from maskrcnn.evaluation.matching import class_precisions
 from maskrcnn.evaluation.recommendation import Recommendation, by_gain
@@ -169,9 +170,16 @@ def _never_predicted(facts: Facts) -> Iterator[Recommendation]:
 def _few_images(facts: Facts) -> Iterator[Recommendation]:
     """How far the figures can be trusted."""
     interval, images = facts.interval, len(facts.tables.images)
+    objects = int((~facts.analysis.matches.region).sum())
+    if images < LEAST_IMAGES:
+        yield Recommendation(
+            "few-images",
+            f"{plural(images, 'image')} {'is' if images == 1 else 'are'} too few to measure on: the AP says little.",
+            f"{plural(objects, 'object')} in {plural(images, 'image')}; each image changes the AP by many points.",
+            "Label more images to measure on, 20 to 100.",
+        )
     if interval is None or interval.half < _WIDE:
         return
-    objects = int((~facts.analysis.matches.region).sum())
     yield Recommendation(
         "few-images",
         f"{plural(images, 'image')} {'is' if images == 1 else 'are'} too few to tell small differences: the AP is "
