@@ -34,8 +34,8 @@ from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastL
 from maskrcnn.config import preset
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.inference.loading import load
-from maskrcnn.model.backbone import TimmBackbone
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.training.backbone_stages import freeze
 from maskrcnn.training.preparation import prepare
 from maskrcnn.training.recipe import read_recipe
 from maskrcnn.training.run_log import NoDisplay
@@ -95,24 +95,18 @@ def train_ours(train: Dataset, val: Dataset, minutes: float, seed: int, init: st
 
 
 class Backbone(nn.Module):
-    """timm's network with ImageNet weights behind torchvision's FPN, batch norms, stem and first stage frozen."""
+    """The network of `lite` with ImageNet weights behind torchvision's FPN; norms, stem and first stage are frozen."""
 
     def __init__(self) -> None:
         super().__init__()
         model = MaskRCNN(preset("lite"), ["object"])
         load_backbone(model, WEIGHTS)
-        assert isinstance(model.backbone, TimmBackbone)
-        self.body = freeze_batch_norm_2d(model.backbone.body)
-        self.picks: list[int] = model.backbone.picks
-        self.out_channels = 256
+        freeze(model, (0, 1))
+        self.body, self.out_channels = freeze_batch_norm_2d(model.backbone), 256
         self.fpn = FeaturePyramidNetwork(model.backbone.channels, self.out_channels, LastLevelMaxPool())
-        for name, value in self.body.named_parameters():
-            if name.startswith(("conv_stem", "bn1", "blocks.0.")):
-                value.requires_grad_(False)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        levels = self.body(images)
-        maps: dict[str, Tensor] = self.fpn({str(number): levels[pick] for number, pick in enumerate(self.picks)})
+        maps: dict[str, Tensor] = self.fpn({str(number): level for number, level in enumerate(self.body(images))})
         return maps
 
 
