@@ -14,6 +14,7 @@ from tests.runtime.conftest import small_config, write
 
 SCIENCE = ("scipy", "skimage", "matplotlib", "pandas")
 TRAINING = ("torchvision", "timm", "accelerate", "torch._dynamo", "torch._inductor", "sympy")
+HELP = ("numpy", "torch", *SCIENCE, *TRAINING)  # what no help needs
 COMMAND = "import sys; from maskrcnn.cli.main import run_command; code = run_command({words}); assert code == 0, code"
 
 
@@ -35,8 +36,28 @@ def test_the_package_alone_is_light() -> None:
     assert not imported("import maskrcnn", "numpy", "torch", *SCIENCE, *TRAINING)
 
 
-def test_help_needs_no_library_of_numbers() -> None:
-    assert not imported(COMMAND.format(words=["--help"]), "torch", *SCIENCE, *TRAINING)
+@pytest.mark.parametrize("words", [["--help"], ["dataset", "--help"], ["--version"]], ids=" ".join)
+def test_the_list_of_commands_needs_no_command(words: list[str]) -> None:
+    commands = [f"maskrcnn.cli.{name}_command" for name in ("predict", "train", "dataset_view")]
+    assert not imported(COMMAND.format(words=words), *commands, "maskrcnn.training", *HELP)
+    if words == ["--help"]:  # newer typers themselves take pydantic for all other words
+        assert not imported(COMMAND.format(words=words), "pydantic")
+
+
+def test_help_on_a_command_imports_that_command() -> None:
+    names = ("maskrcnn.cli.predict_command", "maskrcnn.training.recipe", *HELP)
+    assert imported(COMMAND.format(words=["predict", "--help"]), *names) == ["maskrcnn.cli.predict_command"]
+    assert imported(COMMAND.format(words=["train", "--help"]), *names) == ["maskrcnn.training.recipe"]
+
+
+def test_completion_imports_what_it_completes() -> None:
+    for line, wanted in (("maskrcnn pre", []), ("maskrcnn predict --sc", ["maskrcnn.cli.predict_command"])):
+        request = {"_MASKRCNN_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+        script = (
+            f"import os, sys; os.environ.update({request}); from maskrcnn.cli.main import app\n"
+            "try: app([], prog_name='maskrcnn')\nexcept SystemExit as end: assert end.code == 0"
+        )
+        assert imported(script, "maskrcnn.cli.predict_command", "maskrcnn.training.recipe", *HELP) == wanted
 
 
 def test_a_photo_with_a_bundled_model_needs_torch_alone(photo: Path) -> None:

@@ -122,7 +122,7 @@ def test_the_command_line_is_there_with_every_option(site: Path) -> None:
         text = text_of(site / "reference" / "cli" / f"{name}.html")
         assert "Exit code" in text
         for command in (verb, *getattr(verb, "commands", {}).values()):
-            for parameter in command.params:
+            for parameter in command.make_context(name, [], resilient_parsing=True).command.params:
                 written = parameter.opts if parameter.param_type_name == "option" else [parameter.metavar]
                 assert any(word and word in text for word in written), (name, parameter.name)
     assert re.search(

@@ -28,6 +28,7 @@ def command_pages() -> dict[str, str]:
 def _verb_page(verb: Any, parent: Any, level: int = 1) -> str:
     """Usage, arguments, options, defaults and exit codes of a verb; of a group, of each of its verbs."""
     with verb.make_context(verb.name, ["--help"], parent=parent, resilient_parsing=True) as context:
+        verb = context.command  # what is listed knows only its name and first line
         title = "#" * level
         parts = [f"{title} {context.command_path}", _prose(verb.help or "")]
         parts.append(f"```text\n{' '.join([context.command_path, *verb.collect_usage_pieces(context)])}\n```")

@@ -55,7 +55,7 @@ def commands() -> Iterator[tuple[str, Callable[..., None]]]:
         assert group is not None
         for command in group.registered_commands:
             assert command.callback is not None
-            yield f"{prefix}{command.name or command.callback.__name__}", command.callback
+            yield f"{prefix}{command.name}", command.callback()
 
 
 COMMANDS = dict(commands())

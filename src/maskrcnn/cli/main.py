@@ -1,28 +1,35 @@
-"""The command line, `maskrcnn VERB`. Heavy imports wait until a verb runs, so that --help answers at once."""
+"""The command line, `maskrcnn VERB`. A verb is imported when it is called, so that --help answers at once."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import typer
 
-from maskrcnn.cli.benchmark_command import benchmark
 from maskrcnn.cli.console import closing, fail, say
-from maskrcnn.cli.convert_command import convert
-from maskrcnn.cli.dataset_convert_command import dataset_convert
-from maskrcnn.cli.dataset_split_command import dataset_split
-from maskrcnn.cli.dataset_stats_command import dataset_stats
-from maskrcnn.cli.dataset_view_command import dataset_view
-from maskrcnn.cli.demo_command import demo
-from maskrcnn.cli.doctor_command import doctor
-from maskrcnn.cli.evaluate_command import evaluate
-from maskrcnn.cli.export_command import export
-from maskrcnn.cli.models_command import models
-from maskrcnn.cli.predict_command import predict
-from maskrcnn.cli.train_command import train
+from maskrcnn.cli.deferred_command import add_commands
 from maskrcnn.errors import ALL_FAILED, EXPECTED_ENDS, message_and_code
 from maskrcnn.text import replace_unencodable
+
+# The first lines of the commands' docstrings; a test compares them.
+COMMANDS = {
+    "predict": "Find the objects in images.",
+    "demo": "Try the bundled models on real photos; nothing is downloaded.",
+    "train": "Train on your own images.",
+    "evaluate": "Measure a model on labelled images.",
+    "doctor": "Find what is wrong with labelled images, and say what to do.",
+    "benchmark": "Measure how fast a model runs on this machine, and suggest settings.",
+    "export": "Export a model for another runtime, and check it there.",
+    "models": "List the models known by name.",
+    "convert": "Convert a checkpoint of another library to maskrcnn's format.",
+}
+DATASET_COMMANDS = {
+    "split": "Divide data into train, val and test.",
+    "stats": "Count and measure the objects.",
+    "view": "Draw contact sheets.",
+    "convert": "Write a data set in another format.",
+}
 
 app = typer.Typer(
     name="maskrcnn",
@@ -33,11 +40,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 dataset = typer.Typer(help="Look at data sets, split and convert them.", no_args_is_help=True)
-verb: Callable[..., None]
-for verb in (predict, demo, train, evaluate, doctor, benchmark, export, models, convert):
-    app.command()(verb)
-for verb in (dataset_split, dataset_stats, dataset_view, dataset_convert):
-    dataset.command(verb.__name__.removeprefix("dataset_"))(verb)
+add_commands(app, COMMANDS)
+add_commands(dataset, DATASET_COMMANDS, "dataset_")
 app.add_typer(dataset, name="dataset")
 
 
