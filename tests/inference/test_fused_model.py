@@ -86,6 +86,11 @@ def test_no_norm_of_a_preset_is_left(
 
 
 @torch.no_grad()
+def test_shortcuts_of_lite_are_summed_in_the_convolutions_before_them() -> None:
+    assert calls(for_inference(trained(quick("lite")), CPU, torch.float32).backbone) == []
+
+
+@torch.no_grad()
 def test_half_precision_is_near_and_scores_in_fp32(model: MaskRCNN) -> None:
     images, sizes = batch_of([3, 2])[:2]
     fast = for_inference(model, CPU, torch.bfloat16)
