@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import Crop
-from maskrcnn.results.overlay import count_line, draw_objects, object_colour
+from maskrcnn.results import overlay
+from maskrcnn.results.overlay import HALO_OPACITY, INK, count_line, draw_objects, object_colour
 
 
 def box_of(crop):
@@ -59,6 +60,35 @@ def test_the_outline_runs_along_the_edge_bright_between_dark_on_any_background()
             assert (drawn[30, 13] < background).all()
             assert (drawn[30, 16] < background).all()
         assert (drawn[30, 20] == background).all()
+
+
+@pytest.mark.parametrize("at_once", [1, 3000, overlay.INDICES])
+@pytest.mark.parametrize("width", [2.0, 3.7])
+def test_each_pixel_is_stroked_by_the_crack_nearest_to_it(at_once, width, monkeypatch):
+    """However many of them are computed together; the distances here are all against all."""
+    monkeypatch.setattr(overlay, "INDICES", at_once)
+    noise = np.random.default_rng(0).random((14, 17)) < 0.3
+    for crop in (disc(9, 12, 11), Crop(noise, 20, 18), Crop(noise[:1], 0, 0), square(8, 42, 32)):
+        whole = np.zeros((44, 54), dtype=bool)
+        whole[crop.y + 2 :, crop.x + 2 :][: crop.bitmap.shape[0], : crop.bitmap.shape[1]] = crop.bitmap
+        cracks = [(y, x + 0.5) for y, x in np.argwhere(whole[:, 1:] != whole[:, :-1])]
+        cracks += [(y + 0.5, x) for y, x in np.argwhere(whole[1:] != whole[:-1])]
+        pixels = np.stack(np.mgrid[2:42, 2:52], axis=-1)
+        distance = np.linalg.norm(pixels[:, :, None] - np.array(cracks), axis=-1).min(axis=-1)[..., None]
+        reach = np.ceil(width / 2 + 0.5 + max(1.0, width / 3))
+        halo = np.where(distance < reach, np.clip(reach - distance, 0, 1) * HALO_OPACITY, 0)
+        line = np.where(distance < reach, np.clip(width / 2 + 0.5 - distance, 0, 1), 0)
+        wanted = 120 * (1 - halo) + np.array(INK) * halo
+        wanted += (np.array(object_colour(0)) * 0.8 + 51 - wanted) * line
+        drawn = draw(grey(40, 50), [crop], line=width, opacity=0)
+        assert np.abs(drawn - wanted).max() <= 0.51
+
+
+def test_labels_do_not_depend_on_what_was_drawn_before():
+    crops = [disc(9, 30, 30 + 40 * k) for k in range(3)]
+    first = draw(grey(200, 200), crops, labels=True)
+    draw(grey(900, 700), [disc(60, 90, 200)], labels=True)
+    assert np.array_equal(draw(grey(200, 200), crops, labels=True), first)
 
 
 def test_lines_grow_with_the_image():

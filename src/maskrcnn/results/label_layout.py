@@ -6,6 +6,7 @@ Positions and sizes are whole pixels of the image, (x, y) of the top-left pixel 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -23,11 +24,22 @@ class Font:
 
     def __init__(self, size: float) -> None:
         self.size = size
-        self.face = ImageFont.load_default(size)
+        self.face = _face(size)
 
     def chip(self, text: str) -> tuple[int, int]:
         """(width, height) of the box around a line of text, its padding included."""
-        return int(np.ceil(self.face.getlength(text) + 0.8 * self.size)), int(np.ceil(1.45 * self.size))
+        return int(np.ceil(_length(text, self.size) + 0.8 * self.size)), int(np.ceil(1.45 * self.size))
+
+
+# Images of one size, as a folder often holds, have the same fonts and texts.
+@functools.lru_cache(maxsize=16)
+def _face(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
+@functools.lru_cache(maxsize=4096)
+def _length(text: str, size: float) -> float:
+    return _face(size).getlength(text)
 
 
 class ExtremePoints(NamedTuple):
@@ -45,9 +57,8 @@ def _extreme_points(crop: Crop, box: np.ndarray) -> ExtremePoints:
     if not bitmap.size:
         x1, y1, x2, y2 = (float(value) for value in box)
         return ExtremePoints((x1, y1, x2, y2), (x1 + x2) / 2, (x1 + x2) / 2, (y1 + y2) / 2, (y1 + y2) / 2)
-    top, bottom, left, right = (
-        float(np.flatnonzero(edge).mean()) + 0.5 for edge in (bitmap[0], bitmap[-1], bitmap[:, 0], bitmap[:, -1])
-    )
+    touching = (edge.nonzero()[0] for edge in (bitmap[0], bitmap[-1], bitmap[:, 0], bitmap[:, -1]))
+    top, bottom, left, right = (int(places.sum()) / places.size + 0.5 for places in touching)
     frame = (float(x), float(y), float(x + bitmap.shape[1]), float(y + bitmap.shape[0]))
     return ExtremePoints(frame, x + top, x + bottom, y + left, y + right)
 
@@ -132,7 +143,8 @@ class LabelLayout:
         """How many objects' area a label would hide, plus a little for lying on any object at all."""
         cell = self.cell
         hidden = self.share[y // cell : -(-(y + h) // cell), x // cell : -(-(x + w) // cell)]
-        return float(hidden.sum() + 0.4 * np.count_nonzero(hidden) / max(hidden.size, 1))
+        covered = np.count_nonzero(hidden)
+        return float(hidden.sum() + 0.4 * covered / hidden.size) if covered else 0.0
 
 
 def _padded(x: int, y: int, w: int, h: int) -> np.ndarray:

@@ -29,6 +29,7 @@ LABEL_OPACITY = 0.92
 # share. Above FEW, a legend replaces the labels if most have no room.
 FEW, CROWD = 12, 40
 MIN_FONT = 11.0
+INDICES = 20_000  # of pixels that a pen touches at once, which bounds memory
 
 
 @functools.cache
@@ -136,25 +137,33 @@ class _Pen:
         distance = np.hypot(dy, dx - 0.5).ravel()
         near = np.flatnonzero(distance < self.reach)
         near = near[np.argsort(-distance[near], kind="stable")]
-        self.dy, self.dx, distance = dy.ravel()[near], dx.ravel()[near], np.append(np.inf, distance[near])
+        self.dy, self.dx, distance = dy.ravel()[near, None], dx.ravel()[near, None], np.append(np.inf, distance[near])
+        self.ranks = np.arange(1, len(near) + 1, dtype=np.uint16)[:, None]
         self.line = np.clip(width / 2 + 0.5 - distance, 0, 1).astype(np.float32)
         self.halo = np.clip(self.reach - distance, 0, 1).astype(np.float32) * HALO_OPACITY
 
     def outline(self, canvas: np.ndarray, crop: Crop, colour: RGB) -> None:
         """Stroke the crop's edge on the canvas, uint8 [H, W, 3], in place."""
         margin = self.reach + 1
-        padded = np.pad(crop.bitmap, margin)
-        stride = padded.shape[1]
+        height, stride = (side + 2 * margin for side in crop.bitmap.shape)
+        padded = np.zeros((height, stride), dtype=bool)
+        padded[margin:-margin, margin:-margin] = crop.bitmap
         beside = np.flatnonzero(padded[:, 1:] != padded[:, :-1])
         beside += beside // (stride - 1)
         below = np.flatnonzero(padded[1:] != padded[:-1])
-        # Farthest offsets first: each pixel keeps the rank of its nearest crack, 0 if none is in reach.
+        # Farthest offsets first: each pixel keeps the rank of its nearest crack, 0 if none is in reach. Of values for
+        # one pixel in one assignment the last stays.
         nearest = np.zeros(padded.size, dtype=np.uint16)
-        for rank, (dy, dx) in enumerate(zip(self.dy, self.dx, strict=True), start=1):
-            nearest[beside + (dy * stride + dx)] = rank
-            nearest[below + (dx * stride + dy)] = rank
-        touched = np.flatnonzero(nearest)
-        ys, xs = touched // stride + (crop.y - margin), touched % stride + (crop.x - margin)
+        at_once = max(1, INDICES // max(beside.size + below.size, 1))
+        for start in range(0, len(self.ranks), at_once):
+            part = slice(start, start + at_once)
+            dy, dx = self.dy[part], self.dx[part]
+            reached = np.concatenate((beside + (dy * stride + dx), below + (dx * stride + dy)), axis=1)
+            nearest[reached] = self.ranks[part]
+        touched = nearest.nonzero()[0]
+        ys, xs = np.divmod(touched, stride)
+        ys += crop.y - margin
+        xs += crop.x - margin
         inside = (ys >= 0) & (ys < canvas.shape[0]) & (xs >= 0) & (xs < canvas.shape[1])
         ys, xs, ranks = ys[inside], xs[inside], nearest[touched[inside]]
         halo, line = self.halo[ranks, None], self.line[ranks, None]
@@ -226,11 +235,16 @@ def _write_chip(picture: Image.Image, corner: tuple[int, int], text: str, font: 
     """Write text on a rounded box whose top-left pixel is corner (x, y)."""
     w, h = font.chip(text)
     x, y = corner
-    radius = h * 0.28
     for inset, colour, opacity in ((0.0, INK, 0.55), (max(1.0, font.size / 14), paper, LABEL_OPACITY)):
-        # Drawn four times as large and averaged: PIL's own corners are jagged.
-        stencil = Image.new("L", (4 * w, 4 * h))
-        frame = (4 * inset, 4 * inset, 4 * (w - inset) - 1, 4 * (h - inset) - 1)
-        ImageDraw.Draw(stencil).rounded_rectangle(frame, 4 * (radius - inset), fill=round(255 * opacity))
-        picture.paste(colour, (x, y), stencil.reduce(4))
+        picture.paste(colour, (x, y), _rounded_box(w, h, inset, opacity))
     ImageDraw.Draw(picture).text((x + w / 2, y + h / 2), text, fill=ink, font=font.face, anchor="mm")
+
+
+@functools.lru_cache(maxsize=64)  # labels of one class differ in a digit
+def _rounded_box(width: int, height: int, inset: float, opacity: float) -> Image.Image:
+    """A box inside a margin, as a stencil of width x height pixels."""
+    # Drawn four times as large and averaged: PIL's own corners are jagged.
+    stencil = Image.new("L", (4 * width, 4 * height))
+    frame = (4 * inset, 4 * inset, 4 * (width - inset) - 1, 4 * (height - inset) - 1)
+    ImageDraw.Draw(stencil).rounded_rectangle(frame, 4 * (height * 0.28 - inset), fill=round(255 * opacity))
+    return stencil.reduce(4)
