@@ -25,8 +25,9 @@ from tests.distributions import ROOT, CleanEnvironment, Distributions, source_fi
 # Of the repository, not of the package: CI, and what git leaves out.
 NOT_IN_SDIST = re.compile(r"\.(ci|github)/|\.gitignore")
 GENERATED = re.compile(r"PKG-INFO|setup\.cfg|src/maskrcnn\.egg-info/.*")
-# Used where they are present: torch brings triton on some systems, and Pillow reads HEIF with pillow_heif.
-OPTIONAL = {"pillow_heif", "triton"}
+# Used where they are present: notebooks run in IPython, torch brings triton on some systems, and Pillow reads HEIF with
+# pillow_heif.
+OPTIONAL = {"IPython", "pillow_heif", "triton"}
 
 
 def metadata(wheel: Path) -> Message:
