@@ -2,9 +2,9 @@
 
     python benchmarks/startup.py --image photo.jpg --folder DATA/images
 
-Each command is a fresh process; all take turns, and medians are printed. The files are read once before, so that they
-come from memory. The folder is predicted in one process by the predictor alone and by the command; both must find the
-same objects. Run it where nothing else runs.
+Each command is a fresh process; all take turns, and medians of --runs are printed, after a run that brings the files
+into memory. The folder is predicted in one process by the predictor alone and by the command; both must find the same
+objects. What is running is told on standard error. Run it where nothing else runs.
 """
 
 from __future__ import annotations
@@ -56,15 +56,22 @@ def commands(image: str, onnx: Path, out: str) -> dict[str, list[str]]:
     }
 
 
-def cold(image: str, rounds: int, folder: Path) -> None:
+def tell(line: str) -> None:
+    """What is running, or was measured, while it goes on."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def cold(image: str, runs: int, folder: Path) -> None:
     """Print the medians of all commands."""
     onnx = folder / "nuclei.onnx"
+    tell("exporting nuclei to ONNX")
     timed(["-m", "maskrcnn", "export", "nuclei", "--format", "onnx", "--out", str(onnx)])
     found: dict[str, list[tuple[float, float]]] = {}
-    for number in range(rounds + 1):
+    for number in range(runs + 1):
         for name, words in commands(image, onnx, str(folder / "out")).items():
             wall, cpu, _ = timed(words)
-            if number:  # the first round brings the files into memory
+            tell(f"run {number} of {runs}: {name} {wall:.2f} s")
+            if number:  # the first brings the files into memory
                 found.setdefault(name, []).append((wall, cpu))
     print(f"{'':32s}{'wall s':>8s}{'CPU s':>8s}")
     for name, times in found.items():
@@ -72,16 +79,17 @@ def cold(image: str, rounds: int, folder: Path) -> None:
         print(f"{name:32s}{wall:8.2f}{cpu:8.2f}")
 
 
-def many(images: str, model: str, rounds: int, folder: Path) -> None:
+def many(images: str, model: str, runs: int, folder: Path) -> None:
     """Print the medians of the predictor's own time, of the command's less its start, and their ratio."""
     words = ["-m", "maskrcnn", "predict", images, "--model", model, "--out", str(folder / "many")]
     one = ["-m", "maskrcnn", "predict", str(next(iter(sorted(Path(images).iterdir())))), "--model", model]
     alone, whole, starts = [], [], []
-    for _ in range(rounds):
+    for number in range(1, runs + 1):
         rows, seconds = timed(["-c", PREDICTOR, model, images])[2].split()
         alone.append(float(seconds))
         whole.append(timed(words)[0])
         starts.append(timed([*one, "--out", str(folder / "one")])[0])
+        tell(f"run {number} of {runs}: predictor {alone[-1]:.1f} s, command {whole[-1]:.1f} s, one {starts[-1]:.1f} s")
         written = json.loads((folder / "many" / "predictions.json").read_text())
         assert len(written) == int(rows), f"the command found {len(written)} objects, the predictor {rows}"
     ours, command, start = map(statistics.median, (alone, whole, starts))
@@ -94,13 +102,13 @@ def main() -> None:
     parser.add_argument("--image", help="a photo, for the commands from nothing")
     parser.add_argument("--folder", help="a folder of images")
     parser.add_argument("--model", default="nuclei", help="for the folder")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--runs", type=int, default=7, help="of each command; half as many of the folder")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if chosen.image:
-            cold(chosen.image, chosen.rounds, Path(folder))
+            cold(chosen.image, chosen.runs, Path(folder))
         if chosen.folder:
-            many(chosen.folder, chosen.model, max(chosen.rounds // 2, 1), Path(folder))
+            many(chosen.folder, chosen.model, max(chosen.runs // 2, 1), Path(folder))
 
 
 if __name__ == "__main__":
