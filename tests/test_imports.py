@@ -60,6 +60,10 @@ def test_completion_imports_what_it_completes() -> None:
         assert imported(script, "maskrcnn.cli.predict_command", "maskrcnn.training.recipe", *HELP) == wanted
 
 
+def test_files_need_no_http() -> None:
+    assert not imported("import maskrcnn.prediction.prediction_run", "http.client", "urllib.request", "ssl", "torch")
+
+
 def test_a_photo_with_a_bundled_model_needs_torch_alone(photo: Path) -> None:
     words = ["predict", str(photo), "--out", str(photo.parent / "out"), "--device", "cpu"]
     assert imported(COMMAND.format(words=words), "torch", *SCIENCE, *TRAINING) == ["torch"]

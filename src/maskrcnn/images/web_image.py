@@ -1,15 +1,19 @@
-"""Downloads of images by http and https, within limits of size and time."""
+"""Downloads of images by http and https, within limits of size and time.
+
+The libraries of http are imported by a download: most images are files.
+"""
 
 from __future__ import annotations
 
-import http.client
 import re
 import time
-from urllib import request
-from urllib.error import HTTPError
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from maskrcnn.errors import MaskRCNNError
+
+if TYPE_CHECKING:
+    from urllib.request import OpenerDirector
 
 MAX_DOWNLOAD_BYTES = 256 * 2**20
 DOWNLOAD_SECONDS = 60.0
@@ -58,8 +62,10 @@ def _encoded(url: str) -> str:
     return urlunsplit((parts.scheme, f"{user}{at}{host}", *quoted, ""))
 
 
-def _opener() -> request.OpenerDirector:
+def _opener() -> OpenerDirector:
     """An opener for http and https alone: redirects to ftp, file or anything else fail."""
+    from urllib import request
+
     opener = request.OpenerDirector()
     for handler in (
         *(request.ProxyHandler, request.HTTPHandler, request.HTTPSHandler, request.HTTPRedirectHandler),
@@ -75,13 +81,17 @@ def download(url: str, *, max_bytes: int = MAX_DOWNLOAD_BYTES, seconds: float = 
     Raises:
         MaskRCNNError: it is no address, cannot be reached or refuses, holds more than max_bytes, or takes too long.
     """
+    import http.client
+    from urllib.error import HTTPError
+    from urllib.request import Request
+
     fix = "download it and give the file"
     too_large = MaskRCNNError(f"more than the {max_bytes:,} bytes allowed", where=url, fix=fix)
     too_slow = MaskRCNNError(f"not downloaded within {seconds:g} s", where=url, fix=fix)
     deadline = time.monotonic() + seconds
     content = bytearray()
     try:
-        asked = request.Request(_encoded(url), headers={"User-Agent": "maskrcnn"})
+        asked = Request(_encoded(url), headers={"User-Agent": "maskrcnn"})
         with _opener().open(asked, timeout=min(20.0, seconds)) as response:
             if int(response.headers.get("Content-Length") or 0) > max_bytes:
                 raise too_large
