@@ -64,7 +64,7 @@ class Subject:
         pairs = ", ".join(f"{_yaml(old)}: {_yaml(new)}" for old, new in names.items())
         text = f"val: {place}rename: {{{pairs}}}}}"
         return f"echo {shlex.quote(text)} > renamed.yaml; " + self._line(
-            "evaluate", "renamed.yaml", "--model", self.model
+            "evaluate", "renamed.yaml", "--model", self.model, *self._size
         )
 
     @property
