@@ -4,10 +4,11 @@
     python benchmarks/starts.py ../shared/data --out starts.jsonl --images 10 50
     python benchmarks/starts.py ../shared/data --out starts.jsonl --table
 
-Each run makes 120 steps of 4 images on a canvas of 320 pixels, is measured once, at its end, and adds a line to the
-results. Data, seeds and settings are the same for all three; pennfudan, which has no val split, is divided in
-`small_sets.py`. Of what is compared two things are known beforehand: `people` was trained on pennfudan, and `nuclei` on
-the train split of nuclei, so that those two rows measure how weights are kept and not what they transfer.
+Each run makes so many steps of 4 images on a canvas of 320 pixels, is measured once, at its end, and adds a line to the
+results. Data, seeds, steps and pixels are the same for all three; by hand, the start and the settings in `BY_HAND` are
+others. pennfudan, which has no val split, is divided in `small_sets.py`. Two rows measure how weights are kept and not
+what they transfer: `nuclei` was trained on the train split of nuclei, and `people` on all of pennfudan, the images that
+are measured here among them.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def measure(root: Path, cell: Cell, steps: int) -> dict[str, Any]:
 
 
 def table(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """Mask AP as a Markdown table: mean and spread over the seeds, largest less smallest."""
+    """Mask AP as a Markdown table: mean over the seeds, ± half of largest less smallest."""
     yield "| data | images | steps | scratch | `init: auto` | chosen | by hand | settings by hand |"
     yield "|---|---|---|---|---|---|---|---|"
     kinds = dict.fromkeys((row["cell"]["data"], row["cell"]["images"], row["steps"]) for row in rows)
@@ -107,7 +108,7 @@ def table(rows: list[dict[str, Any]]) -> Iterator[str]:
         for start in STARTS:
             of = (data, images, steps, start)
             found = [row for row in rows if (*_kind(row), row["cell"]["start"]) == of]
-            cells[start] = _summary([row["mask_AP"] or 0.0 for row in found])
+            cells[start] = _summary([row["mask_AP"] for row in found])
             if start == "auto":
                 chosen = ", ".join(sorted({row["init"] for row in found}))
         by_hand = ", ".join(f"{name} {value}" for name, value in BY_HAND[data].items())
