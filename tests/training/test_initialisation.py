@@ -14,11 +14,13 @@ from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.training import initialisation
+from maskrcnn.training.data_defaults import settle
 from maskrcnn.training.initialisation import InitChoice, choose_init
 from maskrcnn.training.preparation import PreparedRun
 from maskrcnn.training.recipe import Recipe, read_recipe
 from maskrcnn.training.transfer_score import TransferScore
 from maskrcnn.weights.any_checkpoint import read_any_checkpoint
+from maskrcnn.weights.catalog import CATALOG
 from maskrcnn.weights.checkpoint import save_checkpoint
 
 Build = Callable[..., tuple[PreparedRun, Any]]
@@ -31,7 +33,9 @@ def choice(recipe: Recipe, data: Path) -> InitChoice:
 
 def at_hand(monkeypatch: pytest.MonkeyPatch, *models: str, backbone: str | None = None) -> None:
     monkeypatch.setattr(initialisation, "models_at_hand", lambda: list(models))
-    monkeypatch.setattr(initialisation, "backbone_at_hand", lambda name: backbone)
+    monkeypatch.setattr(initialisation, "backbones_at_hand", lambda name: [backbone] if backbone else [])
+    if backbone:
+        monkeypatch.setattr(initialisation, "load_backbone", lambda model, source: None)
 
 
 def forbid_scores(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,6 +108,29 @@ def test_a_model_that_fills_only_the_backbone_comes_after_imagenet_weights(
     assert choice(recipe, shapes)[:2] == ("none", "lite.pth")
     at_hand(monkeypatch, "people")
     assert choice(recipe, shapes)[:2] == ("people", None)
+
+
+def test_damaged_downloads_are_left_out_with_a_line(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of another backbone are not even read."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
+    downloads = tmp_path / "cache" / "hub" / "checkpoints"
+    downloads.mkdir(parents=True)
+    model, backbone = downloads / CATALOG["coco"].file, downloads / "resnet50-0676ba61.pth"
+    for file in (model, backbone):
+        file.write_bytes(b"PK\x03\x04 the beginning of an archive")
+    monkeypatch.setattr(initialisation, "transfer_score", lambda model, dataset: TransferScore(0.5, 0.5))
+    found = choice(Recipe(), shapes)
+    assert (found.init, found.left_out) == ("nuclei", ())
+    recipe = Recipe(preset="resnet50_fpn")
+    found = choice(recipe, shapes)
+    assert (found.init, found.backbone_weights) == ("none", None)
+    of_model, of_backbone = found.left_out
+    assert of_model.startswith(f"coco at hand is not used: {model}: ")
+    assert of_backbone.startswith(f"{backbone} at hand is not used: ")
+    monkeypatch.setattr("maskrcnn.training.data_defaults.choose_init", lambda *arguments: found)
+    assert settle(recipe, open_dataset(shapes, "train"), CPU).lines == [f"init auto: {found.why}", *found.left_out]
 
 
 def test_what_is_given_wins(shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:

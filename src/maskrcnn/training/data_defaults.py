@@ -33,7 +33,7 @@ class Settled(NamedTuple):
 def settle(recipe: Recipe, dataset: Dataset, device: torch.device) -> Settled:
     """The recipe for this data. Raises `MaskRCNNError` if the weights that it names cannot be read."""
     choice = choose_init(recipe, dataset, device)
-    lines = [f"init auto: {choice.why}"] if recipe.init == AUTO else []
+    lines = [f"init auto: {choice.why}", *choice.left_out] if recipe.init == AUTO else []
     recipe = recipe.model_copy(update={"init": choice.init, "backbone_weights": choice.backbone_weights})
     config = preset(recipe.preset) if recipe.init == SCRATCH else read_any_checkpoint(recipe.init)[0].config
     limits, line = _limits(recipe, dataset, config.replace(**recipe.model))

@@ -8,6 +8,8 @@ Of what is at hand the first kind is taken that there is, nothing is fetched:
 3. models that fill the backbone only;
 4. random weights.
 
+What cannot be read is left out, with a line: it may be the rest of a download that was cut off.
+
 A model brings its own settings, as with ``init: NAME``: anchors and input size are what its weights were trained for.
 The recipe's changes apply to them.
 """
@@ -21,25 +23,29 @@ import torch
 from maskrcnn.config import Config, preset
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.survey.channel_statistics import input_settings
+from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.training.recipe import AUTO, SCRATCH, Recipe
 from maskrcnn.training.transfer_score import IMAGES, transfer_score
 from maskrcnn.weights.any_checkpoint import read_any_checkpoint
 from maskrcnn.weights.backbone_weights import load_backbone
+from maskrcnn.weights.catalog import CATALOG
+from maskrcnn.weights.checkpoint import Checkpoint
 from maskrcnn.weights.load import load_checkpoint
 from maskrcnn.weights.load_report import LoadReport
-from maskrcnn.weights.starting_weights import backbone_at_hand, models_at_hand, models_to_fetch
+from maskrcnn.weights.starting_weights import backbones_at_hand, models_at_hand, models_to_fetch
 
 _SAME = ("backbone", "backbone_norm", "backbone_groups")
 _TRIED = ("backbone", "fpn", "rpn")  # what a model has to fill to be tried
 
 
 class InitChoice(NamedTuple):
-    """What ``init: auto`` chose, as a recipe names it, and why."""
+    """What ``init: auto`` chose, as a recipe names it, and why; and a line for each file that could not be read."""
 
     init: str
     backbone_weights: str | None
     why: str
+    left_out: tuple[str, ...] = ()
 
 
 class _Candidate(NamedTuple):
@@ -74,14 +80,20 @@ def choose_init(recipe: Recipe, dataset: Dataset, device: torch.device) -> InitC
         return InitChoice(recipe.init, recipe.backbone_weights, "")
     if recipe.backbone_weights:
         return InitChoice(SCRATCH, recipe.backbone_weights, f"backbone weights {recipe.backbone_weights}, as given")
-    wanted = preset(recipe.preset).replace(**recipe.model)
+    wanted, left_out = preset(recipe.preset).replace(**recipe.model), []
     with torch.random.fork_rng(devices=[]):
-        candidates = [found for name in models_at_hand() if (found := _candidate(name, wanted, recipe, dataset))]
-        whole = [candidate for candidate in candidates if not candidate.missing.intersection(_TRIED)]
-        if whole:
-            return _best_of(whole, wanted, recipe, dataset, device)
+        found = _choose(wanted, recipe, dataset, device, left_out)
+    return found._replace(left_out=tuple(left_out))
+
+
+def _choose(wanted: Config, recipe: Recipe, dataset: Dataset, device: torch.device, left_out: list[str]) -> InitChoice:
+    """The choice by the rule above; a line for each file that cannot be read goes to ``left_out``."""
+    candidates = _candidates(wanted, recipe, dataset, left_out)
+    whole = [candidate for candidate in candidates if not candidate.missing.intersection(_TRIED)]
+    if whole:
+        return _best_of(whole, wanted, recipe, dataset, device)
     fetch = "".join(f"; --init {name} would fetch a trained model" for name in models_to_fetch(wanted)[:1])
-    if (weights := backbone_at_hand(wanted.backbone)) is not None:
+    if (weights := _imagenet_weights(wanted, recipe, dataset, left_out)) is not None:
         return InitChoice(SCRATCH, weights, f"ImageNet weights of the backbone ({weights}){fetch}")
     if candidates:
         name = candidates[0].name
@@ -90,12 +102,29 @@ def choose_init(recipe: Recipe, dataset: Dataset, device: torch.device) -> InitC
     return InitChoice(SCRATCH, None, f"{why}{fetch or '; --backbone-weights FILE takes ImageNet weights of it'}")
 
 
-def _candidate(name: str, wanted: Config, recipe: Recipe, dataset: Dataset) -> _Candidate | None:
+def _candidates(wanted: Config, recipe: Recipe, dataset: Dataset, left_out: list[str]) -> list[_Candidate]:
+    """The models at hand whose backbone is the one asked for; files that are known to be of another are not read."""
+    found = []
+    for name in models_at_hand():
+        if name in CATALOG and CATALOG[name].backbone != wanted.backbone:
+            continue
+        try:
+            checkpoint, _ = read_any_checkpoint(name)
+        except MaskRCNNError as error:
+            left_out.append(_not_used(name, error))
+            continue
+        if (candidate := _candidate(name, checkpoint, wanted, recipe, dataset)) is not None:
+            found.append(candidate)
+    return found
+
+
+def _candidate(
+    name: str, checkpoint: Checkpoint, wanted: Config, recipe: Recipe, dataset: Dataset
+) -> _Candidate | None:
     """A model at hand with the changes of the recipe; None if its backbone is not the one asked for.
 
     Its input has the preset's size, so that all candidates see the images alike and take the same time.
     """
-    checkpoint, _ = read_any_checkpoint(name)
     if any(getattr(checkpoint.config, setting) != getattr(wanted, setting) for setting in _SAME):
         return None
     sizes = {"short": wanted.preprocess.short, "long": wanted.preprocess.long}
@@ -104,6 +133,22 @@ def _candidate(name: str, wanted: Config, recipe: Recipe, dataset: Dataset) -> _
     report = load_checkpoint(model, checkpoint, name)
     missing = {key.partition(".")[0] for key, _ in report.reinitialised}
     return None if "backbone" in missing else _Candidate(name, model.eval(), missing)
+
+
+def _imagenet_weights(wanted: Config, recipe: Recipe, dataset: Dataset, left_out: list[str]) -> str | None:
+    """The first ImageNet weights at hand that the backbone can take, as `load_backbone` takes them; None without."""
+    for weights in backbones_at_hand(wanted.backbone):
+        try:
+            load_backbone(MaskRCNN(model_config(wanted, recipe, dataset), dataset.names), weights)
+        except MaskRCNNError as error:
+            left_out.append(_not_used(weights, error))
+        else:
+            return weights
+    return None
+
+
+def _not_used(name: str, error: MaskRCNNError) -> str:
+    return f"{name} at hand is not used: {error}"
 
 
 def _best_of(

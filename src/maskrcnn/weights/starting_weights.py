@@ -31,15 +31,17 @@ def models_to_fetch(config: Config) -> list[str]:
     return sorted(names, key=lambda name: name != ("coco-v2" if config.preset == "resnet50_fpn_v2" else "coco"))
 
 
-def backbone_at_hand(backbone: str) -> str | None:
-    """ImageNet weights of a backbone, as `load_backbone` takes them; None if there are none at hand."""
-    for package, network in PACKAGES.items():
-        if network == backbone and importlib.util.find_spec(package.removeprefix(IN_PACKAGE).replace("-", "_")):
-            return package
+def backbones_at_hand(backbone: str) -> list[str]:
+    """ImageNet weights of a backbone, as `load_backbone` takes them, the preferred ones first. None was read yet."""
+    packages = [
+        package
+        for package, network in PACKAGES.items()
+        if network == backbone and importlib.util.find_spec(package.removeprefix(IN_PACKAGE).replace("-", "_"))
+    ]
     files = (
         _timm_files(backbone.removeprefix("timm:")) if backbone.startswith("timm:") else _torchvision_files(backbone)
     )
-    return next((str(path) for path in files if path.is_file()), None)
+    return [*packages, *(str(path) for path in files if path.is_file())]
 
 
 def _torchvision_files(backbone: str) -> list[Path]:
