@@ -109,6 +109,35 @@ def test_a_picture_that_is_no_overlay_is_never_overwritten(tmp_path):
     assert [row["file_name"] for row in rows(tmp_path)] == ["a.png", "b.png"]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"mine": 1}',
+        '[{"mine": 1}]',
+        '["image_id", "category_id", "category_name", "score"]',
+        '[{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 0.5}]',
+        "not JSON",
+    ],
+)
+def test_predictions_of_another_program_are_never_overwritten(tmp_path, content):
+    file = tmp_path / "predictions.json"
+    file.write_text(content)
+    expected = r"predictions\.json: not overwritten: not written by maskrcnn.*another output folder"
+    with pytest.raises(MaskRCNNError, match=expected), PredictionWriter(tmp_path):
+        pytest.fail("the work was begun")
+    assert (file.read_text(), list(tmp_path.iterdir())) == (content, [file])
+
+
+@pytest.mark.parametrize("form", [lambda rows: json.dumps(rows), lambda rows: json.dumps(rows, indent=2)])
+@pytest.mark.parametrize("count", [0, 2])
+def test_own_predictions_are_replaced_however_they_are_laid_out(tmp_path, form, count):
+    own = [{**row, "segmentation": {"size": [10, 12], "counts": "1" * 2**17}} for row in result(count).to_coco(1)]
+    (tmp_path / "predictions.json").write_text(form(own))
+    with PredictionWriter(tmp_path) as writer:
+        writer.add("b.jpg", "b", result(1))
+    assert [row["file_name"] for row in rows(tmp_path)] == ["b.jpg"]
+
+
 def test_an_output_folder_that_cannot_be(tmp_path):
     file = tmp_path / "file"
     file.write_text("mine")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 from contextlib import ExitStack
 from io import FileIO
@@ -21,6 +22,7 @@ from maskrcnn.output.output_lock import claim_folder
 from maskrcnn.results.result import Result
 
 OVERLAY_MARK = "maskrcnn overlay"
+_ROW_KEYS = ("image_id", "category_id", "category_name", "score")  # before the masks, which may be long
 
 
 class PredictionWriter:
@@ -38,7 +40,8 @@ class PredictionWriter:
         notes: once entered, notes on the folder for the user.
 
     Raises:
-        MaskRCNNError: (on entering) out_dir is a file, is in use by another run, or is not writable.
+        MaskRCNNError: (on entering) out_dir is a file, is in use by another run, is not writable, or holds a
+            predictions.json of another program.
     """
 
     def __init__(self, out_dir: str | Path, *, overlays: bool = True) -> None:
@@ -57,6 +60,9 @@ class PredictionWriter:
             self.notes = claim.enter_context(claim_folder(self.out_dir, "cannot write to this folder"))
             try_out(self.path)
             try:
+                if self.path.is_file() and not _is_predictions(self.path):
+                    fix = "choose another output folder"
+                    raise MaskRCNNError("not overwritten: not written by maskrcnn", where=self.path, fix=fix)
                 # Unbuffered: the rows are in the file when `add` returns.
                 self._file = claim.enter_context(FileIO(self._part, "xb"))
                 self._write(b"")
@@ -127,6 +133,19 @@ class PredictionWriter:
             except OSError as problem:
                 what = f"cannot write: {problem.strerror or problem}; the results so far are in {self._part}"
                 raise MaskRCNNError(what, where=self.path) from problem
+
+
+def _is_predictions(path: Path) -> bool:
+    """Whether a file is what a writer leaves: a list, without rows or with our keys in the first ones.
+
+    Only its beginning is read: the whole may take gigabytes.
+    """
+    with path.open("rb") as file:
+        head = file.read(2**16).decode(errors="replace")
+    if re.fullmatch(r"\s*(\[\s*\]\s*)?", head):
+        return True
+    rows = re.match(r"\s*\[\s*\{", head) is not None
+    return rows and all(re.search(rf'"{key}"\s*:', head) for key in _ROW_KEYS)
 
 
 def _is_overlay(path: Path) -> bool:
