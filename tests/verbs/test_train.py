@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
 import maskrcnn
+from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.output.output_lock import claim_folder
@@ -60,6 +63,40 @@ def test_open_data_and_a_recipe_serve_as_well(shapes: Path, tmp_path: Path) -> N
     run = maskrcnn.train(data[0], tmp_path / "alone", recipe, device="cpu")
     assert (run.steps, run.evaluation, run.weights.name) == (2, None, "last.safetensors")
     assert any("no val split" in note for note in run.notes)
+
+
+def test_a_run_on_open_data_goes_on_as_it_says(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = [open_dataset(shapes, "train"), open_dataset(shapes, "val")]
+    with monkeypatch.context() as patch:
+        interrupt_at(2, patch)
+        run = maskrcnn.train(data, tmp_path / "run", epochs=2, **QUICK)
+    assert run.interrupted
+    assert f"go on with maskrcnn.train(data, resume={str(tmp_path / 'run')!r})" in str(run)
+    assert "--resume" not in (tmp_path / "run" / "log.txt").read_text()
+    with pytest.raises(
+        MaskRCNNError, match=r"started from open data, which is not recorded \(pass the same data again"
+    ):
+        maskrcnn.train(resume=tmp_path / "run", device="cpu")
+    run = maskrcnn.train(data, resume=tmp_path / "run", device="cpu")
+    assert (run.steps, run.interrupted) == (4, False)
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        (lambda data: (data,), "found a tuple of Dataset"),
+        (lambda data: [data, data, data], "found a list of Dataset, Dataset, Dataset"),
+        (lambda data: (None, data), "found a tuple of NoneType, Dataset"),
+        (lambda data: ("train", "val"), "found a tuple of str, str"),
+        (lambda data: 7, "found int"),
+    ],
+)
+def test_data_of_another_kind_are_named(
+    given: Callable[[Dataset], Any], found: str, shapes: Path, tmp_path: Path
+) -> None:
+    data = given(open_dataset(shapes, "train"))
+    with pytest.raises(MaskRCNNError, match=f"data: expected a folder, an open data set, or a pair .*, {found}"):
+        maskrcnn.train(data, tmp_path / "run", **QUICK)
 
 
 def test_a_folder_has_one_run_at_a_time(shapes: Path, tmp_path: Path) -> None:

@@ -64,6 +64,8 @@ def train(
         raise typer.Exit()
     for line in run.lines():
         say(line)
+    if run.interrupted:
+        say(f"go on with: maskrcnn train --resume {run.folder}")
     for line in run.verdict:
         (say if run.learned else warn)(line)
     code = INTERRUPTED if run.interrupted else SOME_SKIPPED if run.skipped or run.verdict else 0

@@ -177,7 +177,7 @@ class Trainer:
             log.say(f"trained for only {steps}, from which little is learned; {self.timer.advice()}")
         log.sum_up()
         if self.stopping:
-            log.say(f"stopped after step {state.steps}; go on with: maskrcnn train --resume {self.folder}")
+            log.say(f"stopped after step {state.steps}; the run can be resumed")
         elif self.ended:
             log.say(f"ended after step {state.steps}: {self.ended}")
         return TrainingResult(
@@ -191,4 +191,5 @@ class Trainer:
             [problem for problem in log.problems if problem.lossy],
             self.validation.last,
             notes=log.notes,
+            source=self.prepared.about["source"],
         )

@@ -41,6 +41,7 @@ class TrainingResult:
         notes: what needs attention, one line each.
         learned: of a run with ``overfit``, whether its images were learned; None for any other run.
         verdict: of a run with ``overfit``, the score and what to check.
+        source: where the data are; empty for open data sets, which have to be passed again to go on.
     """
 
     folder: Path
@@ -56,6 +57,7 @@ class TrainingResult:
     notes: list[str] = field(default_factory=list)
     learned: bool | None = None
     verdict: list[str] = field(default_factory=list)
+    source: str = ""
 
     @property
     def weights(self) -> Path:
@@ -105,7 +107,8 @@ class TrainingResult:
         """Why the run ended early and how to go on, what was left out, and the verdict of an overfitted run."""
         lines = [self.ended if self.finished else f"ended early: {self.ended}"] if self.ended else []
         if self.interrupted:
-            lines.append(f"stopped; go on with maskrcnn.train(resume={str(self.folder)!r})")
+            data = "" if self.source else "data, "
+            lines.append(f"stopped; go on with maskrcnn.train({data}resume={str(self.folder)!r})")
         images, objects = (
             sum(getattr(problem, lost) for problem in self.skipped) for lost in ("images_lost", "objects_lost")
         )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    data: str | Path | Dataset | tuple[Dataset, Dataset | None] | None = None,
+    data: str | Path | Dataset | tuple[Dataset, Dataset | None] | list[Dataset] | None = None,
     folder: str | Path = "runs/train",
     recipe: str | Path | Recipe | None = None,
     resume: str | Path | None = None,
@@ -47,6 +47,7 @@ def train(
         folder: where checkpoints and the history go. One run at a time can write there.
         recipe: YAML file of settings, or a `Recipe`; settings given here win over it.
         resume: continue the run in this folder exactly where it was saved. A run that has ended is returned as it is.
+            ``data`` need not be given again, unless they were open data sets.
         overfit: check that the data can be learned: overfit this many images. `learned` and `verdict` of the result say
             whether they were.
         device: "auto", "cpu", "cuda" or "mps".
@@ -77,7 +78,10 @@ def train(
             if is_finished(place):
                 return finished_run(place)
             about = read_state(place, tensors=False).about
-            data = data or about["source"] or None
+            data = (about["source"] or None) if data is None else data
+            if data is None:
+                what = "the run was started from open data, which is not recorded"
+                raise MaskRCNNError(what, where=place, fix="pass the same data again")
             chosen = _recipe(recipe, changes if recipe is not None else about["recipe"] | changes)
         if data is None:
             what = "expected DATA, the folder to train on"
@@ -119,11 +123,20 @@ def _opened(data: Any) -> tuple[Dataset, Dataset | None, str]:
     from maskrcnn.datasets.dataset import Dataset
     from maskrcnn.datasets.open_dataset import Source
 
-    if isinstance(data, Dataset):
-        return data, None, ""
-    if isinstance(data, tuple):
-        return *data, ""
-    return *Source(data).open_for_training(), str(Path(data).resolve())
+    if isinstance(data, str | Path):
+        return *Source(data).open_for_training(), str(Path(data).resolve())
+    train_data, val_data = data if isinstance(data, tuple | list) and len(data) == 2 else (data, None)
+    if not isinstance(train_data, Dataset) or not isinstance(val_data, Dataset | None):
+        what = "data: expected a folder, an open data set, or a pair of those to train on and to measure on"
+        raise MaskRCNNError(f"{what}, found {_kind(data)}", fix="open a folder's split with maskrcnn.open_dataset")
+    return train_data, val_data, ""
+
+
+def _kind(data: Any) -> str:
+    """What was given for data, by its types."""
+    if isinstance(data, tuple | list):
+        return f"a {type(data).__name__} of {', '.join(type(one).__name__ for one in data[:5]) or 'nothing'}"
+    return type(data).__name__
 
 
 def _recipe(recipe: str | Path | Recipe | None, changes: Mapping[str, Any]) -> Recipe:
