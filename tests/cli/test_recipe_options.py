@@ -45,5 +45,6 @@ def test_assignments_win_and_null_leaves_a_setting_alone() -> None:
     changes = options.changes(["lr=0.2", "flip=false", "names=null", "canvas=own", 'model={"fpn_channels": 8}'])
     assert changes == {"epochs": 3.0, "lr": 0.2, "flip": False, "canvas": "own", "model": {"fpn_channels": 8}}
     assert RecipeOptions().changes([]) == {}
+    assert RecipeOptions().changes(["init=null"]) == {"init": None}  # refused where the recipe is made
     with pytest.raises(MaskRCNNError, match="expected name=value"):
         options.changes(["lr"])

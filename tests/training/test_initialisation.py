@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from maskrcnn.config import preset
 from maskrcnn.datasets.open_dataset import open_dataset
@@ -144,6 +145,10 @@ def test_a_recipe_of_old_without_init_means_random_weights(tmp_path: Path) -> No
     (tmp_path / "recipe.yaml").write_text("init: null\n")
     assert read_recipe(tmp_path / "recipe.yaml", {}).init == "none"
     assert Recipe().init == "auto"
+    with pytest.raises(MaskRCNNError, match="init: expected a model, 'auto' or 'none', found None"):
+        read_recipe(None, {"init": None})
+    with pytest.raises(ValidationError):
+        Recipe(init=None)  # type: ignore[arg-type]
 
 
 def test_the_choice_is_logged_recorded_and_loaded(

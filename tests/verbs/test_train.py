@@ -111,6 +111,7 @@ def test_a_folder_has_one_run_at_a_time(shapes: Path, tmp_path: Path) -> None:
         ({"dispaly": True}, "did you mean 'display'"),
         ({"model": "people"}, "use init"),
         ({"batch_size": "many"}, "batch_size: "),
+        ({"init": None}, "init: expected a model, 'auto' or 'none', found None"),
         ({"overfit": 0}, "overfit: expected a whole number"),
         ({"overfit": 1, "resume": "run"}, "do not go together"),
         ({}, "expected DATA"),

@@ -13,7 +13,7 @@ import typer
 
 from maskrcnn.cli.completion import Completion, literals, model_names, offer, preset_names
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.training.recipe import Recipe
+from maskrcnn.training.recipe import Recipe, given
 
 # Descriptions that begin with one of these values keep its case.
 _VALUES = ("auto", "adamw")
@@ -49,8 +49,8 @@ class RecipeOptions:
         Raises:
             MaskRCNNError: an assignment is not of that form.
         """
-        given = dataclasses.asdict(self) | dict(map(_assigned, assignments))
-        return {name: value for name, value in given.items() if value not in (None, [])}
+        options = {name: value for name, value in dataclasses.asdict(self).items() if value not in (None, [])}
+        return given(options | dict(map(_assigned, assignments)))
 
 
 def with_recipe_options(verb: Callable[..., None]) -> Callable[..., None]:

@@ -17,7 +17,7 @@ from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.survey.suggestions import detection_limits
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.training.initialisation import choose_init
-from maskrcnn.training.recipe import AUTO, SCRATCH, Recipe
+from maskrcnn.training.recipe import AUTO, SCRATCH, Recipe, as_recorded
 from maskrcnn.weights.any_checkpoint import read_any_checkpoint
 
 COUNTED = 200  # images whose objects are counted
@@ -55,7 +55,7 @@ def settle_as_before(recipe: Recipe, about: dict[str, Any]) -> Recipe:
     Args:
         about: `PreparedRun.about` of the saved run.
     """
-    given, saved = json.loads(recipe.model_dump_json()), about["recipe"]
+    given, saved = json.loads(recipe.model_dump_json()), as_recorded(about["recipe"])
     before = {"init": AUTO, **about.get("asked", {})}
     kept = {name: saved[name] for name, value in before.items() if name in saved and given[name] == value}
     return recipe.model_copy(update=Recipe(**kept).model_dump(include=set(kept)))

@@ -80,7 +80,8 @@ def choose_init(recipe: Recipe, dataset: Dataset, device: torch.device) -> InitC
         return InitChoice(recipe.init, recipe.backbone_weights, "")
     if recipe.backbone_weights:
         return InitChoice(SCRATCH, recipe.backbone_weights, f"backbone weights {recipe.backbone_weights}, as given")
-    wanted, left_out = preset(recipe.preset).replace(**recipe.model), []
+    wanted = preset(recipe.preset).replace(**recipe.model)
+    left_out: list[str] = []
     with torch.random.fork_rng(devices=[]):
         found = _choose(wanted, recipe, dataset, device, left_out)
     return found._replace(left_out=tuple(left_out))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,6 +23,12 @@ USUAL_EPOCHS, USUAL_STEPS = 30, 300
 def _reject_bool(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("Input should be a number")
+    return value
+
+
+def _reject_none(value: Any) -> Any:
+    if value is None:
+        raise ValueError(f"expected a model, '{AUTO}' or '{SCRATCH}'")
     return value
 
 
@@ -44,7 +51,7 @@ class Recipe(BaseModel):
 
     preset: str = Field("lite", description="architecture: lite, resnet50_fpn or resnet50_fpn_v2")
     model: dict[str, Any] = Field(default_factory=dict, description="changes to the preset's settings")
-    init: Annotated[Text, BeforeValidator(lambda value: SCRATCH if value is None else value)] = Field(
+    init: Annotated[Text, BeforeValidator(_reject_none)] = Field(
         AUTO,
         description="checkpoint or model name to start from, rows go by class name; auto takes what is at hand "
         "and suits network and data best, none starts from random weights",
@@ -156,8 +163,18 @@ class Recipe(BaseModel):
         return max(math.ceil(epochs * data / images), least)
 
 
-def read_recipe(path: Path | None, changes: dict[str, Any]) -> Recipe:
-    """The recipe of a YAML file with some fields changed; a change to None is ignored.
+def given(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes without those to None, which leave a setting as it is; but for init, where None may mean "none"."""
+    return {name: value for name, value in changes.items() if value is not None or name == "init"}
+
+
+def as_recorded(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a file, in which earlier versions wrote null for random weights."""
+    return {name: SCRATCH if name == "init" and value is None else value for name, value in settings.items()}
+
+
+def read_recipe(path: Path | None, changes: Mapping[str, Any]) -> Recipe:
+    """The recipe of a YAML file with some fields changed; a change to None is ignored, but for init an error.
 
     Raises:
         MaskRCNNError: the file is not YAML, a name is unknown, or a value is not allowed.
@@ -168,8 +185,7 @@ def read_recipe(path: Path | None, changes: dict[str, Any]) -> Recipe:
             data = read_yaml(path) or {}
         if not isinstance(data, dict):
             raise MaskRCNNError(f"expected 'name: value' lines, found {type(data).__name__}", where=path)
-    data = {str(name): value for name, value in data.items()}
-    data |= {name: value for name, value in changes.items() if value is not None}
+    data = as_recorded({str(name): value for name, value in data.items()}) | given(changes)
     try:
         with errors_at(path):
             recipe = Recipe(**data)

@@ -13,7 +13,7 @@ from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.json_yaml import read_json, shown
 from maskrcnn.text import listed, plural
-from maskrcnn.training.recipe import SCRATCH
+from maskrcnn.training.recipe import as_recorded
 from maskrcnn.training.run_folder import DATA
 
 # Settings that may change when a run is resumed: they do not change what is computed.
@@ -50,8 +50,7 @@ def check_resumable(folder: Path, before: dict[str, Any], now: dict[str, Any], d
         data: the summary of the present data.
     """
     differ = []
-    saved = {name: SCRATCH if name == "init" and value is None else value for name, value in before["recipe"].items()}
-    for name, value in saved.items():  # None is how earlier versions wrote "none"
+    for name, value in as_recorded(before["recipe"]).items():
         if name not in FREE and now["recipe"].get(name, value) != value:
             differ.append(f"{name} was {shown(value)}, is {shown(now['recipe'][name])}")
     if before["images_a_step"] != now["images_a_step"]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from maskrcnn.argument_checks import check_range
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.text import suggestion
-from maskrcnn.training.recipe import Recipe, read_recipe
+from maskrcnn.training.recipe import Recipe, as_recorded, given, read_recipe
 from maskrcnn.verbs.claimed_output import own_folder
 from maskrcnn.verbs.display import QuietDisplay, shown_on
 
@@ -82,7 +82,7 @@ def train(
             if data is None:
                 what = "the run was started from open data, which is not recorded"
                 raise MaskRCNNError(what, where=place, fix="pass the same data again")
-            chosen = _recipe(recipe, changes if recipe is not None else about["recipe"] | changes)
+            chosen = _recipe(recipe, changes if recipe is not None else as_recorded(about["recipe"]) | changes)
         if data is None:
             what = "expected DATA, the folder to train on"
             raise MaskRCNNError(what, fix="give a folder with images and labels, or the run to resume")
@@ -102,7 +102,7 @@ def _train(data: Any, folder: Path, recipe: Recipe, device: str, resume: bool, d
 
 
 def _overfit(
-    data: Any, folder: Path, recipe: Recipe, given: set[str], images: int, device: str, display: Display
+    data: Any, folder: Path, recipe: Recipe, chosen: set[str], images: int, device: str, display: Display
 ) -> TrainingResult:
     """Overfit a few images, and judge whether that went well."""
     from maskrcnn.datasets.open_dataset import open_dataset
@@ -112,7 +112,7 @@ def _overfit(
 
     whole = open_dataset(data, "train") if isinstance(data, str | Path) else _opened(data)[0]
     few = few_images(whole, images)
-    prepared = prepare(overfit_recipe(recipe, few, given), few, few, folder, display, device)
+    prepared = prepare(overfit_recipe(recipe, few, chosen), few, few, folder, display, device)
     run = Trainer(prepared).run()
     run.learned, run.verdict = verdict(run, few, prepared.learner.model.config)
     return run
@@ -155,7 +155,7 @@ def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(settings.get("model"), str | Path):
         what = f"model: expected settings of the network by name, found {str(settings['model'])!r}"
         raise MaskRCNNError(what, fix="to start from a trained model use init, to choose an architecture preset")
-    return {name: value for name, value in settings.items() if value is not None}
+    return given(settings)
 
 
 def _settings_help() -> str:
