@@ -17,6 +17,11 @@ def escaped(text: object) -> str:
     return escape(visible(str(text)))
 
 
+def html_text(text: str) -> str:
+    """Lines of text as HTML, for a place that keeps line ends."""
+    return "\n".join(map(escaped, text.splitlines()))
+
+
 def html_prose(text: str) -> str:
     """A sentence, in which `backticks` mark code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped(text))

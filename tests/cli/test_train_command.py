@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 
 from maskrcnn.training.recipe import Recipe
 from tests import command
+from tests.parsed_calls import parsed
 from tests.small_learner import LEARNER, interrupt_at
 
 TINY = {**LEARNER, "backbone_norm": "batch"}
@@ -39,6 +41,10 @@ def test_stopped_and_resumed_from_the_folder_alone(
     assert "going on after step 3" in text
     assert "8 steps, 16 images" in text
     assert "best on val" in text
+    command_line = text.partition("What to do next")[2].strip().splitlines()[-1].strip()
+    verb, words = parsed(shlex.split(command_line)[1:])
+    assert verb == "train"
+    assert words["init"] == str(tmp_path / "run" / "best.safetensors")
     code, text = run("--resume", tmp_path / "run")
     assert code == 0
     assert "is finished" in text

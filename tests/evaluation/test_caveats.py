@@ -13,7 +13,7 @@ import torch
 
 from maskrcnn.cli.metrics_tables import show_metrics
 from maskrcnn.datasets.open_dataset import open_dataset
-from maskrcnn.evaluation.caveats import FEW_STEPS, steps_of, too_few_steps
+from maskrcnn.evaluation.caveats import FEW_STEPS, other_class, steps_of, too_few_steps
 from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.evaluation.evaluator import evaluate
@@ -24,6 +24,7 @@ from maskrcnn.inference.predictor import Predictor
 from maskrcnn.results.result import Result
 from maskrcnn.weights.checkpoint import save_checkpoint
 from maskrcnn.weights.load_report import LoadReport
+from tests.parsed_calls import check_call
 
 MakeOracle = Callable[..., Predictor]
 
@@ -137,3 +138,44 @@ def test_the_steps_are_those_of_the_checkpoint(oracle: MakeOracle, shapes: Path,
     save_checkpoint(model.model, tmp_path / "a.safetensors", {"steps": 10}, torch.float16)
     assert steps_of(load(tmp_path / "a.safetensors", "cpu")) == 10
     assert steps_of(model) is None
+
+
+def test_a_class_under_a_similar_name_is_measured_as_the_models(
+    oracle: MakeOracle, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command that is recommended writes a YAML, by which the model knows all classes."""
+    model = oracle(shapes, ("disc", "triangle"))
+    content = json.loads((shapes / "val.json").read_text())
+    content["categories"][1]["name"] = "Triangles"
+    (shapes / "val.json").write_text(json.dumps(content))
+    subject = Subject("people", str(shapes), "val")
+    first = evaluate(model, open_dataset(shapes, "val"), analyse=True, subject=subject).next_steps[0]
+    assert first.topic == "unknown-classes"
+    assert "'Triangles' and 'triangle'" in first.action
+    monkeypatch.chdir(tmp_path)
+    assert first.call is not None
+    _, arguments = check_call(first.call, tmp_path)
+    again = evaluate(model, tmp_path / arguments["data"], analyse=True)
+    assert again.unknown == []
+    assert again.metrics["mask_AP"] == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "score", "told"),
+    [
+        ("person", "balloon", 3, True),
+        ("person", "balloon", 45, False),
+        ("balloon", "Balloons", 3, False),
+        ("person,dog", "balloon", 3, False),
+        ("person", "balloon,kite", 3, False),
+    ],
+)
+def test_a_model_of_another_class(model: str, data: str, score: float, told: bool) -> None:
+    subject = Subject("people", "data", "val")
+    found = list(other_class(model.split(","), data.split(","), score, subject))
+    assert [finding.topic for finding in found] == ["other-class"] * told
+    for finding in found:
+        assert finding.decisive
+        assert "'person', the labels are of 'balloon'" in finding.what
+        assert finding.call is not None
+        assert check_call(finding.call)[1]["init"] == "people"

@@ -147,6 +147,6 @@ def test_json_is_plain_and_whole(oracle: MakeOracle, shapes: Path, first: str) -
     assert sum(image["truth"] for image in content["counting"]["images"]) == objects
     assert len(content["curves"]["classes"]["disc"]["f1"]) == len(content["curves"]["thresholds"])
     assert content["next"][0].keys() == {
-        *("topic", "what", "evidence", "action", "command"),
+        *("topic", "what", "evidence", "action", "command", "python"),
         *("gain", "measure", "images", "decisive"),
     }

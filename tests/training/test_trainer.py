@@ -15,7 +15,7 @@ import torch
 
 from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.evaluation.evaluator import evaluate
+from maskrcnn.evaluation.evaluator import evaluate, measure
 from maskrcnn.inference.loading import load
 from maskrcnn.training.trainer import Trainer
 from maskrcnn.training.training_result import TrainingResult
@@ -130,13 +130,13 @@ def test_a_target_ends_the_run(shapes: Path, tmp_path: Path, train: Train, monke
     from maskrcnn.training import validation
 
     def measured(*args: Any, **kwargs: Any) -> Any:
-        found = evaluate(*args, **kwargs)
-        scores.append(found.metrics["mask_AP"] + 30 * len(scores))
-        found.metrics["mask_AP"] = scores[-1]
+        found = measure(*args, **kwargs)
+        scores.append(found.evaluation.metrics["mask_AP"] + 30 * len(scores))
+        found.evaluation.metrics["mask_AP"] = scores[-1]
         return found
 
     scores: list[float] = []
-    monkeypatch.setattr(validation, "evaluate", measured)
+    monkeypatch.setattr(validation, "measure", measured)
     run, _ = train(shapes, tmp_path / "run", epochs=10, evaluations=10, target_ap=50)
     assert len(scores) == 3
     assert "above 50" in run.ended

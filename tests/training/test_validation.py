@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.evaluation.evaluator import evaluate
+from maskrcnn.evaluation.evaluator import evaluate, measure
 from maskrcnn.inference.loading import load
 from maskrcnn.training import validation
 from maskrcnn.training.preparation import PreparedRun
@@ -83,11 +83,11 @@ def test_a_val_split_of_boxes_is_judged_by_boxes(
     scores = iter([3.0, 5.0, 4.0, 4.5, 9.0])
 
     def measured(*args: Any, **kwargs: Any) -> Any:
-        found = evaluate(*args, **kwargs)
-        found.metrics["box_AP"] = next(scores)
+        found = measure(*args, **kwargs)
+        found.evaluation.metrics["box_AP"] = next(scores)
         return found
 
-    monkeypatch.setattr(validation, "evaluate", measured)
+    monkeypatch.setattr(validation, "measure", measured)
     run, _ = train(shapes, tmp_path / "run", epochs=10, evaluations=10, patience=2)
     assert run.best["box_AP"] == 5
     assert run.ended == "no better box AP in 2 evaluations"
@@ -125,13 +125,14 @@ def test_best_is_judged_over_the_classes_that_are_trained(
         content["annotations"][0]["category_id"] = 9
 
     def measured(*args: Any, **kwargs: Any) -> Any:
-        found = evaluate(*args, **kwargs)
-        found.per_class["disc"]["mask_AP"], found.per_class["triangle"]["mask_AP"] = 30.0, 60.0
-        found.per_class["moon"]["mask_AP"], found.metrics["mask_AP"] = 0.0, 30.0
+        found = measure(*args, **kwargs)
+        per_class = found.evaluation.per_class
+        per_class["disc"]["mask_AP"], per_class["triangle"]["mask_AP"] = 30.0, 60.0
+        per_class["moon"]["mask_AP"], found.evaluation.metrics["mask_AP"] = 0.0, 30.0
         return found
 
     change(shapes, "val", add)
-    monkeypatch.setattr(validation, "evaluate", measured)
+    monkeypatch.setattr(validation, "measure", measured)
     run, _ = train(shapes, tmp_path / "run", epochs=1, evaluations=1)
     assert run.best["mask_AP"] == pytest.approx(45)
 
@@ -166,9 +167,9 @@ def test_an_evaluation_that_takes_too_much_of_the_minutes_waits_for_the_end(
             time.sleep(0.1)
             advance()
 
-        return evaluate(predictor, dataset, advance=advanced, **settings)
+        return measure(predictor, dataset, advance=advanced, **settings)
 
-    monkeypatch.setattr(validation, "evaluate", slow)
+    monkeypatch.setattr(validation, "measure", slow)
     run, display = train(shapes, tmp_path / "run", minutes=0.03, evaluations=3)
     assert len(calls) >= 2
     assert len(display.evaluations) == 1

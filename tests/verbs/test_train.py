@@ -13,9 +13,14 @@ import maskrcnn
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.evaluation import evaluator
+from maskrcnn.evaluation.evaluator import Measured
+from maskrcnn.html_table import html_text
 from maskrcnn.output.output_lock import claim_folder
+from maskrcnn.training import validation
 from maskrcnn.training.recipe import Recipe
 from maskrcnn.training.training_result import TrainingResult
+from tests.parsed_calls import check_call
 from tests.small_learner import LEARNER, interrupt_at
 
 TINY = {**LEARNER, "backbone_norm": "batch"}
@@ -42,6 +47,57 @@ def test_a_run_is_returned_with_its_history_and_weights(
     assert again.finished
     assert (again.steps, again.best["mask_AP"]) == (6, pytest.approx(run.best["mask_AP"]))
     assert "is finished" in str(again)
+
+
+def test_a_run_ends_with_the_first_next_step(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its last evaluation, with its best weights; the data are named as they lie from here."""
+    monkeypatch.chdir(tmp_path)
+    run = maskrcnn.train(shapes, "runs/mine", epochs=3, **QUICK)
+    step = run.next_step
+    assert step is not None
+    assert run.evaluation is not None
+    assert step == run.evaluation.next_steps[0]
+    assert step.topic == "few-steps"
+    assert "6 steps" in step.what
+    function, arguments = check_call(step.call)
+    assert function == "train"
+    assert (arguments["data"], arguments["init"]) == ("shapes", str(Path("runs/mine/best.safetensors")))
+    assert step.what in str(run)
+    assert step.python in str(run)
+    assert html_text(step.python) in run._repr_html_()
+    log = (tmp_path / "runs" / "mine" / "log.txt").read_text()
+    assert f"to do next: {step.what}" in log
+    assert step.command in log
+    # The val split holds the images of the train split.
+    assert "trained-on" in [found.topic for found in run.evaluation.next_steps]
+
+
+def test_the_next_step_follows_from_the_whole_history(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([40.0, 50.0, 60.0])
+
+    def measured(*args: Any, **kwargs: Any) -> Measured:
+        found = evaluator.measure(*args, **kwargs)
+        found.evaluation.metrics["mask_AP"] = next(scores)
+        return found
+
+    monkeypatch.setattr(validation, "measure", measured)
+    run = maskrcnn.train(shapes, tmp_path / "run", epochs=3, **{**QUICK, "evaluations": 3})
+    assert run.evaluation is not None
+    found = {finding.topic: finding for finding in run.evaluation.findings}
+    assert "50.0, then 60.0" in found["still-improving"].evidence
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"overfit": 1}, {"names": ("round", "pointed")}, {"evaluations": 0}],
+    ids=["measured on what it trains on", "other names than the data", "not measured"],
+)
+def test_other_runs_have_no_next_step(settings: dict[str, Any], shapes: Path, tmp_path: Path) -> None:
+    run = maskrcnn.train(shapes, tmp_path / "run", epochs=1, **{**QUICK, **settings})
+    assert run.next_step is None
+    assert "next:" not in str(run)
 
 
 def test_stopped_it_is_returned_and_goes_on(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

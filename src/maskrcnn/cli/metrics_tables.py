@@ -33,8 +33,7 @@ def show_next_steps(steps: Sequence[Recommendation]) -> None:
     if steps:
         say("What to do next")
     for number, step in enumerate(steps, 1):
-        say(f"{number}. ", bold(step.what))
-        expected = f" Expected: {step.expected}." if step.expected else ""
-        paragraph(f"{step.evidence} {step.action}{expected}", 3)
+        say(f"{number}. " if len(steps) > 1 else "   ", bold(step.what))
+        paragraph(step.reason, 3)
         if step.command:
             say("   ", styled(step.command, "cyan"))

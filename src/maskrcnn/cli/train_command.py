@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from maskrcnn.cli.console import bold, paragraph, say, silence, warn
+from maskrcnn.cli.metrics_tables import show_next_steps
 from maskrcnn.cli.options import Device, MaybeData, output
 from maskrcnn.cli.progress import training_display
 from maskrcnn.cli.recipe_options import RecipeOptions, with_recipe_options
@@ -66,6 +67,8 @@ def train(
         say(line)
     if run.interrupted:
         say(f"go on with: maskrcnn train --resume {run.folder}")
+    if run.next_step is not None:
+        show_next_steps([run.next_step])
     for line in run.verdict:
         (say if run.learned else warn)(line)
     code = INTERRUPTED if run.interrupted else SOME_SKIPPED if run.skipped or run.verdict else 0

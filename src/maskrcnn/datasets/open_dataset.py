@@ -69,6 +69,14 @@ class Source:
         """Whether `open` would find a split."""
         return matching_split(self.splits, split) is not None
 
+    def label_places(self, split: str | None) -> list[Path]:
+        """The files or folders that hold the labels of a split. Raises as `open`."""
+        key = self._key(split)
+        if self._manifest is None:
+            return [self._detected[1][key].path]
+        found = [self._find(self._manifest, place, key) for place in self._manifest.places(key)]
+        return [path for source, name in found for path in source.label_places(name)]
+
     def open(
         self,
         split: str | None = None,

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.evaluation.recommendation import Recommendation
 from maskrcnn.evaluation.subject import Subject
+from maskrcnn.evaluation.verb_call import VerbCall
 from maskrcnn.prediction.image_predictor import ImagePredictor
 from maskrcnn.text import plural, quoted
 
@@ -40,8 +41,8 @@ def too_few_steps(steps: int | None, score: float, subject: Subject) -> Iterator
         f"The model was trained for {plural(steps, 'step')} only.",
         f"A model learns little in fewer than {FEW_STEPS} steps; several hundred are usual. What follows reflects that "
         "more than the data or the labels.",
-        "Train longer; if a step takes too long, with a smaller `--canvas` or `--batch-size`.",
-        subject.train("--minutes", "60"),
+        "Train longer; if a step takes too long, with a smaller `canvas` or `batch_size`.",
+        subject.train(minutes=60),
     )
 
 
@@ -62,10 +63,10 @@ def unknown_classes(evaluation: Evaluation, subject: Subject, model_names: Seque
     if renamed:
         pairs = ", ".join(f"'{old}' and '{new}'" for old, new in renamed.items())
         action = f"If these are the same, of the data and of the model: {pairs}, measure them as one."
-        command = subject.renamed(renamed)
+        call: VerbCall | None = subject.renamed(renamed)
     else:
         action = f"Judge the model by the {known} that it knows ({over_known}), or train it on all classes."
-        command = subject.train("--minutes", "60")
+        call = subject.train(minutes=60)
     yield Recommendation(
         "unknown-classes",
         f"{plural(len(unknown), 'class')} of {labelled} that are labelled here "
@@ -73,7 +74,7 @@ def unknown_classes(evaluation: Evaluation, subject: Subject, model_names: Seque
         f"Over the {known} that it knows: {over_known}. Over all, where each unknown class counts as 0: "
         f"{_average_precisions(evaluation.metrics)}. What follows is about the classes that it knows.",
         action,
-        command,
+        call,
     )
 
 
@@ -95,7 +96,7 @@ def other_class(
         f"The model finds '{ours}', the labels are of '{theirs}': it was probably made for something else.",
         "Both have one class, so the two are compared, whatever their names.",
         f"Train it on '{theirs}', or use a model that knows it.",
-        subject.train("--minutes", "30"),
+        subject.train(minutes=30),
         decisive=True,
     )
 

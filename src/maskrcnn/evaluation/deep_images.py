@@ -39,5 +39,5 @@ def deep_image_advice(facts: Facts) -> Iterator[Recommendation]:
         f"{deep} of the first {plural(len(chosen), 'image')} have values up to {highest:,}; each image is stretched "
         "from its lowest to its highest value, so that a few bright pixels make all others dark.",
         "Train on the values as they are stored.",
-        facts.subject.train("--set", "channels=stored", "--minutes", "30"),
+        facts.subject.train(channels="stored", minutes=30),
     )

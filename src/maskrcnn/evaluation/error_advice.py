@@ -10,6 +10,7 @@ from maskrcnn.evaluation.confusion import confused_pairs
 from maskrcnn.evaluation.error_types import KINDS, SIZES, mean_ap50
 from maskrcnn.evaluation.facts import Facts
 from maskrcnn.evaluation.recommendation import Recommendation
+from maskrcnn.evaluation.verb_call import VerbCall
 from maskrcnn.text import plural, quoted
 
 # A kind is reported from so many AP50 points and such a share of the lost AP50.
@@ -20,7 +21,7 @@ _LEAST, _UNLABELLED = 5, 0.03
 _LOOSE = 1.2
 _POOR = "Detections overlap their object by less than half."
 
-Advice = tuple[str, str, str, str]  # what is wrong, the evidence, what to do, and what to type
+Advice = tuple[str, str, str, VerbCall | None]  # what is wrong, the evidence, what to do, and the verb for it
 
 
 def error_steps(facts: Facts) -> Iterator[Recommendation]:
@@ -57,7 +58,7 @@ def unlabelled_objects(facts: Facts) -> Iterator[Recommendation]:
         f"{objects:,} objects are labelled.",
         "Look at these images. Label what was forgotten, and evaluate again; if they are no objects, add such images "
         "to the training data.",
-        facts.subject.predict(*images, score=sure, out="unlabelled") if images else "",
+        facts.subject.predict(*images, score=sure, folder="unlabelled") if images else None,
         gain=max(mean_ap50(facts.tables, facts.analysis.matches, dropped=alarms) - errors.ap50, 0.0),
         images=images,
     )
@@ -75,7 +76,7 @@ def _missed(facts: Facts, _: np.ndarray) -> Advice:
         f"{_share_of_them(sized.sum() / max(missed, 1))} {worst}, about {side:.0f} px wide in the image and "
         f"{inside:.0f} px in the network's input.",
         "Look at them under “Worst images” in the report; add training images with objects like these, and train on.",
-        facts.subject.train("--minutes", "30"),
+        facts.subject.train(minutes=30),
     )
 
 
@@ -104,7 +105,7 @@ def _location(facts: Facts, wrong: np.ndarray) -> Advice:
         "Detections overlap their object by less than half.",
         evidence,
         action,
-        facts.subject.train("--minutes", "30"),
+        facts.subject.train(minutes=30),
     )
 
 
@@ -116,7 +117,7 @@ def _class(facts: Facts, wrong: np.ndarray) -> Advice:
             "Objects are found under a wrong name, with low scores.",
             f"{_confident(facts, wrong)}, {_any_score(wrong)}.",
             "Use the score threshold with the best F1, or train on.",
-            facts.subject.train("--minutes", "30"),
+            facts.subject.train(minutes=30),
         )
     truth, found, times = pairs[0]
     others = "".join(f"; '{names[a]}' is taken for '{names[b]}' {plural(n, 'time')}" for a, b, n in pairs[1:])
@@ -138,7 +139,7 @@ def _duplicate(facts: Facts, wrong: np.ndarray) -> Advice:
         "(nms_threshold).",
         "Train on with a lower limit. If objects do overlap in these images, check instead whether some are labelled "
         "as one.",
-        facts.subject.train("--set", f'model={{"nms_threshold": {lower:.2f}}}', "--minutes", "30"),
+        facts.subject.train(model={"nms_threshold": round(lower, 2)}, minutes=30),
     )
 
 
@@ -149,7 +150,7 @@ def _background(facts: Facts, wrong: np.ndarray) -> Advice:
         "Detections lie where nothing is labelled.",
         f"{_confident(facts, wrong)}, {_any_score(wrong)}{most}.",
         "Add training images of such places, without objects, and train on.",
-        facts.subject.train("--minutes", "30"),
+        facts.subject.train(minutes=30),
     )
 
 
@@ -158,7 +159,7 @@ def _both(facts: Facts, wrong: np.ndarray) -> Advice:
         "Detections overlap an object poorly and have another name.",
         f"{_confident(facts, wrong)}, {_any_score(wrong)}.",
         "More training images of these classes usually lower the scores of such detections; train on.",
-        facts.subject.train("--minutes", "30"),
+        facts.subject.train(minutes=30),
     )
 
 

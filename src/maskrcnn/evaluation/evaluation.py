@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from maskrcnn.evaluation.analysis import Analysis
 from maskrcnn.evaluation.coco_metrics import known_mean
 from maskrcnn.evaluation.image_resampling import Interval
 from maskrcnn.evaluation.recommendation import MOST, Recommendation
-from maskrcnn.html_table import escaped, html_lines, html_prose, html_table
+from maskrcnn.html_table import escaped, html_lines, html_table
 from maskrcnn.text import plural
 
 _COLUMNS = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AR")
@@ -128,11 +128,7 @@ class Evaluation:
 
     def _repr_html_(self) -> str:
         classes = html_table(self.class_rows()) if len(self.per_class) > 1 and self.analysis is not None else ""
-        steps = "".join(
-            f"<li><b>{html_prose(step.what)}</b> {html_prose(step.evidence)} {html_prose(step.action)}"
-            f"{f'<br><code>{escaped(step.command)}</code>' if step.command else ''}</li>"
-            for step in self.next_steps
-        )
+        steps = "".join(f"<li>{step.html()}</li>" for step in self.next_steps)
         advice = f'<ol style="margin:.3em 0;max-width:60em">{steps}</ol>' if steps else ""
         lines = [*self.all_problems, *([f"report: {self.report}"] if self.report else [])]
         head = f"<div>{escaped(self.subject())}</div>"
@@ -150,8 +146,8 @@ class Evaluation:
             "problems": [str(problem) for problem in self.problems],
             "notes": [str(note) for note in self.notes],
             "interval": None if self.interval is None else dict(self.interval._asdict(), confidence=0.95),
-            "next": [asdict(step) for step in self.next_steps],
-            "also": [asdict(finding) for finding in self.findings[MOST:]],
+            "next": [step.to_json() for step in self.next_steps],
+            "also": [finding.to_json() for finding in self.findings[MOST:]],
         }
         if self.analysis is not None:
             content |= self.analysis.to_json()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from maskrcnn.annotations.problem import Problem, unreadable
@@ -22,7 +23,7 @@ from maskrcnn.evaluation.facts import Facts
 from maskrcnn.evaluation.image_resampling import ImageResampling
 from maskrcnn.evaluation.next_steps import next_steps
 from maskrcnn.evaluation.shared_images import shared_image_advice, train_split, trained_on
-from maskrcnn.evaluation.subject import Subject
+from maskrcnn.evaluation.subject import Subject, model_name
 from maskrcnn.evaluation.tables import TableBuilder, Tables
 from maskrcnn.evaluation.training_history import measured_ap, run_advice
 from maskrcnn.evaluation.zero_ap import explain_zero_ap, nothing_to_measure
@@ -51,7 +52,7 @@ def evaluate(
         max_detections: objects an image that count, for the model and the metrics alike; by default the model's limit.
         advance: called after each image.
         analyse: also analyse the errors and recommend what to do about them.
-        subject: names for the command lines of the recommendations; those of model and data, if they are paths.
+        subject: names for the calls that are recommended; those of model and data, if they are paths.
         train: the train split of the data, to find images that are measured and trained on; read if data is a path.
 
     Classes are matched by name; if model and data set have one class each, they are assumed to be the same.
@@ -60,16 +61,52 @@ def evaluate(
         MaskRCNNError: no class in common, or no image that could be measured.
     """
     predictor = model if isinstance(model, ImagePredictor) else load(model)
+    notes: list[Problem] = []
     if isinstance(data, Dataset):
         dataset, split, trainable = data, "", True
     else:
         source = Source(data)
         split, dataset = source.open_or_whole("val")
         trainable = source.has("train")
-        train = train_split(source, split) if analyse else None
+        if analyse:
+            train, notes = train_split(source, split)
     if subject is None:
-        name = "MODEL" if isinstance(model, ImagePredictor) else str(model)
-        subject = Subject(name, "DATA" if isinstance(data, Dataset) else str(data), split, trainable)
+        where = Subject.data if isinstance(data, Dataset) else str(data)
+        subject = Subject(model_name(model), where, split, trainable, max_detections=max_detections)
+    measured = measure(predictor, dataset, max_detections, advance, analyse)
+    measured.evaluation.notes += notes
+    if analyse:
+        measured.explain(subject, train)
+    return measured.evaluation
+
+
+@dataclass
+class Measured:
+    """An evaluation, and what an analysis needs of its images.
+
+    Attributes:
+        analysable: whether the records of the images are there.
+    """
+
+    evaluation: Evaluation
+    predictions: DatasetPredictor
+    analysable: bool
+    builder: TableBuilder
+    probe: BoxProbe
+
+    def explain(self, subject: Subject, train: Dataset | None = None, steps: int | None = None) -> None:
+        """Analyse the errors and recommend what to do about them; arguments as of `explain`."""
+        explain(self.evaluation, self.builder.tables(), self.probe, self.predictions, subject, train, steps)
+
+
+def measure(
+    predictor: ImagePredictor,
+    dataset: Dataset,
+    max_detections: int | None = None,
+    advance: Callable[[], None] = lambda: None,
+    analyse: bool = False,
+) -> Measured:
+    """As `evaluate`, without the analysis; with ``analyse`` it can be made later."""
     builder, probe = TableBuilder(dataset.names), BoxProbe()
     problems: list[Problem] = []
     data_problems = ProblemLog(dataset.problems)
@@ -91,9 +128,7 @@ def evaluate(
         raise MaskRCNNError(f"no image could be evaluated; the first: {problems[0] if problems else 'there is none'}")
     figures, notes = (metrics.compute(), metrics.per_class, done, predictions.limit), predictions.notes()
     evaluation = Evaluation(*figures, problems, notes, known=predictions.known, data_problems=data_problems)
-    if analyse:
-        explain(evaluation, builder.tables(), probe, predictions, subject, train)
-    return evaluation
+    return Measured(evaluation, predictions, analyse, builder, probe)
 
 
 def explain(
@@ -103,8 +138,14 @@ def explain(
     predictions: DatasetPredictor,
     subject: Subject,
     train: Dataset | None = None,
+    steps: int | None = None,
 ) -> None:
-    """Fill in `analysis`, `findings`, `interval` and the metrics that follow from them."""
+    """Fill in `analysis`, `findings`, `interval` and the metrics that follow from them.
+
+    Args:
+        train: what the model is trained on, to find images that are measured as well.
+        steps: that the model was trained for; those in its checkpoint unless given.
+    """
     analysis = analyse_tables(tables, predictions.limit)
     evaluation.analysis = analysis
     evaluation.metrics |= analysis.metrics()
@@ -128,9 +169,11 @@ def explain(
         paths,
         dataset,
     )
-    shared = trained_on(dataset, train)[tables.images["index"]]
+    shared, notes = trained_on(dataset, train)
+    shared = shared[tables.images["index"]]
+    evaluation.notes += notes
     evaluation.findings = [
-        *too_few_steps(steps_of(predictor), facts.ap, subject),
+        *too_few_steps(steps_of(predictor) if steps is None else steps, facts.ap, subject),
         *unknown_classes(evaluation, subject, predictor.names),
         *shared_image_advice(shared, resampling, subject, paths),
         *nothing_to_measure(tables, predictions.config.score_threshold, subject),

@@ -29,7 +29,7 @@ class Facts:
         metrics: of all classes together, in percent.
         per_class: metrics of each class, by name.
         config: of the model that was measured.
-        subject: names for command lines.
+        subject: names for the calls that are recommended.
         interval: of the AP; None where it is unknown.
         paths: of the images, one for each row of the tables; empty if there are none.
         dataset: what was measured, if it is at hand.

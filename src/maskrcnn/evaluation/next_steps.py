@@ -89,8 +89,8 @@ def _saturation(facts: Facts) -> Iterator[Recommendation]:
         f"{'There are' if cut_off.sum() == 1 else 'There are up to'} {int(objects[cut_off].max()):,} labelled objects "
         f"in {'it' if cut_off.sum() == 1 else 'one'}; {plural(int(excused.sum()), 'object')} of these images "
         f"{'is' if excused.sum() == 1 else 'are'} not found.",
-        f"Measure with a higher limit; if that is better, train with `--set 'model={{\"max_detections\": {double}}}'`.",
-        facts.subject.evaluate("--max-detections", str(double)),
+        "Measure with a higher limit; if that is better, train with it: `max_detections` in the setting `model`.",
+        facts.subject.evaluate(max_detections=double),
         gain=mean_ap50(tables, matches, excused) - facts.analysis.errors.ap50,
         images=facts.images_with(np.flatnonzero(cut_off)),
     )
@@ -115,7 +115,7 @@ def _threshold(facts: Facts) -> Iterator[Recommendation]:
         f"right (F1 {best['f1']:.2f}); with {DEFAULT_SCORE:g} it is {usual['recall']:.0%} and {usual['precision']:.0%} "
         f"(F1 {usual['f1']:.2f}).{spread}",
         "Predict with that score.",
-        facts.subject.predict(*folder, score=analysis.threshold, out="found"),
+        facts.subject.predict(*folder, score=analysis.threshold, folder="found"),
         gain=100 * (best["f1"] - usual["f1"]),
         measure="F1",
     )
@@ -144,7 +144,7 @@ def _weak_classes(facts: Facts) -> Iterator[Recommendation]:
         f"Add training images of '{name}', of which there are few, and check its labels."
         if rare
         else f"Check the labels of '{name}', and add training images in which it looks different.",
-        facts.subject.view(f"--classes={name}") if "," not in name else facts.subject.view(),
+        facts.subject.view(classes=name),
         gain=(others - float(ap50[worst])) / len(labelled),
         images=facts.images_with(facts.tables.truths["image"][facts.tables.truths["label"] == worst]),
     )
@@ -162,7 +162,7 @@ def _never_predicted(facts: Facts) -> Iterator[Recommendation]:
             f"{plural(len(names), 'class')} {'is' if len(names) == 1 else 'are'} never predicted: {quoted(names)}.",
             f"{plural(sum(count for _, count in missing), 'object')} of such classes are labelled here.",
             "Check that the training data has enough of them under the same name, and train on.",
-            facts.subject.train("--minutes", "30"),
+            facts.subject.train(minutes=30),
             gain=max(100.0 - facts.analysis.errors.ap50, 0.0) * len(names) / labelled,
         )
 
@@ -208,7 +208,7 @@ def _counting(facts: Facts) -> Iterator[Recommendation]:
         f"Counts are {abs(counted / objects - 1):.0%} too {'high' if high else 'low'} in total.",
         f"At a score of {threshold:.2f}: {plural(counted, 'detection')} of {plural(objects, 'object')}; the "
         f"count of an image is off by {counting.error:.1f} on average.",
-        f"If you need counts, try a slightly {'higher' if high else 'lower'} `--score`, and check it on images that "
+        f"If you need counts, try a slightly {'higher' if high else 'lower'} `score`, and check it on images that "
         "are not part of this evaluation.",
     )
 

@@ -50,8 +50,8 @@ def misses_by_size(facts: Facts) -> Iterator[Recommendation]:
             f"{plural(len(of_size), 'object')} {f'below {SMALL_SIDE:.0f}' if small else f'above {largest:.0f}'} px "
             f"{rate:.0%} are not found{rest}.",
             f"Measure at {'a larger' if small else 'a smaller'} input size; if that is better, give `predict` the same "
-            f"`--size`{', and train at it' if small else ''}.",
-            facts.subject.evaluate("--size", str(size)),
+            f"`size`{', and train at it' if small else ''}.",
+            facts.subject.evaluate(size=size),
             gain=mean_ap50(facts.tables, facts.analysis.matches, excused) - facts.analysis.errors.ap50,
             images=facts.images_with(facts.tables.truths["image"][excused]),
         )

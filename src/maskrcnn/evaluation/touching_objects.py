@@ -38,7 +38,7 @@ def touching_objects(facts: Facts) -> Iterator[Recommendation]:
             f"They hide {plural(int(lost.sum()), 'object')} of {int((~matches.region).sum()):,}.",
             "If the labels divide them rightly, train on with larger objects in the network's input, and add images in "
             "which objects touch.",
-            facts.subject.train("--set", "scale_jitter=[1.0, 2.0]", "--minutes", "30"),
+            facts.subject.train(scale_jitter=[1.0, 2.0], minutes=30),
             gain=mean_ap50(tables, matches, lost, dropped) - facts.analysis.errors.ap50,
             images=facts.images_with(tables.detections["image"][merged]),
         )

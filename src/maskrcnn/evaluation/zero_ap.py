@@ -46,7 +46,7 @@ def nothing_to_measure(tables: Tables, score_threshold: float, subject: Subject)
             f"{images}, no detection with a score of at least {score_threshold:g}.",
             "Train longer or at a lower learning rate (did the loss fall?), and check that these images look like "
             "those it was trained on: colours, brightness, size of the objects.",
-            subject.train("--minutes", "60"),
+            subject.train(minutes=60),
             decisive=True,
         )
 
@@ -79,11 +79,11 @@ def _scores(tables: Tables, subject: Subject) -> Recommendation:
     low, median, high = np.percentile(scores, (0, 50, 100))
     evidence = f"{plural(len(scores), 'detection')}; scores {low:.2f} to {high:.2f}, median {median:.2f}."
     if high < 0.7:
-        action, command = (
+        action, call = (
             "It has not learned these objects: train on, on images like these.",
-            subject.train("--minutes", "60"),
+            subject.train(minutes=60),
         )
-        return Recommendation("scores", "The model is sure of none of its detections.", evidence, action, command)
+        return Recommendation("scores", "The model is sure of none of its detections.", evidence, action, call)
     what = "The model is sure of what it finds, and the labels disagree."
     action = "Compare both under “Worst images” in the report: what does each call an object?"
     return Recommendation("scores", what, evidence, action, subject.view())

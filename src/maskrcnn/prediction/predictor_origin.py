@@ -28,6 +28,11 @@ class Origin:
         """The origin with the files' present state; call it before they are read."""
         return cls(load, arguments, {path: _state(path) for path in files})
 
+    @property
+    def source(self) -> str:
+        """The name or the absolute path that the predictor was loaded by."""
+        return str(self.arguments.get("source", self.arguments.get("path")))
+
     def check(self) -> None:
         """Raises `MaskRCNNError` if a file is missing, or has changed since the predictor was loaded."""
         for path, before in self.files.items():

@@ -16,6 +16,7 @@ from maskrcnn.config import from_dict, to_dict
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.federated import is_federated
+from maskrcnn.evaluation.subject import Subject
 from maskrcnn.inference.device import pick_precision
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.output.atomic_file import make_folder, write_text
@@ -55,6 +56,8 @@ class PreparedRun:
         state: the counters of the run.
         about: saved with the state, to resume the run.
         images_a_step: of all processes together.
+        subject: names for the advice on the last evaluation; None for a run that gets none, since it is measured on
+            what it trains on, or knows the classes by other names than the data.
         rate: the peak learning rate.
     """
 
@@ -68,6 +71,7 @@ class PreparedRun:
     state: RunState
     about: dict[str, Any]
     images_a_step: int
+    subject: Subject | None
     rate: float
     timer: StepTimer
     interrupt: Interrupt
@@ -125,6 +129,7 @@ def prepare(
     about |= {"asked": asked_for, "precision": precision, "device": place.type}
     about["settled"] = saved.about.get("settled", []) if saved else settled.lines
     state = saved.state if saved else RunState()
+    advised = val_data is not train_data and names == tuple(train_data.names)
     val_data, why_not = measurable(val_data, dict(zip(train_data.names, names, strict=True)), processes)
     if why_not:
         log.note(why_not)
@@ -140,6 +145,7 @@ def prepare(
         state=state,
         about=about,
         images_a_step=images_a_step,
+        subject=_subject(folder, source) if advised else None,
         rate=recipe.learning_rate(images_a_step),
         timer=StepTimer(recipe, state, recipe.total_steps(len(train_data), images_a_step)),
         interrupt=interrupt,
@@ -147,6 +153,14 @@ def prepare(
     )
     _introduce(run, saved)
     return run
+
+
+def _subject(folder: Path, source: str) -> Subject:
+    """The run's best weights, and its data by the path from here where they lie below."""
+    here = Path.cwd()
+    near = bool(source) and Path(source).is_relative_to(here)
+    data = str(Path(source).relative_to(here)) if near else source or Subject.data
+    return Subject(str(folder / "best.safetensors"), data, "val")
 
 
 def _class_names(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:

@@ -176,11 +176,13 @@ class Trainer:
             steps = plural(state.steps, "step")
             log.say(f"trained for only {steps}, from which little is learned; {self.timer.advice()}")
         log.sum_up()
+        if self.prepared.subject is not None and not self.stopping:
+            self.validation.explain(self.prepared.subject, self.prepared.train_data)
         if self.stopping:
             log.say(f"stopped after step {state.steps}; the run can be resumed")
         elif self.ended:
             log.say(f"ended after step {state.steps}: {self.ended}")
-        return TrainingResult(
+        run = TrainingResult(
             self.folder,
             state.steps,
             state.images,
@@ -193,3 +195,6 @@ class Trainer:
             notes=log.notes,
             source=self.prepared.about["source"],
         )
+        if (step := run.next_step) is not None:
+            log.keep(f"to do next: {step.what} {step.reason} {step.command}")
+        return run

@@ -11,6 +11,7 @@ from maskrcnn.annotations.problem import Problem
 from maskrcnn.argument_checks import is_whole
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.evaluation import Evaluation
+from maskrcnn.evaluation.recommendation import Recommendation
 from maskrcnn.html_table import escaped, html_lines, html_table
 from maskrcnn.text import plural
 from maskrcnn.training.metrics_log import read_metrics_csv
@@ -75,6 +76,15 @@ class TrainingResult:
         rows = read_metrics_csv(path) if path.is_file() else []
         return [{name: float(value) for name, value in row.items() if value} for row in rows]
 
+    @property
+    def next_step(self) -> Recommendation | None:
+        """What to do next, by the last evaluation; None where nothing was measured, or nothing stands out.
+
+        `maskrcnn.evaluate` says more, and writes a report.
+        """
+        steps = self.evaluation.next_steps if self.evaluation is not None else []
+        return steps[0] if steps else None
+
     def model(self, device: str = "auto", precision: str = "auto", **options: Any) -> Predictor:
         """A predictor of the best weights; the arguments are those of `maskrcnn.load`.
 
@@ -98,7 +108,9 @@ class TrainingResult:
         return [*lines, f"checkpoints in {self.folder}"]
 
     def __str__(self) -> str:
-        return "\n".join([*self.lines(), *self._endings()])
+        step = self.next_step
+        advice = [] if step is None else [f"next: {step.what}", f"  {step.reason}", *step.python.splitlines()]
+        return "\n".join([*self.lines(), *self._endings(), *advice])
 
     def __repr__(self) -> str:
         return f"TrainingResult({'; '.join([*self.lines(), *self._endings()])})"
@@ -124,7 +136,8 @@ class TrainingResult:
         ]
         table = html_table([("best on val", *_SHOWN.values()), *rows]) if rows else ""
         lines = html_lines([*self.lines(), *self._endings(), *self.notes])
-        return f"<div><b>{escaped(self.folder.name)}</b>{curves_svg(self.history)}{table}{lines}</div>"
+        advice = "" if self.next_step is None else f"<div>Next: {self.next_step.html()}</div>"
+        return f"<div><b>{escaped(self.folder.name)}</b>{curves_svg(self.history)}{table}{lines}{advice}</div>"
 
 
 def finished_run(folder: Path) -> TrainingResult:

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.evaluation.evaluation import Evaluation
-from maskrcnn.evaluation.evaluator import evaluate
+from maskrcnn.evaluation.evaluator import Measured, measure
 from maskrcnn.evaluation.label_mapping import label_mapping
+from maskrcnn.evaluation.subject import Subject
 from maskrcnn.inference.predictor import Predictor
 from maskrcnn.text import plural
 from maskrcnn.training.class_examples import has_none_of
@@ -35,12 +36,16 @@ class Validation:
 
     Attributes:
         dataset: the val split; None if nothing can be measured on it.
-        last: the latest evaluation made by this process.
     """
 
     def __init__(self, dataset: Dataset | None, recipe: Recipe, state: RunState, log: RunLog, stop: Interrupt) -> None:
         self.dataset, self.recipe, self.state, self.log, self.stop = dataset, recipe, state, log, stop
-        self.last: Evaluation | None = None
+        self._measured: Measured | None = None
+
+    @property
+    def last(self) -> Evaluation | None:
+        """The latest evaluation made by this process."""
+        return None if self._measured is None else self._measured.evaluation
 
     def due(self, progress: float) -> bool:
         """Whether it is time for an evaluation; they are evenly spaced, the last one at the end."""
@@ -65,7 +70,8 @@ class Validation:
                 raise _EvaluationEndedError
 
         try:
-            self.last = evaluate(predictor, self.dataset, advance=advance)
+            last = self._may_be_last(progress)
+            self._measured = measure(predictor, self.dataset, advance=advance, analyse=last)
         except _EvaluationEndedError:
             if self.stop.wanted:
                 return None
@@ -75,8 +81,9 @@ class Validation:
             )
             self.log.report([Problem("slow-evaluation", "", what, severity="note")])
             return {}
-        self.log.report([*self.last.data_problems, *self.last.problems, *self.last.notes])
-        return self.last.known_metrics
+        found = self._measured.evaluation
+        self.log.report([*found.data_problems, *found.problems, *found.notes])
+        return found.known_metrics
 
     def judge(self, metrics: dict[str, float], progress: float) -> tuple[bool, str]:
         """Whether this is the best evaluation so far, and why the run should end, if it should.
@@ -107,6 +114,18 @@ class Validation:
         elif recipe.patience and state.stale >= recipe.patience:
             ended = f"no better {name} in {plural(state.stale, 'evaluation')}"
         return better, ended
+
+    def explain(self, subject: Subject, train: Dataset) -> None:
+        """Analyse the run's last evaluation, if this process made it: its `next_steps` say what to do."""
+        if self._measured is not None and self._measured.analysable:
+            self._measured.explain(subject, train, self.state.steps)
+            self.log.report(self._measured.evaluation.notes)
+
+    def _may_be_last(self, progress: float) -> bool:
+        """Whether the run may end with an evaluation now."""
+        recipe = self.recipe
+        impatient = recipe.patience and self.state.stale + 1 >= recipe.patience
+        return progress >= 1 or bool(impatient) or recipe.target_ap is not None
 
     def _number(self, progress: float) -> int:
         return int(progress * self.recipe.evaluations + 1e-9)

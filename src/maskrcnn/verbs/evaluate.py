@@ -12,6 +12,7 @@ from maskrcnn.verbs.claimed_output import own_folder
 from maskrcnn.verbs.display import VerbDisplay, shown_on
 
 if TYPE_CHECKING:
+    from maskrcnn.annotations.problem import Problem
     from maskrcnn.datasets.dataset import Dataset
     from maskrcnn.evaluation.evaluation import Evaluation
     from maskrcnn.prediction.image_predictor import ImagePredictor
@@ -65,7 +66,7 @@ def evaluate(
         from maskrcnn.evaluation.evaluator import evaluate as measure
         from maskrcnn.evaluation.report.report_files import write_report
         from maskrcnn.evaluation.shared_images import train_split
-        from maskrcnn.evaluation.subject import Subject
+        from maskrcnn.evaluation.subject import Subject, model_name
         from maskrcnn.inference.loading import load
         from maskrcnn.prediction.image_predictor import ImagePredictor
 
@@ -76,6 +77,7 @@ def evaluate(
             predictor, name = model, ""
         else:
             predictor, name = load(model, device, precision, size=size, trust=trust), str(model)
+        notes: list[Problem] = []
         if isinstance(data, Dataset):
             if split is not None:
                 raise MaskRCNNError("split: an open data set is one split", fix="give the folder of the data")
@@ -83,9 +85,11 @@ def evaluate(
         else:
             source = Source(data)
             part, dataset = source.open_or_default(split, "val")
-            train, trainable = train_split(source, part) if analyse else None, source.has("train")
+            train, trainable = None, source.has("train")
+            if analyse:
+                train, notes = train_split(source, part)
             where = str(data)
-        subject = Subject(name or "MODEL", where or "DATA", part, trainable, size)
+        subject = Subject(model_name(model), where or Subject.data, part, trainable, size, max_detections)
         with shown.bar("evaluate", len(dataset)) as bar:
 
             def step() -> None:
@@ -94,6 +98,7 @@ def evaluate(
                     advance()
 
             evaluation = measure(predictor, dataset, max_detections, step, analyse, subject, train)
+        evaluation.notes += notes
         evaluation.model, evaluation.data, evaluation.split = name, where, part
         if folder is not None:
             predictions = DatasetPredictor(predictor, dataset, max_detections)

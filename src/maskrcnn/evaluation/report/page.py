@@ -29,7 +29,7 @@ from maskrcnn.evaluation.report.markup import (
     table,
     text_paragraph,
 )
-from maskrcnn.html_table import html_prose
+from maskrcnn.html_table import html_prose, html_text
 from maskrcnn.text import plural
 
 _SHOWN_CLASSES = 20
@@ -105,8 +105,7 @@ class Page:
         steps = "".join(map(_step, evaluation.next_steps))
         others = evaluation.findings[len(evaluation.next_steps) :]
         lines = "".join(
-            f"<li><b>{html_prose(one.what)}</b> {html_prose(one.evidence)} {html_prose(one.action)}</li>"
-            for one in others
+            f"<li><b>{html_prose(one.what)}</b> {html_prose(one.reason)}{_command(one)}</li>" for one in others
         )
         also = f"<details><summary>Also noticed ({len(others)})</summary><ul>{lines}</ul></details>" if others else ""
         return f'<ol class="next">{steps}</ol>{also}'
@@ -255,11 +254,17 @@ class Page:
 def _step(step: Recommendation) -> str:
     parts = [f'<p class="what">{html_prose(step.what)}</p><p class="muted">{html_prose(step.evidence)}</p>']
     parts.append(f'<p class="action">{html_prose(step.action)}</p>')
-    if step.command:
-        parts.append(f'<pre class="command"><code>{escape(step.command)}</code></pre>')
+    parts.append(_command(step))
+    if step.python:
+        call = f'<pre class="command"><code>{html_text(step.python)}</code></pre>'
+        parts.append(f"<details><summary>In Python</summary>{call}</details>")
     if step.expected:
         parts.append(f'<p class="muted">Expected: {escape(step.expected)}.</p>')
     return f"<li>{''.join(parts)}</li>"
+
+
+def _command(step: Recommendation) -> str:
+    return f'<pre class="command"><code>{escape(step.command)}</code></pre>' if step.command else ""
 
 
 def _pictures(image: WorstImage) -> str:
