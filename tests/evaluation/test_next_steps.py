@@ -206,6 +206,25 @@ def test_poor_overlaps(label: Label) -> None:
     advice = found(samples)
     assert first(advice) == "error-location"
     assert "150 detections with a score from" in advice["error-location"].evidence
+    assert "times the area" not in advice["error-location"].evidence
+
+
+def test_labels_that_are_larger_than_their_objects(label: Label) -> None:
+    samples = []
+    for sample in grid(label):
+        crops = []
+        for row, crop in enumerate(sample.truth.crops):
+            assert crop is not None
+            margin = 8 if row < 3 else 4  # of 40 pixels: too small to count, and small
+            side = 40 - 2 * margin
+            crops.append(Crop(np.ones((side, side), dtype=bool), crop.x + margin, crop.y + margin))
+        boxes = np.array([crop.box for crop in crops], dtype=np.float32)
+        samples.append(dataclasses.replace(sample, boxes=boxes, masks=Masks(crops, SIZE)))
+    advice = found(samples)
+    assert first(advice) == "error-location"
+    assert "the labels have 1.6 times the area of the detections" in advice["error-location"].evidence
+    assert "larger than the objects" in advice["error-location"].action
+    assert "dataset view" in advice["error-location"].command
 
 
 def test_saturation_and_what_to_try(label: Label) -> None:

@@ -33,7 +33,7 @@ def show_next_steps(steps: Sequence[Recommendation]) -> None:
     if steps:
         say("What to do next")
     for number, step in enumerate(steps, 1):
-        say(f"{number}. " if len(steps) > 1 else "   ", bold(step.what))
+        say(f"{number}. ", bold(step.what))
         paragraph(step.reason, 3)
         if step.command:
             say("   ", styled(step.command, "cyan"))
