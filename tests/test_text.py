@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import shlex
+import subprocess
 import sys
 import unicodedata
 
@@ -10,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskrcnn.text import first_line, listed, plural, quoted, replace_unencodable, suggestion, visible
+from maskrcnn.text import first_line, listed, plural, quoted, replace_unencodable, shell_word, suggestion, visible
 
 
 def test_plurals() -> None:
@@ -34,6 +36,20 @@ def test_what_a_terminal_obeys_is_escaped_and_letters_stay() -> None:
         assert visible(text) == seen
     for text in ("猫 [onnx] [/x] :dog: é", "नमस्\u200cते", "👩\u200d🔬", "\u00a0"):
         assert visible(text) == text
+
+
+@given(st.text())
+def test_a_word_of_a_command_line_is_read_as_it_is(text: str) -> None:
+    assert shlex.split(shell_word(text)) == [text]
+
+
+def test_a_shell_reads_it_so_too() -> None:
+    words = ["it's", "", "a b", "$HOME `x` it's", "it's !important", 'it\'s \\ "both"', "*", "~", "猫 it's", "a'b\nc"]
+    assert shell_word("it's here") == '"it\'s here"'
+    script = f"printf '%s\\0' {' '.join(map(shell_word, words))}"
+    assert (
+        subprocess.run(["sh", "-c", script], capture_output=True, check=True).stdout.decode().split("\0")[:-1] == words
+    )
 
 
 @given(st.text())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import difflib
 import os
+import shlex
 import sys
 import unicodedata
 from collections.abc import Collection, Sequence
@@ -46,6 +47,12 @@ def comma_separated(values: Sequence[str], known: Collection[str] = ()) -> list[
 def quoted(names: Collection[str], limit: int = 5) -> str:
     """As `listed`, each name in quotes: "'a', 'b' and 7 more"."""
     return listed([f"'{name}'" for name in names], limit)
+
+
+def shell_word(text: object) -> str:
+    """A word of a command line; in double quotes where it holds single ones and nothing that a shell replaces."""
+    word = str(text)
+    return f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word)
 
 
 def suggestion(name: str, known: Collection[str], limit: int = 50) -> str:

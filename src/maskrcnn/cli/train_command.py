@@ -66,7 +66,9 @@ def train(
     for line in run.lines():
         say(line)
     if run.interrupted:
-        say(f"go on with: maskrcnn train --resume {run.folder}")
+        from maskrcnn.training.run_folder import resume_line
+
+        say(f"go on with: {resume_line(run.folder)}")
     if run.next_step is not None:
         show_next_steps([run.next_step])
     for line in run.verdict:

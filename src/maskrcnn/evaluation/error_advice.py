@@ -75,7 +75,8 @@ def _missed(facts: Facts, _: np.ndarray) -> Advice:
         f"Nothing finds {missed:,} of {plural(objects, 'object')}.",
         f"{_share_of_them(sized.sum() / max(missed, 1))} {worst}, about {side:.0f} px wide in the image and "
         f"{inside:.0f} px in the network's input.",
-        "Look at them under “Worst images” in the report; add training images with objects like these, and train on.",
+        "Look at them (“Worst images” in the report of `evaluate`); add training images with objects like these, and "
+        "train on.",
         facts.subject.train(minutes=30),
     )
 

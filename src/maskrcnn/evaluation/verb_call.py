@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from maskrcnn.text import visible
+from maskrcnn.text import shell_word, visible
 
 _FUNCTIONS = {"dataset view": "view_dataset"}
 # Arguments that are typed without an option, and those whose option is named otherwise.
@@ -56,7 +55,7 @@ def verb_call(verb: str, *arguments: Any, **named: Any) -> VerbCall:
 def with_file(name: str, content: Mapping[str, Any], call: VerbCall) -> VerbCall:
     """A call after a file of YAML has been written, in the folder where it is made."""
     text = json.dumps(content, ensure_ascii=False)  # YAML has JSON as a part
-    written = f"printf '%s\\n' {_quoted(text)} > {_quoted(name)}"
+    written = f"printf '%s\\n' {shell_word(text)} > {shell_word(name)}"
     python = f'import pathlib\n\npathlib.Path({_literal(name)}).write_text({_literal(text)}, encoding="utf-8")'
     return VerbCall(_typed(f"{written} && {call.shell}") if call.shell else "", f"{python}\n{call.python}")
 
@@ -64,7 +63,7 @@ def with_file(name: str, content: Mapping[str, Any], call: VerbCall) -> VerbCall
 def _operands(value: str | list[str]) -> list[str]:
     """Paths as words; none looks like an option or a home folder."""
     paths = [value] if isinstance(value, str) else value
-    return [_quoted(f"./{path}" if path.startswith(("-", "~")) else path) for path in paths]
+    return [shell_word(f"./{path}" if path.startswith(("-", "~")) else path) for path in paths]
 
 
 def _option(argument: tuple[str, Any]) -> str:
@@ -74,12 +73,7 @@ def _option(argument: tuple[str, Any]) -> str:
     if value is True:
         return option
     text = str(value)
-    return f"{option}={_quoted(text)}" if text.startswith("-") else f"{option} {_quoted(text)}"
-
-
-def _quoted(word: str) -> str:
-    """A word of a command line, in double quotes where it holds single ones and nothing that a shell replaces."""
-    return f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word)
+    return f"{option}={shell_word(text)}" if text.startswith("-") else f"{option} {shell_word(text)}"
 
 
 def _setting(value: Any) -> str:

@@ -85,5 +85,5 @@ def _scores(tables: Tables, subject: Subject) -> Recommendation:
         )
         return Recommendation("scores", "The model is sure of none of its detections.", evidence, action, call)
     what = "The model is sure of what it finds, and the labels disagree."
-    action = "Compare both under “Worst images” in the report: what does each call an object?"
+    action = "Compare both (“Worst images” in the report of `evaluate`): what does each call an object?"
     return Recommendation("scores", what, evidence, action, subject.view())

@@ -15,7 +15,7 @@ from maskrcnn.prediction.network import DetectionArrays
 from maskrcnn.prediction.prediction_options import PredictionOptions
 from maskrcnn.runtime.artifact_contract import INPUTS, KEY, OUTPUTS, ArtifactMetadata, check_outputs, graph_inputs
 from maskrcnn.runtime.resize import prepare
-from maskrcnn.text import first_line, listed, plural
+from maskrcnn.text import first_line, listed, plural, shell_word
 
 
 class Session(Protocol):
@@ -74,7 +74,7 @@ class Artifact:
         if metadata is None:
             arrays = f"takes {listed(session.inputs, 8)} and gives {listed(session.outputs, 8)}"
             what = f"not a model that maskrcnn exported: it has no {KEY!r} metadata, {arrays}"
-            fix = f"make one from a checkpoint: maskrcnn export CHECKPOINT --out {path.name}"
+            fix = f"make one from a checkpoint: maskrcnn export CHECKPOINT --out {shell_word(path.name)}"
             raise MaskRCNNError(what, where=path, fix=fix)
         self.names, self._config, self.precision, self.version = ArtifactMetadata.from_json(metadata, path)
         if fault := _graph_fault(session, self._config):

@@ -17,7 +17,7 @@ from maskrcnn.model.losses import Losses
 from maskrcnn.output.atomic_file import make_folder, write_text
 from maskrcnn.text import listed, plural
 from maskrcnn.training.recipe import Recipe
-from maskrcnn.training.run_folder import STATE
+from maskrcnn.training.run_folder import STATE, resume_line
 from maskrcnn.training.samples.loader import LoadedBatch
 from maskrcnn.weights.safetensors_file import write_tensors
 
@@ -126,5 +126,5 @@ def out_of_memory(
         fix = f"lower batch_size to {half}, with {same}; or lower canvas, now {recipe.canvas}"
     kept = ""
     if (folder / STATE).is_file():
-        kept = f"; the state is saved, go on with maskrcnn train --resume {folder} and less memory"
+        kept = f"; the state is saved, go on with {resume_line(folder)} and less memory"
     return MaskRCNNError(f"out of memory at step {number} with {listed(lines, SHOWN)}{kept}", fix=fix)

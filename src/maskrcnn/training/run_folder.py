@@ -10,6 +10,7 @@ from pathlib import Path
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.output.atomic_file import free_name
+from maskrcnn.text import shell_word
 
 STATE, PREVIOUS_STATE = "state.safetensors", "state.previous.safetensors"
 LOG, METRICS, RECIPE, DATA = "log.txt", "history.csv", "recipe.json", "data.json"
@@ -25,6 +26,11 @@ def is_finished(folder: Path) -> bool:
     return (folder / "last.safetensors").is_file() and not has_state(folder)
 
 
+def resume_line(folder: Path) -> str:
+    """What to type to go on with a run."""
+    return f"maskrcnn train --resume {shell_word(folder)}"
+
+
 def remove_state(folder: Path) -> None:
     """Remove the saved state of a run that is finished."""
     for name in (STATE, PREVIOUS_STATE):
@@ -37,7 +43,7 @@ def check_free(folder: Path) -> None:
         raise MaskRCNNError(
             "there is an unfinished run",
             where=folder,
-            fix=f"go on with it: maskrcnn train --resume {folder}; or choose another --out, or delete the folder",
+            fix=f"go on with it: {resume_line(folder)}; or choose another --out, or delete the folder",
         )
     others = [name for name in (DATA, RECIPE, METRICS) if (folder / name).exists()]
     if others and not (folder / LOG).exists():
@@ -76,7 +82,7 @@ def save_errors_explained(folder: Path) -> Iterator[None]:
         kept, fix = "nothing of the run is saved", error.fix
         if has_state(folder):
             kept = "the state saved before is kept"
-            fix += f", then go on with: maskrcnn train --resume {folder}"
+            fix += f", then go on with: {resume_line(folder)}"
         elif (folder / "last.safetensors").is_file():
             kept = "the weights are in last.safetensors"
         raise MaskRCNNError(f"{error.what}; {kept}", where=error.where, fix=fix) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -264,7 +265,11 @@ def _step(step: Recommendation) -> str:
 
 
 def _command(step: Recommendation) -> str:
-    return f'<pre class="command"><code>{escape(step.command)}</code></pre>' if step.command else ""
+    """What to type; no line ends within the name of an option."""
+    if not step.command:
+        return ""
+    line = re.sub(r" (--[a-z-]+)", r" <span>\1</span>", escape(step.command))
+    return f'<pre class="command"><code>{line}</code></pre>'
 
 
 def _pictures(image: WorstImage) -> str:
