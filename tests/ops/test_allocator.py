@@ -10,7 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from maskrcnn.ops.allocator import keep_freed_memory
+from maskrcnn.ops import allocator
+from maskrcnn.ops.allocator import HeapGrowth, keep_freed_memory
 
 CHOICES = {
     "MALLOC_ARENA_MAX": "2",
@@ -123,3 +124,40 @@ print(done, usual, kept)
     if done == "False":
         pytest.skip("not glibc, or one that refuses")
     assert int(kept) * 10 < int(usual)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc is Linux's")
+def test_gaps_between_blocks_go_back_to_the_system_once_a_process_has_grown() -> None:
+    """Blocks are freed and what lies between them is not: 400 MB stay, until more than 100 MB of growth are noticed."""
+    program = """
+import ctypes
+from maskrcnn.ops.allocator import HeapGrowth, _resident_bytes, keep_freed_memory
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
+done, heap, blocks = keep_freed_memory(), HeapGrowth(100 * 2**20), []
+before = _resident_bytes()
+early = [heap.after_step() for _ in range(12)]
+for _ in range(100):
+    blocks.append(libc.malloc(4 * 2**20))
+    ctypes.memset(blocks[-1], 1, 4 * 2**20)
+    ctypes.memset(libc.malloc(2000), 1, 2000)
+for block in blocks:
+    libc.free(block)
+grown = _resident_bytes() - before
+returned = heap.after_step()
+print(done, any(early), grown >> 20, returned, (_resident_bytes() - before) >> 20, heap.after_step())
+"""
+    environment = {name: value for name, value in os.environ.items() if name not in CHOICES}
+    run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    done, early, grown, returned, left, again = run.stdout.split()
+    if done == "False":
+        pytest.skip("not glibc, or one that refuses")
+    assert (early, returned, again) == ("False", "True", "False")
+    assert int(grown) > 350
+    assert int(left) < 50
+
+
+def test_where_memory_is_not_kept_nothing_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allocator, "keep_freed_memory", lambda: False)
+    assert not any(HeapGrowth(0).after_step() for _ in range(20))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from maskrcnn.model.batch import Batch
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.ops.allocator import keep_freed_memory
+from maskrcnn.ops.allocator import HeapGrowth, keep_freed_memory
 from maskrcnn.ops.depthwise_fp32 import keep_depthwise_in_fp32
 from maskrcnn.training.backbone_stages import freeze
 from maskrcnn.training.distributed import Objective, Processes
@@ -45,6 +45,7 @@ class Learner:
         self.optimizer = build_optimizer(self.model, recipe, recipe.learning_rate(recipe.lr_batch))
         self.objective, self._update = accelerator.prepare(Objective(self.model, processes.count), self.optimizer)
         self._to_compile = recipe.compile
+        self._heap = HeapGrowth()
 
     def gradients(self, batches: Sequence[Batch], step: int) -> tuple[Tensor, Tensor]:
         """Add up the gradients of a step.
@@ -83,4 +84,6 @@ class Learner:
             self._update.step()
             self.ema.update(self.model)
         self.optimizer.zero_grad()
+        if self.accelerator.device.type == "cpu":
+            self._heap.after_step()
         return norm
