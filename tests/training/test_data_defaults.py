@@ -10,14 +10,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from maskrcnn.annotations.labels import StoredAnnotations
 from maskrcnn.config import preset
+from maskrcnn.datasets.combine import combined
+from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.open_dataset import open_dataset
+from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.training import data_defaults, initialisation
 from maskrcnn.training.data_defaults import asked, settle, settle_as_before
 from maskrcnn.training.preparation import PreparedRun
-from maskrcnn.training.recipe import Recipe
-from maskrcnn.training.state import read_state
+from maskrcnn.training.recipe import Recipe, read_recipe
+from maskrcnn.training.resume_check import check_resumable
 from maskrcnn.training.trainer import TrainingResult
 from maskrcnn.weights.checkpoint import save_checkpoint
 from tests.small_learner import interrupt_at
@@ -35,7 +39,7 @@ def crowded(shapes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_dense_data_are_not_capped_and_that_is_told(crowded: Path) -> None:
-    settled = settle(Recipe(init="none"), open_dataset(crowded, "train"), CPU)
+    settled = settle(Recipe(init="none", precision="fp32"), open_dataset(crowded, "train"), CPU)
     assert settled.recipe.model == {"max_detections": 160}  # a fifth more than 130, in tens
     (line,) = settled.lines
     assert line.startswith("max_detections 160: at most 130 objects an image")
@@ -43,7 +47,7 @@ def test_dense_data_are_not_capped_and_that_is_told(crowded: Path) -> None:
 
 
 def test_what_the_recipe_gives_is_kept(crowded: Path) -> None:
-    recipe = Recipe(init="none", model={"max_detections": 50})
+    recipe = Recipe(init="none", precision="fp32", model={"max_detections": 50})
     settled = settle(recipe, open_dataset(crowded, "train"), CPU)
     assert settled.recipe.model == {"max_detections": 50}
     assert settled.lines == []
@@ -55,21 +59,54 @@ def test_objects_are_counted_without_drawing_them(shapes: Path) -> None:
     assert data_defaults._object_counts(data).tolist() == expected
 
 
+def test_all_images_are_counted_where_labels_are_in_memory_and_else_a_sample_which_is_told(
+    shapes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A densest image that the sample would miss raises the limit as well."""
+    monkeypatch.setattr(data_defaults, "COUNTED", 2)
+    data = open_dataset(shapes, "train")
+    few, many = data.annotations(0)[0][:1], data.annotations(0)[0][:1] * 130
+    in_memory = Dataset(data.labels._replace(reader=StoredAnnotations([few, many, few, few])))
+    in_files = Dataset(data.labels._replace(reader=lambda index, record: ((many, few, few, few)[index], ())))
+    recipe = Recipe(init="none", precision="fp32")
+    for one, counted in (
+        (in_memory, ""),
+        (combined([in_memory, in_memory]), ""),
+        (in_files, "; counted in 2 of 4 images"),
+    ):
+        settled = settle(recipe, one, CPU)
+        assert settled.recipe.model == {"max_detections": 160}
+        (line,) = settled.lines
+        assert line.partition("of the images")[2].partition("of the images")[2] == counted
+
+
+def test_a_limit_that_is_nearly_reached_leaves_no_room_for_denser_images_and_is_raised(
+    shapes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, recipe = open_dataset(shapes, "train"), Recipe(init="none", precision="fp32")
+    monkeypatch.setattr(data_defaults, "_object_counts", lambda dataset: torch.tensor([83]).numpy())
+    assert settle(recipe, data, CPU) == (recipe, [])
+    monkeypatch.setattr(data_defaults, "_object_counts", lambda dataset: torch.tensor([84]).numpy())
+    (line,) = settle(recipe, data, CPU).lines
+    assert line.startswith("max_detections 110: at most 84 objects an image")
+    assert "100 leave little room for denser ones" in line
+
+
 def test_sparse_data_change_nothing(shapes: Path) -> None:
-    recipe = Recipe(init="none")
+    recipe = Recipe(init="none", precision="fp32")
     settled = settle(recipe, open_dataset(shapes, "train"), CPU)
     assert (settled.recipe, settled.lines) == (recipe, [])
 
 
 def test_only_what_still_stands_as_it_was_asked_takes_the_saved_value() -> None:
-    given = Recipe(model={"fpn_channels": 32})
+    given = Recipe(model={"fpn_channels": 32}, precision="fp32")
     settled = given.model_copy(update={"init": "people", "model": {"fpn_channels": 32, "max_detections": 160}})
     about = {"recipe": settled.model_dump(mode="json"), "asked": asked(given, settled)}
     assert about["asked"] == {"init": "auto", "model": {"fpn_channels": 32}}
-    assert settle_as_before(given, about) == settled
-    assert settle_as_before(given.model_copy(update={"init": "nuclei"}), about).init == "nuclei"
+    assert settle_as_before(given, about, CPU) == settled
+    assert settle_as_before(given.model_copy(update={"init": "nuclei"}), about, CPU).init == "nuclei"
     old = {"recipe": {**Recipe(init="none").model_dump(mode="json"), "init": None}}
-    assert settle_as_before(Recipe(), old).init == "none"
+    assert settle_as_before(Recipe(), old, CPU).init == "none"
 
 
 def test_a_run_that_was_settled_is_resumed_to_the_bit(
@@ -94,19 +131,44 @@ def test_a_run_that_was_settled_is_resumed_to_the_bit(
     assert all(torch.equal(one[key], two[key]) for key in two)
 
 
-def test_a_resumed_run_keeps_its_precision(
+def test_the_precision_is_settled_recorded_and_kept(
     shapes: Path, tmp_path: Path, train: Train, prepared: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Though the machine measures otherwise by then."""
+    """Though the machine measures otherwise by then: the recipe of a run reproduces it."""
     measured = ["bf16", "fp32"]
-    monkeypatch.setattr(
-        "maskrcnn.training.preparation.pick_precision",
-        lambda name, device, training: measured[0] if name == "auto" else name,
-    )
+    monkeypatch.setattr(data_defaults, "training_precision", lambda device: (measured[0], "it measures so"))
     with monkeypatch.context() as patch:
         interrupt_at(1, patch)
-        train(shapes, tmp_path / "run", epochs=3, precision="auto")
-    assert read_state(tmp_path / "run", tensors=False).about["precision"] == "bf16"
+        _, display = train(shapes, tmp_path / "run", epochs=3, precision="auto")
+    assert "precision auto: bf16, as it measures so" in display.lines
+    assert read_recipe(tmp_path / "run" / "recipe.json", {}).precision == "bf16"
     del measured[0]
-    assert prepared(shapes, tmp_path / "run", resume=True, epochs=3, precision="auto")[0].precision == "bf16"
+    for asked_for in ("auto", "bf16"):  # as asked for at first, and as recorded
+        resumed, _ = prepared(shapes, tmp_path / "run", resume=True, epochs=3, precision=asked_for)
+        assert (resumed.precision, resumed.about["asked"]["precision"]) == ("bf16", "auto")
+    with pytest.raises(MaskRCNNError, match="precision was 'bf16', is 'fp32'"):
+        prepared(shapes, tmp_path / "run", resume=True, epochs=3, precision="fp32")
     assert prepared(shapes, tmp_path / "other", epochs=3, precision="auto")[0].precision == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("saved", "kept"),
+    [
+        ({"recipe": {"precision": "bf16"}, "asked": {"precision": "auto"}, "device": "cuda"}, "fp32"),
+        ({"recipe": {"precision": "bf16"}, "asked": {"precision": "auto"}, "device": "cpu"}, "bf16"),
+        ({"recipe": {"precision": "bf16"}, "asked": {}, "device": "cuda"}, "bf16"),
+        ({"recipe": {"precision": "auto"}, "precision": "bf16", "device": "cpu"}, "bf16"),  # as once saved
+        ({"recipe": {"precision": "auto"}}, "fp32"),
+    ],
+    ids=str,
+)
+def test_on_another_type_of_device_only_a_precision_that_was_given_is_kept(
+    saved: dict[str, Any], kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_defaults, "training_precision", lambda device: ("fp32", ""))
+    recorded = Recipe(precision=saved["recipe"]["precision"])
+    saved |= {"recipe": recorded.model_dump(mode="json"), "images_a_step": 8, "data": 0}
+    settled = settle_as_before(recorded, saved, CPU)
+    assert settled.precision == kept
+    now = {**saved, "recipe": settled.model_dump(mode="json"), "device": "cpu"}
+    check_resumable(tmp_path, saved, now, {"names": [], "images": [], "labels": {}})

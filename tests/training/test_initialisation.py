@@ -50,7 +50,9 @@ def test_of_several_models_the_best_score_wins_and_both_are_told(shapes: Path, m
     given = iter([TransferScore(0.5, 0.9), TransferScore(0.95, 0.6)])
     monkeypatch.setattr(initialisation, "transfer_score", lambda model, dataset: next(given))
     at_hand(monkeypatch, "nuclei", "people")
-    found = choice(Recipe(), shapes)
+    said: list[str] = []
+    found = choose_init(Recipe(), open_dataset(shapes, "train"), CPU, said.append)
+    assert said == ["trying nuclei, people on 4 training images"]
     assert (found.init, found.backbone_weights) == ("people", None)
     scores = "recall 0.95, mask IoU 0.60; nuclei: recall 0.50, mask IoU 0.90"
     images = len(open_dataset(shapes, "train"))
@@ -159,6 +161,7 @@ def test_the_choice_is_logged_recorded_and_loaded(
     save_checkpoint(donor, tmp_path / "donor.safetensors")
     at_hand(monkeypatch, str(tmp_path / "donor.safetensors"))
     run, display = prepared(shapes, tmp_path / "run")
+    assert not any("trying" in line for line in display.lines)
     assert run.recipe.init == run.about["recipe"]["init"] == str(tmp_path / "donor.safetensors")
     line = f"init auto: {run.recipe.init}, the only model at hand for this network"
     assert line in display.lines
@@ -167,6 +170,20 @@ def test_the_choice_is_logged_recorded_and_loaded(
     assert run.about["asked"] == {"init": "auto"}
     started = run.learner.model.state_dict()
     assert all(torch.equal(value, started[name]) for name, value in donor.state_dict().items())
+
+
+def test_that_models_are_tried_is_shown_before(
+    shapes: Path, tmp_path: Path, tiny: dict[str, Any], prepared: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        donor = MaskRCNN(preset("lite").replace(**tiny), ["disc", "triangle"])
+        save_checkpoint(donor, tmp_path / f"{name}.safetensors")
+    monkeypatch.setattr(initialisation, "transfer_score", lambda model, dataset: TransferScore(0.5, 0.5))
+    at_hand(monkeypatch, *(str(tmp_path / f"{name}.safetensors") for name in ("one", "two")))
+    _, display = prepared(shapes, tmp_path / "run")
+    first, *rest = display.lines
+    assert first.startswith(f"trying {tmp_path / 'one.safetensors'}, ")
+    assert any(line.startswith("init auto: ") for line in rest)
 
 
 def test_a_named_model_that_is_not_there_is_an_error(shapes: Path, tmp_path: Path, prepared: Build) -> None:

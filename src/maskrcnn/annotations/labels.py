@@ -41,6 +41,8 @@ class ImageRecord:
 class AnnotationReader(Protocol):
     """Reads the annotations of the i-th record, with a problem for each that is left out.
 
+    Where all annotations are in memory, it has an attribute ``stored`` that is true.
+
     Raises:
         MaskRCNNError: the labels of this image cannot be read.
     """
@@ -50,6 +52,8 @@ class AnnotationReader(Protocol):
 
 class StoredAnnotations:
     """A reader of annotations that were all read on opening; unlike a closure, it can be pickled for workers."""
+
+    stored = True
 
     def __init__(self, annotations: Sequence[Sequence[Annotation]]) -> None:
         self.annotations = annotations

@@ -52,6 +52,10 @@ class _CombinedReader:
         self.datasets, self.labels = list(datasets), list(labels)
         self.ends = list(accumulate(len(dataset) for dataset in datasets))
 
+    @property
+    def stored(self) -> bool:
+        return all(dataset.stored for dataset in self.datasets)
+
     def __call__(self, index: int, record: ImageRecord) -> tuple[list[Annotation], Sequence[Problem]]:
         place = bisect_right(self.ends, index)
         dataset, labels = self.datasets[place], self.labels[place]

@@ -55,6 +55,11 @@ class Dataset:
         folders = {record.path.parent for record in self.records}
         return Path(os.path.commonpath(folders)) if folders else None
 
+    @property
+    def stored(self) -> bool:
+        """Whether all annotations are in memory, so that `annotations` opens no file."""
+        return bool(getattr(self.labels.reader, "stored", False))
+
     def __repr__(self) -> str:
         parts = [plural(len(self), "image"), f"{plural(len(self.names), 'class')}: {listed(self.names)}"]
         parts += [str(self.place)] if self.place else []

@@ -38,10 +38,10 @@ def join_processes(device: str) -> tuple[torch.device, Processes]:
     return picked, Processes()
 
 
-def build_accelerator(recipe: Recipe, device: torch.device, precision: str, folder: Path) -> Accelerator:
+def build_accelerator(recipe: Recipe, device: torch.device, folder: Path) -> Accelerator:
     """accelerate's state of this process, after `join_processes`, with torch's generators seeded."""
     accelerator = Accelerator(
-        mixed_precision={"fp32": "no"}.get(precision, precision),
+        mixed_precision={"fp32": "no"}.get(recipe.precision, recipe.precision),
         cpu=device.type == "cpu",
         gradient_accumulation_steps=recipe.accumulate,
         log_with=list(recipe.track) or None,

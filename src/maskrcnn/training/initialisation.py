@@ -16,6 +16,7 @@ The recipe's changes apply to them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -25,6 +26,7 @@ from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.survey.channel_statistics import input_settings
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.text import listed, plural
 from maskrcnn.training.recipe import AUTO, SCRATCH, Recipe
 from maskrcnn.training.transfer_score import IMAGES, transfer_score
 from maskrcnn.weights.any_checkpoint import read_any_checkpoint
@@ -74,8 +76,14 @@ def model_config(config: Config, recipe: Recipe, dataset: Dataset) -> Config:
     return config.replace(preprocess=input_settings(dataset, config.preprocess, recipe.channels))
 
 
-def choose_init(recipe: Recipe, dataset: Dataset, device: torch.device) -> InitChoice:
-    """What ``init: auto`` stands for on this data and machine. torch's generators stay as they are."""
+def choose_init(
+    recipe: Recipe, dataset: Dataset, device: torch.device, say: Callable[[str], object] = lambda line: None
+) -> InitChoice:
+    """What ``init: auto`` stands for on this data and machine. torch's generators stay as they are.
+
+    Args:
+        say: takes a line before models are tried, which takes seconds.
+    """
     if recipe.init != AUTO:
         return InitChoice(recipe.init, recipe.backbone_weights, "")
     if recipe.backbone_weights:
@@ -83,16 +91,23 @@ def choose_init(recipe: Recipe, dataset: Dataset, device: torch.device) -> InitC
     wanted = preset(recipe.preset).replace(**recipe.model)
     left_out: list[str] = []
     with torch.random.fork_rng(devices=[]):
-        found = _choose(wanted, recipe, dataset, device, left_out)
+        found = _choose(wanted, recipe, dataset, device, left_out, say)
     return found._replace(left_out=tuple(left_out))
 
 
-def _choose(wanted: Config, recipe: Recipe, dataset: Dataset, device: torch.device, left_out: list[str]) -> InitChoice:
+def _choose(
+    wanted: Config,
+    recipe: Recipe,
+    dataset: Dataset,
+    device: torch.device,
+    left_out: list[str],
+    say: Callable[[str], object],
+) -> InitChoice:
     """The choice by the rule above; a line for each file that cannot be read goes to ``left_out``."""
     candidates = _candidates(wanted, recipe, dataset, left_out)
     whole = [candidate for candidate in candidates if not candidate.missing.intersection(_TRIED)]
     if whole:
-        return _best_of(whole, wanted, recipe, dataset, device)
+        return _best_of(whole, dataset, device, say)
     fetch = "".join(f"; --init {name} would fetch a trained model" for name in models_to_fetch(wanted)[:1])
     if (weights := _imagenet_weights(wanted, recipe, dataset, left_out)) is not None:
         return InitChoice(SCRATCH, weights, f"ImageNet weights of the backbone ({weights}){fetch}")
@@ -153,14 +168,15 @@ def _not_used(name: str, error: MaskRCNNError) -> str:
 
 
 def _best_of(
-    candidates: list[_Candidate], wanted: Config, recipe: Recipe, dataset: Dataset, device: torch.device
+    candidates: list[_Candidate], dataset: Dataset, device: torch.device, say: Callable[[str], object]
 ) -> InitChoice:
     """The candidate with the best score; the first of equals."""
     first, *others = candidates
     if not others:
         return InitChoice(first.name, None, f"{first.name}, the only model at hand for this network")
+    images = min(IMAGES, len(dataset))
+    say(f"trying {listed([item.name for item in candidates], 8)} on {plural(images, 'training image')}")
     scores = {item.name: transfer_score(item.model.to(device), dataset) for item in candidates}
     best = max(scores, key=lambda name: scores[name].value)
     rest = "; ".join(f"{name}: {score}" for name, score in scores.items() if name != best)
-    images = min(IMAGES, len(dataset))
     return InitChoice(best, None, f"{best}, which suits {images} training images best ({scores[best]}; {rest})")

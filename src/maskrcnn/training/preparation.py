@@ -17,7 +17,6 @@ from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.federated import is_federated
 from maskrcnn.evaluation.subject import Subject
-from maskrcnn.inference.device import pick_precision
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.output.atomic_file import make_folder, write_text
 from maskrcnn.text import plural
@@ -48,9 +47,8 @@ class PreparedRun:
     """All that a `Trainer` works with.
 
     Attributes:
-        recipe: with its batch size as a number.
+        recipe: without open settings: weights, limits, precision and batch size are settled.
         folder: where the run writes its files.
-        precision: "fp32", "bf16" or "fp16", also of evaluations.
         learner: model, average and optimiser; restored, if the run is resumed.
         loader: this process's batches, from the first sample that no step has used.
         state: the counters of the run.
@@ -64,7 +62,6 @@ class PreparedRun:
     recipe: Recipe
     train_data: Dataset
     folder: Path
-    precision: str
     log: RunLog
     learner: Learner
     loader: DataLoader[LoadedBatch]
@@ -76,6 +73,11 @@ class PreparedRun:
     timer: StepTimer
     interrupt: Interrupt
     validation: Validation
+
+    @property
+    def precision(self) -> str:
+        """One of "fp32", "bf16" and "fp16", also of evaluations."""
+        return self.recipe.precision
 
 
 def prepare(
@@ -106,19 +108,19 @@ def prepare(
     if processes.main and not resume:
         check_free(folder)
     saved = processes.broadcast(read_state(folder) if processes.main and resume else None)
-    precision = processes.broadcast(_precision(recipe, place, saved) if processes.main else "")
-    accelerator = build_accelerator(recipe, place, precision, folder)
     names = _class_names(recipe, train_data)
+    # One process decides: the others may have other files at hand, or measure another speed.
+    settled = processes.broadcast(
+        _settled(recipe, train_data, place, saved, display) if processes.main else Settled(recipe, [])
+    )
+    asked_for = saved.about.get("asked", {}) if saved else asked(recipe, settled.recipe)
+    recipe = settled.recipe
+    accelerator = build_accelerator(recipe, place, folder)
     report: LoadReport | None = None
     if saved is not None:
-        asked_for, settled = saved.about.get("asked", {}), Settled(settle_as_before(recipe, saved.about), [])
         model = MaskRCNN(from_dict(saved.about["config"]), names)
     else:
-        # One process decides: the others may have other files at hand.
-        settled = processes.broadcast(settle(recipe, train_data, place) if processes.main else Settled(recipe, []))
-        asked_for = asked(recipe, settled.recipe)
-        model, report = build_model(settled.recipe, names, train_data)
-    recipe = settled.recipe
+        model, report = build_model(recipe, names, train_data)
     log = _open_log(folder, display, resume, processes)
     _describe_data(log, names, train_data, val_data)
     log.say(*settled.lines, *(report.lines() if report else ()))
@@ -126,7 +128,7 @@ def prepare(
     images_before = saved.about["images_a_step"] if saved else None
     recipe, images_a_step = fix_batch_size(recipe, learner, len(train_data), log, images_before)
     about = _record_inputs(folder, recipe, images_a_step, train_data, source, learner, saved)
-    about |= {"asked": asked_for, "precision": precision, "device": place.type}
+    about["asked"] = asked_for
     about["settled"] = saved.about.get("settled", []) if saved else settled.lines
     state = saved.state if saved else RunState()
     advised = val_data is not train_data and names == tuple(train_data.names)
@@ -138,7 +140,6 @@ def prepare(
         recipe=recipe,
         train_data=train_data,
         folder=folder,
-        precision=precision,
         log=log,
         learner=learner,
         loader=_build_loader(recipe, train_data, learner, state.images),
@@ -172,11 +173,11 @@ def _class_names(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _precision(recipe: Recipe, device: torch.device, saved: SavedRun | None) -> str:
-    """The recipe's precision; for "auto" that of the saved run on such a device, or what is fast here."""
-    if recipe.precision == "auto" and saved is not None and saved.about.get("device") == device.type:
-        return pick_precision(saved.about.get("precision", "auto"), device, training=True)
-    return pick_precision(recipe.precision, device, training=True)
+def _settled(recipe: Recipe, data: Dataset, device: torch.device, saved: SavedRun | None, display: Display) -> Settled:
+    """What the recipe leaves open, settled; for a saved run as it was."""
+    if saved is not None:
+        return Settled(settle_as_before(recipe, saved.about, device), [])
+    return settle(recipe, data, device, display.say)
 
 
 def _open_log(folder: Path, display: Display, resume: bool, processes: Processes) -> RunLog:
@@ -218,6 +219,7 @@ def _record_inputs(
         "images_a_step": images_a_step,
         "data": zlib.crc32(json.dumps(data).encode()),
         "source": source,
+        "device": learner.accelerator.device.type,
     }
     if saved is not None:
         check_resumable(folder, saved.about, about, data)

@@ -134,7 +134,7 @@ class Recipe(BaseModel):
     workers: Annotated[Whole, Field(ge=0, le=1024)] | None = Field(
         None, description="processes that read images, at most 8 a core; by default one less than there are cores"
     )
-    seed: Whole = Field(0, ge=0, lt=2**32, description="a seed reproduces a run")
+    seed: Whole = Field(0, ge=0, lt=2**32, description="a seed and a precision reproduce a run")
 
     @model_validator(mode="after")
     def _check_order(self) -> Recipe:

@@ -13,7 +13,7 @@ from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.json_yaml import read_json, shown
 from maskrcnn.text import listed, plural
-from maskrcnn.training.recipe import as_recorded
+from maskrcnn.training.recipe import AUTO, as_recorded
 from maskrcnn.training.run_folder import DATA
 
 # Settings that may change when a run is resumed: they do not change what is computed.
@@ -50,7 +50,9 @@ def check_resumable(folder: Path, before: dict[str, Any], now: dict[str, Any], d
         data: the summary of the present data.
     """
     differ = []
-    for name, value in as_recorded(before["recipe"]).items():
+    saved = as_recorded(before["recipe"])
+    saved["precision"] = precision_to_keep(before, now["device"]) or now["recipe"]["precision"]
+    for name, value in saved.items():
         if name not in FREE and now["recipe"].get(name, value) != value:
             differ.append(f"{name} was {shown(value)}, is {shown(now['recipe'][name])}")
     if before["images_a_step"] != now["images_a_step"]:
@@ -63,6 +65,15 @@ def check_resumable(folder: Path, before: dict[str, Any], now: dict[str, Any], d
             where=folder,
             fix=f"resume with the same data and settings, or start a new run with --init {folder / 'last.safetensors'}",
         )
+
+
+def precision_to_keep(about: dict[str, Any], device: str) -> str | None:
+    """The precision of a saved run; None where it was settled for another type of device, and can be settled anew."""
+    recorded = about["recipe"].get("precision", AUTO)
+    if AUTO in (recorded, about.get("asked", {}).get("precision")) and about.get("device", device) != device:
+        return None
+    precision = about.get("precision", recorded)  # in a file of an earlier version beside the recipe
+    return None if precision == AUTO else str(precision)
 
 
 def _data_differences(folder: Path, now: DataSummary) -> list[str]:

@@ -92,6 +92,8 @@ def detection_limits(counts: np.ndarray, config: Config) -> list[Suggestion]:
     if most > config.max_detections:
         over = float((counts > config.max_detections).mean())
         evidence += f"; {config.max_detections} are too few for {_percent(over)} of the images"
+    elif suggested > config.max_detections:
+        evidence += f"; {config.max_detections} leave little room for denser ones"
     if wanted > CANDIDATES:
         evidence += f"; the model returns at most {CANDIDATES:,}: cut such images into tiles"
     found = [Suggestion("max_detections", config.max_detections, suggested, evidence)]
