@@ -30,6 +30,7 @@ def cell(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setitem(sys.modules, "IPython", module)
     monkeypatch.setitem(sys.modules, "IPython.display", outputs)
     monkeypatch.setattr(notebook_display, "UPDATE_EVERY_S", 0.0)
+    monkeypatch.setattr(notebook_display, "PAUSE", 0)
     return shown
 
 
@@ -75,6 +76,39 @@ def test_a_notebook_shows_curves_in_one_output(cell: list[str], capsys: pytest.C
     assert cell[-1].count("<polyline") == 8
     assert "&lt;script&gt;" in cell[-1]
     assert capsys.readouterr().out == ""
+
+
+def test_what_a_run_said_stays_beside_its_curves(cell: list[str]) -> None:
+    """However quickly the lines came; the last line of other verbs is gone at the end."""
+    with shown_on(None) as shown:
+        shown.say("init auto: <nuclei>")
+        shown.say("step 1 has started")
+        assert "init auto" not in cell[-1]
+        shown.step(0.1, LOSSES, 3.0, 61.0)
+        assert "<li>init auto: &lt;nuclei&gt;</li><li>step 1 has started</li>" in cell[-1]
+        shown.say("a step takes about 2 s")
+        assert "1:01 left</div>" in cell[-1]
+    assert cell[-1].count("<li>") == 3
+
+
+def test_drawing_takes_a_twentieth_of_the_time_however_long_the_run(
+    cell: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+
+    def html(self: notebook_display.NotebookDisplay) -> str:
+        nonlocal now
+        now += 0.5
+        return ""
+
+    monkeypatch.setattr(notebook_display, "PAUSE", 20)
+    monkeypatch.setattr(notebook_display, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(notebook_display.NotebookDisplay, "html", html)
+    with shown_on(None) as shown:
+        for _ in range(1000):
+            shown.step(0.1, LOSSES, 3.0, 61.0)
+            now += 0.1
+        assert 9 <= len(cell) <= 11  # of 100 s
 
 
 def test_a_bar_is_gone_at_its_end_and_its_notes_stay(cell: list[str]) -> None:

@@ -121,6 +121,18 @@ def test_open_data_and_a_recipe_serve_as_well(shapes: Path, tmp_path: Path) -> N
     assert any("no val split" in note for note in run.notes)
 
 
+def test_what_was_settled_is_told_at_the_end_and_from_the_folder(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maskrcnn.training.initialisation.models_at_hand", list)
+    run = maskrcnn.train(shapes, tmp_path / "run", epochs=1, **QUICK)
+    (line,) = run.settled
+    assert line.startswith("init auto: random weights")
+    assert line in str(run).splitlines()
+    assert line.split(";")[0] in run._repr_html_()
+    assert maskrcnn.train(resume=tmp_path / "run").settled == [line]
+
+
 def test_a_run_on_open_data_goes_on_as_it_says(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = [open_dataset(shapes, "train"), open_dataset(shapes, "val")]
     with monkeypatch.context() as patch:

@@ -193,6 +193,7 @@ class Trainer:
             [problem for problem in log.problems if problem.lossy],
             self.validation.last,
             notes=log.notes,
+            settled=self.prepared.about["settled"],
             source=self.prepared.about["source"],
         )
         if (step := run.next_step) is not None:

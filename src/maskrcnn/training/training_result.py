@@ -42,6 +42,7 @@ class TrainingResult:
         notes: what needs attention, one line each.
         learned: of a run with ``overfit``, whether its images were learned; None for any other run.
         verdict: of a run with ``overfit``, the score and what to check.
+        settled: what the recipe left open and the run chose, such as the weights that it began with; one line each.
         source: where the data are; empty for open data sets, which have to be passed again to go on.
     """
 
@@ -58,6 +59,7 @@ class TrainingResult:
     notes: list[str] = field(default_factory=list)
     learned: bool | None = None
     verdict: list[str] = field(default_factory=list)
+    settled: list[str] = field(default_factory=list)
     source: str = ""
 
     @property
@@ -105,7 +107,7 @@ class TrainingResult:
         found = [f"{kind} AP {value:.1f}" for kind, value in values.items() if not math.isnan(value)]
         if found:
             lines.append(f"best on val: {', '.join(found)}")
-        return [*lines, f"checkpoints in {self.folder}"]
+        return [*lines, *self.settled, f"checkpoints in {self.folder}"]
 
     def __str__(self) -> str:
         step = self.next_step
@@ -149,6 +151,7 @@ def finished_run(folder: Path) -> TrainingResult:
     best = about["best"] if isinstance(about.get("best"), dict) else {}
     run = TrainingResult(folder, steps, images, 0.0, {k: v for k, v in best.items() if isinstance(v, float)})
     run.seconds = max((row["seconds"] for row in run.history), default=0.0)
+    run.settled = [str(line) for line in about["settled"]] if isinstance(about.get("settled"), list) else []
     run.finished = True
     run.ended = f"the run in {folder} is finished; to train on, start from its weights: init={str(run.weights)!r}"
     return run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,21 +15,26 @@ if TYPE_CHECKING:
     from maskrcnn.evaluation.evaluation import Evaluation
 
 UPDATE_EVERY_S = 1.0
+PAUSE = 20  # times what the last update took: at most a twentieth of the time goes into drawing
+_MOST_LINES = 40
 _TRACK = "background:rgba(128,128,128,.25);border-radius:3px;height:6px;max-width:760px;margin:.3em 0"
 
 
 class NotebookDisplay:
-    """The output of one cell. A bar disappears at its end; notes and the curves of a run stay."""
+    """The output of one cell. A bar disappears at its end; notes stay, and of a run its curves and what it said."""
 
     def __init__(self) -> None:
         self._rows: list[dict[str, float]] = []
         self._notes: list[str] = []
+        self._said: deque[str] = deque(maxlen=_MOST_LINES)
         self._line, self._share, self._evaluating = "", 0.0, ""
         self._handle: Any = None
-        self._updated_at = 0.0
+        self._updated_at, self._pause_s = 0.0, 0.0
 
     def say(self, line: str) -> None:
-        self._line = line
+        self._said.append(line)
+        if not self._rows:  # else the line of the last step stays
+            self._line = line
         self._update()
 
     def note(self, line: str) -> None:
@@ -87,16 +93,18 @@ class NotebookDisplay:
         if self._rows:
             from maskrcnn.training.run_curves import curves_svg
 
-            parts.append(curves_svg(self._rows, "% of the run"))
+            parts.append(curves_svg(self._rows, "% of the run") + html_lines(self._said, _MOST_LINES))
         return "".join([*parts, html_lines(self._notes)])
 
     def _update(self, now: bool = False) -> None:
-        if not now and time.monotonic() - self._updated_at < UPDATE_EVERY_S:
+        started = time.monotonic()
+        if not now and started - self._updated_at < max(UPDATE_EVERY_S, self._pause_s):
             return
         from IPython.display import HTML, display
 
-        self._updated_at = time.monotonic()
         if self._handle is None:
             self._handle = display(HTML(self.html()), display_id=True)
         else:
             self._handle.update(HTML(self.html()))
+        self._updated_at = time.monotonic()
+        self._pause_s = PAUSE * (self._updated_at - started)
