@@ -230,7 +230,7 @@ def test_the_fastest_that_finds_enough_is_advised() -> None:
     found = advice(exact, row("bf16", 50, 96, 4), row("fp16", 80, 100))
     assert (found.precision, found.cautions) == ("bf16", ())
     assert found.choice == (
-        "Use --precision bf16: 2.0x as fast as the default, fp32, and finds 96 % of the objects that fp32 finds at the "
+        "Use precision bf16: 2.0x as fast as the default, fp32, and finds 96 % of the objects that fp32 finds at the "
         "model's own size."
     )
     found = advice(exact, row("bf16", 50, 94, 6), row("fp16", 80, 95, 5))
@@ -266,7 +266,7 @@ def test_batches_are_part_of_the_choice() -> None:
     assert (found.precision, found.batch) == ("bf16", 8)
     assert "8 images together" in found.choice
     found = advice(row("fp32", 100, 100), row("fp32", 150, 100, batch=8), row("bf16", 50, 100))
-    assert found.choice.startswith("Use --precision bf16, one image at a time: 2.0x as fast as the default, fp32,")
+    assert found.choice.startswith("Use precision bf16, one image at a time: 2.0x as fast as the default, fp32,")
 
 
 def test_other_sizes_are_told_with_their_price() -> None:

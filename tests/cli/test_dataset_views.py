@@ -86,7 +86,7 @@ def test_a_seed_gives_the_same_files_again(coco: Path, tmp_path: Path) -> None:
 
 def test_data_that_is_split_is_split_anew_only_when_asked(shapes: Path, tmp_path: Path) -> None:
     code, text = run("split", shapes, tmp_path / "out")
-    assert (code, "already split into train, val (add --merge" in text) == (2, True)
+    assert (code, "already split into train, val (use merge" in text) == (2, True)
     assert not (tmp_path / "out").exists()
     # train and val of these data are the same four images: four groups of two.
     code, text = run("split", shapes, tmp_path / "out", "--merge", "--val", "0.5", "--similar", "0.95")

@@ -107,7 +107,7 @@ def test_what_a_call_may_ask_for_and_what_is_part_of_the_graph(artifact: Path) -
     assert len(model.predict(photo(64, 64), 0.0, max_detections=2)) == 2
     for options, size in ((PredictionOptions(size=32), [32, 32]), (PredictionOptions(), [64, 64])):
         assert model.network.detect([photo(64, 64)], options).wait().sizes.tolist() == [size]
-    with pytest.raises(MaskRCNNError, match=r"model\.\w+: exported with at most 3 detections .*--max-detections 100"):
+    with pytest.raises(MaskRCNNError, match=r"model\.\w+: exported with at most 3 detections .*max_detections 100"):
         model.predict(photo(64, 64), max_detections=100)
     with pytest.raises(MaskRCNNError, match="at most 3"):
         next(model.stream([photo(64, 64)], max_detections=4))

@@ -143,7 +143,7 @@ def test_out_of_memory_keeps_the_run_and_says_what_to_lower(
     text = str(caught.value)
     for words in ("out of memory at step 3", ".png (64 x 64 pixels", "objects)", "batch_size to 2, with accumulate=2"):
         assert words in text
-    assert f"--resume {tmp_path / 'run'}" in text
+    assert f"--resume {tmp_path / 'run'} and less memory" in text
     # What it advises works.
     resumed, display = train(shapes, tmp_path / "run", resume=True, epochs=4, batch_size=2, accumulate=2)
     assert "going on after step 2" in display.lines

@@ -24,7 +24,7 @@ def test_no_earlier_weights_are_lost(tmp_path: Path) -> None:
 
 def test_labels_called_as_a_file_of_a_run_are_kept(tmp_path: Path) -> None:
     (tmp_path / "data.json").write_text("{}")
-    with pytest.raises(MaskRCNNError, match=r"a file that one would replace: data\.json.*another --out"):
+    with pytest.raises(MaskRCNNError, match=r"a file that one would replace: data\.json.*another output folder"):
         check_free(tmp_path)
     (tmp_path / "log.txt").touch()
     check_free(tmp_path)

@@ -57,9 +57,9 @@ def test_words() -> None:
     assert told == ["0.047 s", "3.3 s", "48 s", "1.7 minutes", "8 minutes", "90 minutes", "2.5 hours", "100 hours"]
     assert timer(1, 48.0, minutes=8).line() == "a step takes about 48 s: about 10 fit into 8 minutes"
     assert timer(2, 4.0, total=302).line() == "a step takes about 2 s: about 10 minutes for the 300 that are left"
-    assert "--minutes 240, --canvas 256, --batch-size 2" in timer(1, 48.0, minutes=8).advice()
+    assert "minutes 240, canvas 256, batch_size 2" in timer(1, 48.0, minutes=8).advice()
     assert timer(0, 0.0, minutes=8, canvas=256, batch_size=2).advice().startswith("give it more time, or cheaper steps")
-    assert "--epochs 30" in timer(0, 0.0, total=10, epochs=1).advice()
+    assert "steps are 30 epochs" in timer(0, 0.0, total=10, epochs=1).advice()
 
 
 def test_threads_that_wait_for_busy_cores_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +101,7 @@ def test_eight_minutes_of_slow_steps_leave_warm_up_and_say_that_they_are_few(
     assert max(rates(run.folder)) > 0.9e-3
     assert "a step takes about 48 s: about 10 fit into 8 minutes" in display.lines
     (warning,) = (line for line in display.lines if line.startswith("too short"))
-    assert "--minutes 240" in warning
+    assert "minutes 240" in warning
     first_loss = display.lines.index(warning)
     assert display.lines[first_loss - 1].startswith("a step takes")
     assert any("only 10 steps" in line for line in display.lines[first_loss + 1 :])
@@ -122,7 +122,7 @@ def test_few_steps_by_count_are_told_before_the_first(shapes: Path, tmp_path: Pa
     assert run.steps == 10
     assert max(rates(run.folder)) > 0.9e-3
     (warning,) = (line for line in display.lines if line.startswith("too short"))
-    assert "--epochs 150" in warning
+    assert "steps are 150 epochs" in warning
     assert display.lines.index(warning) < next(
         i for i, line in enumerate(display.lines) if "step 1 has started" in line
     )

@@ -92,7 +92,8 @@ def test_a_signal_saves_and_says_how_to_go_on(
         assert run.interrupted
         assert run.steps == 2
         assert weights(run)
-        assert f"--resume {run.folder}" in display.lines[-1]
+        assert display.lines[-1] == "stopped after step 2; the run can be resumed"
+        assert f"resume={str(run.folder)!r}" in str(run)
         assert (run.folder / "state.safetensors").is_file()
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 

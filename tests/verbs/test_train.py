@@ -47,6 +47,7 @@ def test_a_run_is_returned_with_its_history_and_weights(
     assert again.finished
     assert (again.steps, again.best["mask_AP"]) == (6, pytest.approx(run.best["mask_AP"]))
     assert "is finished" in str(again)
+    assert f"from its weights: init {run.weights}" in str(again)
 
 
 def test_a_run_ends_with_the_first_next_step(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

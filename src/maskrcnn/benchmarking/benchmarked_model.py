@@ -75,6 +75,6 @@ def chosen_precisions(names: Sequence[str], device: torch.device) -> list[str]:
     """
     if unknown := [name for name in names if name not in (*PRECISIONS, "auto")]:
         expected = f"expected all, auto, {', '.join(PRECISIONS)} or several of them"
-        raise MaskRCNNError(f"precision: {expected}, found {unknown[0]!r}", fix="use for example --precision fp32,bf16")
+        raise MaskRCNNError(f"precision: {expected}, found {unknown[0]!r}", fix="use for example fp32,bf16")
     picked = {pick_precision(name, device) for name in names}
     return [name for name in PRECISIONS if name in picked]

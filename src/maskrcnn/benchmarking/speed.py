@@ -184,7 +184,7 @@ def measure_speeds(
         except RuntimeError as error:  # memory, or an operator that the device lacks
             reason = f"{one.variant}: {first_line(error)}"
             if one is timed[0]:
-                raise MaskRCNNError(f"the model cannot run here in {reason}", fix="use another --device") from error
+                raise MaskRCNNError(f"the model cannot run here in {reason}", fix="use another device") from error
             left_out.append(reason)
             timed.remove(one)
     if not on_cuda:

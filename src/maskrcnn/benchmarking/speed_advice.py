@@ -78,7 +78,7 @@ def _choice(best: VariantSpeed, own: Sequence[VariantSpeed], exact: VariantSpeed
     gain = f"{best.times(than.seconds)} as fast as {name}" if than.seconds > best.seconds else f"slower than {name}"
     # Of the exact form it needs no telling that it finds what it finds.
     tail = "" if precision == form else f" and {found}"
-    return f"Use --precision {precision}{together}: {gain}{tail} at the model's own size."
+    return f"Use precision {precision}{together}: {gain}{tail} at the model's own size."
 
 
 def _refused(best: VariantSpeed, own: Sequence[VariantSpeed]) -> list[str]:
@@ -113,7 +113,7 @@ def _unknown(own: Sequence[VariantSpeed], exact: VariantSpeed) -> str:
     return (
         f"Keep {form}: it found nothing in these images, so what the others lose is not known. "
         f"{speed if fastest.variant.precision != form else ''}Give images that show what the model finds, or a lower "
-        "--score."
+        "score."
     )
 
 
@@ -124,4 +124,4 @@ def _cautions(comparison: SpeedComparison) -> Iterator[str]:
         each = f"{100 / objects:.0f} %"
         yield f"only {plural(objects, 'object')} to compare, each {each} of the agreement: give images that show more"
     if comparison.turns < ENOUGH_TURNS:
-        yield f"timed {comparison.turns}x only: for steadier figures give more --seconds, or a quieter machine"
+        yield f"timed {comparison.turns}x only: for steadier figures give more seconds, or a quieter machine"

@@ -52,7 +52,7 @@ class ExportFormat:
         return [path, *(path.with_suffix(suffix) for suffix in self.companions)]
 
 
-_INT8 = "int8 is made by OpenVINO's tools; use --format openvino"
+_INT8 = "int8 is made by OpenVINO's tools; use the format openvino"
 _AS_TRACED = "PyTorch artifacts run as they were traced; load the checkpoint with precision='{}' instead"
 _UNSUPPORTED_IN_TORCH = {"bf16": _AS_TRACED.format("bf16"), "fp16": _AS_TRACED.format("fp16"), "int8": _INT8}
 FORMATS = {
@@ -65,7 +65,7 @@ FORMATS = {
             "maskrcnn.exporting.onnx_export",
             {"fp32": ("onnx",)},
             {
-                "bf16": "onnxruntime has no bf16 convolution on CPUs; use --format openvino",
+                "bf16": "onnxruntime has no bf16 convolution on CPUs; use the format openvino",
                 "fp16": "onnxruntime computes fp16 as fp32 on CPUs, with a conversion around each step; use fp32",
                 "int8": _INT8,
             },
@@ -122,14 +122,14 @@ def check_request(name: str, precision: str, out: Path, calibrate: Path | None =
         raise MaskRCNNError(f"{name} has no {precision}", fix=export_format.unsupported[precision])
     if out.suffix != export_format.suffix:
         what = f"expected a file name that ends in {export_format.suffix}, found {out.name!r}"
-        fix = f"use --out {(out if out.name else out / 'model').with_suffix(export_format.suffix)}"
+        fix = f"write to {(out if out.name else out / 'model').with_suffix(export_format.suffix)}"
         raise MaskRCNNError(what, where=out, fix=fix)
     check_name(out)
     if precision == "int8" and calibrate is None:
         what = "int8 needs images to measure the ranges of values on"
-        raise MaskRCNNError(what, fix="pass --calibrate FOLDER with some hundred images like those the model will see")
+        raise MaskRCNNError(what, fix="give calibrate a folder with some hundred images like those the model will see")
     if calibrate is not None and precision != "int8":
-        raise MaskRCNNError(f"{precision} is not calibrated", fix="leave --calibrate out, or use --precision int8")
+        raise MaskRCNNError(f"{precision} is not calibrated", fix="leave calibrate out, or use precision int8")
     if calibrate is not None and not calibrate.exists():
         raise MaskRCNNError("no such folder of images to calibrate on", where=calibrate, fix="check the path")
     modules = [(extra, module) for extra in export_format.precisions[precision] for module in EXTRAS[extra]]
@@ -138,5 +138,5 @@ def check_request(name: str, precision: str, out: Path, calibrate: Path | None =
         raise MaskRCNNError(f"{name} {precision} needs {', '.join(missing)}", fix=f"pip install 'maskrcnn[{extras}]'")
     if export_format.compiler and not any(map(shutil.which, COMPILERS)):
         what = f"{name} needs a C++ compiler, found none of {', '.join(COMPILERS)}"
-        raise MaskRCNNError(what, fix="install one, or use --format torch")
+        raise MaskRCNNError(what, fix="install one, or use the format torch")
     return export_format

@@ -91,7 +91,7 @@ class ExportDiffersError(MaskRCNNError):
     def __init__(self, result: ExportResult) -> None:
         self.result = result
         what = "its results differ from the model's, nothing is kept: " + "; ".join(result.trial.problems)
-        super().__init__(what, where=result.file, fix="--force keeps a file that differs")
+        super().__init__(what, where=result.file, fix="force keeps a file that differs")
 
 
 def _rounded(difference: float) -> str:

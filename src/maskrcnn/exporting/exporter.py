@@ -54,7 +54,7 @@ class Request:
             what = "expected a checkpoint, found a model that was exported already"
             raise MaskRCNNError(what, where=self.source, fix="export the checkpoint that it was made from")
         if self.data is not None and self.format == "aoti":
-            raise MaskRCNNError("AP is not measured for aoti", fix="leave --data out, or use --format torch")
+            raise MaskRCNNError("AP is not measured for aoti", fix="leave data out, or use the format torch")
         if self.data is not None and not self.data.exists():
             raise MaskRCNNError("no such data", where=self.data, fix="check the path")
         if self.calibrate is not None:

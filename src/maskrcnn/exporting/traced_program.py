@@ -59,7 +59,7 @@ def trace(model: MaskRCNN, dtype: torch.dtype = torch.float32, opaque: bool = Tr
     """
     if not opaque and not model.config.roi_sampling:
         what = "this model's RoIAlign adapts its samples to each box, which torch.export cannot trace"
-        raise MaskRCNNError(what, fix="use --format onnx or openvino")
+        raise MaskRCNNError(what, fix="use the format onnx or openvino")
     program = Detect(for_inference(model, torch.device("cpu"), dtype, portable=True))
     preprocess = model.config.preprocess
     images = torch.rand(2 if opaque else 1, preprocess.channels, 128, 192) * preprocess.full_scale

@@ -42,7 +42,7 @@ def pick_device(name: str | torch.device) -> torch.device:
     # torch itself takes 999 for another number.
     on_cuda = kind == "cuda" and torch.cuda.is_available() and int(number or 0) < torch.cuda.device_count()
     if not (kind == "cpu" or on_cuda or (kind == "mps" and torch.backends.mps.is_available())):
-        raise MaskRCNNError(f"device {name!r} is not there", fix="use --device cpu, or auto")
+        raise MaskRCNNError(f"device {name!r} is not there", fix="use device cpu, or auto")
     return torch.device(name)
 
 

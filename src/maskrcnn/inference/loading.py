@@ -101,5 +101,5 @@ def load_exported(
     own = predictor.model.precision
     if precision not in ("auto", own):
         what = f"exported in {own}, {precision} asked for"
-        raise MaskRCNNError(what, where=path, fix=f"use --precision auto, or export again with --precision {precision}")
+        raise MaskRCNNError(what, where=path, fix=f"use precision auto, or export it again in {precision}")
     return predictor

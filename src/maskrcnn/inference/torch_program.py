@@ -49,7 +49,7 @@ class ProgramSession:
 def open_program(path: Path, device: str, trust: bool) -> Artifact:
     """The artifact in a .pt2. Raises `MaskRCNNError` as `maskrcnn.inference.loading.load_exported` does."""
     if device not in ("auto", "cpu"):
-        raise MaskRCNNError(f"exported programs run on the CPU, found device {device!r}", fix="use --device cpu")
+        raise MaskRCNNError(f"exported programs run on the CPU, found device {device!r}", fix="use device cpu")
     if not path.is_file():
         raise MaskRCNNError("no such model file", where=path, fix="check the path")
     if trust is not True:
@@ -76,7 +76,7 @@ def _refuse_pickles(path: Path) -> None:
             raise ValueError("it has no archive_format, as of torch 2.8 and later")
         if any(name.startswith("data/aotinductor/") for name in names):
             what = "AOTInductor's machine code, which is not run from here"
-            fix = "if you made it yourself: torch._inductor.aoti_load_package; or export with --format torch"
+            fix = "if you made it yourself: torch._inductor.aoti_load_package; or export it in the format torch"
             raise MaskRCNNError(what, where=path, fix=fix)
         unsafe = len(set(names)) < len(names)
         for entry, name in zip(archive.namelist(), names, strict=True):

@@ -267,7 +267,7 @@ def _network_error(failure: Exception, path: Path | None) -> MaskRCNNError:
     """The error of an image that the network failed on."""
     if isinstance(failure, MaskRCNNError):
         return failure
-    fix = "try a smaller --size, or another --device"
+    fix = "try a smaller size, or another device"
     return MaskRCNNError(f"the network failed on it: {first_line(failure)}", where=path, fix=fix)
 
 

@@ -94,7 +94,7 @@ class Artifact:
         wanted, own = options.detections(self.config), self.config.max_detections
         if wanted > own:
             what = f"exported with at most {own} detections an image, {wanted} asked for"
-            fix = f"ask for fewer, or export the model again with --max-detections {wanted}"
+            fix = f"ask for fewer, or export the model again with max_detections {wanted}"
             raise MaskRCNNError(what, where=self.path, fix=fix)
 
     def detect(self, images: Sequence[np.ndarray], options: PredictionOptions) -> DetectionArrays:

@@ -64,9 +64,9 @@ def open_onnx(path: Path, device: str = "auto", threads: int | None = None) -> A
 def _providers(device: str, onnxruntime: Any) -> list[str]:
     name = device.partition(":")[0]
     if name not in ("auto", "cpu", "cuda"):
-        raise MaskRCNNError(f"onnxruntime runs on auto, cpu or cuda, found device {device!r}", fix="use --device auto")
+        raise MaskRCNNError(f"onnxruntime runs on auto, cpu or cuda, found device {device!r}", fix="use device auto")
     has_cuda = _CUDA in onnxruntime.get_available_providers()
     if name == "cuda" and not has_cuda:
-        fix = "pip install onnxruntime-gpu, or use --device cpu"
+        fix = "pip install onnxruntime-gpu, or use device cpu"
         raise MaskRCNNError("this onnxruntime cannot use CUDA", fix=fix)
     return [_CUDA, _CPU] if has_cuda and name != "cpu" else [_CPU]

@@ -70,7 +70,7 @@ class OpenVINOSession:
 def open_openvino(path: Path, device: str = "auto", threads: int | None = None) -> Artifact:
     """The artifact in an .xml file. Raises `MaskRCNNError` as `maskrcnn.runtime.load` does."""
     if device not in ("auto", "cpu"):
-        raise MaskRCNNError(f"OpenVINO models run on the CPU here, found device {device!r}", fix="use --device auto")
+        raise MaskRCNNError(f"OpenVINO models run on the CPU here, found device {device!r}", fix="use device auto")
     try:
         import openvino
 

@@ -108,14 +108,14 @@ def _choose(
     whole = [candidate for candidate in candidates if not candidate.missing.intersection(_TRIED)]
     if whole:
         return _best_of(whole, dataset, device, say)
-    fetch = "".join(f"; --init {name} would fetch a trained model" for name in models_to_fetch(wanted)[:1])
+    fetch = "".join(f"; init {name} would fetch a trained model" for name in models_to_fetch(wanted)[:1])
     if (weights := _imagenet_weights(wanted, recipe, dataset, left_out)) is not None:
         return InitChoice(SCRATCH, weights, f"ImageNet weights of the backbone ({weights}){fetch}")
     if candidates:
         name = candidates[0].name
         return InitChoice(name, None, f"{name}, whose backbone fits{fetch}")
     why = f"random weights: none at hand fit the backbone {wanted.backbone}"
-    return InitChoice(SCRATCH, None, f"{why}{fetch or '; --backbone-weights FILE takes ImageNet weights of it'}")
+    return InitChoice(SCRATCH, None, f"{why}{fetch or '; backbone_weights takes a file with ImageNet weights of it'}")
 
 
 def _candidates(wanted: Config, recipe: Recipe, dataset: Dataset, left_out: list[str]) -> list[_Candidate]:

@@ -88,7 +88,7 @@ def _reasons(run: TrainingResult, dataset: Dataset, config: Config) -> list[str]
     if most > config.max_detections:
         lines.append(
             f"an image has {most} objects, the model finds at most {config.max_detections}: "
-            f"""--set 'model={{"max_detections": {2 ** math.ceil(math.log2(most + 1))}}}'"""
+            f"""use model={{"max_detections": {2 ** math.ceil(math.log2(most + 1))}}}"""
         )
     if tiny > 0.1 * total:
         lines.append(
@@ -107,5 +107,5 @@ def _reasons(run: TrainingResult, dataset: Dataset, config: Config) -> list[str]
     if run.interrupted:
         lines.append("the run was stopped before its end")
     elif not lines:
-        lines.append("give it more --epochs or --minutes; if that does not help, look at the labels: maskrcnn doctor")
+        lines.append("give it more epochs or minutes; if that does not help, look at the labels: maskrcnn doctor")
     return lines

@@ -63,7 +63,7 @@ def check_resumable(folder: Path, before: dict[str, Any], now: dict[str, Any], d
         raise MaskRCNNError(
             f"the saved run does not fit: {'; '.join(differ)}",
             where=folder,
-            fix=f"resume with the same data and settings, or start a new run with --init {folder / 'last.safetensors'}",
+            fix=f"resume with the same data and settings, or start a new run: init {folder / 'last.safetensors'}",
         )
 
 

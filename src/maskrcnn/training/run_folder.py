@@ -43,12 +43,12 @@ def check_free(folder: Path) -> None:
         raise MaskRCNNError(
             "there is an unfinished run",
             where=folder,
-            fix=f"go on with it: {resume_line(folder)}; or choose another --out, or delete the folder",
+            fix=f"go on with it: {resume_line(folder)}; or choose another output folder, or delete this one",
         )
     others = [name for name in (DATA, RECIPE, METRICS) if (folder / name).exists()]
     if others and not (folder / LOG).exists():
         what = f"there is no run, and a file that one would replace: {others[0]}"
-        raise MaskRCNNError(what, where=folder, fix="choose another --out")
+        raise MaskRCNNError(what, where=folder, fix="choose another output folder")
 
 
 def keep_earlier_weights(folder: Path) -> list[str]:
@@ -69,7 +69,7 @@ def check_space(folder: Path, model: MaskRCNN) -> None:
         raise MaskRCNNError(
             f"expected {needed / 1e6:,.0f} MB of free space for the state of the run, found {free / 1e6:,.0f} MB",
             where=folder,
-            fix="free some space there, or choose another --out",
+            fix="free some space there, or choose another output folder",
         )
 
 

@@ -115,11 +115,13 @@ def read_state(folder: Path, tensors: bool = True) -> SavedRun:
             except MaskRCNNError as error:
                 damage.append(str(error))
     if damage:
-        raise MaskRCNNError("; ".join(damage), fix=f"start a new run with --init {folder / 'last.safetensors'}")
+        raise MaskRCNNError(
+            "; ".join(damage), fix=f"start a new run from its weights: init {folder / 'last.safetensors'}"
+        )
     raise MaskRCNNError(
         f"expected an unfinished run with its {STATE}, found none",
         where=folder,
-        fix=f"give --resume the --out of a run; train a finished one further with --init {folder}/last.safetensors",
+        fix=f"resume takes the folder of a run; to train a finished one further: init {folder}/last.safetensors",
     )
 
 
@@ -169,7 +171,9 @@ def restore(saved: SavedRun, learner: Learner) -> None:
                 learner.optimizer.state[like][moment] = value
     except (KeyError, ValueError, IndexError, RuntimeError) as error:
         what = f"the saved state is not of this model: {first_line(error)}"
-        raise MaskRCNNError(what, fix="start a new run with --init and the run's last.safetensors") from None
+        raise MaskRCNNError(
+            what, fix="start a new run from the weights of this one: init with its last.safetensors"
+        ) from None
     if learner.accelerator.scaler is not None and saved.scaler:
         learner.accelerator.scaler.load_state_dict(saved.scaler)
 

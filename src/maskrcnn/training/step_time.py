@@ -8,6 +8,7 @@ import os
 import torch
 
 from maskrcnn.evaluation.caveats import FEW_STEPS
+from maskrcnn.text import plural
 from maskrcnn.training.recipe import USUAL_STEPS, Recipe
 from maskrcnn.training.state import RunState
 
@@ -71,12 +72,12 @@ class StepTimer:
         recipe = self.recipe
         if not recipe.minutes:
             epochs = USUAL_STEPS / self.total_steps * (recipe.epochs or 1.0)
-            return f"{USUAL_STEPS} steps are --epochs {_rounded_up(epochs)}"
-        ways = [] if self.step_s is None else [f"--minutes {_rounded_up(USUAL_STEPS * self.step_s / 60)}"]
+            return f"{USUAL_STEPS} steps are {plural(_rounded_up(epochs), 'epoch')}"
+        ways = [] if self.step_s is None else [f"minutes {_rounded_up(USUAL_STEPS * self.step_s / 60)}"]
         if isinstance(recipe.canvas, int) and recipe.canvas > 256:
-            ways.append("--canvas 256")
+            ways.append("canvas 256")
         if isinstance(recipe.batch_size, int) and recipe.batch_size > 2:
-            ways.append("--batch-size 2")
+            ways.append("batch_size 2")
         if _cores_are_busy():
             ways.append("OMP_NUM_THREADS=1 in its environment, as others use these cores")
         return f"give it more time, or cheaper steps{': ' * bool(ways)}{', '.join(ways)}"

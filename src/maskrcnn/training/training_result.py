@@ -153,5 +153,5 @@ def finished_run(folder: Path) -> TrainingResult:
     run.seconds = max((row["seconds"] for row in run.history), default=0.0)
     run.settled = [str(line) for line in about["settled"]] if isinstance(about.get("settled"), list) else []
     run.finished = True
-    run.ended = f"the run in {folder} is finished; to train on, start from its weights: init={str(run.weights)!r}"
+    run.ended = f"the run in {folder} is finished; to train on, start from its weights: init {run.weights}"
     return run

@@ -105,7 +105,7 @@ def split_dataset(
     source, folder = Source(data), Path(folder)
     if len(source.splits) > 1 and not merge:
         found = f"the data is already split into {', '.join(source.splits)}"
-        raise MaskRCNNError(found, where=data, fix="add --merge to pool and split anew")
+        raise MaskRCNNError(found, where=data, fix="use merge to pool and split anew")
     if not is_free(folder):
         raise MaskRCNNError("expected an empty folder", where=folder, fix="choose another one")
     target = source.format if format is None else format_named(format)

@@ -60,7 +60,7 @@ def train(
             holds an unfinished run.
     """
     if resume is not None and overfit is not None:
-        raise MaskRCNNError("--resume and --overfit do not go together", fix="use one of them")
+        raise MaskRCNNError("resume and overfit do not go together", fix="use one of them")
     if overfit is not None:
         check_range(overfit, "overfit", 1)
     changes = _checked(settings)

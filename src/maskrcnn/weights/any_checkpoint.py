@@ -102,7 +102,7 @@ def convert_foreign(
     if is_mmdetection(state):
         return convert_mmdetection(state, weight_file.rest, path)
     what = f"{expected}, found parameters such as {', '.join(list(state)[:3])}"
-    fix = "to start training from a plain backbone, pass the file as --backbone-weights"
+    fix = "to start training from a plain backbone, pass the file as backbone_weights"
     raise MaskRCNNError(what, where=path, fix=fix)
 
 

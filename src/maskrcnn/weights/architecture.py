@@ -124,7 +124,7 @@ def _backbone(state: dict[str, Tensor]) -> dict[str, Any]:
     if (bottleneck, depths) not in kinds:
         known = ", ".join(name.replace("resnet", "-") for name in RESNETS)
         what = f"a Mask R-CNN whose backbone is not ResNet{known} or a ResNeXt of those depths: blocks {list(depths)}"
-        raise MaskRCNNError(what, fix="train one here with --preset")
+        raise MaskRCNNError(what, fix="train one here, with a preset")
     changes: dict[str, Any] = {"backbone": kinds[bottleneck, depths]}
     if bottleneck:
         width, inputs = state["backbone.layer1.0.conv2.weight"].shape[:2]

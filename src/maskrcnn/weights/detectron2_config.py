@@ -118,7 +118,7 @@ def settings_from_yaml(written: dict[str, Any] | None, grouped: bool, where: Pat
         value = get(key)
         if value is not None and not fits(value):
             what = f"yaml: {key} is {shown(value)}, an unsupported architecture; expected {expected}"
-            raise MaskRCNNError(what, where=where, fix="train one here from the backbone's weights, with --preset")
+            raise MaskRCNNError(what, where=where, fix="train one here from the backbone's weights, with a preset")
     for part in ("POOLER_TYPE", "POOLER_SAMPLING_RATIO"):
         box, mask = (get(f"MODEL.ROI_{head}_HEAD.{part}") for head in ("BOX", "MASK"))
         if None not in (box, mask) and box != mask:

@@ -56,7 +56,7 @@ def convert_mmdetection(state: dict[str, Tensor], rest: dict[str, Any], where: P
     """
     if any(key.startswith("neck.fpn_convs.4.") for key in state):
         what = "a pyramid with extra convolutions (add_extra_convs), which is not supported"
-        raise MaskRCNNError(what, where=where, fix="train one here with --preset")
+        raise MaskRCNNError(what, where=where, fix="train one here, with a preset")
     # Its norms keep their statistics in training (norm_eval), as frozen ones do.
     ours = rename_parameters(without_counters(state), _RENAMES)
     config, classes = infer_config(ours, preset("resnet50_fpn").replace(**_ASSUMED), where)

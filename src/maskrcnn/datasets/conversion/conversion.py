@@ -182,7 +182,7 @@ def _check(folder: Path, datasets: Mapping[str, Dataset], force: bool) -> None:
             what = f"expected names of splits that can be folders, found {shown(split)}"
             raise MaskRCNNError(what, where=folder, fix="rename the split")
     if folder.is_dir() and not is_free(folder) and not force:
-        raise MaskRCNNError("expected an empty folder", where=folder, fix="choose another one, or add --force")
+        raise MaskRCNNError("expected an empty folder", where=folder, fix="choose another one, or use force")
     records = (record for dataset in datasets.values() for record in dataset.records)
     used = {file.parent for record in records for file in (record.path, record.labels) if file is not None}
     if any(place.resolve().is_relative_to(folder.resolve()) for place in used):

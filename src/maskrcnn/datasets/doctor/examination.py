@@ -118,7 +118,7 @@ def _examine_images(datasets: dict[str, Dataset], workers: int | None) -> Iterat
         yield from zip((split for split, _ in tasks), images, strict=True)
     except BrokenProcessPool as error:
         raise MaskRCNNError(
-            "a process that reads images was killed", fix="use fewer --workers: memory may be short"
+            "a process that reads images was killed", fix="use fewer workers: memory may be short"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)

@@ -67,7 +67,7 @@ def split_shares(val: float, test: float) -> dict[str, float]:
     shares = {"train": round(1 - val - test, 9), "val": val, "test": test}
     shares = {name: share for name, share in shares.items() if share}
     if len(shares) < 2:
-        raise MaskRCNNError("expected shares for two parts at least", fix="for instance --val 0.2")
+        raise MaskRCNNError("expected shares for two parts at least", fix="for instance val 0.2")
     return shares
 
 
