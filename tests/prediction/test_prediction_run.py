@@ -15,7 +15,8 @@ from maskrcnn.errors import MaskRCNNError, message_and_code
 from maskrcnn.prediction.image_predictor import ImagePredictor
 from maskrcnn.prediction.network import DetectionArrays
 from maskrcnn.prediction.prediction_options import PredictionOptions
-from maskrcnn.prediction.prediction_run import Outcome, predict_to_folder, resolve_images
+from maskrcnn.prediction.prediction_run import predict_to_folder, resolve_images
+from maskrcnn.results.predictions import Predictions
 
 
 class OneObject:
@@ -50,30 +51,36 @@ def photos(tmp_path: Path) -> list[Path]:
     return paths
 
 
-def run(sources: Sequence[Path], folder: Path, **options: object) -> tuple[Outcome, list[str], list[str]]:
+def run(sources: Sequence[Path], folder: Path, **options: object) -> tuple[Predictions, list[str], list[str]]:
     said: list[str] = []
     warned: list[str] = []
-    outcome = predict_to_folder(sources, one_object, folder, say=said.append, warn=warned.append, **options)  # type: ignore[arg-type]
-    return outcome, said, warned
+    found = predict_to_folder(sources, one_object, folder, say=said.append, warn=warned.append, **options)  # type: ignore[arg-type]
+    assert found.notes == warned
+    return found, said, warned
+
+
+def counts(found: Predictions) -> tuple[int, int, int]:
+    return found.images, found.objects, found.skipped
 
 
 def test_every_image_is_a_line_and_a_row(photos: list[Path], tmp_path: Path) -> None:
-    outcome, said, warned = run(photos, tmp_path / "out")
-    assert (outcome, outcome.exit_code) == (Outcome(2, 2, 0), 0)
+    found, said, warned = run(photos, tmp_path / "out")
+    assert (counts(found), found.exit_code, found.results) == ((2, 2, 0), 0, [])
     assert (said, warned) == (["a.png: 1 object", "b.png: 1 object"], [])
     assert [row["file_name"] for row in json.loads((tmp_path / "out/predictions.json").read_text())] == [
         "a.png",
         "b.png",
     ]
-    outcome, said, _ = run(photos, tmp_path / "none", score=0.9, overlays=False)
-    assert (outcome, said[0]) == (Outcome(2, 0, 0), "a.png: 0 objects")
+    found, said, _ = run(photos, tmp_path / "none", score=0.9, overlays=False, keep=True)
+    assert (counts(found), said[0]) == ((2, 0, 0), "a.png: 0 objects")
+    assert (found.titles, len(found.results)) == (["a.png", "b.png"], 2)
     assert [path.name for path in (tmp_path / "none").iterdir()] == ["predictions.json"]
 
 
 def test_what_is_skipped_is_counted_and_leaves_the_others(photos: list[Path], tmp_path: Path) -> None:
     photos[0].write_text("not an image")
-    outcome, said, warned = run([*photos, tmp_path / "nowhere.png"], tmp_path / "out")
-    assert (outcome, outcome.exit_code) == (Outcome(1, 1, 2), 1)
+    found, said, warned = run([*photos, tmp_path / "nowhere.png"], tmp_path / "out")
+    assert (counts(found), found.exit_code) == ((1, 1, 2), 1)
     assert said == ["b.png: 1 object"]
     assert [("nowhere.png" in line, "a.png" in line) for line in warned] == [(True, False), (False, True)]
     assert warned[1].startswith("skipped ")
@@ -82,8 +89,8 @@ def test_what_is_skipped_is_counted_and_leaves_the_others(photos: list[Path], tm
 def test_a_run_without_any_result_has_failed(photos: list[Path], tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a.png").write_text("of somebody else")
-    outcome, said, warned = run(photos[:1], tmp_path / "out")
-    assert (outcome, outcome.exit_code, said) == (Outcome(0, 0, 1), 2, [])
+    found, said, warned = run(photos[:1], tmp_path / "out")
+    assert (counts(found), found.exit_code, said) == ((0, 0, 1), 2, [])
     assert "not overwritten" in warned[0]
 
 

@@ -4,34 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 
-from maskrcnn.errors import MaskRCNNError, exit_code
+from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.prefetch import beside
 from maskrcnn.images.sources import ImageSource, resolve_sources
 from maskrcnn.prediction.image_predictor import ImagePredictor
 from maskrcnn.results.prediction_writer import PredictionWriter
+from maskrcnn.results.predictions import Predictions
 from maskrcnn.results.result import Result
 from maskrcnn.text import plural
 
 Say = Callable[[str], None]
 Progress = Callable[[str, int], AbstractContextManager[Callable[[], object]]]
 RESULTS_WAITING = 2  # to be drawn and written, while the network works on the next images
-
-
-@dataclass
-class Outcome:
-    """Number of images with results, of the objects in them, and of sources that were skipped."""
-
-    images: int = 0
-    objects: int = 0
-    skipped: int = 0
-
-    @property
-    def exit_code(self) -> int:
-        """0 if nothing was skipped, otherwise 1; 2 if there is no result at all."""
-        return exit_code(self.images, self.skipped)
 
 
 def resolve_images(sources: Sequence[str | Path], purpose: str, warn: Say) -> tuple[list[ImageSource], int]:
@@ -61,8 +47,8 @@ def predict_to_folder(
     say: Say,
     warn: Say,
     progress: Progress = lambda what, total: nullcontext(lambda: None),
-    keep: Callable[[Result], object] = lambda result: None,
-) -> Outcome:
+    keep: bool = False,
+) -> Predictions:
     """Segment the images of the sources and write an overlay of each and one predictions.json.
 
     An image that cannot be read, or whose overlay cannot be written, is skipped with a warning; the others are
@@ -77,20 +63,28 @@ def predict_to_folder(
         say: takes a line for each image that is done.
         warn: takes a line for each problem and note.
         progress: (what, number of images) → context that gives a function to call after each image.
-        keep: takes each result.
+        keep: return the results too, and not only their numbers.
+
+    Returns:
+        The numbers of images and objects, of sources that were skipped, and the lines that ``warn`` took as notes.
 
     Raises:
         MaskRCNNError: there is no image, the folder cannot be written to, or the model cannot be opened.
     """
-    images, missing = resolve_images(sources, "segment", warn)
-    outcome = Outcome(skipped=missing)
+    found = Predictions()
+
+    def note(line: str) -> None:
+        found.notes.append(line)
+        warn(line)
+
+    images, found.skipped = resolve_images(sources, "segment", note)
     with nullcontext() if folder is None else PredictionWriter(folder, overlays=overlays) as writer:
         for line in writer.notes if writer else ():
-            warn(line)
+            note(line)
         predictor = open_predictor()
 
-        def write(found: tuple[ImageSource, Result | MaskRCNNError]) -> tuple[ImageSource, Result]:
-            source, result = found
+        def write(predicted: tuple[ImageSource, Result | MaskRCNNError]) -> tuple[ImageSource, Result]:
+            source, result = predicted
             if isinstance(result, MaskRCNNError):
                 raise result
             if writer:
@@ -104,14 +98,12 @@ def predict_to_folder(
             for done in all_done:
                 advance()
                 if isinstance(done, MaskRCNNError):
-                    warn(f"skipped {done}")
-                    outcome.skipped += 1
+                    note(f"skipped {done}")
+                    found.skipped += 1
                     continue
                 source, result = done
-                for note in result.notes:
-                    warn(f"{source.name}: {note}")
+                for line in result.notes:
+                    note(f"{source.name}: {line}")
                 say(f"{source.name}: {plural(len(result), 'object')}")
-                outcome.images += 1
-                outcome.objects += len(result)
-                keep(result)
-    return outcome
+                (found.add if keep else found.tally)(result)
+    return found

@@ -50,14 +50,8 @@ def predict(
         MaskRCNNError: there is no image, the folder cannot be written to, or the model cannot be opened.
     """
     from maskrcnn.prediction.prediction_run import predict_to_folder
-    from maskrcnn.results.predictions import Predictions
 
-    found = Predictions()
     with shown_on(display) as shown:
-
-        def note(line: str) -> None:
-            found.notes.append(line)
-            shown.note(line)
 
         def open_predictor() -> ImagePredictor:
             from maskrcnn.inference.loading import load
@@ -67,16 +61,14 @@ def predict(
                 shown.say(line)
             return predictor
 
-        outcome = predict_to_folder(
+        return predict_to_folder(
             [sources] if isinstance(sources, str | Path) else sources,
             open_predictor,
             folder,
             score=score,
             overlays=overlays,
             say=shown.say,
-            warn=note,
+            warn=shown.note,
             progress=shown.bar,
-            keep=found.add if keep else found.tally,
+            keep=keep,
         )
-    found.skipped = outcome.skipped
-    return found
