@@ -37,6 +37,15 @@ def test_what_passes_is_a_table_and_a_file(monkeypatch: pytest.MonkeyPatch) -> N
     assert "m.xml, m.bin" in text
 
 
+def test_notes_are_shown_once_those_on_the_file_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(verb, "write_and_compare", lambda request: trial())
+    monkeypatch.setattr("maskrcnn.output.output_lock._lock", lambda descriptor: False)
+    code, text = run("export", "nuclei", "--out", tmp_path / "m.onnx")
+    assert code == 0, text
+    assert text.count("note few objects") == 1
+    assert "".join(text.split()).count("thisfilesystemhasnolocks") == 1
+
+
 def test_who_uses_a_program_is_told_of_trust(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verb, "write_and_compare", lambda request: trial())
     code, text = run("export", "nuclei", "--format", "torch", "--out", "my m.pt2")
@@ -60,7 +69,7 @@ def test_what_differs_fails_and_is_kept_by_force(monkeypatch: pytest.MonkeyPatch
     ("arguments", "says"),
     [
         (["nuclei", "--out", "m.onnx", "--precision", "bf16"], "onnx has no bf16"),
-        (["nuclei", "--out", ""], "use --out model.onnx"),
+        (["nuclei", "--out", ""], "write to model.onnx"),
         (["model.onnx", "--out", "m.onnx"], "exported already"),
         (["nuclei", "--out", "m.onnx", "--data", "nowhere"], "no such data"),
         (["nuclei", "--out", "m.pt2", "--format", "aoti", "--data", "."], "AP is not measured"),

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from maskrcnn.cli.completion import literals, offer
 from maskrcnn.cli.console import say, show_problems
 from maskrcnn.cli.options import Data, Seed, Split, output
 from maskrcnn.cli.progress import TerminalDisplay
+from maskrcnn.datasets.survey.sheet_order import SheetOrder
 
-
-class Sort(str, Enum):
-    """Which images a contact sheet shows first."""
-
-    random = "random"
-    smallest = "smallest"
-    most_objects = "most-objects"
+_ORDERS = literals(SheetOrder)
 
 
 def dataset_view(
@@ -26,7 +21,10 @@ def dataset_view(
     path: Annotated[Path, output("PNG or JPEG; further pages are numbered.")] = Path("sheet.png"),
     images: Annotated[int, typer.Option(min=1, help="How many images to show.")] = 16,
     split: Split = None,
-    sort: Annotated[Sort, typer.Option(help="Which images to show first.")] = Sort.random,
+    sort: Annotated[
+        str,
+        typer.Option(help=f"Which images to show first: {', '.join(_ORDERS)}.", autocompletion=offer(_ORDERS)),
+    ] = "random",
     seed: Seed = 0,
     classes: Annotated[list[str] | None, typer.Option(help="Show only these classes: cat,dog.")] = None,
     index: Annotated[list[str] | None, typer.Option(help="Show these images: ids or file names, 3,7.")] = None,
@@ -39,8 +37,6 @@ def dataset_view(
     """
     from maskrcnn.verbs.view_dataset import view_dataset
 
-    view = view_dataset(
-        data, path, images, split, sort.value, seed, classes, index, columns, rows, display=TerminalDisplay()
-    )
+    view = view_dataset(data, path, images, split, sort, seed, classes, index, columns, rows, display=TerminalDisplay())
     say(view.headline())
     raise typer.Exit(show_problems(view.problems))

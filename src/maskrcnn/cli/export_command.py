@@ -10,6 +10,7 @@ import typer
 from maskrcnn.cli.completion import offer
 from maskrcnn.cli.console import paragraph, say, show_table, warn
 from maskrcnn.cli.options import MaxDetections, TrainedModel, output
+from maskrcnn.cli.progress import TerminalDisplay
 from maskrcnn.errors import ALL_FAILED
 from maskrcnn.exporting.export_formats import FORMATS, PRECISIONS
 
@@ -43,7 +44,8 @@ def export(
     from maskrcnn.verbs.export import export as run
 
     try:
-        result, refused = run(model, file, format, precision, calibrate, data, max_detections, force), False
+        result = run(model, file, format, precision, calibrate, data, max_detections, force, display=TerminalDisplay())
+        refused = False
     except ExportDiffersError as error:
         result, refused = error.result, True
     if result.trial.rows:
@@ -51,8 +53,6 @@ def export(
         paragraph(result.explanation(), indent=0)
     for line in result.metric_lines():
         say(line)
-    for note in result.trial.notes:
-        warn(note)
     for problem in result.trial.problems:
         warn(problem, "differs", "red")
     if refused:

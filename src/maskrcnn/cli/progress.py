@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -23,11 +22,10 @@ from rich.text import Text
 from maskrcnn.cli.console import errors, out, say, warn
 from maskrcnn.cli.metrics_tables import show_metrics
 from maskrcnn.text import plural, step_line, visible
+from maskrcnn.verbs.text_display import LineClock
 
 if TYPE_CHECKING:
     from maskrcnn.evaluation.evaluation import Evaluation
-
-LINE_EVERY_S = 30.0  # of a training run without a terminal: enough for a log
 
 
 class _PlainText(ProgressColumn):
@@ -105,7 +103,7 @@ class TrainingDisplay(Progress):
         super().__init__(_PlainText(), *columns, console=out, disable=not out.is_terminal)
         self._training = self.add_task("train", total=1.0, text="computing the first step")
         self._evaluation: TaskID | None = None
-        self._printed_at = -LINE_EVERY_S
+        self._clock = LineClock()
 
     def say(self, line: str) -> None:
         self.start()
@@ -118,8 +116,7 @@ class TrainingDisplay(Progress):
         self._end_evaluation()
         text = step_line(losses, images_per_second, remaining_s)
         self.update(self._training, completed=progress, text=text)
-        if not out.is_terminal and (time.monotonic() - self._printed_at >= LINE_EVERY_S or progress >= 1):
-            self._printed_at = time.monotonic()
+        if not out.is_terminal and (self._clock.due() or progress >= 1):
             say(f"{progress:.1%}  {text}")
 
     def evaluating(self, done: int, total: int) -> None:

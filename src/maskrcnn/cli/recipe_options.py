@@ -13,7 +13,7 @@ import typer
 
 from maskrcnn.cli.completion import Completion, literals, model_names, offer, preset_names
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.training.recipe import Recipe, given
+from maskrcnn.training.recipe import AUTO, SCRATCH, Recipe, given
 
 # Descriptions that begin with one of these values keep its case.
 _VALUES = ("auto", "adamw")
@@ -78,9 +78,14 @@ def _command_parameters(verb: Callable[..., None]) -> Iterator[inspect.Parameter
             yield parameter.replace(kind=parameter.KEYWORD_ONLY)
 
 
+def _starts(incomplete: str) -> list[str]:
+    """What ``init`` takes, but for files."""
+    return [*offer((AUTO, SCRATCH))(incomplete), *model_names(incomplete)]
+
+
 def _completion(setting: str) -> Completion:
     words = literals(Recipe.model_fields[setting].annotation)
-    return {"preset": preset_names, "init": model_names}.get(setting, offer(words))
+    return {"preset": preset_names, "init": _starts}.get(setting, offer(words))
 
 
 def _help(setting: str) -> str:

@@ -18,7 +18,7 @@ from maskrcnn.errors import INTERRUPTED, SOME_SKIPPED
 from maskrcnn.training.recipe import Recipe
 
 
-def _show_settings(wanted: bool) -> None:
+def _list_settings(wanted: bool) -> None:
     if wanted:
         for name, field in Recipe.model_fields.items():
             default = field.get_default(call_default_factory=True)
@@ -45,7 +45,7 @@ def train(
         list[str] | None, typer.Option("--set", help="Any setting of a recipe, name=value; --settings lists them.")
     ] = None,
     settings: Annotated[
-        bool, typer.Option("--settings", callback=_show_settings, is_eager=True, help="List all settings and exit.")
+        bool, typer.Option("--settings", callback=_list_settings, is_eager=True, help="List all settings and exit.")
     ] = False,
 ) -> None:
     """Train on your own images.

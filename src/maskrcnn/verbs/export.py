@@ -42,7 +42,7 @@ def export(
         data: labelled data: also measure AP before and after, on its val split.
         max_detections: most objects in an image; the model's own limit unless given.
         force: keep a file whose results differ from the model's.
-        display: where notes are shown, as of `maskrcnn.predict`; the result has them too.
+        display: where progress and notes are shown, as of `maskrcnn.predict`; the result has the notes too.
 
     Raises:
         ExportDiffersError: the results differ, and nothing was kept; its `result` tells how.
@@ -53,7 +53,8 @@ def export(
     request = Request(model, format, Path(file), precision, calibrate, data, force, max_detections)
     kind = request.check()
     with shown_on(display) as shown, own_file(request.out, shown):
-        trial = write_and_compare(request)
+        with shown.bar("export and compare"):
+            trial = write_and_compare(request)
         for line in trial.notes:
             shown.note(line)
     from maskrcnn.exporting.export_result import ExportDiffersError, ExportResult

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,11 +16,24 @@ if TYPE_CHECKING:
 LINE_EVERY_S = 30.0  # enough for a log
 
 
+class LineClock:
+    """Tells when the next line on how far a run is should come: the first at once, the others every 30 seconds."""
+
+    def __init__(self) -> None:
+        self._printed_at = -math.inf
+
+    def due(self) -> bool:
+        """Whether it should come now; if so, the time to the next one begins."""
+        if due := time.monotonic() - self._printed_at >= LINE_EVERY_S:
+            self._printed_at = time.monotonic()
+        return due
+
+
 class TextDisplay:
     """Prints each line, and how far a run or a bar is every 30 seconds."""
 
     def __init__(self) -> None:
-        self._printed_at = time.monotonic() - LINE_EVERY_S
+        self._clock = LineClock()
 
     def say(self, line: str) -> None:
         print(visible(line), flush=True)
@@ -28,11 +42,11 @@ class TextDisplay:
         self.say(f"note: {line}")
 
     def step(self, progress: float, losses: dict[str, float], images_per_second: float, remaining_s: float) -> None:
-        if progress >= 1 or self._due():
+        if progress >= 1 or self._clock.due():
             self.say(f"{progress:.1%}  {step_line(losses, images_per_second, remaining_s)}")
 
     def evaluating(self, done: int, total: int) -> None:
-        if self._due():
+        if self._clock.due():
             self.say(f"evaluate: {done} of {plural(total, 'image')}")
 
     def evaluated(self, evaluation: Evaluation, best: bool) -> None:
@@ -45,12 +59,7 @@ class TextDisplay:
         def advance(now: str = "", share: float = 0.0) -> None:
             nonlocal done
             done += 1
-            if self._due():
+            if self._clock.due():
                 self.say(f"{now or what}: {f'{share:.0%}' if total is None else f'{done:,} of {total:,}'}")
 
         yield advance
-
-    def _due(self) -> bool:
-        if due := time.monotonic() - self._printed_at >= LINE_EVERY_S:
-            self._printed_at = time.monotonic()
-        return due

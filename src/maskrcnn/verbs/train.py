@@ -168,7 +168,7 @@ def _settings_help() -> str:
     return "\n".join(lines)
 
 
-def _show_settings() -> None:
+def _document_settings() -> None:
     """Put the settings of a recipe into the signature and the docstring of `train`, for help and for completion."""
     signature = inspect.signature(train)
     own = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
@@ -181,4 +181,4 @@ def _show_settings() -> None:
 
 
 _ARGUMENTS = [name for name, one in inspect.signature(train).parameters.items() if one.kind is not one.VAR_KEYWORD]
-_show_settings()
+_document_settings()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from maskrcnn.argument_checks import check_range
+from maskrcnn.datasets.survey.sheet_order import SheetOrder
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.html_table import escaped, html_lines
 from maskrcnn.text import comma_separated, plural, suggestion
@@ -96,8 +97,8 @@ def view_dataset(
     from maskrcnn.datasets.survey import contact_sheet
     from maskrcnn.datasets.survey.survey import survey_dataset
 
-    if sort not in get_args(contact_sheet.Sort):
-        raise MaskRCNNError(f"unknown sort {sort!r}", fix=suggestion(str(sort), get_args(contact_sheet.Sort)))
+    if sort not in get_args(SheetOrder):
+        raise MaskRCNNError(f"unknown sort {sort!r}", fix=suggestion(str(sort), get_args(SheetOrder)))
     for value, name, most in ((images, "images", math.inf), (columns, "columns", 12), (rows, "rows", 12)):
         check_range(value, name, 1, most)
     check_range(seed, "seed", 0)

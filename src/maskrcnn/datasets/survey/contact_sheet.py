@@ -10,7 +10,6 @@ import math
 from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -19,6 +18,7 @@ from maskrcnn.annotations.objects import Objects
 from maskrcnn.annotations.problem import unreadable
 from maskrcnn.annotations.problem_log import ProblemLog
 from maskrcnn.datasets.dataset import Dataset
+from maskrcnn.datasets.survey.sheet_order import SheetOrder
 from maskrcnn.datasets.survey.survey import Survey
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks.crop import EMPTY, Crop
@@ -26,7 +26,6 @@ from maskrcnn.output.atomic_file import make_folder, replacing
 from maskrcnn.results.overlay import FEW, PAPER, RGB, count_line, draw_objects
 from maskrcnn.text import suggestion, visible
 
-Sort = Literal["random", "smallest", "most-objects"]
 SHEET: RGB = (38, 41, 48)
 GREY: RGB = (168, 172, 180)
 AMBER: RGB = (255, 190, 92)
@@ -172,7 +171,7 @@ def scale_crop(crop: Crop, zoom: tuple[float, float], size: tuple[int, int]) -> 
 def choose_images(
     dataset: Dataset,
     count: int | None = None,
-    sort: Sort = "random",
+    sort: SheetOrder = "random",
     seed: int = 0,
     labels: Collection[int] | None = None,
     survey: Survey | None = None,
