@@ -254,7 +254,7 @@ def test_a_default_that_loses_is_advised_against() -> None:
     found = advice(row("fp32", 100, 100), row("bf16", 25, 90, 10), default="bf16")
     assert found.precision == "fp32"
     assert found.choice == (
-        "Use --precision fp32: slower than the default, bf16, at the model's own size. "
+        "Use precision fp32: slower than the default, bf16, at the model's own size. "
         "bf16 is 4.0x as fast but finds only 90 % of the objects."
     )
     kept = advice(row("fp32", 100, 100), row("bf16", 25, 99, 1), default="bf16").choice

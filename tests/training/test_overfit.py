@@ -60,7 +60,7 @@ def run_with(box: float, mask: float, per_class: dict[str, float], **changes: An
             preset("lite").replace(preprocess={"short": [12, 12], "long": 12}),
             "objects are narrower than 8 pixels",
         ),
-        (run_with(80, 80, {"disc": 80.0}), preset("lite"), "more --epochs"),
+        (run_with(80, 80, {"disc": 80.0}), preset("lite"), "more epochs"),
         (run_with(80, 80, {"disc": 80.0}, interrupted=True), preset("lite"), "stopped before its end"),
     ],
 )

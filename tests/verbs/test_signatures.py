@@ -7,7 +7,6 @@ import inspect
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +61,7 @@ COMMANDS = dict(commands())
 
 
 def plain(default: Any) -> Any:
-    """A default as one compares it: a path is its text, a choice its word."""
-    default = default.value if isinstance(default, Enum) else default
+    """A default as one compares it: a path is its text."""
     return str(default) if isinstance(default, Path) else default
 
 

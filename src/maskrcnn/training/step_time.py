@@ -8,7 +8,6 @@ import os
 import torch
 
 from maskrcnn.evaluation.caveats import FEW_STEPS
-from maskrcnn.text import plural
 from maskrcnn.training.recipe import USUAL_STEPS, Recipe
 from maskrcnn.training.state import RunState
 
@@ -72,7 +71,7 @@ class StepTimer:
         recipe = self.recipe
         if not recipe.minutes:
             epochs = USUAL_STEPS / self.total_steps * (recipe.epochs or 1.0)
-            return f"{USUAL_STEPS} steps are {plural(_rounded_up(epochs), 'epoch')}"
+            return f"{USUAL_STEPS} steps are {_rounded_up(epochs)} epochs"
         ways = [] if self.step_s is None else [f"minutes {_rounded_up(USUAL_STEPS * self.step_s / 60)}"]
         if isinstance(recipe.canvas, int) and recipe.canvas > 256:
             ways.append("canvas 256")

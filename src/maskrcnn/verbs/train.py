@@ -83,6 +83,7 @@ def train(
                 what = "the run was started from open data, which is not recorded"
                 raise MaskRCNNError(what, where=place, fix="pass the same data again")
             chosen = _recipe(recipe, changes if recipe is not None else as_recorded(about["recipe"]) | changes)
+        data = Path(data) if isinstance(data, os.PathLike) else data
         if data is None:
             what = "expected DATA, the folder to train on"
             raise MaskRCNNError(what, fix="give a folder with images and labels, or the run to resume")
