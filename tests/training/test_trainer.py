@@ -143,6 +143,33 @@ def test_a_target_ends_the_run(shapes: Path, tmp_path: Path, train: Train, monke
     assert "above 50" in run.ended
 
 
+def test_stopped_in_its_last_evaluation_a_run_goes_on_with_it(
+    shapes: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from maskrcnn.training import validation
+
+    def interrupted(*args: Any, **kwargs: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return measure(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(validation, "measure", interrupted)
+        run, _ = train(shapes, tmp_path / "run", epochs=2, evaluations=1)
+    assert (run.steps, run.interrupted, run.best) == (4, True, {})
+    run, _ = train(shapes, tmp_path / "run", resume=True, epochs=2, evaluations=1)
+    assert (run.steps, run.interrupted, run.best["step"]) == (4, False, 4)
+    assert (run.folder / "best.safetensors").is_file()
+
+
+def test_a_stop_in_the_last_step_comes_too_late(
+    shapes: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_at(4, monkeypatch)
+    run, _ = train(shapes, tmp_path / "run", epochs=2, evaluations=0)
+    assert (run.steps, run.interrupted) == (4, False)
+    assert not (run.folder / "state.safetensors").is_file()
+
+
 def test_without_a_val_split_there_is_no_best_and_it_says_so(shapes: Path, tmp_path: Path, train: Train) -> None:
     shutil.rmtree(shapes / "val")
     (shapes / "val.json").unlink()

@@ -48,7 +48,9 @@ class Trainer:
             while True:
                 if self.validation.due(self.progress):
                     self._evaluate()
-                over = self.progress >= 1 or bool(self.ended)
+                # An evaluation that was interrupted is still due: the run goes on with it.
+                over = bool(self.ended) or (self.progress >= 1 and not self.validation.due(self.progress))
+                self.stopping = self.stopping and not over
                 if over or self.stopping or state.seconds - self.saved_at >= 60 * self.recipe.save_minutes:
                     self._save(finished=over)
                 if over or self.stopping:
