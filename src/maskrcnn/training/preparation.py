@@ -89,6 +89,7 @@ def prepare(
     device: str = "auto",
     resume: bool = False,
     source: str = "",
+    overfit: int | None = None,
 ) -> PreparedRun:
     """Prepare a run of a recipe on a data set, in a folder.
 
@@ -98,6 +99,7 @@ def prepare(
         device: "auto", "cpu", "cuda" or "mps".
         resume: continue the run saved in the folder.
         source: where the data is, for a later ``--resume``.
+        overfit: how many images of it were asked for, if the run is to learn them by heart.
 
     Raises:
         MaskRCNNError: the recipe does not fit the data, the data has nothing to learn, or the folder holds an
@@ -128,7 +130,7 @@ def prepare(
     images_before = saved.about["images_a_step"] if saved else None
     recipe, images_a_step = fix_batch_size(recipe, learner, len(train_data), log, images_before)
     about = _record_inputs(folder, recipe, images_a_step, train_data, source, learner, saved)
-    about["asked"] = asked_for
+    about |= {"asked": asked_for, "overfit": overfit}
     about["settled"] = saved.about.get("settled", []) if saved else settled.lines
     state = saved.state if saved else RunState()
     advised = val_data is not train_data and names == tuple(train_data.names)

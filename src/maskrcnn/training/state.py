@@ -17,7 +17,7 @@ import torch
 from pydantic import ConfigDict, Field, NonNegativeInt, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
-from typing_extensions import TypedDict
+from typing_extensions import NotRequired, TypedDict
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.json_yaml import parse_json, shown
@@ -47,7 +47,7 @@ class RunState:
 
 
 class _About(TypedDict):
-    """What a run needs to be resumed: recipe, architecture, and data."""
+    """What a run needs to be resumed: recipe, architecture, and data; of an overfitted run, how many images of it."""
 
     __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
 
@@ -56,6 +56,7 @@ class _About(TypedDict):
     images_a_step: Annotated[int, Field(ge=1)]
     data: int
     source: str
+    overfit: NotRequired[Annotated[int, Field(ge=1)] | None]
 
 
 _RUN_STATE, _ABOUT = TypeAdapter(RunState), TypeAdapter(_About)

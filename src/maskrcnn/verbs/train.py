@@ -46,7 +46,8 @@ def train(
             of those to train on and to measure on.
         folder: where checkpoints and the history go. One run at a time can write there.
         recipe: YAML file of settings, or a `Recipe`; settings given here win over it.
-        resume: continue the run in this folder exactly where it was saved. A run that has ended is returned as it is.
+        resume: continue the run in this folder exactly where it was saved. A run that has ended is returned as it is;
+            one with ``overfit`` goes on with its images.
             ``data`` need not be given again, unless they were open data sets.
         overfit: check that the data can be learned: overfit this many images. `learned` and `verdict` of the result say
             whether they were.
@@ -82,14 +83,16 @@ def train(
             if data is None:
                 what = "the run was started from open data, which is not recorded"
                 raise MaskRCNNError(what, where=place, fix="pass the same data again")
-            chosen = _recipe(recipe, changes if recipe is not None else as_recorded(about["recipe"]) | changes)
+            overfit = about.get("overfit")
+            changes = changes if recipe is not None else as_recorded(about["recipe"]) | changes
+            chosen = _recipe(recipe, changes)
         data = Path(data) if isinstance(data, os.PathLike) else data
         if data is None:
             what = "expected DATA, the folder to train on"
             raise MaskRCNNError(what, fix="give a folder with images and labels, or the run to resume")
         shown = NoDisplay() if isinstance(shown, QuietDisplay) else shown
         if overfit is not None:
-            return _overfit(data, place, chosen, set(changes), overfit, device, shown)
+            return _overfit(data, place, chosen, set(changes), overfit, device, resume is not None, shown)
         return _train(data, place, chosen, device, resume is not None, shown)
 
 
@@ -103,17 +106,25 @@ def _train(data: Any, folder: Path, recipe: Recipe, device: str, resume: bool, d
 
 
 def _overfit(
-    data: Any, folder: Path, recipe: Recipe, chosen: set[str], images: int, device: str, display: Display
+    data: Any, folder: Path, recipe: Recipe, chosen: set[str], images: int, device: str, resume: bool, display: Display
 ) -> TrainingResult:
-    """Overfit a few images, and judge whether that went well."""
+    """Overfit a few images, and judge whether that went well.
+
+    Args:
+        chosen: settings of the recipe that stay as they are.
+    """
     from maskrcnn.datasets.open_dataset import open_dataset
     from maskrcnn.training.overfit import few_images, overfit_recipe, verdict
     from maskrcnn.training.preparation import prepare
     from maskrcnn.training.trainer import Trainer
 
-    whole = open_dataset(data, "train") if isinstance(data, str | Path) else _opened(data)[0]
+    if isinstance(data, str | Path):
+        whole, source = open_dataset(data, "train"), str(Path(data).resolve())
+    else:
+        whole, _, source = _opened(data)
     few = few_images(whole, images)
-    prepared = prepare(overfit_recipe(recipe, few, chosen), few, few, folder, display, device)
+    recipe = overfit_recipe(recipe, few, chosen)
+    prepared = prepare(recipe, few, few, folder, display, device, resume, source, images)
     run = Trainer(prepared).run()
     run.learned, run.verdict = verdict(run, few, prepared.learner.model.config)
     return run
