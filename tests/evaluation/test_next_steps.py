@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from maskrcnn.annotations.objects import Objects
 from maskrcnn.config import Config, preset
+from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.analysis import analyse_tables
 from maskrcnn.evaluation.coco_metrics import CocoMetrics
 from maskrcnn.evaluation.evaluated_image import EvaluatedImage
@@ -19,6 +21,9 @@ from maskrcnn.evaluation.next_steps import next_steps
 from maskrcnn.evaluation.recommendation import Recommendation
 from maskrcnn.evaluation.tables import TableBuilder
 from maskrcnn.masks import Crop, Masks
+from maskrcnn.prediction.network import Network
+from maskrcnn.prediction.prediction_options import PredictionOptions
+from maskrcnn.runtime.artifact import Artifact
 from maskrcnn.text import plural, quoted
 from tests.parsed_calls import check_call
 
@@ -28,7 +33,11 @@ Label = Callable[..., Objects]
 
 
 def found(
-    samples: list[EvaluatedImage], limit: int = 100, names: tuple[str, ...] = NAMES, config: Config | None = None
+    samples: list[EvaluatedImage],
+    limit: int = 100,
+    names: tuple[str, ...] = NAMES,
+    config: Config | None = None,
+    network: Network | None = None,
 ) -> dict[str, Recommendation]:
     builder, metrics = TableBuilder(names), CocoMetrics(names, limit)
     for sample in samples:
@@ -39,7 +48,7 @@ def found(
     rows = {name: row | more for (name, row), more in zip(metrics.per_class.items(), analysis.per_class(), strict=True)}
     config = (config or preset("lite")).replace(max_detections=limit)
     interval = ImageResampling(analysis.tables, analysis.tables.kind).interval()
-    facts = Facts(analysis, values, rows, config, interval=interval)
+    facts = Facts(analysis, values, rows, config, interval=interval, network=network)
     steps = next_steps(facts)
     for step in steps:
         if step.call is not None:
@@ -235,6 +244,37 @@ def test_saturation_and_what_to_try(label: Label) -> None:
     assert "30 images" in finding.what
     assert "--max-detections 12" in finding.command
     assert "90 objects of these images are not found" in finding.evidence
+
+
+class Limited:
+    """Checks options as an exported model does."""
+
+    check = Artifact.check
+
+    def __init__(self, most: int) -> None:
+        self.config, self.path = preset("lite").replace(max_detections=most), Path("m.onnx")
+
+
+def test_an_exported_model_is_not_measured_with_more_than_it_returns(label: Label) -> None:
+    samples = [without(sample, np.arange(9) < 6) for sample in grid(label)]
+    few = found(samples, limit=6, network=Limited(6))["max-detections"]  # type: ignore[arg-type]
+    assert few.call is None
+    assert "export it again with `max_detections` 12" in few.action
+    enough = found(samples, limit=6, network=Limited(12))["max-detections"]  # type: ignore[arg-type]
+    assert "--max-detections 12" in enough.command
+    assert "xport" not in enough.action
+
+
+def test_no_input_size_is_advised_that_the_model_refuses(label: Label, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = [without(mixed_sizes(label, sample), np.arange(9) > 2) for sample in grid(label)]
+    assert "small-objects" in found(samples, network=Limited(100))  # type: ignore[arg-type]
+
+    def refuse(self: Limited, options: PredictionOptions) -> None:
+        if options.size is not None:
+            raise MaskRCNNError("too large")
+
+    monkeypatch.setattr(Limited, "check", refuse)
+    assert "small-objects" not in found(samples, network=Limited(100))  # type: ignore[arg-type]
 
 
 def test_a_limit_that_is_reached_by_unsure_detections_alone_is_no_matter(label: Label) -> None:

@@ -39,7 +39,7 @@ def too_few_steps(steps: int | None, score: float, subject: Subject) -> Iterator
     yield Recommendation(
         "few-steps",
         f"The model was trained for {plural(steps, 'step')} only.",
-        f"A model learns little in fewer than {FEW_STEPS} steps; several hundred are usual. What follows reflects that "
+        f"A model learns little in fewer than {FEW_STEPS} steps; several hundred are usual. The figures reflect that "
         "more than the data or the labels.",
         "Train longer; if a step takes too long, with a smaller `canvas` or `batch_size`.",
         subject.train(minutes=60),
@@ -72,7 +72,7 @@ def unknown_classes(evaluation: Evaluation, subject: Subject, model_names: Seque
         f"{plural(len(unknown), 'class')} of {labelled} that are labelled here "
         f"{'is' if len(unknown) == 1 else 'are'} not known to the model: {quoted(unknown)}.",
         f"Over the {known} that it knows: {over_known}. Over all, where each unknown class counts as 0: "
-        f"{_average_precisions(evaluation.metrics)}. What follows is about the classes that it knows.",
+        f"{_average_precisions(evaluation.metrics)}. Advice follows from the classes that it knows.",
         action,
         call,
     )

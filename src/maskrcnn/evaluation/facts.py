@@ -10,11 +10,14 @@ import numpy as np
 
 from maskrcnn.config import Config
 from maskrcnn.datasets.dataset import Dataset
+from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.analysis import Analysis
 from maskrcnn.evaluation.image_resampling import Interval
 from maskrcnn.evaluation.subject import Subject
 from maskrcnn.evaluation.tables import Tables
 from maskrcnn.images.input_size import resize_scale
+from maskrcnn.prediction.network import Network
+from maskrcnn.prediction.prediction_options import PredictionOptions
 
 # Paths kept with one recommendation.
 _MOST_IMAGES = 50
@@ -33,6 +36,7 @@ class Facts:
         interval: of the AP; None where it is unknown.
         paths: of the images, one for each row of the tables; empty if there are none.
         dataset: what was measured, if it is at hand.
+        network: of the model; None if it is not at hand.
     """
 
     analysis: Analysis
@@ -43,6 +47,16 @@ class Facts:
     interval: Interval | None = None
     paths: Sequence[str] = ()
     dataset: Dataset | None = None
+    network: Network | None = None
+
+    def runs_with(self, options: PredictionOptions) -> bool:
+        """Whether the model can predict with these options: an exported one has limits."""
+        try:
+            if self.network is not None:
+                self.network.check(options)
+        except MaskRCNNError:
+            return False
+        return True
 
     @property
     def tables(self) -> Tables:

@@ -18,6 +18,8 @@ from maskrcnn.evaluation.matching import class_precisions
 from maskrcnn.evaluation.recommendation import Recommendation, by_gain
 from maskrcnn.evaluation.size_advice import misses_by_size
 from maskrcnn.evaluation.touching_objects import touching_objects
+from maskrcnn.prediction.prediction_options import PredictionOptions
+from maskrcnn.setting_limits import RANGES
 from maskrcnn.text import plural, quoted
 
 _FEW_OBJECTS = 10
@@ -82,15 +84,20 @@ def _saturation(facts: Facts) -> Iterator[Recommendation]:
     if not cut_off.any():
         return
     excused = ~matches.found & ~matches.region & cut_off[tables.truths["image"]]
-    double = 2 * limit
+    double = min(2 * limit, int(RANGES["max_detections"].high))
+    measurable = facts.runs_with(PredictionOptions(max_detections=double))
+    if measurable:
+        action = "Measure with a higher limit; if that is better, train with it: setting `model`, `max_detections`."
+    else:
+        action = f"The model returns no more: if it was exported, export it again with `max_detections` {double}."
     yield Recommendation(
         "max-detections",
         f"The limit of {plural(limit, 'detection')} cuts off objects in {plural(int(cut_off.sum()), 'image')}.",
         f"{'There are' if cut_off.sum() == 1 else 'There are up to'} {int(objects[cut_off].max()):,} labelled objects "
         f"in {'it' if cut_off.sum() == 1 else 'one'}; {plural(int(excused.sum()), 'object')} of these images "
         f"{'is' if excused.sum() == 1 else 'are'} not found.",
-        "Measure with a higher limit; if that is better, train with it: `max_detections` in the setting `model`.",
-        facts.subject.evaluate(max_detections=double),
+        action,
+        facts.subject.evaluate(max_detections=double) if measurable else None,
         gain=mean_ap50(tables, matches, excused) - facts.analysis.errors.ap50,
         images=facts.images_with(np.flatnonzero(cut_off)),
     )

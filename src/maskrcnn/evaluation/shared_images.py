@@ -146,7 +146,8 @@ def shared_image_advice(
     if not count or count < _SHARE * len(shared):
         return
     parts = resampling.ap(np.stack((shared, ~shared)).astype(np.int64)).tolist()
-    apart = f"AP on them is {parts[0]:.1f}, on the other {plural(len(shared) - count, 'image')} {parts[1]:.1f}."
+    on_shared, on_others = ("unknown (no object is labelled)" if np.isnan(ap) else f"{ap:.1f}" for ap in parts)
+    apart = f"AP on them is {on_shared}, on the other {plural(len(shared) - count, 'image')} {on_others}."
     yield Recommendation(
         "trained-on",
         f"{count:,} of {plural(len(shared), 'image')} measured here {'is' if count == 1 else 'are'} in the train split "

@@ -9,6 +9,7 @@ import numpy as np
 from maskrcnn.evaluation.error_types import mean_ap50
 from maskrcnn.evaluation.facts import Facts
 from maskrcnn.evaluation.recommendation import Recommendation
+from maskrcnn.prediction.prediction_options import PredictionOptions
 from maskrcnn.text import plural
 
 # Pixels of the network's input: below it, the finest level shows little of an object; and the side to aim at.
@@ -37,7 +38,7 @@ def misses_by_size(facts: Facts) -> Iterator[Recommendation]:
             continue
         excused = lost & chosen
         size = _input_size(facts, factor(float(np.median(facts.sides[excused]))))
-        if size is None:
+        if size is None or not facts.runs_with(PredictionOptions(size=size)):
             continue
         small = topic == "small-objects"
         side, inside = _median(np.sqrt(facts.tables.truths["area"][excused])), _median(facts.sides[excused])
