@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+import maskrcnn
 from maskrcnn.cli.metrics_tables import show_metrics
 from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.evaluation.caveats import FEW_STEPS, other_class, steps_of, too_few_steps
@@ -61,6 +62,7 @@ def test_the_first_advice_is_what_the_model_does_not_know(half: Evaluation) -> N
     assert "1 class of 2 that are labelled here is not known to the model: 'triangle'" in first.what
     assert "mask AP 100.0" in first.evidence
     assert "mask AP 50.0" in first.evidence
+    assert "What follows" not in first.reason  # training shows the first step alone
     # All that it can name is right: nothing is missed, and nobody's labels are to blame.
     assert not {"error-missed", "never-predicted", "scores"} & {finding.topic for finding in half.findings}
 
@@ -110,6 +112,7 @@ def test_a_model_of_few_steps_is_told_so_before_anything_else(oracle: MakeOracle
     first, *others = evaluate(model, dataset, analyse=True).findings
     assert first.topic == "few-steps"
     assert f"trained for {steps} step" in first.what
+    assert "What follows" not in first.reason
     assert others
 
 
@@ -155,7 +158,7 @@ def test_a_class_under_a_similar_name_is_measured_as_the_models(
     monkeypatch.chdir(tmp_path)
     assert first.call is not None
     _, arguments = check_call(first.call, tmp_path)
-    again = evaluate(model, tmp_path / arguments["data"], analyse=True)
+    again = maskrcnn.evaluate(model, tmp_path / arguments["data"])
     assert again.unknown == []
     assert again.metrics["mask_AP"] == pytest.approx(100)
 

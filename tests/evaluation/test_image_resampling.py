@@ -10,7 +10,7 @@ import pytest
 
 from maskrcnn.evaluation.coco_metrics import CocoMetrics
 from maskrcnn.evaluation.evaluated_image import EvaluatedImage
-from maskrcnn.evaluation.image_resampling import ImageResampling
+from maskrcnn.evaluation.image_resampling import LEAST_IMAGES, ImageResampling
 from maskrcnn.evaluation.tables import TableBuilder, Tables
 
 NAMES = ("cat", "dog", "bird")
@@ -47,5 +47,5 @@ def test_more_images_make_it_narrower(simulate: Simulate) -> None:
 def test_it_is_unknown_for_one_image_or_without_objects(simulate: Simulate) -> None:
     samples = simulate(0)
     assert ImageResampling(tables_of(samples[:1]), "mask").interval() is None
-    empty = [dataclasses.replace(samples[1], image_id=number) for number in range(3)]
+    empty = [dataclasses.replace(samples[1], image_id=number) for number in range(2 * LEAST_IMAGES)]
     assert ImageResampling(tables_of(empty), "mask").interval() is None

@@ -10,10 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import maskrcnn
 from maskrcnn.datasets.open_dataset import Source, open_dataset
 from maskrcnn.evaluation import shared_images
-from maskrcnn.evaluation.evaluator import evaluate
-from maskrcnn.evaluation.shared_images import train_split, trained_on
+from maskrcnn.evaluation.evaluated_image import EvaluatedImage
+from maskrcnn.evaluation.image_resampling import ImageResampling
+from maskrcnn.evaluation.shared_images import shared_image_advice, train_split, trained_on
+from maskrcnn.evaluation.subject import Subject
+from maskrcnn.evaluation.tables import TableBuilder
 from maskrcnn.inference.predictor import Predictor
 from tests.conftest import write_coco
 from tests.parsed_calls import check_call
@@ -109,11 +113,11 @@ def test_huge_labels_are_not_read_for_it(apart: Path, monkeypatch: pytest.Monkey
 def test_the_advice_comes_first_where_images_are_shared(
     oracle: MakeOracle, apart: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sound = evaluate(oracle(apart, ("disc", "triangle")), apart, analyse=True)
+    sound = maskrcnn.evaluate(oracle(apart, ("disc", "triangle")), apart)
     assert "trained-on" not in [finding.topic for finding in sound.findings]
     for number in (1, 2):
         replace(apart / "train" / f"{number}.png", apart / "val" / f"{number}.png", shutil.copy)
-    found = evaluate(oracle(apart, ("disc", "triangle")), apart, analyse=True)
+    found = maskrcnn.evaluate(oracle(apart, ("disc", "triangle")), apart)
     first = found.next_steps[0]
     assert first.topic == "trained-on"
     assert "2 of 4 images measured here are in the train split too" in first.what
@@ -122,7 +126,24 @@ def test_the_advice_comes_first_where_images_are_shared(
     assert first.call is not None
     assert check_call(first.call) == ("doctor", {"data": str(apart)})
     monkeypatch.setattr(shared_images, "MOST_LABEL_BYTES", 100)
-    blind = evaluate(oracle(apart, ("disc", "triangle")), apart, analyse=True)
+    blind = maskrcnn.evaluate(oracle(apart, ("disc", "triangle")), apart)
     assert "trained-on" not in [finding.topic for finding in blind.findings]
     assert "not-compared" in [note.check for note in blind.notes]
     assert np.isclose(blind.metrics["mask_AP"], found.metrics["mask_AP"])
+
+
+def test_images_without_objects_have_no_ap(simulate: Callable[..., list[EvaluatedImage]]) -> None:
+    builder = TableBuilder(("cat", "dog", "bird"))
+    for sample in simulate(0):
+        builder.update(sample)
+    tables = builder.tables()
+    resampling, names = ImageResampling(tables, "mask"), [str(number) for number in range(len(tables.images))]
+    empty = np.bincount(tables.truths["image"], minlength=len(names)) == 0
+    assert np.flatnonzero(empty).tolist() == [1, 4]
+    (of_empty,), (of_others,) = (
+        list(shared_image_advice(shared, resampling, Subject(), names)) for shared in (empty, ~empty)
+    )
+    ap = resampling.ap(np.ones((1, len(names)), dtype=np.int64) * ~empty).item()
+    unknown = "unknown (no object is labelled)"
+    assert of_empty.evidence == f"AP on them is {unknown}, on the other 10 images {ap:.1f}."
+    assert of_others.evidence == f"AP on them is {ap:.1f}, on the other 2 images {unknown}."

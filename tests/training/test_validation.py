@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.evaluator import evaluate, measure
 from maskrcnn.inference.loading import load
@@ -148,7 +149,7 @@ def test_other_names_hold_for_the_val_split_too(shapes: Path, tmp_path: Path, tr
             category["name"] = name
 
     change(shapes, "val", swap)
-    again = evaluate(load(run.folder / "last.safetensors", "cpu"), shapes)
+    again = evaluate(load(run.folder / "last.safetensors", "cpu"), open_dataset(shapes, "val"))
     assert run.best["box_AP"] == pytest.approx(again.metrics["box_AP"], abs=1e-6)
     assert run.evaluation is not None
     assert run.evaluation.per_class.keys() == {"triangle", "disc"}

@@ -64,6 +64,7 @@ def test_a_run_ends_with_the_first_next_step(shapes: Path, tmp_path: Path, monke
     assert function == "train"
     assert (arguments["data"], arguments["init"]) == ("shapes", str(Path("runs/mine/best.safetensors")))
     assert step.what in str(run)
+    assert "What follows" not in str(run)
     assert step.python in str(run)
     assert html_text(step.python) in run._repr_html_()
     log = (tmp_path / "runs" / "mine" / "log.txt").read_text()
@@ -110,6 +111,20 @@ def test_stopped_it_is_returned_and_goes_on(shapes: Path, tmp_path: Path, monkey
     assert f"maskrcnn.train(resume={str(tmp_path / 'run')!r})".replace("'", "&#x27;") in run._repr_html_()
     run = maskrcnn.train(resume=tmp_path / "run", device="cpu")
     assert (run.steps, run.interrupted) == (4, False)
+
+
+def test_a_run_that_overfits_goes_on_with_its_images(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the call that it names itself, without data and the number of images."""
+    with monkeypatch.context() as patch:
+        interrupt_at(2, patch)
+        run = maskrcnn.train(shapes, tmp_path / "run", overfit=2, epochs=4, **QUICK)
+    assert (run.interrupted, run.steps) == (True, 2)
+    assert f"go on with maskrcnn.train(resume={str(tmp_path / 'run')!r})" in str(run)
+    run = maskrcnn.train(resume=tmp_path / "run", device="cpu")
+    assert (run.steps, run.interrupted, run.learned) == (4, False, False)
+    assert "2 images not learned in 4 steps" in run.verdict[0]
 
 
 def test_open_data_and_a_recipe_serve_as_well(shapes: Path, tmp_path: Path) -> None:

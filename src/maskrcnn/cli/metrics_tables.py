@@ -33,7 +33,8 @@ def show_next_steps(steps: Sequence[Recommendation]) -> None:
     if steps:
         say("What to do next")
     for number, step in enumerate(steps, 1):
-        say(f"{number}. ", bold(step.what))
-        paragraph(step.reason, 3)
-        if step.command:
-            say("   ", styled(step.command, "cyan"))
+        what, reason, *call = step.lines(f"{number}.", shell=True)
+        say(bold(what))
+        paragraph(reason.strip(), len(reason) - len(reason.lstrip()))
+        for line in call:
+            say(styled(line, "cyan"))

@@ -121,8 +121,9 @@ class Evaluation:
         return f"Evaluation({'; '.join(filter(None, (self.subject(), self.headline())))})"
 
     def __str__(self) -> str:
-        numbered = [line for number, step in enumerate(self.next_steps, 1) for line in step.lines(number)]
-        first = ": ".join(filter(None, (self.subject(), self.headline())))
+        numbered = [line for number, step in enumerate(self.next_steps, 1) for line in step.lines(f"{number}.")]
+        figures = "; ".join(filter(None, (self.headline(), self.certainty())))
+        first = ": ".join(filter(None, (self.subject(), figures)))
         report = [f"report: {self.report}"] if self.report else []
         return "\n".join([first, *numbered, *map(str, self.all_problems), *report])
 
@@ -131,7 +132,7 @@ class Evaluation:
         steps = "".join(f"<li>{step.html()}</li>" for step in self.next_steps)
         advice = f'<ol style="margin:.3em 0;max-width:60em">{steps}</ol>' if steps else ""
         lines = [*self.all_problems, *([f"report: {self.report}"] if self.report else [])]
-        head = f"<div>{escaped(self.subject())}</div>"
+        head = f"<div>{escaped('; '.join(filter(None, (self.subject(), self.certainty()))))}</div>"
         return f"<div>{head}{html_table(self.metric_rows())}{classes}{advice}{html_lines(lines)}</div>"
 
     def to_json(self) -> dict[str, Any]:

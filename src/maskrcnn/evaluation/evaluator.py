@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from maskrcnn.annotations.problem import Problem, unreadable
 from maskrcnn.annotations.problem_log import ProblemLog
 from maskrcnn.datasets.dataset import Dataset
-from maskrcnn.datasets.open_dataset import Source
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.evaluation.analysis import analyse_tables
 from maskrcnn.evaluation.box_probe import BoxProbe
@@ -22,12 +20,11 @@ from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.evaluation.facts import Facts
 from maskrcnn.evaluation.image_resampling import ImageResampling
 from maskrcnn.evaluation.next_steps import next_steps
-from maskrcnn.evaluation.shared_images import shared_image_advice, train_split, trained_on
+from maskrcnn.evaluation.shared_images import shared_image_advice, trained_on
 from maskrcnn.evaluation.subject import Subject, model_name
 from maskrcnn.evaluation.tables import TableBuilder, Tables
 from maskrcnn.evaluation.training_history import measured_ap, run_advice
 from maskrcnn.evaluation.zero_ap import explain_zero_ap, nothing_to_measure
-from maskrcnn.inference.loading import load
 from maskrcnn.prediction.image_predictor import ImagePredictor
 
 # An AP below it, in percent, suggests a mistake in the setup rather than a weak model.
@@ -35,8 +32,8 @@ _NOTHING = 1.0
 
 
 def evaluate(
-    model: ImagePredictor | str | Path,
-    data: Dataset | str | Path,
+    predictor: ImagePredictor,
+    dataset: Dataset,
     max_detections: int | None = None,
     advance: Callable[[], None] = lambda: None,
     analyse: bool = False,
@@ -46,37 +43,20 @@ def evaluate(
     """COCO box and mask AP of a model on a labelled data set.
 
     Args:
-        model: a predictor, or what `load` takes.
-        data: a data set, or what `open_dataset` takes: then its val split, or without one all of it, which
-            `data_problems` says.
         max_detections: objects an image that count, for the model and the metrics alike; by default the model's limit.
         advance: called after each image.
         analyse: also analyse the errors and recommend what to do about them.
-        subject: names for the calls that are recommended; those of model and data, if they are paths.
-        train: the train split of the data, to find images that are measured and trained on; read if data is a path.
+        subject: names for the calls that are recommended; by default the model's, where it was loaded by one.
+        train: the train split of the data, to find images that are measured and trained on.
 
     Classes are matched by name; if model and data set have one class each, they are assumed to be the same.
 
     Raises:
         MaskRCNNError: no class in common, or no image that could be measured.
     """
-    predictor = model if isinstance(model, ImagePredictor) else load(model)
-    notes: list[Problem] = []
-    if isinstance(data, Dataset):
-        dataset, split, trainable = data, "", True
-    else:
-        source = Source(data)
-        split, dataset = source.open_or_whole("val")
-        trainable = source.has("train")
-        if analyse:
-            train, notes = train_split(source, split)
-    if subject is None:
-        where = Subject.data if isinstance(data, Dataset) else str(data)
-        subject = Subject(model_name(model), where, split, trainable, max_detections=max_detections)
     measured = measure(predictor, dataset, max_detections, advance, analyse)
-    measured.evaluation.notes += notes
     if analyse:
-        measured.explain(subject, train)
+        measured.explain(subject or Subject(model_name(predictor), max_detections=max_detections), train)
     return measured.evaluation
 
 
@@ -168,6 +148,7 @@ def explain(
         evaluation.interval,
         paths,
         dataset,
+        predictor.network,
     )
     shared, notes = trained_on(dataset, train)
     shared = shared[tables.images["index"]]

@@ -11,6 +11,7 @@ from maskrcnn.html_table import html_prose, html_text
 
 # How many recommendations are shown as the next steps.
 MOST = 3
+INDENT = 3 * " "
 _CALL = "margin:.2em 0 .6em;white-space:pre-wrap;overflow-wrap:anywhere"
 
 
@@ -60,10 +61,14 @@ class Recommendation:
         """The evidence, what to do, and what that would gain, as sentences."""
         return f"{self.evidence} {self.action}{f' Expected: {self.expected}.' if self.expected else ''}"
 
-    def lines(self, number: int) -> list[str]:
-        """The recommendation as lines of text: the fact, its reason, what to call in Python."""
-        lines = [f"{number}. {self.what}", f"   {self.reason}"]
-        return lines + [f"   {line}" for line in self.python.splitlines() if line]
+    def lines(self, mark: str, shell: bool = False) -> list[str]:
+        """The recommendation as lines of text: the fact after a mark such as "1.", its reason, and the call.
+
+        Args:
+            shell: the call is what to type in a shell, not what to call in Python.
+        """
+        call = self.command if shell else self.python
+        return [f"{mark} {self.what}", *(f"{INDENT}{line}" for line in (self.reason, *call.splitlines()) if line)]
 
     def html(self) -> str:
         """The same for a notebook."""

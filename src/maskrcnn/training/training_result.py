@@ -111,7 +111,7 @@ class TrainingResult:
 
     def __str__(self) -> str:
         step = self.next_step
-        advice = [] if step is None else [f"next: {step.what}", f"  {step.reason}", *step.python.splitlines()]
+        advice = [] if step is None else step.lines("next:")
         return "\n".join([*self.lines(), *self._endings(), *advice])
 
     def __repr__(self) -> str:
