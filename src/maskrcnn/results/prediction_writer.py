@@ -18,6 +18,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.output.atomic_file import cannot_write, replacing, try_out
+from maskrcnn.output.foreign_files import beginning, has_keys
 from maskrcnn.output.output_lock import claim_folder
 from maskrcnn.results.result import Result
 
@@ -136,16 +137,11 @@ class PredictionWriter:
 
 
 def _is_predictions(path: Path) -> bool:
-    """Whether a file is what a writer leaves: a list, without rows or with our keys in the first ones.
-
-    Only its beginning is read: the whole may take gigabytes.
-    """
-    with path.open("rb") as file:
-        head = file.read(2**16).decode(errors="replace")
+    """Whether a file is what a writer leaves: a list, without rows or with our keys in the first ones."""
+    head = beginning(path)
     if re.fullmatch(r"\s*(\[\s*\]\s*)?", head):
         return True
-    rows = re.match(r"\s*\[\s*\{", head) is not None
-    return rows and all(re.search(rf'"{key}"\s*:', head) for key in _ROW_KEYS)
+    return re.match(r"\s*\[\s*\{", head) is not None and has_keys(head, _ROW_KEYS)
 
 
 def _is_overlay(path: Path) -> bool:

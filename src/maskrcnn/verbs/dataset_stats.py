@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from maskrcnn.output.foreign_files import check_replaceable
 from maskrcnn.verbs.claimed_output import own_folder
 from maskrcnn.verbs.display import VerbDisplay, shown_on
 
@@ -38,18 +39,21 @@ def dataset_stats(
         display: where progress is shown. None: in a notebook, elsewhere nothing. True: elsewhere lines of text.
 
     Raises:
-        MaskRCNNError: no data set is there, or not that split, or the folder cannot be written to.
+        MaskRCNNError: no data set is there, or not that split, or the folder cannot be written to or holds files
+            of these names by another program.
     """
     from maskrcnn.config import preset as preset_named
     from maskrcnn.datasets.open_dataset import Source
     from maskrcnn.datasets.survey.survey import survey_dataset
-    from maskrcnn.datasets.survey.survey_report import SurveyReport
+    from maskrcnn.datasets.survey.survey_report import FILES, KEYS, SurveyReport
     from maskrcnn.training.recipe import Recipe
     from maskrcnn.weights.any_checkpoint import read_any_checkpoint
 
     config = read_any_checkpoint(init)[0].config if init else preset_named(preset)
     _, dataset = Source(data).open_or_default(split, "train")
     with shown_on(display) as shown, own_folder(folder, shown):
+        if folder is not None:
+            check_replaceable(folder, FILES, KEYS)
         with shown.bar("measure", len(dataset)) as advance:
             surveyed = survey_dataset(dataset, advance)
         start = ("init", str(init)) if init else ("preset", preset)

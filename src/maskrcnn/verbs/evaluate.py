@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from maskrcnn.argument_checks import check_range
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.output.foreign_files import check_replaceable
 from maskrcnn.verbs.claimed_output import own_folder
 from maskrcnn.verbs.display import VerbDisplay, shown_on
 
@@ -54,7 +55,8 @@ def evaluate(
     Classes are matched by name; if model and data set have one class each, they are assumed to be the same.
 
     Raises:
-        MaskRCNNError: no class in common, no image that could be measured, no such split, or the folder is in use.
+        MaskRCNNError: no class in common, no image that could be measured, no such split, or the folder is in use or
+            holds a report.html or metrics.json of another program.
     """
     check_range(worst, "worst", 0)
     if folder is not None and not analyse:
@@ -64,12 +66,14 @@ def evaluate(
         from maskrcnn.datasets.open_dataset import Source
         from maskrcnn.evaluation.dataset_predictor import DatasetPredictor
         from maskrcnn.evaluation.evaluator import evaluate as measure
-        from maskrcnn.evaluation.report.report_files import write_report
+        from maskrcnn.evaluation.report.report_files import FILES, KEYS, write_report
         from maskrcnn.evaluation.shared_images import train_split
         from maskrcnn.evaluation.subject import Subject, model_name
         from maskrcnn.inference.loading import load
         from maskrcnn.prediction.image_predictor import ImagePredictor
 
+        if folder is not None:
+            check_replaceable(folder, FILES, KEYS)
         if isinstance(model, ImagePredictor):
             if (device, precision, size, trust) != ("auto", "auto", None, False):
                 what = "device, precision, size and trust are those of the predictor"

@@ -24,10 +24,11 @@ from maskrcnn.evaluation.evaluated_image import EvaluatedImage
 from maskrcnn.evaluation.evaluation import Evaluation
 from maskrcnn.evaluation.evaluator import evaluate, explain
 from maskrcnn.evaluation.report.page import Page
-from maskrcnn.evaluation.report.report_files import write_report
+from maskrcnn.evaluation.report.report_files import FILES, KEYS, write_report
 from maskrcnn.evaluation.subject import Subject
 from maskrcnn.evaluation.tables import TableBuilder
 from maskrcnn.inference.predictor import Predictor
+from maskrcnn.output.foreign_files import check_replaceable
 
 MakeOracle = Callable[..., Predictor]
 EVIL = "<script>alert('x')</script> & $a_b$"
@@ -81,6 +82,7 @@ def written(oracle: MakeOracle, shapes: Path, folder: Path, first: str = "misnam
 
 def test_it_needs_nothing_else_and_is_well_formed(oracle: MakeOracle, shapes: Path, tmp_path: Path) -> None:
     page = written(oracle, shapes, tmp_path / "out")
+    check_replaceable(tmp_path / "out", FILES, KEYS)  # by another evaluation
     reader = check_self_contained(page)
     assert reader.tags.count("svg") == 6
     assert reader.tags.count("img") == 2

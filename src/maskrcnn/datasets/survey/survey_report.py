@@ -24,6 +24,7 @@ from maskrcnn.output.atomic_file import make_folder, write_bytes, write_text
 from maskrcnn.text import plural
 
 FILES = ("stats.json", "stats.png", "stats.html", "recipe.yaml")
+KEYS = ("data", "images", "objects", "objects_with_mask", "quantiles")
 Rows = list[tuple[str, ...]]
 
 _CSS = """body{font:15px/1.5 system-ui,sans-serif;max-width:76rem;margin:2rem auto;padding:0 1rem;color:#1c2026}

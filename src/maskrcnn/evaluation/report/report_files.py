@@ -15,6 +15,9 @@ from maskrcnn.output.atomic_file import make_folder, write_text
 from maskrcnn.text import plural
 from maskrcnn.version import VERSION
 
+FILES = ("metrics.json", "report.html")
+KEYS = ("model", "data", "split", "max_detections", "known_metrics")
+
 
 def write_report(
     folder: str | Path,
@@ -51,8 +54,8 @@ def write_report(
         f"maskrcnn {VERSION}, {datetime.now():%Y-%m-%d}",
     )
     content = {"model": model, "data": data, "split": split, **evaluation.to_json()}
-    report = folder / "report.html"
+    metrics, report = (folder / name for name in FILES)
     make_folder(folder)
-    write_text(folder / "metrics.json", json.dumps(content, indent=1, ensure_ascii=False))
+    write_text(metrics, json.dumps(content, indent=1, ensure_ascii=False))
     write_text(report, Page(f"{model} on {data}", " · ".join(filter(None, facts)), evaluation, pairs).html())
     return report
