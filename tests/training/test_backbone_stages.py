@@ -62,7 +62,21 @@ def test_frozen_norms_use_their_statistics_and_gather_none() -> None:
     assert all(module.training for module in model.backbone.layer2.modules() if isinstance(module, nn.BatchNorm2d))  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("backbone", ["resnet18", "timm:efficientnet_lite0", "timm:test_convnext"])
+def test_norms_alone_can_be_frozen(backbone: str) -> None:
+    """Batch norms keep their statistics and affine part; all convolutions learn. A network without them is fine."""
+    model = network(backbone).train()
+    before = learning(model)
+    freeze(model, ["norms"])
+    norms = {name for name, module in model.backbone.named_modules() if isinstance(module, nn.BatchNorm2d)}
+    assert bool(norms) is (backbone != "timm:test_convnext")
+    assert before - learning(model) == {f"{name}.{part}" for name in norms for part in ("weight", "bias")}
+    buffers = {name: value.clone() for name, value in model.named_buffers()}
+    model.backbone(torch.randn(2, 3, 64, 64))
+    assert all(torch.equal(value, buffers[name]) for name, value in model.named_buffers())
+
+
 @pytest.mark.parametrize("choice", [5, -1, "layer9", "layer"])
 def test_unknown_stages_name_the_known(choice: int | str) -> None:
-    with pytest.raises(MaskRCNNError, match=r"no stage or module.*0 \(the stem\) to 4.*conv1, bn1, layer1"):
+    with pytest.raises(MaskRCNNError, match=r"no stage or module.*0 \(the stem\) to 4, norms.*conv1, bn1, layer1"):
         freeze(network("resnet18"), [choice])

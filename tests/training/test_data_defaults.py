@@ -53,6 +53,34 @@ def test_what_the_recipe_gives_is_kept(crowded: Path) -> None:
     assert settled.lines == []
 
 
+@pytest.mark.parametrize(
+    ("changes", "frozen"),
+    [
+        ({"init": "nuclei"}, ("norms",)),
+        ({"init": "none", "backbone_weights": "package:some"}, ("norms",)),
+        ({"init": "none"}, ()),
+        ({"init": "nuclei", "freeze": ()}, ()),
+        ({"init": "none", "freeze": (0,)}, (0,)),
+    ],
+)
+def test_norms_of_pretrained_weights_are_frozen(shapes: Path, changes: dict[str, Any], frozen: tuple[Any, ...]) -> None:
+    recipe = Recipe(precision="fp32", **changes)
+    settled = settle(recipe, open_dataset(shapes, "train"), CPU)
+    assert settled.recipe.freeze == frozen
+    assert asked(recipe, settled.recipe) == ({} if "freeze" in changes else {"freeze": "auto"})
+    about = {"recipe": settled.recipe.model_dump(mode="json"), "asked": {"freeze": "auto"}, "precision": "fp32"}
+    assert (
+        settle_as_before(Recipe(precision="fp32", init=changes["init"]), about | {"device": "cpu"}, CPU).freeze
+        == frozen
+    )
+
+
+def test_a_run_of_an_earlier_version_goes_on_with_norms_that_learn() -> None:
+    before = Recipe(precision="fp32", init="nuclei", freeze=()).model_dump(mode="json")
+    about = {"recipe": before, "precision": "fp32", "device": "cpu"}
+    assert settle_as_before(Recipe(precision="fp32", init="nuclei"), about, CPU).freeze == ()
+
+
 def test_objects_are_counted_without_drawing_them(shapes: Path) -> None:
     data = open_dataset(shapes, "train")
     expected = [int((~data.objects(index).crowd).sum()) for index in range(len(data))]
@@ -85,7 +113,7 @@ def test_a_limit_that_is_nearly_reached_leaves_no_room_for_denser_images_and_is_
 ) -> None:
     data, recipe = open_dataset(shapes, "train"), Recipe(init="none", precision="fp32")
     monkeypatch.setattr(data_defaults, "_object_counts", lambda dataset: torch.tensor([83]).numpy())
-    assert settle(recipe, data, CPU) == (recipe, [])
+    assert settle(recipe, data, CPU) == (recipe.model_copy(update={"freeze": ()}), [])
     monkeypatch.setattr(data_defaults, "_object_counts", lambda dataset: torch.tensor([84]).numpy())
     (line,) = settle(recipe, data, CPU).lines
     assert line.startswith("max_detections 110: at most 84 objects an image")
@@ -93,7 +121,7 @@ def test_a_limit_that_is_nearly_reached_leaves_no_room_for_denser_images_and_is_
 
 
 def test_sparse_data_change_nothing(shapes: Path) -> None:
-    recipe = Recipe(init="none", precision="fp32")
+    recipe = Recipe(init="none", precision="fp32", freeze=())
     settled = settle(recipe, open_dataset(shapes, "train"), CPU)
     assert (settled.recipe, settled.lines) == (recipe, [])
 

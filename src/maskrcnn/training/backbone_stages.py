@@ -13,6 +13,7 @@ from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
 STAGES = 5
+NORMS = "norms"  # stands for all batch norms of the backbone
 
 
 def stages(model: MaskRCNN) -> dict[str, int]:
@@ -43,7 +44,8 @@ def freeze(model: MaskRCNN, chosen: Sequence[int | str]) -> None:
     Call it after ``model.train()``, which would unfreeze the norms.
 
     Args:
-        chosen: stages 0 to 4, or names of modules within the backbone, such as ``blocks.0``.
+        chosen: stages 0 to 4, "norms" for all batch norms of the backbone (which may have none), or names of modules
+            within it, such as ``blocks.0``.
 
     Raises:
         MaskRCNNError: there is no such stage or module.
@@ -52,12 +54,15 @@ def freeze(model: MaskRCNN, chosen: Sequence[int | str]) -> None:
     body = model.get_submodule(prefix.rstrip("."))
     for choice in chosen:
         text = str(choice)
-        names = [name for name, stage in known.items() if _within(name, text) or text == str(stage)]
-        if not names:
+        if text == NORMS:
+            names = [name for name in known if isinstance(body.get_submodule(name), _BatchNorm)]
+        else:
+            names = [name for name, stage in known.items() if _within(name, text) or text == str(stage)]
+        if not names and text != NORMS:
             roots = list(dict.fromkeys(name.split(".")[0] for name in known))
             raise MaskRCNNError(
                 f"freeze: the backbone {model.config.backbone!r} has no stage or module {choice!r}",
-                fix=f"use 0 (the stem) to {STAGES - 1}, or a name such as {', '.join(roots)}",
+                fix=f"use 0 (the stem) to {STAGES - 1}, {NORMS}, or a name such as {', '.join(roots)}",
             )
         for name in names:
             module = body.get_submodule(name).requires_grad_(False)

@@ -1,5 +1,5 @@
 """What a recipe leaves open, settled by the data and the machine: the weights that a run begins with, how many objects
-it may find, and its precision.
+it may find, what is frozen, and its precision.
 
 What a recipe gives is kept. What is settled here becomes part of the run's recipe: it is recorded, and kept when the
 run is resumed. So the recipe that a run records, with its seed, reproduces the run.
@@ -19,6 +19,7 @@ from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.survey.suggestions import detection_limits
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.inference.device import training_precision
+from maskrcnn.training.backbone_stages import NORMS
 from maskrcnn.training.initialisation import choose_init
 from maskrcnn.training.recipe import AUTO, SCRATCH, Recipe, as_recorded
 from maskrcnn.training.resume_check import precision_to_keep
@@ -50,6 +51,10 @@ def settle(
     if limits:
         lines.append(line)
         recipe = recipe.model_copy(update={"model": {**recipe.model, **limits}})
+    if recipe.freeze == AUTO:
+        # The statistics of a few padded cuts are not those of whole images, by which a trained network is used.
+        pretrained = recipe.init != SCRATCH or recipe.backbone_weights is not None
+        recipe = recipe.model_copy(update={"freeze": (NORMS,) if pretrained else ()})
     if recipe.precision == AUTO:
         precision, why = training_precision(device)
         lines.append(f"precision auto: {precision}, as {why}")
@@ -70,7 +75,7 @@ def settle_as_before(recipe: Recipe, about: dict[str, Any], device: torch.device
         about: `PreparedRun.about` of the saved run.
     """
     given, saved = json.loads(recipe.model_dump_json()), as_recorded(about["recipe"])
-    before = {"init": AUTO, **about.get("asked", {})}
+    before = {"init": AUTO, "freeze": AUTO, **about.get("asked", {})}
     kept = {name: saved[name] for name, value in before.items() if name in saved and given[name] == value}
     if recipe.precision in (AUTO, saved.get("precision")):
         kept["precision"] = precision_to_keep(about, device.type) or training_precision(device)[0]

@@ -18,7 +18,7 @@ from maskrcnn.training.backbone_stages import freeze
 from maskrcnn.training.distributed import Objective, Processes
 from maskrcnn.training.ema import EMA
 from maskrcnn.training.optimizer import build_optimizer, set_rate
-from maskrcnn.training.recipe import Recipe
+from maskrcnn.training.recipe import AUTO, Recipe
 
 COMPILER = "inductor"
 
@@ -40,7 +40,7 @@ class Learner:
         if accelerator.device.type == "cuda" and processes.count > 1:
             model = convert_sync_batchnorm(model)
         self.model = model.train()
-        freeze(self.model, recipe.freeze)
+        freeze(self.model, () if recipe.freeze == AUTO else recipe.freeze)
         self.trained = [value for value in self.model.parameters() if value.requires_grad]
         self.optimizer = build_optimizer(self.model, recipe, recipe.learning_rate(recipe.lr_batch))
         self.objective, self._update = accelerator.prepare(Objective(self.model, processes.count), self.optimizer)

@@ -101,8 +101,10 @@ class Recipe(BaseModel):
         "(batch_size * accumulate * processes): in proportion for sgd, with their square root for adamw",
     )
     layer_decay: Real = Field(1.0, gt=0, le=1, description="each backbone stage learns at this share of the next one")
-    freeze: tuple[Annotated[Whole, Field(ge=0)] | Text, ...] = Field(
-        (), description="backbone stages that do not learn, norms included: 0 (the stem) to 4, or names of its modules"
+    freeze: tuple[Annotated[Whole, Field(ge=0)] | Text, ...] | Literal["auto"] = Field(
+        "auto",
+        description="parts of the backbone that do not learn: norms (all batch norms), stages 0 (the stem) to 4 with "
+        "their norms, or names of modules; auto freezes the norms of pretrained weights, [] nothing",
     )
     weight_decay: Real = Field(0.05, ge=0, le=100, description="weight decay, on weights of two or more dimensions")
     schedule: Literal["cosine", "step"] = Field(
