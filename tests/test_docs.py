@@ -78,7 +78,7 @@ def run_line(line: str) -> None:
     """Run a command of the package; of `pip` and `make`, check that there is what they name."""
     words = shlex.split(line, comments=True)
     if words[:2] == ["pip", "install"]:
-        extras = re.fullmatch(r"maskrcnn(?:\[(.+)\])?", words[2])
+        extras = re.fullmatch(r"(?:maskrcnn|\.)(?:\[(.+)\])?", words[2])
         assert extras, line
         for extra in (extras[1] or "docs").split(","):
             assert re.search(rf"^{extra} = \[", (ROOT / "pyproject.toml").read_text("utf-8"), re.MULTILINE), line
