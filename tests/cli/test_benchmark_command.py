@@ -57,7 +57,7 @@ def test_the_table_and_the_advice(tiny: MaskRCNN, photos: Path, monkeypatch: pyt
     assert [(cells[0], cells[1]) for cells in rows] == [("fp32", "64"), ("bf16", "64"), ("fp32", "32"), ("bf16", "32")]
     assert rows[0][-2:] == ["100", "%"]
     assert "1.0x" in rows[0]
-    (chosen,) = [line for line in lines if line.startswith(("→ Keep the default", "→ Use --precision"))]
+    (chosen,) = [line for line in lines if line.startswith(("→ Keep the default", "→ Use precision"))]
     assert "fp32" in chosen
     assert any(line.startswith("→ Other shortest edges") for line in lines)
     assert any(line.startswith("  to use it: maskrcnn predict --size ") for line in lines)

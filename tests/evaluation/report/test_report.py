@@ -165,7 +165,7 @@ def page_of(samples: list[EvaluatedImage], names: tuple[str, ...]) -> str:
     class Bare(DatasetPredictor):
         def __init__(self) -> None:
             self.limit, self.config = 100, preset("lite")
-            self.predictor = type("Named", (), {"names": names})()  # type: ignore[assignment]
+            self.predictor = type("Named", (), {"names": names, "network": None})()  # type: ignore[assignment]
             record = type("Record", (), {"path": Path("a.png")})()
             content = {"names": names, "records": [record], "__len__": lambda self: 1}
             self.dataset = type("Images", (), {**content, "annotations": lambda self, index: ([], [])})()
