@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
 from small_sets import SETS, open_small_set
 
 from maskrcnn.training.preparation import prepare
@@ -57,38 +58,42 @@ def main() -> None:
     parser.add_argument("--starts", nargs="+", default=list(STARTS), choices=STARTS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=120)
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of all runs")
     parser.add_argument("--table", action="store_true", help="print what was measured and stop")
     arguments = parser.parse_args()
     rows = [json.loads(line) for line in arguments.out.read_text().splitlines()] if arguments.out.exists() else []
     if arguments.table:
-        print("\n".join(table(rows)))
+        print("\n".join(table([row for row in rows if not row["changes"]])))
         return
-    done = {(Cell(**row["cell"]), row["steps"]) for row in rows}
+    pairs = (setting.partition("=") for setting in arguments.set)
+    changes = {name: yaml.safe_load(value) for name, _, value in pairs}
+    done = {(Cell(**row["cell"]), row["steps"], json.dumps(row["changes"])) for row in rows}
     # Seed by seed, so that a run that is stopped has measured all contenders equally often.
     for seed in arguments.seeds:
         for images in arguments.images:
             for data in arguments.sets:
                 for start in arguments.starts:
                     cell = Cell(data, images, start, seed)
-                    if (cell, arguments.steps) not in done:
-                        row = measure(arguments.root, cell, arguments.steps)
+                    if (cell, arguments.steps, json.dumps(changes)) not in done:
+                        row = measure(arguments.root, cell, arguments.steps, changes)
                         print(json.dumps(row), flush=True)
                         with arguments.out.open("a") as file:
                             file.write(f"{json.dumps(row)}\n")
 
 
-def measure(root: Path, cell: Cell, steps: int) -> dict[str, Any]:
+def measure(root: Path, cell: Cell, steps: int, changes: dict[str, Any]) -> dict[str, Any]:
     """Train and evaluate one run; AP in percent."""
     train, val = open_small_set(root, cell.data, cell.images or None)
     settings = {"scratch": {"init": "none"}, "auto": {}, "by hand": BY_HAND[cell.data]}[cell.start]
     common = {"batch_size": 4, "canvas": 320, "epochs": steps * 4 / len(train), "evaluations": 1, "seed": cell.seed}
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        prepared = prepare(read_recipe(None, common | settings), train, val, Path(folder), NoDisplay(), "cpu")
+        prepared = prepare(read_recipe(None, common | settings | changes), train, val, Path(folder), NoDisplay(), "cpu")
         run = Trainer(prepared).run()
     return {
         "cell": cell._asdict(),
         "steps": steps,
+        "changes": changes,
         "mask_AP": run.best.get("mask_AP"),
         "box_AP": run.best.get("box_AP"),
         "init": prepared.recipe.init,

@@ -74,26 +74,37 @@ def simulated(
 
 
 class Oracle(Predictor):
-    """Answers each image with its labels; the first object of each is left out, misnamed or doubled if asked for."""
+    """Answers each image with its labels of the classes that it knows.
 
-    def __init__(self, data: Path, names: tuple[str, ...], first: str = "") -> None:
+    Args:
+        first: what happens to the first object of each image: "missed", "misnamed" or "doubled".
+        change: what becomes of each answer.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        names: tuple[str, ...],
+        first: str = "",
+        change: Callable[[Result], Result] = lambda found: found,
+    ) -> None:
         config = preset("lite").replace(backbone="resnet18", box_hidden=(8,), max_detections=9)
         super().__init__(MaskRCNN(config, names), "cpu", "fp32")
-        self.data, self.first = open_dataset(data, "val"), first
+        self.data, self.first, self.change = open_dataset(data, "val"), first, change
         self.limits: list[int] = []
 
     def stream(self, images, score=0.5, batch_size=None, *, size=None, max_detections=None):  # type: ignore[no-untyped-def]
         self.limits.append(max_detections)
         for image in images:
             try:
-                yield self._answer(image())
+                yield self.change(self._answer(image()))
             except MaskRCNNError as error:
                 yield error
 
     def _answer(self, image: np.ndarray) -> Result:
         index = next(i for i in range(len(self.data)) if np.array_equal(self.data.pixels(i), image))
         objects = self.data.objects(index)
-        rows = np.arange(len(objects.labels))
+        rows = np.flatnonzero([self.data.names[label] in self.names for label in objects.labels])
         rows = {"missed": rows[1:], "doubled": np.append(rows, 0)}.get(self.first, rows)
         names = [self.data.names[label] for label in objects.labels[rows]]
         labels = np.array([self.names.index(name) for name in names], dtype=np.int64)

@@ -15,7 +15,7 @@ from maskrcnn.inference.cuda_graph import ReplayedDetect
 from maskrcnn.inference.fused_model import for_inference
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.model.preprocess import prepare
-from maskrcnn.ops.allocator import HeapGrowth, keep_freed_memory
+from maskrcnn.ops.allocator import HEAP, keep_freed_memory
 from maskrcnn.prediction.box_prompts import BoxPrompts
 from maskrcnn.prediction.network import DetectionArrays, PendingDetections
 from maskrcnn.prediction.prediction_options import PredictionOptions
@@ -40,7 +40,6 @@ class TorchNetwork:
             keep_freed_memory()
         self.model, self.names = for_inference(model, device, dtype), model.names
         self.replayed = ReplayedDetect(self.model) if device.type == "cuda" else None
-        self._heap = HeapGrowth()
         self._turn = threading.Lock()
         self._last: torch.cuda.Event | None = None  # of the batch whose turn was the last one
 
@@ -64,7 +63,7 @@ class TorchNetwork:
             batch, sizes = prepare(tensors, preprocess, self.device)
             found = self.model.detect(batch, sizes, options.score, most)
             if self.device.type == "cpu":
-                self._heap.after_step()
+                HEAP.after_step()
             return DetectionArrays(*(part.cpu().numpy() for part in (*found, sizes)))
         with torch.cuda.device(self.device):
             batch, sizes = prepare(tensors, preprocess, self.device)

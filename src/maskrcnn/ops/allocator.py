@@ -44,6 +44,8 @@ def keep_freed_memory() -> bool:
 class HeapGrowth:
     """Returns freed memory to the system when a process that keeps it has grown by more than ``limit`` bytes.
 
+    A process has one, `HEAP`, whatever models it makes: the heap is one.
+
     Its usual size is the largest at the first steps, and at the first after memory was returned: what each step needs
     anew is kept.
     """
@@ -70,3 +72,6 @@ class HeapGrowth:
 
 def _resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+HEAP = HeapGrowth()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from maskrcnn.model.batch import Batch
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.ops.allocator import HeapGrowth, keep_freed_memory
+from maskrcnn.ops.allocator import HEAP, keep_freed_memory
 from maskrcnn.ops.depthwise_fp32 import keep_depthwise_in_fp32
 from maskrcnn.training.backbone_stages import freeze
 from maskrcnn.training.distributed import Objective, Processes
@@ -40,12 +40,12 @@ class Learner:
         if accelerator.device.type == "cuda" and processes.count > 1:
             model = convert_sync_batchnorm(model)
         self.model = model.train()
-        freeze(self.model, () if recipe.freeze == AUTO else recipe.freeze)
+        assert recipe.freeze != AUTO, "expected a recipe that was settled"
+        freeze(self.model, recipe.freeze)
         self.trained = [value for value in self.model.parameters() if value.requires_grad]
         self.optimizer = build_optimizer(self.model, recipe, recipe.learning_rate(recipe.lr_batch))
         self.objective, self._update = accelerator.prepare(Objective(self.model, processes.count), self.optimizer)
         self._to_compile = recipe.compile
-        self._heap = HeapGrowth()
 
     def gradients(self, batches: Sequence[Batch], step: int) -> tuple[Tensor, Tensor]:
         """Add up the gradients of a step.
@@ -85,5 +85,5 @@ class Learner:
             self.ema.update(self.model)
         self.optimizer.zero_grad()
         if self.accelerator.device.type == "cpu":
-            self._heap.after_step()
+            HEAP.after_step()
         return norm

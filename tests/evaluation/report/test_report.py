@@ -11,6 +11,8 @@ import subprocess
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from PIL import Image
@@ -29,6 +31,7 @@ from maskrcnn.evaluation.subject import Subject
 from maskrcnn.evaluation.tables import TableBuilder
 from maskrcnn.inference.predictor import Predictor
 from maskrcnn.output.foreign_files import check_replaceable
+from maskrcnn.prediction.image_predictor import ImagePredictor
 
 MakeOracle = Callable[..., Predictor]
 EVIL = "<script>alert('x')</script> & $a_b$"
@@ -165,7 +168,7 @@ def page_of(samples: list[EvaluatedImage], names: tuple[str, ...]) -> str:
     class Bare(DatasetPredictor):
         def __init__(self) -> None:
             self.limit, self.config = 100, preset("lite")
-            self.predictor = type("Named", (), {"names": names, "network": None})()  # type: ignore[assignment]
+            self.predictor = cast(ImagePredictor, SimpleNamespace(names=names, network=None))
             record = type("Record", (), {"path": Path("a.png")})()
             content = {"names": names, "records": [record], "__len__": lambda self: 1}
             self.dataset = type("Images", (), {**content, "annotations": lambda self, index: ([], [])})()
