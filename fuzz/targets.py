@@ -225,7 +225,7 @@ def _use_pickles(folder: Path) -> int:
 
 def _make_run(folder: Path) -> None:
     model = tiny_model()
-    learner = Learner(model, read_recipe(None, {}), Accelerator(cpu=True), Processes())
+    learner = Learner(model, read_recipe(None, {"freeze": []}), Accelerator(cpu=True), Processes())
     about = {
         "recipe": {"preset": "lite"},
         "config": to_dict(model.config),
