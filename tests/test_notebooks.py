@@ -50,6 +50,17 @@ KEY_OUTPUTS = {
         r"broken\.jpg,,,,cannot be read",
     ],
 }
+# The same for results that show themselves.
+KEY_HTML = {
+    "2-train-on-your-own-data": [
+        r"shapes: train 36 images with 159 objects, val 8 images with 36 objects: nothing found",
+        r'<svg [^>]*aria-label="losses and AP of the run"',
+        r"best on val: mask AP \d",
+        r"8 images of shapes, val.*<th.*disc.*triangle",
+    ],
+    "3-look-inside-a-trained-model": [r"3 images.*<th.*boundary.*of the lost AP50"],
+    "4-deploy": [r"onnx fp32 beside the model in PyTorch, fp32.*<th.*input"],
+}
 QUICK = {"MASKRCNN_NOTEBOOK_MINUTES": "0.3"}  # of training
 # A proxy that does not exist stands before every address.
 OFFLINE = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
@@ -62,8 +73,16 @@ def code(notebook: NotebookNode) -> list[NotebookNode]:
 
 def printed(notebook: NotebookNode) -> str:
     """What the cells wrote, one after another."""
-    outputs = [output for cell in code(notebook) for output in cell.outputs]
-    return "\n".join(output.get("text") or output.get("data", {}).get("text/plain", "") for output in outputs)
+    return "\n".join(output.get("text") or output.get("data", {}).get("text/plain", "") for output in outputs(notebook))
+
+
+def shown(notebook: NotebookNode) -> str:
+    """The HTML of the results that show themselves, one after another."""
+    return "\n".join(output.get("data", {}).get("text/html", "") for output in outputs(notebook))
+
+
+def outputs(notebook: NotebookNode) -> list[NotebookNode]:
+    return [output for cell in code(notebook) for output in cell.outputs]
 
 
 def test_there_are_four_and_each_has_key_outputs() -> None:
@@ -73,10 +92,11 @@ def test_there_are_four_and_each_has_key_outputs() -> None:
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_it_runs_from_the_top_and_shows_what_it_promises(name: str, tmp_path: Path) -> None:
     notebook = execute(NOTEBOOKS[name], tmp_path, **OFFLINE, **QUICK)
-    for text in (printed(notebook), printed(nbformat.read(NOTEBOOKS[name], 4))):
-        for expected in KEY_OUTPUTS[name]:
-            assert re.search(expected, text), (expected, text)
-    pictures = [kind for cell in code(notebook) for output in cell.outputs for kind in output.get("data", ())]
+    for done in (notebook, nbformat.read(NOTEBOOKS[name], 4)):
+        for text, patterns in ((printed(done), KEY_OUTPUTS[name]), (shown(done), KEY_HTML.get(name, ()))):
+            for expected in patterns:
+                assert re.search(expected, text), (expected, text)
+    pictures = [kind for output in outputs(notebook) for kind in output.get("data", ())]
     assert "image/png" in pictures
 
 
@@ -86,11 +106,11 @@ def test_it_is_committed_small_tidy_and_as_it_ran(name: str) -> None:
     notebook = nbformat.read(NOTEBOOKS[name], 4)
     assert tidy(copy.deepcopy(notebook)) == notebook, "run: python -m notebooks.refresh"
     assert [cell.execution_count for cell in code(notebook)] == [*range(1, len(code(notebook)) + 1)]
-    kinds = {output.output_type for cell in code(notebook) for output in cell.outputs}
+    kinds = {output.output_type for output in outputs(notebook)}
     assert kinds <= {"stream", "display_data", "execute_result"}
     # Outputs alone: a source may well say what a folder is called.
-    shown = json.dumps([cell.outputs for cell in code(notebook)])
-    assert not re.search(r"(?<![\w.])/(work|home|root|tmp|Users|usr|opt|var|content)/|[A-Z]:\\\\", shown)
+    everything = json.dumps(outputs(notebook))
+    assert not re.search(r"(?<![\w.])/(work|home|root|tmp|Users|usr|opt|var|content)/|[A-Z]:\\\\", everything)
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)

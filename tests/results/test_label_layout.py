@@ -113,3 +113,15 @@ def test_a_chip_grows_with_text_and_size():
     assert small.chip("cat 90%")[0] > small.chip("cat")[0]
     assert large.chip("cat")[0] > 3 * small.chip("cat")[0]
     assert small.chip("cat")[1] > 11
+
+
+def test_what_cannot_become_enough_is_given_up():
+    crops = [rectangle(100, 100, 120, 150)] * 14  # objects in one place: room for some of the labels
+    layout = LabelLayout((300, 300), crops, boxes_of(crops))
+    whole = layout.place([(90, 90)] * 14, np.arange(14), gap=3)
+    missing = whole.count(None)
+    assert 2 <= missing < 14
+    assert layout.place([(90, 90)] * 14, np.arange(14), gap=3, misses=missing) == whole
+    first = whole.index(None)
+    expected = [*whole[:first], *[None] * (14 - first)]
+    assert layout.place([(90, 90)] * 14, np.arange(14), gap=3, misses=0) == expected

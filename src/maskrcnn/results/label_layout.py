@@ -7,7 +7,7 @@ Positions and sizes are whole pixels of the image, (x, y) of the top-left pixel 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -79,36 +79,40 @@ class LabelLayout:
         # The share of an object that lies in each cell, summed over the objects: hiding a whole object costs 1.
         self.share = np.zeros((-(-size[0] // cell), -(-size[1] // cell)), dtype=np.float32)
         self.points: list[ExtremePoints] = []
-        self.reserved = np.zeros((0, 4))
+        self.reserved = np.zeros(size, dtype=bool)
         for crop, box in zip(crops, boxes, strict=True):
             self.points.append(_extreme_points(crop, box))
             sampled = crop.bitmap[-crop.y % cell :: cell, -crop.x % cell :: cell]
             (height, width), row, column = sampled.shape, -(-crop.y // cell), -(-crop.x // cell)
             self.share[row : row + height, column : column + width] += sampled / max(sampled.sum(), 1)
 
-    def place(self, chips: Sequence[tuple[int, int]], order: np.ndarray, gap: float) -> list[tuple[int, int] | None]:
+    def place(
+        self, chips: Sequence[tuple[int, int]], order: np.ndarray, gap: float, misses: int | None = None
+    ) -> list[tuple[int, int] | None]:
         """The position of each label, or None if there is no room for it.
 
         Args:
             chips: N (width, height).
             order: int [N], the labels in the order in which they are placed.
             gap: pixels kept free between an object and its label.
+            misses: once more labels than this have no room, the rest are not placed either; None: place all.
         """
-        occupied = self.reserved.copy()
+        allowed, missed = len(chips) if misses is None else misses, 0
+        taken = self.reserved.copy()
         positions: list[tuple[int, int] | None] = [None] * len(chips)
         for k in order:
             w, h = chips[k]
             best, best_cost = None, MAX_COST
-            candidates = self._candidates(self.points[k], w, h, gap)
-            taken = _overlaps(occupied, candidates, w, h)
-            for rank, (x, y) in enumerate(candidates):
+            for rank, (x, y) in enumerate(self._candidates(self.points[k], w, h, gap)):
                 if (least := 0.012 * rank) >= best_cost:  # nor do later candidates cost less
                     break
-                if not taken[rank] and (cost := self._cost(x, y, w, h) + least) < best_cost:
+                if not taken[y : y + h, x : x + w].any() and (cost := self._cost(x, y, w, h) + least) < best_cost:
                     best, best_cost = (x, y), cost
             positions[k] = best
             if best is not None:
-                occupied = np.append(occupied, _padded(*best, w, h), axis=0)
+                _take(taken, *best, w, h)
+            elif (missed := missed + 1) > allowed:
+                break
         return positions
 
     def reserve_corner(self, chip: tuple[int, int], margin: int) -> tuple[int, int]:
@@ -118,26 +122,18 @@ class LabelLayout:
         x_start, y_start = min(margin, x_end), min(margin, y_end)
         corners = [(x_start, y_end), (x_start, y_start), (x_end, y_end), (x_end, y_start)]
         x, y = min(corners, key=lambda corner: self._cost(corner[0], corner[1], w, h))
-        self.reserved = _padded(x, y, w, h)
+        self.reserved = np.zeros(self.size, dtype=bool)
+        _take(self.reserved, x, y, w, h)
         return x, y
 
-    def _candidates(self, points: ExtremePoints, w: int, h: int, gap: float) -> list[tuple[int, int]]:
+    def _candidates(self, points: ExtremePoints, w: int, h: int, gap: float) -> Iterator[tuple[int, int]]:
         """Positions around and inside an object's frame, preferred ones first; all within the image."""
-        x1, y1, x2, y2 = points.frame
-        above, below, left, right = y1 - gap - h, y2 + gap, x1 - gap - w, x2 + gap
-        top, bottom = points.top - w / 2, points.bottom - w / 2
-        preferred = [(top, above), (bottom, below), (right, points.right - h / 2), (left, points.left - h / 2)]
-        preferred += [(x1, above), (x2 - w, above), (x1, below), (x2 - w, below)]
-        preferred += [(right, y1), (right, y2 - h), (left, y1), (left, y2 - h)]
-        preferred += [(right, above), (left, above), (right, below), (left, below)]
-        if x2 - x1 > 1.2 * w and y2 - y1 > 1.2 * h:
-            mid_x, mid_y = (x1 + x2 - w) / 2, (y1 + y2 - h) / 2
-            preferred += [(top, y1 + gap), (x1 + gap, y1 + gap), (mid_x, mid_y), (bottom, y2 - gap - h)]
         height, width = self.size
         if w > width or h > height:
-            return []
-        fits = [(x, y) for x, y in preferred if -w / 2 <= x <= width - w / 2 and -gap <= y <= height - h + gap]
-        return [(round(min(max(x, 0), width - w)), round(min(max(y, 0), height - h))) for x, y in fits]
+            return
+        for x, y in _preferred(points, w, h, gap):
+            if -w / 2 <= x <= width - w / 2 and -gap <= y <= height - h + gap:
+                yield round(min(max(x, 0), width - w)), round(min(max(y, 0), height - h))
 
     def _cost(self, x: int, y: int, w: int, h: int) -> float:
         """How many objects' area a label would hide, plus a little for lying on any object at all."""
@@ -147,12 +143,19 @@ class LabelLayout:
         return float(hidden.sum() + 0.4 * covered / hidden.size) if covered else 0.0
 
 
-def _padded(x: int, y: int, w: int, h: int) -> np.ndarray:
-    """The label as a box [1, 4] with a margin of one pixel."""
-    return np.array([[x - 1.0, y - 1.0, x + w + 1.0, y + h + 1.0]])
+def _preferred(points: ExtremePoints, w: int, h: int, gap: float) -> Iterator[tuple[float, float]]:
+    x1, y1, x2, y2 = points.frame
+    above, below, left, right = y1 - gap - h, y2 + gap, x1 - gap - w, x2 + gap
+    top, bottom = points.top - w / 2, points.bottom - w / 2
+    yield from ((top, above), (bottom, below), (right, points.right - h / 2), (left, points.left - h / 2))
+    yield from ((x1, above), (x2 - w, above), (x1, below), (x2 - w, below))
+    yield from ((right, y1), (right, y2 - h), (left, y1), (left, y2 - h))
+    yield from ((right, above), (left, above), (right, below), (left, below))
+    if x2 - x1 > 1.2 * w and y2 - y1 > 1.2 * h:
+        yield from ((top, y1 + gap), (x1 + gap, y1 + gap))
+        yield from (((x1 + x2 - w) / 2, (y1 + y2 - h) / 2), (bottom, y2 - gap - h))
 
 
-def _overlaps(boxes: np.ndarray, corners: Sequence[tuple[int, int]], w: int, h: int) -> np.ndarray:
-    """Of labels of one size at C corners, bool [C]: whether any of the boxes [M, 4] is under it."""
-    x, y = np.array(corners).reshape(-1, 2).T[:, :, None]
-    return ((boxes[:, 0] < x + w) & (boxes[:, 2] > x) & (boxes[:, 1] < y + h) & (boxes[:, 3] > y)).any(axis=1)
+def _take(taken: np.ndarray, x: int, y: int, w: int, h: int) -> None:
+    """Mark a label and a margin of one pixel in bool [H, W]."""
+    taken[max(y - 1, 0) : y + h + 1, max(x - 1, 0) : x + w + 1] = True

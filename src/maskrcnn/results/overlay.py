@@ -195,13 +195,15 @@ def _write_labels(
     base = max(MIN_FONT, (picture.width * picture.height) ** 0.5 / 64)
     layout = LabelLayout((picture.height, picture.width), crops, boxes)
     order = np.argsort(-rank, kind="stable")
-    for scale in (0.75, 0.6) if crowd else (1.0, 0.8, 0.65):
+    *larger, smallest = (0.75, 0.6) if crowd else (1.0, 0.8, 0.65)
+    for scale in (*larger, smallest):
         font = Font(max(MIN_FONT, base * scale))
         legend, corner = _place_legend(layout, names, font) if crowd else ("", None)
-        positions = layout.place([font.chip(text) for text in texts], order, gap)
-        placed = len(positions) - positions.count(None)
-        if placed >= 0.9 * len(texts):
+        misses = len(texts) if scale == smallest else len(texts) // 10
+        positions = layout.place([font.chip(text) for text in texts], order, gap, misses)
+        if positions.count(None) <= misses:
             break
+    placed = len(positions) - positions.count(None)
     ink = placed * np.prod(font.chip("99%")) / (picture.width * picture.height)
     if len(texts) > FEW and (placed < 0.6 * len(texts) or (crowd and ink > 0.15)):
         positions = [None] * len(texts)
