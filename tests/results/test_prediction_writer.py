@@ -82,7 +82,7 @@ def test_what_was_done_is_kept_when_the_run_stops(tmp_path, stop):
 def test_half_a_row_is_dropped(tmp_path):
     with contextlib.suppress(KeyboardInterrupt), PredictionWriter(tmp_path, overlays=False) as writer:
         writer.add("a.jpg", "a", result(1))
-        writer._file.write(b',\n{"image_id": 2, "fi')
+        writer._rows._file.write(b',\n{"image_id": 2, "fi')
         raise KeyboardInterrupt
     assert [row["image_id"] for row in rows(tmp_path)] == [1]
 

@@ -7,11 +7,9 @@ far. After a power cut they are in predictions.….part.json. One writer at a ti
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
 from contextlib import ExitStack
-from io import FileIO
 from pathlib import Path
 
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
@@ -19,6 +17,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.output.atomic_file import cannot_write, replacing, try_out
 from maskrcnn.output.foreign_files import beginning, has_keys
+from maskrcnn.output.growing_json import GrowingJson
 from maskrcnn.output.output_lock import claim_folder
 from maskrcnn.results.result import Result
 
@@ -51,8 +50,7 @@ class PredictionWriter:
         self.images = 0
         self.notes: list[str] = []
         self._part = self.out_dir / f"predictions.{secrets.token_hex(4)}.part.json"
-        self._file: FileIO
-        self._end = 0
+        self._rows: GrowingJson
         self._failed = False
         self._claim = ExitStack()
 
@@ -64,9 +62,8 @@ class PredictionWriter:
                 if self.path.is_file() and not _is_predictions(self.path):
                     fix = "choose another output folder"
                     raise MaskRCNNError("not overwritten: not written by maskrcnn", where=self.path, fix=fix)
-                # Unbuffered: the rows are in the file when `add` returns.
-                self._file = claim.enter_context(FileIO(self._part, "xb"))
-                self._write(b"")
+                self._rows = claim.enter_context(GrowingJson(self._part, "[", "]\n"))
+                self._rows.save()
             except OSError as error:
                 raise cannot_write(error, self.path) from error
             self._claim = claim.pop_all()
@@ -86,27 +83,15 @@ class PredictionWriter:
         Raises:
             MaskRCNNError: the overlay or the results cannot be written. If only the overlay failed, the result is kept.
         """
-        rows = [{**row, "file_name": source_name} for row in result.to_coco(self.images + 1)]
-        text = "".join(f",\n{json.dumps(row)}" for row in rows)
-        if text and not self._end:
-            text = "[" + text[1:]
+        rows = result.to_coco(self.images + 1)
         try:
-            self._write(text.encode())
+            self._rows.add(json.dumps({**row, "file_name": source_name}) for row in rows)
+            self._rows.save()
         except OSError as error:
             self._failed = True
             raise cannot_write(error, self.path) from error
         self.images += 1
         return self._write_overlay(stem, result) if self.overlays else None
-
-    def _write(self, rows: bytes) -> None:
-        """Append rows and the list's end, which the next rows overwrite: the file is valid JSON after each image."""
-        end = self._end + len(rows)
-        content = rows + (b"\n]\n" if end else b"[]\n")
-        self._file.seek(self._end)
-        while content:
-            content = content[self._file.write(content) or 0 :]
-        self._file.truncate()
-        self._end = end
 
     def _write_overlay(self, stem: str, result: Result) -> Path:
         path = self.out_dir / f"{stem}.png"
@@ -123,10 +108,8 @@ class PredictionWriter:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         with self._claim:
             try:
-                with self._file:
-                    # Removes what an interrupted write left; needs no space, as the list's end was there before.
-                    self._write(b"")
-                    os.fsync(self._file.fileno())
+                with self._rows:
+                    self._rows.save(durable=True)  # removes what an interrupted write left
                 if self.images or not (error or self._failed):
                     self._part.replace(self.path)
                 else:  # keep the results of an earlier run
