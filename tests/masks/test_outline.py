@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -7,7 +8,7 @@ from scipy import ndimage
 from skimage.measure import grid_points_in_poly
 
 from maskrcnn.masks import Crop, Masks, rasterise
-from maskrcnn.masks.outline import join, outline
+from maskrcnn.masks.outline import join, outline, polygons
 
 BITMAPS = hnp.arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9)))
 
@@ -102,3 +103,30 @@ def test_a_disc_keeps_its_pixels(side: int) -> None:
     disc = (rows - side / 2) ** 2 + (columns - side / 2) ** 2 <= (side / 2) ** 2
     drawn = rasterise(outline(Crop(disc, 3, 4)).parts, (60, 60))
     assert drawn.area == disc.sum()
+
+
+@settings(max_examples=300, deadline=None)
+@given(hnp.arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12))), st.integers(0, 5), st.integers(0, 5))
+def test_each_part_is_a_valid_polygon_with_its_holes(bitmap: np.ndarray, x: int, y: int) -> None:
+    labels, count = ndimage.label(bitmap)
+    found = [
+        shapely.Polygon(part.reshape(-1, 2), [r.reshape(-1, 2) for r in holes])
+        for part, *holes in polygons(Crop(bitmap, x, y))
+    ]
+    assert len(found) == count
+    rows, columns = np.indices(bitmap.shape)
+    centres = shapely.points(columns.ravel() + x + 0.5, rows.ravel() + y + 0.5)
+    for polygon in found:
+        assert polygon.is_valid
+        inside = shapely.contains(polygon, centres).reshape(bitmap.shape)
+        (label,) = set(labels[inside].tolist())
+        assert (inside == (labels == label)).all()
+        assert polygon.area == inside.sum()
+
+
+def test_an_island_in_a_hole_is_a_polygon_of_its_own() -> None:
+    bitmap = np.ones((7, 7), dtype=bool)
+    bitmap[1:6, 1:6] = False
+    bitmap[3, 3] = True
+    (ring, hole), (island,) = polygons(Crop(bitmap, 0, 0))
+    assert (area(ring), area(hole), area(island)) == (49, 25, 1)

@@ -50,6 +50,25 @@ def outline(crop: Crop) -> Outline:
     return Outline(parts, holes)
 
 
+def polygons(crop: Crop) -> list[list[np.ndarray]]:
+    """The rings of each part of a mask: its own outline first, then those of its holes.
+
+    A part that lies in a hole of another is a polygon of its own.
+    """
+    parts, holes = outline(crop)
+    if not holes:
+        return [[ring] for ring in parts]
+    labels = ndimage.label(crop.bitmap)[0]
+    # Under the first corner of a part's ring lies the part; above that of a hole, the part that has the hole.
+    columns, rows = (np.array([ring[axis] for ring in (*parts, *holes)], dtype=np.int64) for axis in (0, 1))
+    rows -= crop.y + (np.arange(len(rows)) >= len(parts))
+    owners = labels[rows, columns - crop.x].tolist()
+    grouped = {owner: [ring] for owner, ring in zip(owners, parts, strict=False)}
+    for owner, ring in zip(owners[len(parts) :], holes, strict=True):
+        grouped[owner].append(ring)
+    return list(grouped.values())
+
+
 def join(rings: Sequence[np.ndarray]) -> np.ndarray:
     """One polygon that walks around all rings, over bridges of no width there and back again.
 
