@@ -13,6 +13,13 @@ from maskrcnn.training.samples.colour import sample_change
 from maskrcnn.training.samples.stain import DAB, EOSIN, HAEMATOXYLIN, StainChange, sample_stain
 
 NO_CLOUDS = np.zeros((2, 2), dtype=np.float32)
+EVEN = np.ones((3, 3), dtype=np.float32)
+
+
+def stained(picture: np.ndarray, other: tuple[float, ...], clouds: np.ndarray, lines: float = 0.0) -> np.ndarray:
+    """In haematoxylin and another dye, whose lines run where a wave from left to right crosses a half."""
+    wave = np.linspace(0, 1, 9, dtype=np.float32)[None].repeat(9, axis=0)
+    return StainChange(np.array(HAEMATOXYLIN), np.array(other), (1.0, 1.0), clouds, wave, lines)(picture)
 
 
 def shining(background: int = 4) -> np.ndarray:
@@ -27,26 +34,30 @@ def test_the_dyes_are_those_of_the_literature() -> None:
 
 
 def test_what_shone_is_stained_and_the_rest_is_clear() -> None:
-    change = StainChange(np.array(HAEMATOXYLIN), np.array(DAB), (1.0, 1.0), NO_CLOUDS)
-    stained = change(shining(0))
-    assert stained[0, 0].tolist() == [255, 255, 255]
-    assert stained[30, 24] == pytest.approx(255 * np.exp(-np.array(HAEMATOXYLIN)), abs=1)
+    picture = stained(shining(0), DAB, NO_CLOUDS)
+    assert picture[0, 0].tolist() == [255, 255, 255]
+    assert picture[30, 24] == pytest.approx(255 * np.exp(-np.array(HAEMATOXYLIN)), abs=1)
 
 
 def test_clouds_are_the_second_dye_between_the_nuclei() -> None:
     """Amounts by skimage's own separation of dyes."""
-    clouds = np.ones((3, 3), dtype=np.float32)
-    amounts = rgb2hed(StainChange(np.array(HAEMATOXYLIN), np.array(DAB), (1.0, 1.0), clouds)(shining(0)))
+    amounts = rgb2hed(stained(shining(0), DAB, EVEN))
     between, nucleus = amounts[0, 0], amounts[30, 24]
     assert between[2] > 3 * nucleus[2] > 0
     assert nucleus[0] > 5 * abs(between[0])
 
 
+def test_lines_hold_their_share_of_the_second_dye() -> None:
+    even, half, all_lines = (rgb2hed(stained(shining(0), DAB, EVEN, lines))[0, :, 2] for lines in (0.0, 0.5, 1.0))
+    assert even.min() == pytest.approx(even.max())
+    assert half[[0, 32]] / even[0] == pytest.approx([0.5, 1.5], rel=0.1)
+    assert all_lines[[0, 16, 32]] / even[0] == pytest.approx([0, 2 / 16, 2], abs=0.2)  # 2 (1 - |2 w - 1|)^4
+
+
 def test_a_stained_section_keeps_its_nuclei() -> None:
     section = immunohistochemistry()
     before = rgb2hed(section)[..., 0]
-    change = StainChange(np.array(HAEMATOXYLIN), np.array(EOSIN), (1.0, 1.0), NO_CLOUDS)
-    after = rgb2hed(change(section))
+    after = rgb2hed(stained(section, EOSIN, NO_CLOUDS))
     assert np.corrcoef(before.ravel(), after[..., 0].ravel())[0, 1] > 0.8
     assert after[..., 2].mean() < 0.3 * rgb2hed(section)[..., 2].mean()  # the brown became pink
 

@@ -14,7 +14,7 @@ import torch
 from maskrcnn.config import Preprocess
 from maskrcnn.training.samples.stain import StainChange, sample_stain
 
-RESTAINED = 0.25  # share of the images that get other dyes, where colour is a stain
+RESTAINED = 0.35  # share of the images that get other dyes, where colour is a stain
 
 
 @dataclass(frozen=True)

@@ -23,18 +23,23 @@ class StainChange:
     """Nuclei in one dye, what surrounds them in another.
 
     In a bright image the dyes are told apart by their colours, and haematoxylin is what nuclei have; in a dark one
-    nuclei are what shines. More of the second dye lies between the nuclei, in clouds.
+    nuclei are what shines. More of the second dye lies between the nuclei, in clouds, and in lines as a dye of
+    cell walls leaves them.
 
     Attributes:
         nuclei, surroundings: float64 [3], densities of red, green and blue of one amount of each dye.
         amounts: factors on the amounts of the two.
         clouds: float32 [h, w], 0..1, stretched over the image.
+        waves: float32 [h, w], 0..1, stretched likewise; lines run where it crosses a half.
+        lines: share of the clouds that is in lines, 0..1.
     """
 
     nuclei: np.ndarray
     surroundings: np.ndarray
     amounts: tuple[float, float]
     clouds: np.ndarray
+    waves: np.ndarray
+    lines: float
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         """uint8 [H, W, 3] → the same."""
@@ -42,11 +47,16 @@ class StainChange:
         grey = values.mean(-1)
         first, second = (grey, 0.0) if np.median(grey) < DARK else _unmixed(values)
         first = (first / max(float(np.quantile(first, 0.99)), 1 / 255)).clip(0, 1.2)
-        clouds = F.interpolate(torch.from_numpy(self.clouds)[None, None], grey.shape, mode="bicubic")[0, 0]
-        second = second + clouds.clamp(0, 1).numpy() * (1 - 0.7 * first)
+        clouds, waves = _stretched(self.clouds, grey.shape), _stretched(self.waves, grey.shape)
+        walls = (1 - np.abs(2 * waves - 1)) ** 4
+        second = second + clouds * (1 - self.lines + 2 * self.lines * walls) * (1 - 0.7 * first).clip(0, 1)
         first, second = first * self.amounts[0], second * self.amounts[1]
         planes = [np.exp(-(first * u + second * v)) for u, v in zip(self.nuclei, self.surroundings, strict=True)]
         return (np.stack(planes, axis=-1) * 255 + 0.5).clip(0, 255).astype(np.uint8)
+
+
+def _stretched(grid: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    return F.interpolate(torch.from_numpy(grid)[None, None], size, mode="bicubic")[0, 0].clamp(0, 1).numpy()
 
 
 def _unmixed(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -63,4 +73,6 @@ def sample_stain(rng: np.random.Generator) -> StainChange:
     other = DAB if rng.random() < 0.7 else EOSIN
     nuclei, surroundings = (np.array(dye) * rng.uniform(0.8, 1.25, 3) for dye in (HAEMATOXYLIN, other))
     clouds = rng.random(tuple(rng.integers(2, 33, 2))).astype(np.float32) * 1.6 - 0.3
-    return StainChange(nuclei, surroundings, (float(rng.uniform(0.5, 1.5)), float(rng.uniform(0.2, 1.3))), clouds)
+    waves = rng.random(tuple(rng.integers(8, 65, 2))).astype(np.float32)
+    amounts = float(rng.uniform(0.3, 1.4)), float(rng.uniform(0.2, 1.5))
+    return StainChange(nuclei, surroundings, amounts, clouds, waves, float(rng.uniform(0, 1)))
