@@ -1,5 +1,7 @@
 """Tiles cover the region, overlap enough, and know what lies near their seams."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -25,7 +27,7 @@ def test_tiles_cover_the_region_and_overlap(x, width, height, tile, data):
     for starts, first, length, size in ((grid.lefts, x, width, grid.size[1]), (grid.tops, 7, height, grid.size[0])):
         assert starts[0] == first
         assert starts[-1] + size == first + length
-        assert all(overlap <= a + size - b < size for a, b in zip(starts, starts[1:], strict=False))
+        assert all(overlap <= a + size - b < size for a, b in pairwise(starts))
     numbers = [(grid[k].row, grid[k].column) for k in range(len(grid))]
     assert numbers == [*np.ndindex(len(grid.tops), len(grid.lefts))]
     with pytest.raises(IndexError):
