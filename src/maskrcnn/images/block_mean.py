@@ -1,4 +1,4 @@
-"""Means over whole blocks of pixels, taken before an extreme downscale so that resampling needs little memory.
+"""Means over whole blocks of pixels: reduced copies, and what an extreme downscale begins with to need little memory.
 
 A triangle filter has twice as many taps as the axis had pixels, however short the axis becomes: for an image of
 1 x 100,000,000 the taps would take gigabytes.
@@ -24,6 +24,12 @@ def shrink_by_blocks(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         if step > 1:
             image = _blocks(image, axis, step)
     return image
+
+
+def block_means(image: np.ndarray, step: int) -> np.ndarray:
+    """Means of blocks of ``step`` x ``step`` pixels, of the same type [ceil(h / step), ceil(w / step), C]."""
+    means = _blocks(_blocks(image, 0, step), 1, step)
+    return np.rint(means).astype(image.dtype)
 
 
 def _blocks(image: np.ndarray, axis: int, step: int) -> np.ndarray:
