@@ -20,13 +20,15 @@ from maskrcnn.tiling.tile_grid import TileGrid
     data=st.data(),
 )
 def test_tiles_cover_the_region_and_overlap(x, width, height, tile, data):
-    overlap = data.draw(st.integers(0, tile - 1))
-    grid = TileGrid(Region(x, 7, width, height), (tile, tile), overlap)
+    step = data.draw(st.integers(1, max(tile // 3, 1)))
+    overlap = data.draw(st.integers(0, tile - 2 * step + 1))
+    grid = TileGrid(Region(x, 7, width, height), (tile, tile), overlap, step)
     assert len(grid) == len(grid.tops) * len(grid.lefts)
-    assert grid.size == (min(tile, height), min(tile, width))
+    assert all(0 <= min(tile, length) - own < step for own, length in zip(grid.size, (height, width), strict=True))
     for starts, first, length, size in ((grid.lefts, x, width, grid.size[1]), (grid.tops, 7, height, grid.size[0])):
         assert starts[0] == first
         assert starts[-1] + size == first + length
+        assert all((start - first) % step == 0 for start in starts)
         assert all(overlap <= a + size - b < size for a, b in pairwise(starts))
     numbers = [(grid[k].row, grid[k].column) for k in range(len(grid))]
     assert numbers == [*np.ndindex(len(grid.tops), len(grid.lefts))]

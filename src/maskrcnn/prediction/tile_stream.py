@@ -64,8 +64,9 @@ class Tiling:
         longest = preprocess.long / preprocess.short[0]  # a longer tile would be shrunk by the preprocessing
         height, width = min(region.height, round(tile / scale)), min(region.width, round(tile / scale))
         height, width = min(height, math.floor(width * longest)), min(width, math.floor(height * longest))
-        overlap = min(round(OVERLAP / scale), min(height, width) - 1)
-        grid = TileGrid(region, (height, width), overlap)
+        step = round(preprocess.divisor / scale) if preprocess.divisor / scale % 1 == 0 else 1
+        overlap = min(round(OVERLAP / scale), min(height, width) - 2 * step)
+        grid = TileGrid(region, (height, width), overlap, step)
         edge = max(round(min(grid.size) * scale), preprocess.divisor)
         return cls(grid, scale, 2 ** max(math.floor(math.log2(1 / scale)), 0), edge, MARGIN / scale)
 

@@ -34,10 +34,14 @@ class Tile:
 class TileGrid:
     """Tiles of one size in reading order, spread evenly so that neighbours overlap by at least ``overlap``.
 
+    They begin at whole steps from the region's corner: at steps of the network's stride, a tile's feature maps have
+    the cells that those of the whole region would have.
+
     Args:
         region: what the tiles cover.
         tile: (height, width) of a tile; less where the region is smaller.
         overlap: pixels that neighbours share at least.
+        step: pixels. Tiles are made smaller by less than this, so that the last ones end with the region.
 
     Attributes:
         lefts, tops: first columns and rows of the tiles, in the raster.
@@ -47,14 +51,14 @@ class TileGrid:
         MaskRCNNError: a length is not positive, or the overlap is not less than the tile.
     """
 
-    def __init__(self, region: Region, tile: tuple[int, int], overlap: int) -> None:
-        if min(region.width, region.height, *tile) < 1 or not 0 <= overlap < min(tile):
+    def __init__(self, region: Region, tile: tuple[int, int], overlap: int, step: int = 1) -> None:
+        if min(region.width, region.height, *tile) < 1 or not 0 <= overlap < min(tile) - 2 * (step - 1):
             what = f"expected tiles larger than their overlap, found {tile[1]} x {tile[0]} with an overlap of {overlap}"
             raise MaskRCNNError(what, fix="use larger tiles")
         self.region, self.overlap = region, overlap
-        self.size = min(tile[0], region.height), min(tile[1], region.width)
-        self.tops = _starts(region.y, region.height, self.size[0], overlap)
-        self.lefts = _starts(region.x, region.width, self.size[1], overlap)
+        self.size = _length(region.height, tile[0], step), _length(region.width, tile[1], step)
+        self.tops = _starts(region.y, region.height, self.size[0], overlap, step)
+        self.lefts = _starts(region.x, region.width, self.size[1], overlap, step)
 
     def __len__(self) -> int:
         return len(self.tops) * len(self.lefts)
@@ -89,9 +93,18 @@ class TileGrid:
         return [row * len(self.lefts) + column for row, column in itertools.product(rows, columns)]
 
 
-def _starts(first: int, length: int, tile: int, overlap: int) -> list[int]:
-    count = 1 if length <= tile else -(-(length - overlap) // (tile - overlap))
-    return [first + (number * (length - tile)) // max(count - 1, 1) for number in range(count)]
+def _length(region: int, tile: int, step: int) -> int:
+    """Length of a tile, shortened until what it leaves of the region is whole steps."""
+    return region if region <= tile else tile - (tile - region) % step
+
+
+def _starts(first: int, region: int, tile: int, overlap: int, step: int) -> list[int]:
+    """First pixels along an axis: whole steps from the first, evenly apart to within a step."""
+    if region == tile:
+        return [first]
+    steps, most = (region - tile) // step, (tile - overlap) // step
+    count = -(-steps // most)
+    return [first + number * steps // count * step for number in range(count + 1)]
 
 
 def _touched(starts: list[int], length: int, low: float, high: float) -> range:
