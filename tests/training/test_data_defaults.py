@@ -67,7 +67,7 @@ def test_norms_of_pretrained_weights_are_frozen(shapes: Path, changes: dict[str,
     recipe = Recipe(precision="fp32", **changes)
     settled = settle(recipe, open_dataset(shapes, "train"), CPU)
     assert settled.recipe.freeze == frozen
-    assert asked(recipe, settled.recipe) == ({} if "freeze" in changes else {"freeze": "auto"})
+    assert asked(recipe, settled.recipe).get("freeze", frozen) == (frozen if "freeze" in changes else "auto")
     about = {"recipe": settled.recipe.model_dump(mode="json"), "asked": {"freeze": "auto"}, "precision": "fp32"}
     assert (
         settle_as_before(Recipe(precision="fp32", init=changes["init"]), about | {"device": "cpu"}, CPU).freeze
@@ -75,10 +75,32 @@ def test_norms_of_pretrained_weights_are_frozen(shapes: Path, changes: dict[str,
     )
 
 
-def test_a_run_of_an_earlier_version_goes_on_with_norms_that_learn() -> None:
+@pytest.mark.parametrize(
+    ("changes", "rate"),
+    [
+        ({"init": "nuclei"}, 1e-3),
+        ({"init": "nuclei", "lr": 3e-4}, 3e-4),
+        ({"init": "nuclei", "optimizer": "sgd"}, None),
+        ({"init": "none"}, None),
+        ({"init": "none", "backbone_weights": "package:some"}, None),
+    ],
+)
+def test_a_trained_lite_model_learns_at_twice_the_rate(
+    shapes: Path, changes: dict[str, Any], rate: float | None
+) -> None:
+    recipe = Recipe(precision="fp32", freeze=(), **changes)
+    settled = settle(recipe, open_dataset(shapes, "train"), CPU).recipe
+    assert settled.lr == rate
+    assert settled.learning_rate(8) == pytest.approx(rate or {"adamw": 5e-4, "sgd": 0.01}[recipe.optimizer])
+    about = {"recipe": settled.model_dump(mode="json"), "asked": asked(recipe, settled), "precision": "fp32"}
+    assert settle_as_before(recipe, about | {"device": "cpu"}, CPU) == settled
+
+
+def test_a_run_of_an_earlier_version_goes_on_as_it_began() -> None:
     before = Recipe(precision="fp32", init="nuclei", freeze=()).model_dump(mode="json")
     about = {"recipe": before, "precision": "fp32", "device": "cpu"}
-    assert settle_as_before(Recipe(precision="fp32", init="nuclei"), about, CPU).freeze == ()
+    resumed = settle_as_before(Recipe(precision="fp32", init="nuclei"), about, CPU)
+    assert (resumed.freeze, resumed.lr) == ((), None)
 
 
 def test_objects_are_counted_without_drawing_them(shapes: Path) -> None:

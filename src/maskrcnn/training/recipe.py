@@ -92,7 +92,12 @@ class Recipe(BaseModel):
     colour: Portion = Field(0.4, description="strength of random colour changes")
 
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="adamw or sgd")
-    lr: Real | None = Field(None, gt=0, description="peak learning rate at lr_batch; 5e-4 for adamw, 0.01 for sgd")
+    lr: Real | None = Field(
+        None,
+        gt=0,
+        description="peak learning rate at lr_batch; by default 5e-4 for adamw, 1e-3 from a trained model of the preset "
+        "lite, and 0.01 for sgd",
+    )
     lr_batch: Whole = Field(
         8,
         ge=1,
