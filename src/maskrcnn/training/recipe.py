@@ -95,7 +95,7 @@ class Recipe(BaseModel):
     lr: Real | None = Field(
         None,
         gt=0,
-        description="peak learning rate at lr_batch; by default 5e-4 for adamw, 1e-3 from a trained model of preset lite, "
+        description="peak learning rate at lr_batch; by default 5e-4 for adamw, 1e-3 from a model of the preset lite, "
         "and 0.01 for sgd",
     )
     lr_batch: Whole = Field(
