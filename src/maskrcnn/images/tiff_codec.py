@@ -71,6 +71,22 @@ class Segments(NamedTuple):
         total = down * rows if page.is_tiled else height
         return cls(-(-width // columns), down, rows, columns, total, samples, row_bytes)
 
+    def part(self, rows: tuple[int, int], columns: tuple[int, int]) -> tuple[Segments, list[int], tuple[int, int]]:
+        """The segments that hold pixels of a window.
+
+        Args:
+            rows, columns: first and behind the last.
+
+        Returns:
+            Their grid, their numbers in the whole one, and the (row, column) of the grid's first pixel.
+        """
+        top, bottom = rows[0] // self.rows, -(-rows[1] // self.rows)
+        left, right = columns[0] // self.columns, -(-columns[1] // self.columns)
+        height = min(self.height - top * self.rows, (bottom - top) * self.rows)
+        part = self._replace(across=right - left, down=bottom - top, height=height)
+        numbers = [y * self.across + x for y in range(top, bottom) for x in range(left, right)]
+        return part, numbers, (top * self.rows, left * self.columns)
+
     def places(self) -> Iterator[tuple[slice, slice]]:
         """Rows and columns of bytes of each segment in the plane."""
         for number in range(self.across * self.down):
@@ -91,36 +107,45 @@ def sample_type(page: Any) -> np.dtype[Any] | None:
 
 
 def read_samples(file: IO[bytes], page: Any, byte_order: str) -> np.ndarray:
-    """All samples of a page, [H, W, S] of `sample_type`.
+    """All samples of a page, [H, W, S] of `sample_type`; see `read_window`."""
+    return read_window(file, page, byte_order, (0, page.imagelength), (0, page.imagewidth))
+
+
+def read_window(
+    file: IO[bytes], page: Any, byte_order: str, rows: tuple[int, int], columns: tuple[int, int]
+) -> np.ndarray:
+    """The samples of a window of a page, [h, w, S] of `sample_type`; only segments that hold some are read.
 
     Args:
         file: the file, opened.
         page: of tifffile; its compression is in `COMPRESSIONS`.
         byte_order: of the file, "<" or ">".
+        rows, columns: first and behind the last, within the page.
 
     Raises:
         MaskRCNNError: damaged, of a predictor that does not go with its depth, or too large.
         ValueError: cut short.
     """
-    grid, dtype = Segments.of(page), sample_type(page)
+    whole, dtype = Segments.of(page), sample_type(page)
     assert dtype is not None
+    grid, numbers, (top, left) = whole.part(rows, columns)
     # A tile may be larger than its image.
     check_bytes(grid.height * grid.across * grid.row_bytes)
     planes = page.samplesperpixel if page.planarconfig == _SEPARATE else 1
-    count = grid.across * grid.down
-    where = list(zip(page.dataoffsets, page.databytecounts, strict=False))
-    if len(where) < planes * count:
-        raise ValueError(f"expected {planes * count} segments, found {len(where)}")
+    count = whole.across * whole.down
+    found = min(len(page.dataoffsets), len(page.databytecounts))
+    if found < planes * count:
+        raise ValueError(f"expected {planes * count} segments, found {found}")
     parts = []
     for plane in range(planes):
-        own = where[plane * count : (plane + 1) * count]
+        own = [(page.dataoffsets[plane * count + k], page.databytecounts[plane * count + k]) for k in numbers]
         stored = _stored_bytes(file, page, grid, own)
         part = _to_samples(stored, page, grid, dtype, byte_order)
-        for (rows, columns), (offset, length) in zip(grid.places(), own, strict=True):
+        for (place, bytes_), (offset, length) in zip(grid.places(), own, strict=True):
             if not (offset and length):
-                part[rows, columns.start // grid.row_bytes] = page.nodata
+                part[place, bytes_.start // grid.row_bytes] = page.nodata
         part = part.reshape(grid.height, grid.across * grid.columns, grid.samples)
-        parts.append(part[: page.imagelength, : page.imagewidth])
+        parts.append(part[rows[0] - top : rows[1] - top, columns[0] - left : columns[1] - left])
     return parts[0] if planes == 1 else np.concatenate(parts, axis=2)
 
 

@@ -113,7 +113,10 @@ class TiffPage:
         """
         if not self.decoded_here:
             return self._read_with_pillow(inverted=True)
-        values = self._samples()
+        return np.ascontiguousarray(apply_orientation(self.as_channels(self._samples()), self.orientation))
+
+    def as_channels(self, values: np.ndarray) -> np.ndarray:
+        """Samples [h, w, S] of `tiff_codec` as `channels` returns them, but not turned."""
         if self.palette is not None:
             colours, extra = self.palette[values[..., 0]], values[..., 1:]
             values = np.concatenate((colours, extra.astype(np.uint8)), axis=2) if extra.size else colours
@@ -126,7 +129,7 @@ class TiffPage:
             if self.bits < 8:
                 full = 2**self.bits - 1
                 values = np.rint(np.arange(full + 1) * (255 / full)).astype(np.uint8)[values]
-        return np.ascontiguousarray(apply_orientation(values, self.orientation))
+        return values
 
     def picture(self) -> tuple[np.ndarray, tuple[str, ...]]:
         """[H, W, 1, 3 or 4] for display, the fourth channel transparency, and notes on samples that are left out.
@@ -199,11 +202,18 @@ def open_tiff(path: Path) -> list[TiffPage]:
         full = [(number, page) for number, page in pages if not int(page.subfiletype) & (_REDUCED | _MASK)]
         if not full and _SUB_FILES in pages[0][1].tags:
             raise MaskRCNNError("a camera's raw data, of which a small preview alone can be read", fix=_FIX)
-        return [_page(path, number, page) for number, page in full or pages[:1]]
+        return [read_page(path, number, page) for number, page in full or pages[:1]]
 
 
-def _page(path: Path, number: int, page: Any) -> TiffPage:
-    """A tifffile page as ours. Raises `MaskRCNNError` for a kind that is not read."""
+def read_page(path: Path, number: int, page: Any, *, whole: bool = True) -> TiffPage:
+    """A tifffile page as ours.
+
+    Args:
+        whole: whether it is to be read whole, and so must not be too large.
+
+    Raises:
+        MaskRCNNError: it is too large, or of a kind that is not read.
+    """
     photometric, extra = int(page.photometric), tuple(int(kind) for kind in page.extrasamples)
     dtype, samples = sample_type(page), page.samplesperpixel
     colours = {RGB: 3, PALETTE: 1}.get(photometric, 1)
@@ -221,7 +231,8 @@ def _page(path: Path, number: int, page: Any) -> TiffPage:
     tag = page.tags.get(_ORIENTATION)
     orientation = tag.value if tag is not None and tag.value in range(1, 9) else 1
     dtype = dtype if decoded_here and dtype is not None else np.dtype(np.uint8)
-    check_size(page.imagelength, page.imagewidth, path, samples * dtype.itemsize)
+    if whole:
+        check_size(page.imagelength, page.imagewidth, path, samples * dtype.itemsize)
     palette = _palette(page) if decoded_here and photometric == PALETTE else None
     bits = page.bitspersample if decoded_here else 8
     size = page.imagelength, page.imagewidth
