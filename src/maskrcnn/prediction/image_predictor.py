@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, overload
 
 import numpy as np
 
@@ -25,11 +26,29 @@ from maskrcnn.masks import Masks
 from maskrcnn.prediction.network import DetectionArrays, Network, PendingDetections
 from maskrcnn.prediction.prediction_options import PredictionOptions
 from maskrcnn.prediction.predictor_origin import Origin
+from maskrcnn.prediction.tile_stream import Tiling, usual_tile
+from maskrcnn.prediction.tiled_result import predict_tiled
+from maskrcnn.rasters.open_raster import open_raster
+from maskrcnn.rasters.raster import check_region
+from maskrcnn.rasters.region import Region
 from maskrcnn.results.result import Result
 from maskrcnn.text import first_line
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 # What a network in PyTorch or an exported one may raise, out of memory included.
 _FAILURES = (MaskRCNNError, RuntimeError, MemoryError)
+
+
+class _Options(TypedDict, total=False):
+    """What `ImagePredictor.predict` takes by name."""
+
+    size: int | None
+    max_detections: int | None
+    tile: int | Literal["auto"] | None
+    scale: float
+    region: tuple[int, int, int, int] | None
 
 
 class WeightReport(Protocol):
@@ -108,9 +127,7 @@ class ImagePredictor:
         images: ImageLike,
         score: float = ...,
         batch_size: int | None = ...,
-        *,
-        size: int | None = ...,
-        max_detections: int | None = ...,
+        **options: Unpack[_Options],
     ) -> Result: ...
     @overload
     def predict(
@@ -118,9 +135,7 @@ class ImagePredictor:
         images: Sequence[ImageLike],
         score: float = ...,
         batch_size: int | None = ...,
-        *,
-        size: int | None = ...,
-        max_detections: int | None = ...,
+        **options: Unpack[_Options],
     ) -> list[Result]: ...
     def predict(
         self,
@@ -130,8 +145,14 @@ class ImagePredictor:
         *,
         size: int | None = None,
         max_detections: int | None = None,
+        tile: int | Literal["auto"] | None = None,
+        scale: float = 1.0,
+        region: tuple[int, int, int, int] | None = None,
     ) -> Result | list[Result]:
         """Find the objects in an image, or in each of a list of images.
+
+        With ``tile`` an image of any size is predicted in overlapping tiles, and an object of several tiles is one
+        object. A TIFF is then read by region, so that memory does not grow with it.
 
         Args:
             images: path, URL, PIL image or array [H, W] or [H, W, C] of uint8 or uint16, or a function that returns
@@ -142,11 +163,22 @@ class ImagePredictor:
             size: shortest edge of the network input in pixels; that of the predictor unless given.
             max_detections: objects in an image, at most, the best first; the model's own limit unless given. An
                 exported model returns no more than it was exported with.
+            tile: edge of the tiles in pixels of the network input, a multiple of 32 at best; "auto" for what the model
+                usually takes, at most 1024. Then size and max_detections are those of the tiles, and not given.
+            scale: with tile, pixels of the network input for one of the image.
+            region: with tile, the x, y, width and height to predict, in pixels of the image; all of it unless given.
 
         Raises:
             MaskRCNNError: an image cannot be read, and the message names it; or an argument is not as described.
         """
         single = not isinstance(images, list | tuple)
+        if tile is not None:
+            if size is not None or max_detections is not None:
+                what = "with tile, expected scale instead of size and max_detections"
+                raise MaskRCNNError(what, fix="leave out size and max_detections")
+            items = [images] if single else images
+            tiled = [self._tiled(image, score, batch_size, tile, scale, region) for image in items]
+            return tiled[0] if single else tiled
         images, results = [images] if single else images, []
         for result in self.stream(images, score, batch_size, size=size, max_detections=max_detections):
             if isinstance(result, MaskRCNNError):
@@ -184,6 +216,26 @@ class ImagePredictor:
                 yield from self._results(running.popleft(), options)
         for batch in running:
             yield from self._results(batch, options)
+
+    def _tiled(
+        self,
+        image: Any,
+        score: float,
+        batch_size: int | None,
+        tile: int | Literal["auto"],
+        scale: float,
+        region: tuple[int, int, int, int] | None,
+    ) -> Result:
+        """The result of one image in tiles."""
+        edge = usual_tile(self.preprocess) if tile == "auto" else tile
+        with closing(open_raster(image)) as raster:
+            height, width = raster.size
+            window = Region(0, 0, width, height) if region is None else Region(*region)
+            check_region(window, raster)
+            tiling = Tiling.of(window, edge, scale, self.preprocess)
+            return predict_tiled(
+                self.stream, self.config, self.names, raster, tiling, score=score, batch_size=batch_size
+            )
 
     def _fits(self, items: list[_Image | MaskRCNNError], preprocess: Preprocess) -> bool:
         """Whether a batch stays within its bounds on pixels of the padded input, and on bytes of the images."""

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from maskrcnn.argument_checks import checked_count
-from maskrcnn.config import Preprocess
+from maskrcnn.config import Config, Preprocess
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.json_yaml import shown
 from maskrcnn.masks.masks import Masks
-from maskrcnn.prediction.image_predictor import ImagePredictor
 from maskrcnn.rasters.raster import Raster
 from maskrcnn.rasters.region import Region
 from maskrcnn.results.result import Result
@@ -29,7 +29,9 @@ from maskrcnn.tiling.tile_grid import Tile, TileGrid
 # more than their own noise; objects of up to the overlap less two margins are seen whole by a tile.
 MARGIN = 32
 OVERLAP = 192
-SMALLEST_TILE = OVERLAP + MARGIN
+USUAL_TILE = 1024
+SMALLEST_TILE = OVERLAP + 2 * MARGIN
+Stream = Callable[..., Iterator[Result | MaskRCNNError]]  # `ImagePredictor.stream`
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,11 @@ class Tiling:
         """Tiles of ``tile`` x ``tile`` pixels of the network input.
 
         Raises:
-            MaskRCNNError: the tile is too small to hold a margin and an overlap, or absurdly large.
+            MaskRCNNError: the tile is too small to hold its margins and an overlap, or absurdly large, or the scale is.
         """
         tile = checked_count(tile, "tile", 2**15)
+        if not isinstance(scale, int | float) or not 2**-12 <= scale <= 2**6:
+            raise MaskRCNNError(f"scale: expected a number from 1/4096 to 64, found {shown(scale)}")
         if tile < SMALLEST_TILE:
             what = f"tile: expected at least {SMALLEST_TILE} pixels of the network input, found {tile}"
             raise MaskRCNNError(what, fix="use larger tiles; 1024 is usual")
@@ -69,6 +73,11 @@ class Tiling:
         grid = TileGrid(region, (height, width), overlap, step)
         edge = max(round(min(grid.size) * scale), preprocess.divisor)
         return cls(grid, scale, 2 ** max(math.floor(math.log2(1 / scale)), 0), edge, MARGIN / scale)
+
+
+def usual_tile(preprocess: Preprocess) -> int:
+    """The edge of a tile that is as large as what the model usually takes, and at most 1024 pixels."""
+    return max(min(preprocess.long, USUAL_TILE) // preprocess.divisor * preprocess.divisor, SMALLEST_TILE)
 
 
 class SeenTile(NamedTuple):
@@ -86,7 +95,8 @@ class SeenTile(NamedTuple):
 
 
 def stream_tiles(
-    predictor: ImagePredictor,
+    stream: Stream,
+    config: Config,
     raster: Raster,
     tiling: Tiling,
     tiles: Iterable[Tile],
@@ -97,10 +107,15 @@ def stream_tiles(
     """What the network finds in each tile, in order; the next tiles are read while it works.
 
     A tile that cannot be read, or that the network fails on, is given with its problem; the others are unaffected.
+
+    Args:
+        stream: of the predictor.
+        config: of its model.
+        tiles: of the tiling's grid, in its order.
     """
     tiles = list(tiles)
-    most = detections_in_a_tile(predictor, tiling)
-    results = predictor.stream(
+    most = detections_in_a_tile(config, tiling)
+    results = stream(
         (functools.partial(_pixels, raster, tile, tiling.shrink) for tile in tiles),
         score,
         batch_size,
@@ -114,9 +129,8 @@ def stream_tiles(
             yield SeenTile(tile, _placed(result, tile, tiling.shrink), full=len(result) >= most)
 
 
-def detections_in_a_tile(predictor: ImagePredictor, tiling: Tiling) -> int:
+def detections_in_a_tile(config: Config, tiling: Tiling) -> int:
     """The most objects in a tile: as many an area as the model returns for an image of its usual size, or more."""
-    config = predictor.config
     height, width = (edge * tiling.scale for edge in tiling.grid.size)
     usual = config.preprocess.short[0] ** 2
     return max(config.max_detections, math.ceil(config.max_detections * height * width / usual))
