@@ -25,7 +25,7 @@ from safetensors.torch import save_file
 
 import maskrcnn
 from maskrcnn.config import preset, to_dict
-from maskrcnn.datasets.formats.format_registry import BY_NAME
+from maskrcnn.datasets.conversion.writers import WRITERS
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.weights.checkpoint import save_checkpoint
@@ -200,7 +200,7 @@ def test_a_base_of_detectron2s_settings_is_not_followed(tmp_path: Path, watch: W
     assert watch() == []
 
 
-@pytest.mark.parametrize("form", BY_NAME)
+@pytest.mark.parametrize("form", WRITERS)
 def test_no_name_in_data_leads_out_of_the_target(form: str, tmp_path: Path) -> None:
     """Names of classes and of images with the separators of every system, in each format that is written."""
     outside = tmp_path / "outside"

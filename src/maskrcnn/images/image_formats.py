@@ -45,6 +45,7 @@ CONVERT = "convert it to PNG, JPEG or TIFF"
 HEIF_FIX = "pip install pillow-heif, or convert it to JPEG"
 
 _COMPANIONS = (  # suffixes of files that belong beside images
+    *(".geojson", ".geojsonl", ".geojsons", ".geojson.gz", ".geojsonl.gz", ".geojsons.gz"),
     *(".cfg", ".csv", ".db", ".dat", ".html", ".ini", ".json", ".jsonl", ".log", ".md", ".names", ".py"),
     *(".sh", ".toml", ".tsv", ".txt", ".xml", ".xmp", ".yaml", ".yml"),
 )
@@ -62,7 +63,8 @@ def skipped_files_note(files: Iterable[Path]) -> str:
         path.suffix.lower()
         for path in files
         if path.suffix
-        and path.suffix.lower() not in (*IMAGE_SUFFIXES, *_COMPANIONS)
+        and path.suffix.lower() not in IMAGE_SUFFIXES
+        and not path.name.lower().endswith(_COMPANIONS)
         and not path.name.startswith(".")
         and path.is_file()
     )

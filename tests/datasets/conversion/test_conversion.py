@@ -20,14 +20,14 @@ from maskrcnn.annotations.objects import Drawn
 from maskrcnn.datasets.conversion.conversion import Conversion, convert
 from maskrcnn.datasets.conversion.writers import WRITERS
 from maskrcnn.datasets.dataset import Dataset
-from maskrcnn.datasets.formats.format_registry import BY_NAME, FORMATS, detect
+from maskrcnn.datasets.formats.format_registry import BY_NAME, detect
 from maskrcnn.datasets.open_dataset import Source, open_dataset
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.masks import Crop
 from tests.reading import problems_of
 
 SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"
-NAMES = [form.name for form in FORMATS]
+NAMES = list(WRITERS)
 H, W = 40, 50
 CLASSES = ["cat", "hot dog", "größer & <b>", "never there"]
 # What a format cannot say, by the drawn objects below.
@@ -395,3 +395,9 @@ def test_ids_are_kept_where_they_can_be(tmp_path: Path) -> None:
     content = json.loads((tmp_path / "new" / "train.json").read_text(encoding="utf-8"))
     assert [entry["id"] for entry in content["annotations"]] == [11, 12, 13, 14, 15, 16]
     assert [entry["id"] for entry in content["images"]] == [7, 8]
+
+
+def test_a_format_that_is_read_alone_is_said_so_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(MaskRCNNError, match="GeoJSON is read, not written"):
+        convert({}, tmp_path / "new", BY_NAME["geojson"])
+    assert not (tmp_path / "new").exists()

@@ -19,6 +19,7 @@ from PIL import Image, ImageOps
 
 import maskrcnn
 from maskrcnn.datasets.conversion.conversion import convert
+from maskrcnn.datasets.conversion.writers import WRITERS
 from maskrcnn.datasets.doctor.checks import CHECKS
 from maskrcnn.datasets.doctor.diagnosis import Diagnosis
 from maskrcnn.datasets.doctor.examination import examine
@@ -629,7 +630,7 @@ def test_more_than_twenty_kinds_are_planted() -> None:
     assert len(planted) >= 60
 
 
-@pytest.mark.parametrize("name", list(BY_NAME))
+@pytest.mark.parametrize("name", list(WRITERS))
 def test_clean_data_of_any_format_have_no_problems(coco: Any, tmp_path: Path, name: str) -> None:
     datasets = {split: open_dataset(coco.folder, split) for split in ("train", "val")}
     convert(datasets, tmp_path / name, BY_NAME[name])

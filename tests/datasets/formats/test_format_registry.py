@@ -9,8 +9,8 @@ from maskrcnn.datasets.open_dataset import Source, open_dataset
 from maskrcnn.errors import MaskRCNNError
 
 
-def test_the_eight_formats() -> None:
-    assert set(BY_NAME) == {"coco", "lvis", "yolo", "labelme", "cvat", "voc", "idmask", "binmask"}
+def test_the_formats() -> None:
+    assert set(BY_NAME) == {"coco", "lvis", "yolo", "labelme", "cvat", "voc", "idmask", "binmask", "geojson"}
     assert all(form.layout in expected() for form in FORMATS)
 
 

@@ -109,9 +109,12 @@ def convert(
         advance: called after each image.
 
     Raises:
-        MaskRCNNError: the folder is not empty, holds the data itself, or cannot be written to.
+        MaskRCNNError: the folder is not empty, holds the data itself, or cannot be written to; or the format is one
+            that is read alone.
     """
     folder = Path(folder)
+    if form.name not in WRITERS:
+        raise MaskRCNNError(f"{form.title} is read, not written", fix=f"choose one of {', '.join(WRITERS)}")
     _check(folder, datasets, force)
     make_folder(folder)
     with unfinished_while(folder):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from maskrcnn.annotations.labels import Labels
-from maskrcnn.datasets.formats import binmask, coco, cvat, idmask, labelme, lvis, voc, yolo
+from maskrcnn.datasets.formats import binmask, coco, cvat, geojson_labels, idmask, labelme, lvis, voc, yolo
 from maskrcnn.datasets.formats.location import Location
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.text import suggestion
@@ -36,6 +36,7 @@ _READERS = (
     ("coco", "COCO", "train.json beside train/, or annotations/instances_train.json beside train/", coco),
     ("lvis", "LVIS", "lvis_v1_train.json beside train/ or train2017/", lvis),
     ("cvat", "CVAT for images", "annotations.xml beside images/", cvat),
+    ("geojson", "GeoJSON", "images with a .geojson beside each", geojson_labels),
     ("voc", "Pascal VOC", "JPEGImages, SegmentationObject and ImageSets", voc),
     ("idmask", "id masks", "train/images and train/masks, or images and masks, or a.png and a_masks.png", idmask),
     ("binmask", "one mask file an object", "images/a.jpg and masks/a/*.png, or a/images and a/masks", binmask),
