@@ -19,6 +19,7 @@ from maskrcnn.evaluation.evaluator import evaluate, measure
 from maskrcnn.inference.loading import load
 from maskrcnn.training.trainer import Trainer
 from maskrcnn.training.training_result import TrainingResult
+from maskrcnn.weights.checkpoint import read_checkpoint
 from tests.small_learner import LEARNER, at_update, history, interrupt_at
 
 Train = Callable[..., tuple[TrainingResult, Any]]
@@ -288,3 +289,12 @@ def test_a_compiled_run_learns_the_same(
     assert len(compiled) == 2
     for name, value in plain.items():
         torch.testing.assert_close(fast[name], value, atol=1e-3, rtol=1e-2)
+
+
+def test_a_checkpoint_knows_the_scale_and_the_size_of_objects_that_it_was_trained_at(
+    shapes: Path, tmp_path: Path, train: Train
+) -> None:
+    train(shapes, tmp_path / "run", epochs=0.01)
+    found = read_checkpoint(tmp_path / "run" / "last.safetensors").provenance["trained_at"]
+    assert found.keys() == {"scale", "object_side"}
+    assert min(found.values()) > 0

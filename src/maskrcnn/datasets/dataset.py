@@ -7,21 +7,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from maskrcnn.annotations.annotation import Annotation
-from maskrcnn.annotations.labels import Labels
+from maskrcnn.annotations.labels import ImageRecord, Labels
 from maskrcnn.annotations.objects import Drawn, Objects, draw_all, draw_each
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.config import Preprocess
-from maskrcnn.errors import MaskRCNNError
+from maskrcnn.errors import MaskRCNNError, errors_at
 from maskrcnn.html_table import escaped, html_lines
-from maskrcnn.images.channels import as_display_rgb, read_for_model
+from maskrcnn.images.channels import as_display_rgb, as_model_input, read_for_model
 from maskrcnn.images.image_reader import image_size, is_multichannel, read_channels
 from maskrcnn.masks.crop import EMPTY
+from maskrcnn.rasters.memory_raster import MemoryRaster
+from maskrcnn.rasters.open_raster import open_raster
+from maskrcnn.rasters.raster_size import read_by_region
+from maskrcnn.rasters.region import Region
 from maskrcnn.results.html_picture import html_picture
 from maskrcnn.results.overlay import count_line, draw_objects
 from maskrcnn.text import listed, plural
@@ -102,11 +107,31 @@ class Dataset:
         """
         record = self.records[index]
         size = image_size(record.path)  # before decoding takes memory for what the header claims
-        if size != record.size:
-            what = f"the labels are for {record.height} x {record.width} (height x width)"
-            fix = "scale or turn the image or its labels so that they agree"
-            raise MaskRCNNError(f"{what}, the image has {size[0]} x {size[1]}", where=record.path, fix=fix)
+        _check_fits(record, size)
         return read_for_model(record.path, preprocess or Preprocess(), shrink).pixels
+
+    def window(self, index: int, region: Region, preprocess: Preprocess | None = None, shrink: int = 1) -> np.ndarray:
+        """As `pixels`, of a part of an image of any size.
+
+        Of an image that is too large to be read whole, nothing beyond the region is read.
+
+        Args:
+            region: within the image.
+            shrink: a power of two: so many pixels of the image become one, by their mean.
+
+        Returns:
+            uint8 or uint16 [ceil(height / shrink), ceil(width / shrink), C].
+
+        Raises:
+            MaskRCNNError: the file or the region cannot be read, or its size is not the one the labels were made for.
+        """
+        record, preprocess = self.records[index], preprocess or Preprocess()
+        if not is_windowed(record.size, preprocess):
+            return MemoryRaster(self.pixels(index, preprocess)).read(region, shrink).pixels
+        raster = open_raster(record.path)
+        with closing(raster), errors_at(record.path):
+            _check_fits(record, raster.size)
+            return as_model_input(raster.read(region, shrink).pixels, preprocess).pixels
 
     def picture(self, index: int) -> np.ndarray:
         """The image to look at, uint8 [H, W, 3], whatever channels it has; raises as `pixels`."""
@@ -142,3 +167,16 @@ class Dataset:
         record = self.records[index]
         drawn, more = draw_each(annotations, record.size, record.labels or record.path)
         return drawn, [*problems, *more]
+
+
+def is_windowed(size: tuple[int, int], preprocess: Preprocess) -> bool:
+    """Whether an image of ``size`` (H, W) is too large to be read whole, and so is used window by window."""
+    return read_by_region(*size, preprocess.channels * preprocess.depth // 8)
+
+
+def _check_fits(record: ImageRecord, size: tuple[int, int]) -> None:
+    """Raises `MaskRCNNError` if the image has another size (H, W) than its labels."""
+    if size != record.size:
+        what = f"the labels are for {record.height} x {record.width} (height x width)"
+        fix = "scale or turn the image or its labels so that they agree"
+        raise MaskRCNNError(f"{what}, the image has {size[0]} x {size[1]}", where=record.path, fix=fix)

@@ -34,6 +34,7 @@ from maskrcnn.training.run_folder import DATA, LOG, RECIPE, check_free, check_sp
 from maskrcnn.training.run_log import Display, NoDisplay, RunLog
 from maskrcnn.training.samples.augment import Augmentation
 from maskrcnn.training.samples.loader import LoadedBatch, training_loader
+from maskrcnn.training.samples.training_scale import trained_at
 from maskrcnn.training.state import RunState, SavedRun, read_state, restore
 from maskrcnn.training.step_time import StepTimer, duration_text
 from maskrcnn.training.validation import Validation, measurable
@@ -131,6 +132,7 @@ def prepare(
     recipe, images_a_step = fix_batch_size(recipe, learner, len(train_data), log, images_before)
     about = _record_inputs(folder, recipe, images_a_step, train_data, source, learner, saved)
     about |= {"asked": asked_for, "overfit": overfit}
+    about["trained_at"] = trained_at(train_data, learner.model.config.preprocess)
     about["settled"] = saved.about.get("settled", []) if saved else settled.lines
     state = saved.state if saved else RunState()
     advised = val_data is not train_data and names == tuple(train_data.names)

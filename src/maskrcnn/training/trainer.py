@@ -164,6 +164,7 @@ class Trainer:
                 "maskrcnn": VERSION,
                 "recipe": self.prepared.about["recipe"],
                 "settled": self.prepared.about["settled"],
+                "trained_at": self.prepared.about["trained_at"],
                 "steps": self.state.steps,
                 "images_seen": self.state.images,
                 "best": self.state.best,

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from maskrcnn.annotations.annotation import Annotation
-from maskrcnn.annotations.labels import ImageRecord, Labels
+from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
 from maskrcnn.annotations.problem import Problem
 from maskrcnn.config import Preprocess
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.images import image_limits
+from maskrcnn.rasters.region import Region
+from maskrcnn.rasters.tiff_raster import TiffRaster
 from maskrcnn.training.samples.augment import Augmentation
 from maskrcnn.training.samples.sample import Sample
 from maskrcnn.training.samples.stream import TrainingStream
@@ -163,3 +168,49 @@ def test_an_image_of_other_channels_than_the_models_is_told(tmp_path: Path) -> N
     grey = Preprocess((32, 32), 64, (0.5,) * 4, (0.3,) * 4)
     with pytest.raises(MaskRCNNError, match=r"no image.*the model takes images of 4 channels"):
         TrainingStream(square_images(tmp_path), grey, ALL, 64, 0)[0]
+
+
+def large_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Dataset, np.ndarray]:
+    """An image that counts as too large to be read whole, with one object."""
+    monkeypatch.setattr(image_limits, "MAX_PIXELS", 20_000)
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, tile=(32, 32), photometric="rgb")
+    square = np.array([200, 100, 210, 100, 210, 110, 200, 110], dtype=np.float64)
+    found = [[Annotation(1, 0, False, None, None, [square])]]
+    labels = Labels(["square"], [ImageRecord(1, tmp_path / "a.tif", 300, 400)], StoredAnnotations(found))
+    return Dataset(labels), pixels
+
+
+def test_of_a_large_image_only_the_window_is_read_at_full_resolution(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, pixels = large_image(tmp_path, monkeypatch)
+    read: list[Region] = []
+    whole_read = TiffRaster.read
+    monkeypatch.setattr(TiffRaster, "read", lambda *words: read.append(words[1]) or whole_read(*words))
+    cut = stream(dataset, augmentation=replace(PLAIN, object_crops=1.0))
+    for position in range(4):
+        sample = cut[position].sample
+        assert sample.image.shape == (64, 64, 3)
+        x, y = (np.array([200, 100]) - sample.boxes[0, :2]).astype(int).tolist()
+        np.testing.assert_array_equal(sample.image, pixels[y : y + 64, x : x + 64])
+    assert len(read) == 4
+    assert max(max(region.width, region.height) for region in read) <= 64 + 6
+
+
+def test_background_is_the_rest_of_the_windows_of_a_large_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, _ = large_image(tmp_path, monkeypatch)
+    cut = stream(dataset, augmentation=replace(PLAIN, object_crops=0.5))
+    empty = sum(not len(cut[position].sample.labels) for position in range(60))
+    assert 15 <= empty <= 40  # half, less those that show the object by chance
+
+
+def test_a_large_image_that_cannot_be_read_by_region_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, pixels = large_image(tmp_path, monkeypatch)
+    tifffile.imwrite(tmp_path / "a.tif", pixels[:200], tile=(32, 32), photometric="rgb")
+    with pytest.raises(MaskRCNNError, match=r"the labels are for 300 x 400 .*, the image has 200 x 400"):
+        stream(dataset)[0]

@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from maskrcnn.rasters.memory_raster import MemoryRaster
+from maskrcnn.rasters.region import Region
 from maskrcnn.training.samples.view import View, largest_shrink, resize
 
 
@@ -115,3 +117,16 @@ def test_a_change_of_colours_is_done_where_fewer_pixels_are() -> None:
 @pytest.mark.parametrize(("zoom", "times"), [(1.5, 1), (1.0, 1), (0.51, 1), (0.5, 2), (0.25, 4), (0.13, 4), (0.01, 8)])
 def test_an_image_is_read_smaller_only_where_it_is_shrunk_more(zoom: float, times: int) -> None:
     assert largest_shrink(zoom) == times
+
+
+@pytest.mark.parametrize(("zoom", "shrink"), [(1.3, 1), (0.4, 2), (0.2, 4)])
+def test_a_view_of_its_region_alone_is_that_of_the_whole_image(zoom: float, shrink: int) -> None:
+    whole = np.random.default_rng(0).integers(0, 256, (203, 301, 3), dtype=np.uint8)
+    view = View.of((203, 301), zoom, (150.3, 120.8), 32, shrink)
+    region, raster = view.region((203, 301), shrink), MemoryRaster(whole)
+    part = raster.read(region, shrink).pixels
+    assert part.shape[0] < 203 // shrink
+    expected = view.pixels(raster.read(Region(0, 0, 301, 203), shrink).pixels)
+    np.testing.assert_array_equal(view.of_region().pixels(part), expected)
+    corners = np.array([[10.0, 20.0]])
+    np.testing.assert_array_equal(view.of_region().to_sample(corners), view.to_sample(corners))

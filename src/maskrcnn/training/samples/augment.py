@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from maskrcnn.config import Preprocess
-from maskrcnn.images.input_size import resize_scale
 from maskrcnn.masks.box_geometry import box_areas
 from maskrcnn.training.samples.colour import sample_change
 from maskrcnn.training.samples.sample import Sample, mirror, quarter_turn
+from maskrcnn.training.samples.training_scale import training_scale
 from maskrcnn.training.samples.view import Change, View, largest_shrink
 
 
@@ -37,7 +37,14 @@ class AugmentationPlan(NamedTuple):
 
     def view(self, image: np.ndarray) -> View:
         """What to show of the image as it was read, [H, W, C] or ``shrink`` times smaller."""
-        shrink = 1 if image.shape[:2] == self.size else self.shrink
+        return self._view(1 if image.shape[:2] == self.size else self.shrink)
+
+    @property
+    def shrunk_view(self) -> View:
+        """As `view`, of an image that is ``shrink`` times smaller for certain."""
+        return self._view(self.shrink)
+
+    def _view(self, shrink: int) -> View:
         return View.of(self.size, self.zoom, self.corner, self.canvas, shrink)
 
     def turned(self, sample: Sample) -> Sample:
@@ -82,10 +89,10 @@ class Augmentation:
 
         Args:
             boxes: float [N, 4], of its objects.
-            preprocess: how the model resizes images; a scale of 1 means this size.
+            preprocess: how the model resizes images; a scale of 1 means this size, see `training_scale`.
             canvas: the sample is a window of at most canvas×canvas pixels; None for the whole image at any size.
         """
-        zoom = resize_scale(*size, preprocess) * float(rng.uniform(*self.scale))
+        zoom = training_scale(size, preprocess) * float(rng.uniform(*self.scale))
         corner = self._corner(size, zoom, canvas, boxes, rng)
         change = sample_change(self.colour, rng, preprocess, self.stains)
         turns = int(rng.integers(4)) if self.turns else 0

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset as TorchDataset
 from maskrcnn.annotations.problem import Problem, unreadable
 from maskrcnn.annotations.problem_log import ProblemLog
 from maskrcnn.config import Preprocess
-from maskrcnn.datasets.dataset import Dataset
+from maskrcnn.datasets.dataset import Dataset, is_windowed
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.training.samples.augment import Augmentation, AugmentationPlan
 from maskrcnn.training.samples.copy_paste import copy_paste
@@ -131,12 +131,21 @@ class TrainingStream(TorchDataset[StreamItem]):
 
     def _read(self, pending: _PendingItem, chosen: _ChosenImage, limit: int) -> SampleInputs | None:
         """The pixels of a chosen image; None, and a problem, if they cannot be read."""
+        plan = chosen.plan
         try:
-            image = self.dataset.pixels(chosen.image, self.preprocess, chosen.plan.shrink)
+            if is_windowed(plan.size, self.preprocess):
+                view = plan.shrunk_view
+                image = self.dataset.window(
+                    chosen.image, view.region(plan.size, plan.shrink), self.preprocess, plan.shrink
+                )
+                view = view.of_region()
+            else:
+                image = self.dataset.pixels(chosen.image, self.preprocess, plan.shrink)
+                view = plan.view(image)
         except MaskRCNNError as error:
             pending.problems.append(unreadable(error, "unreadable-image"))
             return None
-        return SampleInputs(image, chosen.instances, chosen.plan.view(image), chosen.plan.change, limit)
+        return SampleInputs(image, chosen.instances, view, plan.change, limit)
 
     def _finish(self, pending: _PendingItem, sample: Sample, sources: Iterator[Sample]) -> StreamItem:
         sample, pasted = pending.main.plan.turned(sample), -1

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from maskrcnn.images.block_mean import shrink_by_blocks
+from maskrcnn.rasters.region import Region
 
 Change = Callable[[np.ndarray], np.ndarray]
 
@@ -103,6 +104,17 @@ class View(NamedTuple):
         rows, columns = self
         pair = np.array([[columns.zoom, rows.zoom] * 2, [columns.shift, rows.shift] * 2])[:, :numbers]
         return pair[0], pair[1]
+
+    def region(self, image: tuple[int, int], shrink: int) -> Region:
+        """What is resampled of an image of this size (H, W), ``shrink`` of whose pixels become one."""
+        (top, bottom), (left, right) = (
+            (axis.first * shrink, min(axis.stop * shrink, edge)) for axis, edge in zip(self, image, strict=True)
+        )
+        return Region(left, top, right - left, bottom - top)
+
+    def of_region(self) -> View:
+        """The same view, to take its pixels from those of its region alone."""
+        return View(*(axis._replace(first=0, stop=axis.stop - axis.first) for axis in self))
 
     def pixels(self, image: np.ndarray, change: Change | None = None) -> np.ndarray:
         """The sample's pixels [h, w, C] of an image as stored, uint8 or uint16 [H, W, C], averaged when shrunk.
