@@ -167,7 +167,7 @@ def test_the_choice_is_logged_recorded_and_loaded(
     assert line in display.lines
     assert run.about["settled"] == [line]
     assert line in (run.folder / "log.txt").read_text()
-    assert run.about["asked"] == {"init": "auto", "freeze": "auto"}
+    assert run.about["asked"] == {"init": "auto", "freeze": "auto", "lr": None}
     started = run.learner.model.state_dict()
     assert all(torch.equal(value, started[name]) for name, value in donor.state_dict().items())
 
