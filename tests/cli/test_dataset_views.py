@@ -181,7 +181,7 @@ def test_advice_can_start_from_a_trained_model(shapes: Path) -> None:
     code, text = run("stats", shapes, "--split", "val", "--init", "nuclei")
     assert code == 0, text
     assert "--init nuclei" in text
-    assert "400" in text
+    assert "450" in text
     code, text = run("stats", shapes, "--preset", "light")
     assert (code, "did you mean 'lite'" in text) == (2, True)
 
