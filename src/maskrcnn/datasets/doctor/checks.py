@@ -110,6 +110,10 @@ _CATALOGUE = [
     Check("bad-segmentation", "error", "a polygon or run lengths are malformed", "correct or remove it"),
     Check("rle-size", "error", "run lengths were written for another size", "write them again at the image's size"),
     Check("normalised-coordinates", "error", "all coordinates lie in 0..1", "multiply x by the width, y by the height"),
+    Check("no-georeference", "error", "labels are in map coordinates, the image has none",
+          "use the GeoTIFF, or write the labels in pixels"),
+    Check("other-coordinates", "error", "labels are in other coordinates than their image", "reproject the labels"),
+    Check("no-area", "note", "points or lines mark objects, which have no area", "draw polygons instead"),
     # Shapes.
     Check("zero-area", "error", "an object has no area", "correct or remove it", True),
     Check("outside-image", "error", "an object lies outside its image", "correct or remove it", True),
