@@ -32,6 +32,7 @@ from maskrcnn.images.image_reader import image_size, read_channels, read_header,
 from maskrcnn.images.sources import resolve_sources
 from maskrcnn.masks import Crop
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.results.geojson import HEAD, TAIL, feature
 from maskrcnn.training.distributed import Processes
 from maskrcnn.training.learner import Learner
 from maskrcnn.training.recipe import read_recipe
@@ -95,8 +96,22 @@ def four_objects() -> list[Annotation]:
     ]
 
 
+def write_geojson(folder: Path) -> None:
+    """The format that is read and not written: four objects in a file beside each of two images, in two splits."""
+    crops = [Crop(np.ones((4, 5 + k), dtype=bool), 1 + k, 2) for k in range(4)]
+    rows = [feature(k, crop, ("cat", "dog")[k % 2], k % 2, 0.9) for k, crop in enumerate(crops)]
+    for split in ("train", "val"):
+        (folder / split).mkdir(parents=True)
+        for k in range(2):
+            Image.fromarray(_photo(12, 16)).save(folder / split / f"{k}.png")
+            (folder / split / f"{k}.geojson").write_text(f"{HEAD}{','.join(map(str, rows))}{TAIL}")
+
+
 def _labelled(name: str) -> Callable[[Path], None]:
     def make(folder: Path) -> None:
+        if name == "geojson":
+            write_geojson(folder / "data")
+            return
         height, width = 12, 16
         annotations = four_objects()
         records = []

@@ -10,15 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fuzz.targets import four_objects
+from fuzz.targets import four_objects, write_geojson
 from maskrcnn.annotations.labels import ImageRecord, Labels, StoredAnnotations
 from maskrcnn.datasets.conversion.conversion import convert
 from maskrcnn.datasets.dataset import Dataset
 from maskrcnn.datasets.formats.format_registry import BY_NAME
 from maskrcnn.datasets.open_dataset import open_dataset
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.masks.crop import Crop
-from maskrcnn.results.geojson import HEAD, TAIL, feature
 from tests.reading import problems_of
 
 H, W = 12, 16
@@ -44,7 +42,8 @@ STRANGE: list[Any] = [
 
 def write(folder: Path, name: str) -> Path:
     if name == "geojson":
-        return write_geojson(folder)
+        write_geojson(folder)
+        return folder
     annotations = four_objects()
     (folder / "old").mkdir(parents=True)
     records = []
@@ -54,19 +53,6 @@ def write(folder: Path, name: str) -> Path:
     data = Dataset(Labels(["cat", "dog"], records, StoredAnnotations([annotations, annotations])))
     convert({"train": data, "val": data}, folder / "new", BY_NAME[name])
     return folder / "new"
-
-
-def write_geojson(folder: Path) -> Path:
-    """The format that is read and not written: a file beside each image."""
-    lines = [
-        feature(k, Crop(np.ones((6, 8 + k), dtype=bool), 3 + k, 4), ("cat", "dog")[k % 2], k % 2, 0.9) for k in range(4)
-    ]
-    for split in ("train", "val"):
-        (folder / split).mkdir(parents=True)
-        for k in range(2):
-            Image.new("RGB", (W, H)).save(folder / split / f"{k}.jpg")
-            (folder / split / f"{k}.geojson").write_text(f"{HEAD}{','.join(map(str, lines))}{TAIL}")
-    return folder
 
 
 def use(folder: Path) -> int:
