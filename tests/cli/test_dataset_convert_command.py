@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from maskrcnn.datasets.conversion.writers import WRITERS
 from maskrcnn.datasets.formats.format_registry import BY_NAME, detect
 from maskrcnn.datasets.open_dataset import open_dataset
 from tests import command
@@ -16,7 +17,7 @@ def run(*words: object) -> tuple[int, str]:
     return command.run("dataset", "convert", *words)
 
 
-@pytest.mark.parametrize("name", list(BY_NAME))
+@pytest.mark.parametrize("name", list(WRITERS))
 def test_every_format(shapes: Path, tmp_path: Path, name: str) -> None:
     code, output = run(shapes, tmp_path / "new", "--format", name)
     assert code == 0, output
