@@ -158,6 +158,30 @@ def test_a_long_strip_keeps_its_scale(network):
     assert resized_size(height, width, network.config.preprocess.at(120)) == (height, width)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (40, 40), (40, 900), (300, 30)])
+def test_an_image_smaller_than_a_tile_is_one_or_a_row_of_them(network, size):
+    image = np.zeros((*size, 3), dtype=np.uint8)
+    image[size[0] // 4 : size[0] // 2 + 1, size[1] // 4 : size[1] // 2 + 1] = 255
+    assert len(ImagePredictor(network).predict(image, tile=512)) == 1
+
+
+def test_sixteen_bits_are_stretched_as_in_the_whole_image(network, discs, tmp_path):
+    """Not tile by tile: in a dark corner the blobs would be others."""
+    deep = discs[..., 0].astype(np.uint16) * 200
+    deep[:300, :300] //= 4
+    tifffile.imwrite(tmp_path / "a.tif", deep, tile=(64, 64))
+    predictor = ImagePredictor(network)
+    whole = predictor.predict(tmp_path / "a.tif", size=SIDE, max_detections=1000)
+    tiled = predictor.predict(tmp_path / "a.tif", tile=320)
+    assert len(whole) == len(tiled) < 226
+    assert whole.notes == tiled.notes
+
+
+def test_other_kinds_of_images(network, discs):
+    tiled = ImagePredictor(network).predict([Image.fromarray(discs), lambda: discs, discs], tile=320)
+    assert len({len(result) for result in tiled}) == 1
+
+
 def test_a_list_gives_a_list(network, discs):
     results = ImagePredictor(network).predict([discs, discs[:400]], tile=320)
     assert [result.size for result in results] == [(700, 700), (400, 700)]

@@ -21,11 +21,11 @@ from maskrcnn.config import Preprocess
 from maskrcnn.errors import MaskRCNNError, errors_at
 from maskrcnn.html_table import escaped, html_lines
 from maskrcnn.images.channels import as_display_rgb, as_model_input, read_for_model
+from maskrcnn.images.image_limits import read_by_region
 from maskrcnn.images.image_reader import image_size, is_multichannel, read_channels
 from maskrcnn.masks.crop import EMPTY
 from maskrcnn.rasters.memory_raster import MemoryRaster
 from maskrcnn.rasters.open_raster import open_raster
-from maskrcnn.rasters.raster_size import read_by_region
 from maskrcnn.rasters.region import Region
 from maskrcnn.results.html_picture import html_picture
 from maskrcnn.results.overlay import count_line, draw_objects
@@ -128,7 +128,7 @@ class Dataset:
         record, preprocess = self.records[index], preprocess or Preprocess()
         if not is_windowed(record.size, preprocess):
             return MemoryRaster(self.pixels(index, preprocess)).read(region, shrink).pixels
-        raster = open_raster(record.path)
+        raster = open_raster(record.path, preprocess)
         with closing(raster), errors_at(record.path):
             _check_fits(record, raster.size)
             return as_model_input(raster.read(region, shrink).pixels, preprocess).pixels

@@ -63,6 +63,12 @@ def check_size(height: int, width: int, where: object, pixel_bytes: int = 3) -> 
     check_bytes(width * height * pixel_bytes, where)
 
 
+def read_by_region(height: int, width: int, pixel_bytes: int = 3) -> bool:
+    """Whether an image is larger than those that are read whole; see `check_size`."""
+    pixels, allowed = _limits(None)
+    return width * height > pixels or width * height * pixel_bytes > allowed
+
+
 def check_bytes(needed: int, where: object = None) -> None:
     """Raises `MaskRCNNError` for pixels of more than MAX_IMAGE_BYTES, once decoded; see `check_size`."""
     _, allowed = _limits(where)

@@ -127,11 +127,12 @@ def is_multichannel(path: str | Path) -> bool:
         return False
 
 
-def as_rgb8(array: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+def as_rgb8(array: np.ndarray, limits: tuple[int, int] | None = None) -> tuple[np.ndarray, tuple[str, ...]]:
     """A numpy image as uint8 [H, W, 3] RGB, and notes.
 
     Args:
         array: uint8, uint16 or bool; [H, W] or [H, W, C] with C 1 (grey), 3 (RGB) or 4 (RGB and alpha).
+        limits: the 16-bit values that become 0 and 255; the array's own smallest and largest unless given.
     """
     array = with_channel_axis(array)
     if array.dtype.kind != "b" and array.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
@@ -151,7 +152,7 @@ def as_rgb8(array: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
         array, note = _composite_on_white(array)
         notes += note
     if array.dtype != np.uint8:
-        low, high = int(array.min()), int(array.max())
+        low, high = limits or (int(array.min()), int(array.max()))
         array = _stretch_table(low, high)[array]
         notes.append(f"16-bit values {low}..{high} stretched to 0..255")
     if array.shape[2] == 1:

@@ -136,7 +136,10 @@ class TiffPage:
 
         Grey samples of no stated meaning are returned as they are, for the reader to refuse, unless they are 3 or 4.
         """
-        values = self.channels()
+        return self.as_picture(self.channels())
+
+    def as_picture(self, values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+        """What `channels` or `as_channels` returned, [h, w, C], as `picture` returns it."""
         if not self.decoded_here or values.shape[2] == 1:
             return values, ()
         alpha = None if self.alpha is None else values.shape[2] - len(self.extra) + self.alpha

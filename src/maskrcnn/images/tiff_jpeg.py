@@ -6,7 +6,7 @@ import io
 from typing import IO, Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.images.image_limits import check_bytes
@@ -15,6 +15,7 @@ from maskrcnn.images.tiff_codec import Segments
 
 JPEG = 7
 GREY, RGB, YCBCR = 1, 2, 6  # photometric interpretations
+_CONTIGUOUS = 1  # planar configuration
 _START, _END = b"\xff\xd8", b"\xff\xd9"
 # Adobe's marker: the three components are red, green and blue. Without it decoders take them for YCbCr.
 _IS_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
@@ -23,8 +24,8 @@ _IS_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
 def is_jpeg(page: Any) -> bool:
     """Whether a page of tifffile has JPEG segments of a kind that `read_jpeg_window` reads."""
     samples = {GREY: 1, RGB: 3, YCBCR: 3}.get(int(page.photometric))
-    # One plane is one sample a pixel or all of them.
-    return int(page.compression) == JPEG and page.samplesperpixel == samples and page.bitspersample == 8
+    whole = page.samplesperpixel == 1 or int(page.planarconfig) == _CONTIGUOUS  # else each sample is a JPEG of its own
+    return whole and int(page.compression) == JPEG and page.samplesperpixel == samples and page.bitspersample == 8
 
 
 def read_jpeg_window(file: IO[bytes], page: Any, rows: tuple[int, int], columns: tuple[int, int]) -> np.ndarray:
@@ -62,11 +63,13 @@ def _decoded(data: bytes, page: Any, shape: tuple[int, ...]) -> np.ndarray:
     try:
         joined = io.BytesIO(b"".join((_START, colours, tables, data[len(_START) :])))
         with no_pillow_limit(), Image.open(joined, formats=("JPEG",)) as image:
-            if (image.height, image.width) < shape[:2] or image.width < shape[1]:
+            if image.height < shape[0] or image.width < shape[1]:
                 what = f"a damaged tile: expected {shape[1]} x {shape[0]} pixels, found {image.width} x {image.height}"
                 raise MaskRCNNError(what, fix=fix)
             check_bytes(image.height * image.width * 3)
             pixels = np.asarray(image)
+    except UnidentifiedImageError:
+        raise MaskRCNNError("a damaged tile: expected a JPEG", fix=fix) from None
     except (OSError, SyntaxError) as error:
         raise MaskRCNNError(f"a damaged tile: {str(error)[:100]}", fix=fix) from error
     pixels = pixels.reshape(*pixels.shape[:2], -1)[: shape[0], : shape[1]]

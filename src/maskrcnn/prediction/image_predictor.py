@@ -228,7 +228,7 @@ class ImagePredictor:
     ) -> Result:
         """The result of one image in tiles."""
         edge = usual_tile(self.preprocess) if tile == "auto" else tile
-        with closing(open_raster(image)) as raster:
+        with closing(open_raster(image, self.preprocess)) as raster:
             height, width = raster.size
             window = Region(0, 0, width, height) if region is None else Region(*region)
             check_region(window, raster)

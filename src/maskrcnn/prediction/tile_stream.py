@@ -69,7 +69,9 @@ class Tiling:
         height, width = min(region.height, round(tile / scale)), min(region.width, round(tile / scale))
         height, width = min(height, math.floor(width * longest)), min(width, math.floor(height * longest))
         step = round(preprocess.divisor / scale) if preprocess.divisor / scale % 1 == 0 else 1
-        overlap = min(round(OVERLAP / scale), min(height, width) - 2 * step)
+        cut = [own for own, whole in ((height, region.height), (width, region.width)) if own < whole]
+        overlap = min([round(OVERLAP / scale), *(own // 2 for own in cut)])
+        step = step if all(overlap < own - 2 * step for own in cut) else 1
         grid = TileGrid(region, (height, width), overlap, step)
         edge = max(round(min(grid.size) * scale), preprocess.divisor)
         return cls(grid, scale, 2 ** max(math.floor(math.log2(1 / scale)), 0), edge, MARGIN / scale)

@@ -1,40 +1,41 @@
-"""Anything that callers call a large image, as a raster."""
+"""Anything that callers call an image, as a raster."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
+from maskrcnn.config import Preprocess
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images.image_reader import is_multichannel, read_channels, read_image, with_channel_axis
+from maskrcnn.images.image_like import ImageLike, read_image_like
 from maskrcnn.images.tiff_file import is_tiff
 from maskrcnn.rasters.memory_raster import MemoryRaster
 from maskrcnn.rasters.raster import Raster
 from maskrcnn.rasters.tiff_raster import TiffRaster
 
 
-def open_raster(source: str | Path | np.ndarray) -> Raster:
-    """The raster of a file or an array.
+def open_raster(image: ImageLike, preprocess: Preprocess | None = None) -> Raster:
+    """The raster of an image, with the channels and bits that a model takes: 8-bit RGB unless given.
 
-    A TIFF is read by region; any other image is decoded into memory, and so may not be larger than a photo.
+    A TIFF is read by region where it can be; any other image is decoded into memory, and so may not be larger than a
+    photo.
 
     Args:
-        source: a file, or an array [H, W] or [H, W, C] of uint8 or uint16.
+        image: as `read_image_like` takes one.
 
     Raises:
-        MaskRCNNError: it is missing, damaged, or of a kind that is not read.
+        MaskRCNNError: it is no image, or cannot be read.
     """
-    if isinstance(source, np.ndarray):
-        array = with_channel_axis(source)
-        if array.ndim != 3 or array.dtype not in (np.uint8, np.uint16) or not array.size:
-            what = f"expected an array [H, W, C] of uint8 or uint16, found {list(array.shape)} of {array.dtype}"
-            raise MaskRCNNError(what)
-        return MemoryRaster(array)
-    path = Path(source)
-    if is_tiff(path):
-        return TiffRaster(path)
-    if is_multichannel(path):
-        return MemoryRaster(read_channels(path), path)
-    pixels, notes = read_image(path)
-    return MemoryRaster(pixels, path, notes)
+    preprocess, refused = preprocess or Preprocess(), None
+    if isinstance(image, str | Path) and is_tiff(Path(image)):
+        try:
+            raster = TiffRaster(Path(image), preprocess.rgb)
+            if preprocess.rgb or raster.channels == preprocess.channels:
+                return raster
+            raster.close()  # its channels may be pages, or colours that stand for a brightness
+        except MaskRCNNError as error:
+            refused = error
+    try:
+        read, path = read_image_like(image, preprocess)
+    except MaskRCNNError as error:
+        raise refused or error from None
+    return MemoryRaster(read.pixels, path, read.notes)

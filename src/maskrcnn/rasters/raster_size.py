@@ -4,20 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from maskrcnn.errors import MaskRCNNError
-from maskrcnn.images.image_limits import as_image_error, check_image_file, check_size
+from maskrcnn.images.image_limits import as_image_error, check_image_file, read_by_region
 from maskrcnn.images.image_reader import image_size
 from maskrcnn.images.tiff_file import is_tiff
 from maskrcnn.rasters.tiff_raster import DAMAGED, TiffRaster
-
-
-def read_by_region(height: int, width: int, pixel_bytes: int = 3) -> bool:
-    """Whether an image is larger than those that are read whole; see `check_size`."""
-    try:
-        check_size(height, width, None, pixel_bytes)
-    except MaskRCNNError:
-        return True
-    return False
 
 
 def raster_size(path: Path) -> tuple[int, int]:

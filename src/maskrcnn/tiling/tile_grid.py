@@ -48,11 +48,13 @@ class TileGrid:
         size: (height, width) of every tile.
 
     Raises:
-        MaskRCNNError: a length is not positive, or the overlap is not less than the tile.
+        MaskRCNNError: a length is not positive, or a tile that cuts the region is not larger than the overlap.
     """
 
     def __init__(self, region: Region, tile: tuple[int, int], overlap: int, step: int = 1) -> None:
-        if min(region.width, region.height, *tile) < 1 or not 0 <= overlap < min(tile) - 2 * (step - 1):
+        cut = [own for own, whole in zip(tile, (region.height, region.width), strict=True) if own < whole]
+        enough = all(overlap < own - 2 * (step - 1) for own in cut)
+        if min(region.width, region.height, *tile) < 1 or overlap < 0 or not enough:
             what = f"expected tiles larger than their overlap, found {tile[1]} x {tile[0]} with an overlap of {overlap}"
             raise MaskRCNNError(what, fix="use larger tiles")
         self.region, self.overlap = region, overlap
